@@ -1,0 +1,131 @@
+//! `pykeel build`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::args::BuildArgs;
+use super::super::config::Config;
+use super::print;
+use crate::domain::artifact::{ArtifactName, Format};
+use crate::domain::digest::Digest;
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::pipeline::{Built, Pipeline};
+use crate::stages::package;
+use crate::store::{StoredArtifact, debug_file, manifest_file};
+use crate::sys::fs;
+use crate::sys::process::System;
+
+/// What one artifact came to.
+#[derive(Debug, Serialize)]
+struct Output {
+    name: ArtifactName,
+    build_key: Digest,
+    /// The SHA-256 of the `.tar.zst`.
+    digest: Digest,
+    cached: bool,
+    tarball: PathBuf,
+    manifest: PathBuf,
+    debug: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
+    let catalog = config.catalog()?;
+    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
+    let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files);
+    let options = Config::build_options(&args.how, choices, args.flavor.flavors());
+    if args.dry_run {
+        let mut plans = Vec::new();
+        for request in &args.versions {
+            plans.extend(pipeline.plan(*request, &options)?);
+        }
+        print(config, &plans, || plans.iter().map(plan_text).collect())?;
+        return Ok(0);
+    }
+    let mut outputs = Vec::new();
+    for request in &args.versions {
+        for built in pipeline.build(*request, &options)? {
+            outputs.push(deliver(&built, args.out.as_deref(), args.format)?);
+        }
+    }
+    print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.tarball.display())).collect())?;
+    Ok(0)
+}
+
+/// Copies an artifact to where the user wants it.
+fn deliver(built: &Built, out: Option<&Path>, format: Format) -> Result<Output> {
+    let artifact = &built.artifact;
+    let name = &artifact.record.name;
+    let (tarball, manifest, debug) = match out {
+        None => (artifact.tarball(), artifact.manifest(), artifact.debug_tarball()),
+        Some(out) => copies(artifact, out, format)?,
+    };
+    Ok(Output {
+        name: name.clone(),
+        build_key: artifact.record.build_key,
+        digest: artifact.record.digest,
+        cached: built.cached,
+        tarball,
+        manifest,
+        debug,
+    })
+}
+
+fn copies(artifact: &StoredArtifact, out: &Path, format: Format) -> Result<(PathBuf, PathBuf, Option<PathBuf>)> {
+    let name = &artifact.record.name;
+    fs_err::create_dir_all(out)?;
+    let tarball = out.join(name.file(format));
+    written_whole(&tarball, |to| {
+        if format == Format::Zst {
+            fs_err::copy(artifact.tarball(), to)?;
+            Ok(())
+        } else {
+            package::repack(&artifact.tarball(), format, to)
+        }
+    })?;
+    let manifest = out.join(manifest_file(name));
+    written_whole(&manifest, |to| Ok(fs_err::copy(artifact.manifest(), to).map(drop)?))?;
+    let debug = match artifact.debug_tarball() {
+        None => None,
+        Some(stored) => {
+            let path = out.join(debug_file(name));
+            written_whole(&path, |to| Ok(fs_err::copy(stored, to).map(drop)?))?;
+            Some(path)
+        }
+    };
+    Ok((tarball, manifest, debug))
+}
+
+/// Writes a file under a temporary name first, so that nobody finds half of it.
+fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let temporary = fs::temporary_in(parent)?;
+    write(temporary.path())?;
+    fs::persist(&mut Some(temporary), path)
+}
+
+/// A plan for people.
+fn plan_text(plan: &BuildPlan) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("Python {}{} ({}, {})\n", plan.release, plan.variant, plan.flavor, plan.target);
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<12} {value}");
+    };
+    row("build key", plan.build_key().to_string());
+    row("prefix", plan.prefix.to_string());
+    row("optimise", plan.optimize.to_string());
+    row("bytecode", plan.bytecode.to_string());
+    row("compiler", format!("{}, glibc {}", plan.toolchain.compiler, plan.toolchain.glibc));
+    row("configure", plan.configure.join(" "));
+    row("patches", plan.patches.iter().map(|patch| patch.name.clone()).collect::<Vec<_>>().join(" "));
+    row("modules", format!("{} (closed list)", plan.modules.len()));
+    let libraries: Vec<_> = plan
+        .libraries
+        .iter()
+        .map(|library| format!("{} ({} {})", library.soname, library.package, library.version))
+        .collect();
+    row("libraries", format!("{}: {}", plan.library_policy, libraries.join(", ")));
+    row("packages", plan.runtime_packages.join(" "));
+    text
+}

@@ -1,0 +1,83 @@
+//! `pykeel list`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::super::args::ListArgs;
+use super::super::config::Config;
+use super::{megabytes, print};
+use crate::domain::artifact::ArtifactRecord;
+use crate::domain::version::{Release, Series, Variant};
+use crate::error::Result;
+use crate::pipeline::is_past;
+use crate::store::Store;
+
+/// A version that there is a recipe for.
+#[derive(Debug, Serialize)]
+struct Known {
+    series: Series,
+    version: Release,
+    variants: Vec<Variant>,
+    pre_release: bool,
+    built: bool,
+    end_of_life: Option<String>,
+    past_end_of_life: bool,
+}
+
+pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
+    if args.all {
+        versions(config)?
+    } else {
+        artifacts(config)?
+    }
+    Ok(0)
+}
+
+fn artifacts(config: &Config) -> Result<()> {
+    let records: Vec<ArtifactRecord> = config.store.list()?.into_iter().map(|artifact| artifact.record).collect();
+    print(config, &records, || {
+        if records.is_empty() {
+            return format!("the store {} has no artifacts\n", config.store.root().display());
+        }
+        records
+            .iter()
+            .map(|record| format!("sha256:{}  {:>8}  {}\n", record.digest, megabytes(record.size), record.name))
+            .collect()
+    })
+}
+
+fn versions(config: &Config) -> Result<()> {
+    let catalog = config.catalog()?;
+    let mut known = Vec::new();
+    for recipe in catalog.recipes().rev() {
+        for row in recipe.releases.iter().rev() {
+            known.push(Known {
+                series: recipe.series,
+                version: row.version,
+                variants: recipe.variants.keys().copied().collect(),
+                pre_release: row.version.is_pre_release(),
+                built: row.built,
+                end_of_life: recipe.end_of_life.clone(),
+                past_end_of_life: is_past(recipe),
+            });
+        }
+    }
+    print(config, &known, || {
+        known.iter().fold(String::new(), |mut text, version| {
+            let mut notes = Vec::new();
+            if version.built {
+                notes.push("built by this project".to_owned());
+            }
+            if version.pre_release {
+                notes.push("pre-release".to_owned());
+            }
+            if version.past_end_of_life {
+                notes.push(format!("end of life {}", version.end_of_life.as_deref().unwrap_or_default()));
+            }
+            let line = format!("{:<10} {}", version.version, notes.join(", "));
+            let _ = writeln!(text, "{}", line.trim_end());
+            text
+        })
+    })
+}

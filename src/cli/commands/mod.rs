@@ -1,0 +1,59 @@
+//! The commands, one file each. A command gives its exit code; its result goes to standard output.
+
+mod build;
+mod inspect;
+mod install;
+mod list;
+mod recipe;
+mod verify;
+
+use serde::Serialize;
+
+use super::args::Command;
+use super::config::Config;
+use crate::error::Result;
+
+/// Runs a command.
+///
+/// # Errors
+/// What the command answers.
+pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
+    match command {
+        Command::Build(args) => build::run(args, config),
+        Command::Install(args) => install::run(args, config),
+        Command::List(args) => list::run(args, config),
+        Command::Inspect(args) => inspect::run(args, config),
+        Command::Verify(args) => verify::run(args, config),
+        Command::Recipe(command) => recipe::run(command, config),
+    }
+}
+
+/// Prints a result: as JSON, or as text.
+///
+/// # Errors
+/// That standard output is closed or full.
+fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    use std::io::Write as _;
+    let mut output = if config.json {
+        let mut json = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+        json.push('\n');
+        json
+    } else {
+        text()
+    };
+    if !output.is_empty() && !output.ends_with('\n') {
+        output.push('\n');
+    }
+    let written = anstream::stdout().write_all(output.as_bytes());
+    match written {
+        // The reader has seen enough, as `head` has.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A number of bytes for people: `29.1 MB`, as `docker images` counts them.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

@@ -1,0 +1,34 @@
+//! The command line: arguments and environment become a [`config::Config`], a command acts on it,
+//! and what comes of it is printed here and nowhere else.
+
+mod args;
+mod commands;
+mod config;
+mod render;
+mod reporter;
+
+use clap::Parser as _;
+
+use crate::sys::interrupt;
+
+/// Runs the program and gives its exit code.
+#[must_use]
+pub fn main() -> u8 {
+    // Modes of what is installed are those of the artifact, whatever the user's mask is.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return render::usage(&error),
+    };
+    let config = config::Config::new(&args.global);
+    let outcome = interrupt::listen()
+        .map_err(Into::into)
+        .and_then(|()| config.and_then(|config| commands::run(&args.command, &config)));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            render::error(&error, args.global.color);
+            error.code()
+        }
+    }
+}

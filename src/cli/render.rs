@@ -1,0 +1,98 @@
+//! The one place where errors are printed.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::args::Color;
+use crate::error::Error;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// Prints an error of clap and gives the exit code: help and version are none.
+pub(super) fn usage(error: &clap::Error) -> u8 {
+    // Where standard error is closed there is nobody to tell.
+    let _closed = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// Prints an error: what it is about, why, and what to do.
+pub(super) fn error(error: &Error, color: Color) {
+    apply(color);
+    anstream::eprint!("{}", text(error));
+}
+
+/// Chooses colours for everything that is printed.
+pub(super) fn apply(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+fn text(error: &Error) -> String {
+    let mut text = format!("{RED}error{RED:#}: {error}\n");
+    for line in details(error) {
+        let _ = writeln!(text, "  {line}");
+    }
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(text, "{CYAN}help{CYAN:#}: {hint}");
+    }
+    text
+}
+
+/// What an error carries besides its message.
+fn details(error: &Error) -> Vec<String> {
+    match error {
+        Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),
+        Error::SourceUnavailable { attempts, .. } if attempts.is_empty() => {
+            vec!["no place was left to try: it is not in the store, and `--offline` leaves directories alone".into()]
+        }
+        Error::SourceUnavailable { attempts, .. } => {
+            attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
+        }
+        Error::Verification { findings, .. } => findings.clone(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::SourceAttempt;
+
+    fn plain(error: &Error) -> String {
+        anstream::adapter::strip_str(&text(error)).to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_thing_the_reason_and_the_remedy() {
+        let errors = [
+            Error::UnknownVersion { request: "3.13.99".into(), nearest: vec!["3.13.15".into(), "3.13.18".into()] },
+            Error::MissingDependencies {
+                missing: vec!["make".into(), "openssl/ssl.h (for _ssl, _hashlib)".into()],
+                install: Some("apt-get install -y --no-install-recommends libssl-dev make".into()),
+            },
+            Error::SourceUnavailable {
+                release: "3.13.5".into(),
+                attempts: vec![
+                    SourceAttempt { place: "/srv".into(), reason: "no such file".into() },
+                    SourceAttempt {
+                        place: "https://mirror.test/x".into(),
+                        reason: "the server answered 404 Not Found".into(),
+                    },
+                ],
+            },
+            Error::Command {
+                command: "make all".into(),
+                status: "exit status 2".into(),
+                output: "a.c:1:1: error: unknown type".into(),
+                log: Some("/store/logs/x.log".into()),
+            },
+        ];
+        insta::assert_snapshot!(errors.map(|error| format!("{}[exit {}]\n", plain(&error), error.code())).join("\n"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What an artifact says of itself: `<prefix>/share/pykeel/manifest.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::artifact::{ArtifactName, GlibcVersion};
+use super::digest::Digest;
+use super::plan::BuildPlan;
+
+/// Where the manifest lies, relative to the prefix.
+pub const MANIFEST_PATH: &str = "share/pykeel/manifest.json";
+
+/// Where the sums of all other files lie, relative to the prefix, in `sha256sum`'s format.
+pub const SUMS_PATH: &str = "share/pykeel/SHA256SUMS";
+
+/// Where licence texts lie, relative to the prefix: one directory a package.
+pub const LICENSES_PATH: &str = "share/licenses";
+
+/// A library in `<prefix>/lib`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundledLibrary {
+    /// The file name in `<prefix>/lib`.
+    pub soname: String,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+    /// The size in bytes.
+    pub size: u64,
+    /// The binary package it was taken from.
+    pub package: String,
+    /// That package's version.
+    pub version: String,
+    /// The source package.
+    pub source_package: String,
+    /// The source package's version.
+    pub source_version: String,
+    /// The checksum of the package database that the file was checked against.
+    pub package_checksum: String,
+    /// How the distribution linked it. Recorded, not required.
+    pub hardening: Hardening,
+}
+
+/// How an ELF file was linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five facts that are independent of each other, as a linker leaves them"
+)]
+pub struct Hardening {
+    /// Relocations are read-only after start.
+    pub relro: bool,
+    /// All symbols are bound at start.
+    pub bind_now: bool,
+    /// The stack is executable.
+    pub executable_stack: bool,
+    /// A segment is writable and executable.
+    pub writable_code: bool,
+    /// Code is relocated at start (DT_TEXTREL).
+    pub text_relocations: bool,
+}
+
+/// How large the tree is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Regular files.
+    pub files: u64,
+    /// Their apparent size in bytes; the manifest and the sums are not counted.
+    pub bytes: u64,
+    /// The same by part, largest first by name: `interpreter`, `stdlib`, `modules`, `libraries`, ….
+    pub parts: BTreeMap<String, u64>,
+}
+
+/// What an artifact says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The artifact's name.
+    pub name: ArtifactName,
+    /// The build key: the SHA-256 of `plan`.
+    pub build_key: Digest,
+    /// The request key.
+    pub request_key: Digest,
+    /// The time stamp of every file, in seconds since 1970: the newest of the source archive.
+    pub source_date_epoch: u64,
+    /// The newest glibc symbol version that any file needs.
+    pub glibc_floor: GlibcVersion,
+    /// The extension modules in `lib-dynload`.
+    pub modules: Vec<String>,
+    /// The modules that are linked into the interpreter.
+    pub builtin_modules: Vec<String>,
+    /// The bundled libraries.
+    pub libraries: Vec<BundledLibrary>,
+    /// What the runtime image should install besides.
+    pub runtime_packages: Vec<String>,
+    /// How large it is.
+    pub sizes: Sizes,
+    /// The SHA-256 of `share/pykeel/SHA256SUMS`, and so of everything.
+    pub sums: Digest,
+    /// The plan it was built by.
+    pub plan: BuildPlan,
+}
+
+impl Manifest {
+    /// The manifest as it is written: indented, with a final newline.
+    ///
+    /// # Panics
+    /// Never: the type always serialises.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = serde_json::to_string_pretty(self).expect("a manifest is plain data");
+        json.push('\n');
+        json
+    }
+}

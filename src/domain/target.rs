@@ -1,0 +1,72 @@
+//! What the built Python runs on.
+
+use super::named_enum;
+
+named_enum! {
+    /// A Linux system with glibc, by its processor.
+    pub enum Target {
+        /// 64-bit x86.
+        X86_64 = "x86_64-linux-gnu",
+        /// 64-bit Arm.
+        Aarch64 = "aarch64-linux-gnu",
+    }
+}
+
+impl Target {
+    /// The target of a compiler, by what it answers to `-dumpmachine`: `x86_64-linux-gnu` on
+    /// Debian, `x86_64-redhat-linux` on Fedora.
+    ///
+    /// # Errors
+    /// What the machine is instead, in words.
+    pub fn from_machine(machine: &str) -> Result<Self, String> {
+        let mut fields = machine.split('-');
+        let arch = fields.next().unwrap_or_default();
+        if machine.contains("musl") {
+            return Err(format!("{machine} is a musl system"));
+        }
+        if !fields.any(|field| field == "linux") {
+            return Err(format!("{machine} is not a Linux system"));
+        }
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|target| target.arch() == arch)
+            .ok_or_else(|| format!("{arch} is not a processor pykeel knows"))
+    }
+
+    /// The processor's name, as `uname -m` prints it.
+    #[must_use]
+    pub fn arch(self) -> &'static str {
+        self.name().split('-').next().unwrap_or_default()
+    }
+
+    /// The number that an ELF header has for it (`e_machine`).
+    #[must_use]
+    pub const fn elf_machine(self) -> u16 {
+        match self {
+            Self::X86_64 => 62,
+            Self::Aarch64 => 183,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distributions_spell_one_machine_differently() {
+        for machine in ["x86_64-linux-gnu", "x86_64-redhat-linux", "x86_64-pc-linux-gnu"] {
+            assert_eq!(Target::from_machine(machine), Ok(Target::X86_64));
+        }
+        assert_eq!(Target::from_machine("aarch64-linux-gnu"), Ok(Target::Aarch64));
+    }
+
+    #[test]
+    fn others_are_refused_in_words() {
+        assert!(Target::from_machine("x86_64-alpine-linux-musl").unwrap_err().contains("musl"));
+        assert!(Target::from_machine("x86_64-apple-darwin").unwrap_err().contains("not a Linux"));
+        assert!(Target::from_machine("riscv64-linux-gnu").unwrap_err().contains("riscv64"));
+        assert!(Target::from_machine("").is_err());
+    }
+}

@@ -1,0 +1,355 @@
+//! Everything that can go wrong, once: what it is about, why, what to do, and the exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::domain::digest::Digest;
+use crate::domain::version::{ParseVersionError, Series, Variant};
+use crate::recipe::RecipeError;
+
+/// The result of work that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The exit codes of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The build failed.
+    Build = 1,
+    /// A wrong use or a wrong recipe.
+    Usage = 2,
+    /// A source could not be had.
+    Source = 3,
+    /// Verification failed.
+    Verification = 4,
+    /// Something is locked, full or not permitted.
+    Unavailable = 5,
+}
+
+/// One reason why a source could not be had from one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceAttempt {
+    /// The URL or the directory.
+    pub place: String,
+    /// Why not from there.
+    pub reason: String,
+}
+
+/// What went wrong. The documentation of each variant says with which code the program exits.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Exit code 2.
+    #[error(transparent)]
+    Version(#[from] ParseVersionError),
+
+    /// Exit code 2.
+    #[error("there is no recipe for Python {request}")]
+    UnknownVersion {
+        /// What was asked for.
+        request: String,
+        /// The versions there are that come nearest.
+        nearest: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("the recipe {file} has no variant `{variant}` of Python {series}")]
+    NoVariant {
+        /// The series.
+        series: Series,
+        /// The variant asked for.
+        variant: Variant,
+        /// The recipe.
+        file: String,
+    },
+
+    /// Exit code 2.
+    #[error("Python {series} had its end of life on {day}: it gets no security fixes")]
+    EndOfLife {
+        /// The series.
+        series: Series,
+        /// When.
+        day: String,
+    },
+
+    /// Exit code 2.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+
+    /// Exit code 2.
+    #[error("patch {name}: {reason}")]
+    Patch {
+        /// The patch, below `patches/`.
+        name: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+
+    /// Exit code 2.
+    #[error("this system has musl as its C library ({evidence}), and pykeel builds for glibc alone")]
+    Musl {
+        /// How that was found out.
+        evidence: String,
+    },
+
+    /// Exit code 2.
+    #[error("the build needs {}", .missing.join(", "))]
+    MissingDependencies {
+        /// Programs and headers that are not there.
+        missing: Vec<String>,
+        /// The command that installs them, where the distribution is known.
+        install: Option<String>,
+    },
+
+    /// Exit code 1.
+    #[error("`{program}` cannot be run: {reason}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why.
+        reason: String,
+    },
+
+    /// Exit code 1.
+    #[error("`{command}` failed ({status})")]
+    Command {
+        /// The command line.
+        command: String,
+        /// The exit status, in words.
+        status: String,
+        /// What it printed, or the part of it that matters.
+        output: String,
+        /// The log with all of it, where there is one.
+        log: Option<PathBuf>,
+    },
+
+    /// Exit code 1.
+    #[error("Python was built without {}", .modules.iter().map(|(name, why)| format!("{name} ({why})")).collect::<Vec<_>>().join(", "))]
+    MissingModules {
+        /// Each module that the recipe requires, and why it is not there.
+        modules: Vec<(String, String)>,
+        /// The packages that bring what they need.
+        packages: Vec<String>,
+        /// The log of the build.
+        log: PathBuf,
+    },
+
+    /// Exit code 1.
+    #[error("the build made extension modules that the recipe does not list: {}", .modules.join(", "))]
+    UnlistedModules {
+        /// The modules.
+        modules: Vec<String>,
+        /// The recipe.
+        recipe: String,
+    },
+
+    /// Exit code 1.
+    #[error("library {soname}: {reason}")]
+    Library {
+        /// The library.
+        soname: String,
+        /// Why it cannot be bundled.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// Exit code 3.
+    #[error("the source of Python {release} could not be had")]
+    SourceUnavailable {
+        /// The release.
+        release: String,
+        /// Every place that was tried.
+        attempts: Vec<SourceAttempt>,
+    },
+
+    /// Exit code 4.
+    #[error("{what} has the SHA-256 {found}, and should have {expected}")]
+    DigestMismatch {
+        /// The file.
+        what: String,
+        /// The digest it has.
+        found: Digest,
+        /// The digest it should have.
+        expected: Digest,
+    },
+
+    /// Exit code 4.
+    #[error("{archive}: {reason}")]
+    HostileArchive {
+        /// The archive.
+        archive: String,
+        /// What in it is refused.
+        reason: String,
+    },
+
+    /// Exit code 4.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The file or entry.
+        what: String,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 4.
+    #[error("{what} failed {failed} of {total} checks")]
+    Verification {
+        /// The artifact.
+        what: String,
+        /// How many checks failed.
+        failed: usize,
+        /// How many there were.
+        total: usize,
+        /// Each failure.
+        findings: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("no artifact {digest} is in the store")]
+    NoSuchArtifact {
+        /// The digest asked for.
+        digest: Digest,
+    },
+
+    /// Exit code 5.
+    #[error("no artifact of Python {request} is in the store{}", .why.as_deref().map(|why| format!(" that can be used here: {why}")).unwrap_or_default())]
+    NotInStore {
+        /// What was asked for.
+        request: String,
+        /// Why those that are there are of no use.
+        why: Option<String>,
+    },
+
+    /// Exit code 5.
+    #[error("{path} is not a Python that pykeel installed: {reason}")]
+    ForeignPrefix {
+        /// The prefix.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+
+    /// Exit code 128 and the signal's number.
+    #[error("interrupted by {}", signal_name(*.0))]
+    Interrupted(i32),
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        signal_hook::consts::SIGINT => "SIGINT",
+        signal_hook::consts::SIGTERM => "SIGTERM",
+        signal_hook::consts::SIGHUP => "SIGHUP",
+        _ => "a signal",
+    }
+}
+
+impl Error {
+    /// The exit code of the program.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let code = match self {
+            Self::Interrupted(signal) => return u8::try_from(128 + signal).unwrap_or(130),
+            Self::Version(_)
+            | Self::UnknownVersion { .. }
+            | Self::NoVariant { .. }
+            | Self::EndOfLife { .. }
+            | Self::Recipe(_)
+            | Self::Patch { .. }
+            | Self::Usage(_)
+            | Self::Musl { .. }
+            | Self::MissingDependencies { .. }
+            | Self::NoSuchArtifact { .. } => ExitCode::Usage,
+            Self::SourceUnavailable { .. } => ExitCode::Source,
+            Self::DigestMismatch { .. }
+            | Self::HostileArchive { .. }
+            | Self::Damaged { .. }
+            | Self::Verification { .. } => ExitCode::Verification,
+            Self::NotInStore { .. } | Self::ForeignPrefix { .. } => ExitCode::Unavailable,
+            Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
+            Self::Io(_)
+            | Self::Spawn { .. }
+            | Self::Command { .. }
+            | Self::MissingModules { .. }
+            | Self::UnlistedModules { .. }
+            | Self::Library { .. } => ExitCode::Build,
+        };
+        code as u8
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Version(_) => Some("`pykeel list --all` shows the versions there are".into()),
+            Self::UnknownVersion { nearest, .. } if nearest.is_empty() => {
+                Some("`pykeel list --all` shows the versions there are".into())
+            }
+            Self::UnknownVersion { nearest, .. } => {
+                Some(format!("the nearest are {}; `pykeel list --all` shows all", nearest.join(", ")))
+            }
+            Self::EndOfLife { .. } => Some("`--allow-eol` builds it all the same".into()),
+            Self::Patch { .. } => Some("`pykeel recipe check` checks every patch of a recipe".into()),
+            Self::Musl { .. } => {
+                Some("build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into())
+            }
+            Self::MissingDependencies { install: Some(command), .. } => {
+                Some(format!("install them with\n    {command}\nor let `--install-deps` do that"))
+            }
+            Self::MissingDependencies { install: None, .. } => {
+                Some("install them with the package manager of this distribution".into())
+            }
+            Self::Command { log: Some(log), .. } => Some(format!("the whole log is {}", log.display())),
+            Self::MissingModules { packages, log, .. } if packages.is_empty() => {
+                Some(format!("the log says more: {}", log.display()))
+            }
+            Self::MissingModules { packages, log, .. } => {
+                Some(format!("they need {}; the log says more: {}", packages.join(", "), log.display()))
+            }
+            Self::UnlistedModules { recipe, .. } => {
+                Some(format!("add them to `modules.required` or `modules.disabled` of {recipe}"))
+            }
+            Self::Library { remedy, .. } => Some(remedy.clone()),
+            Self::SourceUnavailable { .. } => {
+                Some("`--mirror DIR` takes the archive from a directory, `--mirror URL` from a URL with {file}".into())
+            }
+            Self::NoSuchArtifact { .. } => Some("`pykeel list` shows the digests of what is there".into()),
+            Self::NotInStore { request, .. } => Some(format!("`pykeel build {request}` makes one")),
+            Self::ForeignPrefix { .. } => Some("`--force` replaces it; `--prefix DIR` installs elsewhere".into()),
+            Self::Io(error) => io_hint(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the same attempt may succeed a moment later.
+    #[must_use]
+    pub const fn is_interruption(&self) -> bool {
+        matches!(self, Self::Interrupted(_))
+    }
+}
+
+fn is_unavailable(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WouldBlock};
+    matches!(error.kind(), PermissionDenied | StorageFull | ReadOnlyFilesystem | QuotaExceeded | WouldBlock)
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or put the store elsewhere with `--store DIR`"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "run it as a user who may write there, or choose another place with `--prefix`, `--root` or `--store`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose another place with `--prefix`, `--root` or `--store`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,18 @@
+//! pykeel builds CPython for containers: relocatable, verified, the same every time.
+//!
+//! The flow goes one way: a request and a recipe are resolved to a plan, the plan is looked up in
+//! the store, and what is not there goes through the stages. `docs/architecture.md` draws it.
+//!
+//! ```text
+//! cli -> pipeline -> stages -> {recipe, store, sys} -> {domain, event, error}
+//! ```
+
+pub mod cli;
+pub mod domain;
+pub mod error;
+pub mod event;
+pub mod pipeline;
+pub mod recipe;
+pub mod stages;
+pub mod store;
+pub mod sys;

@@ -1,0 +1,236 @@
+//! The order of the stages.
+
+use std::path::PathBuf;
+
+use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::version::VersionRequest;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter, staged};
+use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
+use crate::stages::compile::{self, StagedPrefix};
+use crate::stages::fetch::{self, FetchOptions};
+use crate::stages::resolve::{self, Choices};
+use crate::stages::{bundle, configure, package, patch, pip, preflight, publish, relocate, strip, unpack, verify};
+use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
+use crate::sys::log::BuildLog;
+use crate::sys::process::Runner;
+
+/// What all builds of one invocation share.
+pub struct Pipeline<'a> {
+    /// The recipes.
+    pub catalog: &'a Catalog,
+    /// Where sources and artifacts are kept.
+    pub store: &'a LocalStore,
+    /// Runs programs.
+    pub runner: &'a dyn Runner,
+    /// Takes events.
+    pub reporter: &'a dyn Reporter,
+}
+
+/// What one build is to be.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// What the user chose.
+    pub choices: Choices,
+    /// What is kept: one artifact each.
+    pub flavors: Vec<Flavor>,
+    /// Where sources may come from.
+    pub fetch: FetchOptions,
+    /// How many commands make runs at once. It changes nothing in the output.
+    pub jobs: usize,
+    /// Whether missing packages are installed.
+    pub install_deps: bool,
+    /// Whether a series past its end of life is built.
+    pub allow_eol: bool,
+    /// Whether the build directory stays.
+    pub keep_build: bool,
+    /// Where a build may work when the store's path is not fit for make.
+    pub work_elsewhere: Vec<PathBuf>,
+}
+
+/// An artifact that a build gave.
+#[derive(Debug)]
+pub struct Built {
+    /// Its plan.
+    pub plan: BuildPlan,
+    /// Where it is.
+    pub artifact: StoredArtifact,
+    /// Whether it was in the store already.
+    pub cached: bool,
+}
+
+/// A plan and what has to be made for it.
+struct Miss<'a> {
+    plan: &'a BuildPlan,
+    lock: EntryLock,
+}
+
+impl Pipeline<'_> {
+    /// The recipe of a request, unless the series is past its end of life.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`], [`Error::EndOfLife`].
+    pub fn recipe(&self, request: VersionRequest, allow_eol: bool) -> Result<ReleaseRecipe> {
+        let (series, recipe) = self.catalog.find(request)?;
+        match &series.end_of_life {
+            Some(day) if !allow_eol && is_past(series) => {
+                Err(Error::EndOfLife { series: series.series, day: day.clone() })
+            }
+            _ => Ok(recipe),
+        }
+    }
+
+    /// Resolves the plans of a request, one for each flavor. Nothing is built.
+    ///
+    /// # Errors
+    /// What preflight and resolving answer.
+    pub fn plan(&self, request: VersionRequest, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
+        let recipe = self.recipe(request, options.allow_eol)?;
+        self.resolve(&recipe, options)
+    }
+
+    fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
+        let host = preflight::check(recipe, options.choices.cc(), options.install_deps, self.runner, self.reporter)?;
+        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, &options.choices, &host, self.runner);
+        options.flavors.iter().map(plan).collect()
+    }
+
+    /// Builds what a request asks for and the store does not have.
+    ///
+    /// # Errors
+    /// What the stages answer. Artifacts that are done by then are in the store.
+    pub fn build(&self, request: VersionRequest, options: &BuildOptions) -> Result<Vec<Built>> {
+        let recipe = self.recipe(request, options.allow_eol)?;
+        let name = format!("{}{}", recipe.version, recipe.variant);
+        let plans = staged(
+            self.reporter,
+            "plan",
+            name,
+            || self.resolve(&recipe, options),
+            |plans| plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", "),
+        )?;
+        let (mut built, misses) = self.look_up(&plans)?;
+        if !misses.is_empty() {
+            built.extend(self.run(&recipe, misses, options)?);
+        }
+        built.sort_by_key(|built| built.plan.flavor);
+        Ok(built)
+    }
+
+    /// Looks all plans up. Locks are taken in the order of their keys, as every process takes
+    /// them, so that none waits for another that waits for it.
+    fn look_up<'p>(&self, plans: &'p [BuildPlan]) -> Result<(Vec<Built>, Vec<Miss<'p>>)> {
+        let mut keyed: Vec<_> = plans.iter().map(|plan| (plan.build_key(), plan)).collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        let (mut hits, mut misses) = (Vec::new(), Vec::new());
+        for (key, plan) in keyed {
+            match self.store.lookup(key, self.reporter)? {
+                CacheStatus::Hit(artifact) => {
+                    self.reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
+                    hits.push(Built { plan: plan.clone(), artifact, cached: true });
+                }
+                CacheStatus::Miss(lock) => misses.push(Miss { plan, lock }),
+            }
+        }
+        Ok((hits, misses))
+    }
+
+    /// The stages that all flavors share, and for each flavor those that make its artifact.
+    fn run(&self, recipe: &ReleaseRecipe, misses: Vec<Miss<'_>>, options: &BuildOptions) -> Result<Vec<Built>> {
+        let Some(plan) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
+        let reporter = self.reporter;
+        let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
+        if options.keep_build {
+            work.keep()?;
+            reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
+        }
+        let log_name = format!("cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
+        let mut log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
+        let patches = self.catalog.patches(recipe)?;
+
+        let source = staged(
+            reporter,
+            "fetch",
+            format!("the source of Python {}", recipe.version),
+            || fetch::fetch(recipe, &options.fetch, self.store, self.runner, reporter),
+            |source| source.name().to_owned(),
+        )?;
+        let tree =
+            staged(reporter, "unpack", source.name(), || unpack::unpack(&source, work.path()), |_| String::new())?;
+        let tree =
+            staged(reporter, "patch", "", || patch::apply(tree, &patches), |_| format!("{} patches", patches.len()))?;
+        let tree = staged(
+            reporter,
+            "configure",
+            "",
+            || configure::configure(&tree, plan, work.path(), &mut log),
+            |_| String::new(),
+        )?;
+        let staged_prefix = staged(
+            reporter,
+            "compile",
+            format!("with {} jobs", options.jobs),
+            || compile::compile(&tree, plan, recipe, options.jobs, work.path(), &mut log),
+            |_| format!("{} extension modules", plan.modules.len()),
+        )?;
+
+        let mut built = Vec::new();
+        let mut next = Some(staged_prefix);
+        let mut misses = misses.into_iter().peekable();
+        while let Some(Miss { plan, lock }) = misses.next() {
+            let Some(prefix) = next.take() else { break };
+            if misses.peek().is_some() {
+                let place = work.path().join(format!("staging-{}", built.len())).join(plan.prefix.name());
+                next = Some(prefix.copy(&place)?);
+            }
+            built.push(self.artifact(prefix, plan, lock, &work, &mut log)?);
+        }
+        Ok(built)
+    }
+
+    /// The stages of one flavor.
+    fn artifact(
+        &self,
+        prefix: StagedPrefix,
+        plan: &BuildPlan,
+        lock: EntryLock,
+        work: &WorkDirectory,
+        log: &mut BuildLog<'_>,
+    ) -> Result<Built> {
+        let reporter = self.reporter;
+        let prefix = pip::install(prefix, plan, log)?;
+        let prefix = staged(
+            reporter,
+            "bundle",
+            "",
+            || bundle::bundle(prefix, plan, self.runner),
+            |bundled| format!("{} libraries", bundled.libraries().len()),
+        )?;
+        let prefix = staged(reporter, "relocate", "", || relocate::relocate(prefix, plan), |_| String::new())?;
+        let prefix =
+            staged(reporter, "strip", plan.flavor.name(), || strip::strip(prefix, plan, log), |_| String::new())?;
+        let packed = staged(
+            reporter,
+            "package",
+            "",
+            || package::package(&prefix, plan, work.path()),
+            |packed| packed.manifest().name.to_string(),
+        )?;
+        let verified = staged(
+            reporter,
+            "verify",
+            "",
+            || verify::verify(packed, self.runner, reporter),
+            |verified| verified.report().summary(),
+        )?;
+        let artifact = publish::publish(&verified, lock, self.store)?;
+        Ok(Built { plan: plan.clone(), artifact, cached: false })
+    }
+}
+
+/// Whether the day of a series' end of life is over. A month ends with its last day.
+#[must_use]
+pub fn is_past(recipe: &Recipe) -> bool {
+    let today = jiff::Timestamp::now().to_string();
+    recipe.end_of_life.as_ref().is_some_and(|day| today[..day.len().min(today.len())] > day[..])
+}

@@ -1,0 +1,131 @@
+//! A recipe as written: the shape of the TOML file and nothing more.
+//!
+//! `docs/recipes.md` describes each key for people who write recipes.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::RecipeError;
+
+/// A file `recipes/3.13.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Document {
+    pub series: Spanned<String>,
+    pub end_of_life: Option<Spanned<String>>,
+    pub source: Source,
+    pub configure: Configure,
+    pub make: Make,
+    pub modules: Modules,
+    #[serde(default)]
+    pub library: Vec<Library>,
+    pub flavor: Flavors,
+    #[serde(default)]
+    pub variant: BTreeMap<Spanned<String>, Variant>,
+    #[serde(default)]
+    pub patch: Vec<Patch>,
+    pub release: Vec<Release>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Source {
+    pub url: Spanned<String>,
+    #[serde(default)]
+    pub mirrors: Vec<Spanned<String>>,
+    pub pool: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Configure {
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub cache: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Make {
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    pub module_link: Spanned<String>,
+    #[serde(default)]
+    pub install: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Modules {
+    pub required: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub disabled: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Library {
+    pub name: Spanned<String>,
+    pub modules: Vec<Spanned<String>>,
+    pub headers: Vec<String>,
+    pub link: Vec<String>,
+    #[serde(default)]
+    pub pkg_config: Vec<String>,
+    pub debian: String,
+    pub fedora: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Flavors {
+    pub runtime: Flavor,
+    pub builder: Flavor,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Flavor {
+    pub strip: Vec<Spanned<String>>,
+    pub pip: bool,
+    pub externally_managed: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Variant {
+    #[serde(default)]
+    pub arguments: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Patch {
+    pub file: Spanned<String>,
+    pub sha256: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Release {
+    pub version: Spanned<String>,
+    pub xz: Option<Spanned<String>>,
+    pub tgz: Option<Spanned<String>>,
+    #[serde(default)]
+    pub built: bool,
+}
+
+/// Reads the text of a recipe file.
+///
+/// # Errors
+/// The first key, type or syntax that is wrong, with its place.
+pub(super) fn parse(file: &str, text: &str) -> Result<Document, RecipeError> {
+    toml::from_str(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        RecipeError::at(file, text, offset, error.message().trim())
+    })
+}

@@ -1,0 +1,414 @@
+//! A recipe as checked: every version, sum, name and pattern in it is what it claims to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use toml::Spanned;
+
+use super::RecipeError;
+use super::document::{self, Document};
+use crate::domain::digest::Digest;
+use crate::domain::plan::{Flavor, SourceSums};
+use crate::domain::version::{Release, Series, Variant};
+
+/// A checked recipe: one series, all its releases.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The file it was read from, as the user can open it.
+    pub file: String,
+    /// The series.
+    pub series: Series,
+    /// The day upstream stops (or stopped) its security fixes, `YYYY-MM-DD` or `YYYY-MM`.
+    pub end_of_life: Option<String>,
+    /// The releases, in the order of their versions.
+    pub releases: Vec<ReleaseRow>,
+    /// The variants that the series can be built as, with their further configure arguments.
+    pub variants: BTreeMap<Variant, Vec<String>>,
+    shared: Shared,
+}
+
+/// What all releases of a series share.
+#[derive(Debug, Clone, Serialize)]
+struct Shared {
+    source: SourceRecipe,
+    configure: Vec<String>,
+    environment: BTreeMap<String, String>,
+    cache: BTreeMap<String, String>,
+    make: Vec<String>,
+    module_link: String,
+    install: Vec<String>,
+    modules: Vec<String>,
+    disabled: Vec<String>,
+    libraries: Vec<Library>,
+    runtime: FlavorRecipe,
+    builder: FlavorRecipe,
+    patches: Vec<Patch>,
+}
+
+/// One `[[release]]` row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReleaseRow {
+    /// The release.
+    pub version: Release,
+    /// The SHA-256 of its source archives.
+    pub sums: SourceSums,
+    /// Whether this project has built it, or only knows it.
+    pub built: bool,
+}
+
+/// Where sources come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRecipe {
+    /// Upstream's URL, with `{version}`, `{base}` and `{file}`.
+    pub url: String,
+    /// Mirrors that are tried before it.
+    pub mirrors: Vec<String>,
+    /// The name of the source package in Debian's and Ubuntu's pools.
+    pub pool: Option<String>,
+}
+
+/// A library that extension modules link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Library {
+    /// What people call it.
+    pub name: String,
+    /// The extension modules that need it.
+    pub modules: Vec<String>,
+    /// Headers that must be there.
+    pub headers: Vec<String>,
+    /// The names it is linked by: `ssl` for `-lssl`.
+    pub link: Vec<String>,
+    /// The pkg-config modules that configure may see.
+    pub pkg_config: Vec<String>,
+    /// The Debian and Ubuntu package with the headers.
+    pub debian: String,
+    /// The Fedora and Red Hat package with the headers.
+    pub fedora: String,
+}
+
+/// What a flavor keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FlavorRecipe {
+    /// Globs, relative to the prefix, of what goes; `{stdlib}` is `lib/python3.13`.
+    pub strip: Vec<String>,
+    /// Whether pip is installed.
+    pub pip: bool,
+    /// The message of the `EXTERNALLY-MANAGED` file, where there is one.
+    pub externally_managed: Option<String>,
+}
+
+/// A patch by its name below `patches/` and its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Patch {
+    /// `3.13/name.patch`.
+    pub file: String,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+    /// Where in the recipe the digest stands (a byte offset), for errors.
+    #[serde(skip)]
+    offset: usize,
+}
+
+impl Patch {
+    /// Where in the recipe's text the digest stands, in bytes.
+    #[must_use]
+    pub(super) const fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+/// All that a recipe says about one release in one variant.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReleaseRecipe {
+    /// The release.
+    pub version: Release,
+    /// The variant.
+    pub variant: Variant,
+    /// The SHA-256 of its source archives.
+    pub sums: SourceSums,
+    /// Where sources come from.
+    pub source: SourceRecipe,
+    /// The arguments of configure, without `--prefix`.
+    pub configure: Vec<String>,
+    /// The environment of configure and make.
+    pub environment: BTreeMap<String, String>,
+    /// Answers that configure is given, so that it does not ask the machine.
+    pub cache: BTreeMap<String, String>,
+    /// The arguments of make.
+    pub make: Vec<String>,
+    /// The make variable that links extension modules, with `{flags}` for the linker's flags.
+    pub module_link: String,
+    /// Further arguments of `make install`.
+    pub install: Vec<String>,
+    /// The closed list of extension modules.
+    pub modules: Vec<String>,
+    /// The modules of the source that are turned off.
+    pub disabled: Vec<String>,
+    /// The libraries they need.
+    pub libraries: Vec<Library>,
+    /// The `runtime` flavor.
+    pub runtime: FlavorRecipe,
+    /// The `builder` flavor.
+    pub builder: FlavorRecipe,
+    /// The patches, in order.
+    pub patches: Vec<Patch>,
+}
+
+impl ReleaseRecipe {
+    /// What the flavor keeps.
+    #[must_use]
+    pub const fn flavor(&self, flavor: Flavor) -> &FlavorRecipe {
+        match flavor {
+            Flavor::Runtime => &self.runtime,
+            Flavor::Builder => &self.builder,
+        }
+    }
+
+    /// The digest of all of it: the recipe's part of a request key. Another release's row does not
+    /// change it, nor does the place where sources come from.
+    ///
+    /// # Panics
+    /// Never: the type always serialises.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut recipe = self.clone();
+        recipe.source = SourceRecipe { url: String::new(), mirrors: Vec::new(), pool: None };
+        Digest::of(serde_json::to_vec(&recipe).expect("strings and lists serialise"))
+    }
+}
+
+impl Recipe {
+    /// Reads and checks the text of a recipe file.
+    ///
+    /// # Errors
+    /// The first mistake, with file, line and column.
+    pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
+        let document = document::parse(file, text)?;
+        Check { file, text }.recipe(document)
+    }
+
+    /// The recipe of one of its releases.
+    #[must_use]
+    pub fn release(&self, row: &ReleaseRow, variant: Variant) -> Option<ReleaseRecipe> {
+        let more = match variant {
+            Variant::Default => &[][..],
+            other => self.variants.get(&other)?,
+        };
+        let shared = self.shared.clone();
+        Some(ReleaseRecipe {
+            version: row.version,
+            variant,
+            sums: row.sums,
+            source: shared.source,
+            configure: shared.configure.into_iter().chain(more.iter().cloned()).collect(),
+            environment: shared.environment,
+            cache: shared.cache,
+            make: shared.make,
+            module_link: shared.module_link,
+            install: shared.install,
+            modules: shared.modules,
+            disabled: shared.disabled,
+            libraries: shared.libraries,
+            runtime: shared.runtime,
+            builder: shared.builder,
+            patches: shared.patches,
+        })
+    }
+
+    /// The patches of the series.
+    pub(super) fn patches(&self) -> &[Patch] {
+        &self.shared.patches
+    }
+
+    /// The newest release that is not a pre-release, else the newest.
+    #[must_use]
+    pub fn newest(&self) -> Option<&ReleaseRow> {
+        self.releases.iter().rev().find(|row| !row.version.is_pre_release()).or(self.releases.last())
+    }
+}
+
+/// Checks one document; knows where everything stands in it.
+struct Check<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Check<'_> {
+    fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> RecipeError {
+        RecipeError::at(self.file, self.text, at.span().start, message)
+    }
+
+    /// Parses a spanned text as a type whose error says what was expected.
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, text: &Spanned<String>) -> Result<T, RecipeError> {
+        text.get_ref().parse().map_err(|error: T::Err| self.error(text, error.to_string()))
+    }
+
+    fn recipe(&self, document: Document) -> Result<Recipe, RecipeError> {
+        let series: Series = self.parsed(&document.series)?;
+        let end_of_life = document.end_of_life.map(|day| self.day(day)).transpose()?;
+        let releases = self.releases(series, &document.release)?;
+        let variants = self.variants(document.variant)?;
+        let modules = self.modules(&document.modules)?;
+        let shared = Shared {
+            source: self.source(document.source)?,
+            configure: document.configure.arguments,
+            environment: document.configure.environment,
+            cache: document.configure.cache,
+            make: document.make.arguments,
+            module_link: self.module_link(document.make.module_link)?,
+            install: document.make.install,
+            libraries: self.libraries(document.library, &modules)?,
+            modules,
+            disabled: document.modules.disabled.into_iter().map(Spanned::into_inner).collect(),
+            runtime: self.flavor(document.flavor.runtime)?,
+            builder: self.flavor(document.flavor.builder)?,
+            patches: document.patch.iter().map(|patch| self.patch(patch)).collect::<Result<_, _>>()?,
+        };
+        Ok(Recipe { file: self.file.to_owned(), series, end_of_life, releases, variants, shared })
+    }
+
+    fn day(&self, day: Spanned<String>) -> Result<String, RecipeError> {
+        let fields: Vec<_> = day.get_ref().split('-').collect();
+        let digits = |field: &str, len| field.len() == len && field.bytes().all(|b| b.is_ascii_digit());
+        let sound = matches!(fields[..], [year, month] if digits(year, 4) && digits(month, 2))
+            || matches!(fields[..], [year, month, day] if digits(year, 4) && digits(month, 2) && digits(day, 2));
+        if sound {
+            Ok(day.into_inner())
+        } else {
+            Err(self
+                .error(&day, format!("`{}` is not a day such as 2029-10-31 or a month such as 2029-10", day.get_ref())))
+        }
+    }
+
+    fn releases(&self, series: Series, rows: &[document::Release]) -> Result<Vec<ReleaseRow>, RecipeError> {
+        let mut releases = BTreeMap::new();
+        for row in rows {
+            let version: Release = self.parsed(&row.version)?;
+            if version.series() != series {
+                return Err(self.error(&row.version, format!("release {version} is not of the series {series}")));
+            }
+            let sum = |text: &Option<Spanned<String>>| text.as_ref().map(|text| self.parsed(text)).transpose();
+            let sums = SourceSums { xz: sum(&row.xz)?, tgz: sum(&row.tgz)? };
+            if sums.xz.is_none() && sums.tgz.is_none() {
+                return Err(self.error(
+                    &row.version,
+                    format!("release {version} has neither `xz` nor `tgz`: one SHA-256 is needed"),
+                ));
+            }
+            if releases.insert(version, ReleaseRow { version, sums, built: row.built }).is_some() {
+                return Err(self.error(&row.version, format!("release {version} is there twice")));
+            }
+        }
+        Ok(releases.into_values().collect())
+    }
+
+    fn variants(
+        &self,
+        table: BTreeMap<Spanned<String>, document::Variant>,
+    ) -> Result<BTreeMap<Variant, Vec<String>>, RecipeError> {
+        table
+            .into_iter()
+            .map(|(name, variant)| match self.parsed(&name)? {
+                Variant::Default => Err(self.error(&name, "a variant needs a name: t or d")),
+                key => Ok((key, variant.arguments)),
+            })
+            .collect()
+    }
+
+    fn source(&self, source: document::Source) -> Result<SourceRecipe, RecipeError> {
+        for url in std::iter::once(&source.url).chain(&source.mirrors) {
+            if !url.get_ref().contains("{file}") {
+                return Err(
+                    self.error(url, format!("`{}` has no `{{file}}`, the place of the archive's name", url.get_ref()))
+                );
+            }
+        }
+        if let Some(pool) = &source.pool {
+            self.module_name(pool, "-.")?;
+        }
+        Ok(SourceRecipe {
+            url: source.url.into_inner(),
+            mirrors: source.mirrors.into_iter().map(Spanned::into_inner).collect(),
+            pool: source.pool.map(Spanned::into_inner),
+        })
+    }
+
+    fn module_link(&self, link: Spanned<String>) -> Result<String, RecipeError> {
+        if link.get_ref().contains('=') && link.get_ref().contains("{flags}") {
+            Ok(link.into_inner())
+        } else {
+            Err(self.error(&link, "`module-link` is NAME=VALUE with `{flags}` in the value"))
+        }
+    }
+
+    fn module_name(&self, name: &Spanned<String>, more: &str) -> Result<(), RecipeError> {
+        let sound = |c: char| c.is_ascii_alphanumeric() || c == '_' || more.contains(c);
+        if !name.get_ref().is_empty() && name.get_ref().chars().all(sound) {
+            return Ok(());
+        }
+        Err(self.error(name, format!("`{}` is not a name: letters, digits and _{more} are", name.get_ref())))
+    }
+
+    fn modules(&self, modules: &document::Modules) -> Result<Vec<String>, RecipeError> {
+        let mut seen = BTreeSet::new();
+        for name in modules.required.iter().chain(&modules.disabled) {
+            self.module_name(name, "")?;
+            if !seen.insert(name.get_ref()) {
+                return Err(self.error(name, format!("module {} is there twice", name.get_ref())));
+            }
+        }
+        let mut required: Vec<_> = modules.required.iter().map(|name| name.get_ref().clone()).collect();
+        required.sort_unstable();
+        Ok(required)
+    }
+
+    fn libraries(&self, libraries: Vec<document::Library>, modules: &[String]) -> Result<Vec<Library>, RecipeError> {
+        libraries
+            .into_iter()
+            .map(|library| {
+                self.module_name(&library.name, "-.+")?;
+                if let Some(name) = library.modules.iter().find(|name| !modules.contains(name.get_ref())) {
+                    return Err(self.error(
+                        name,
+                        format!(
+                            "library {} is for module {}, which `modules.required` does not have",
+                            library.name.get_ref(),
+                            name.get_ref()
+                        ),
+                    ));
+                }
+                Ok(Library {
+                    name: library.name.into_inner(),
+                    modules: library.modules.into_iter().map(Spanned::into_inner).collect(),
+                    headers: library.headers,
+                    link: library.link,
+                    pkg_config: library.pkg_config,
+                    debian: library.debian,
+                    fedora: library.fedora,
+                })
+            })
+            .collect()
+    }
+
+    fn flavor(&self, flavor: document::Flavor) -> Result<FlavorRecipe, RecipeError> {
+        for pattern in &flavor.strip {
+            globset::Glob::new(&pattern.get_ref().replace("{stdlib}", "lib"))
+                .map_err(|error| self.error(pattern, error.to_string()))?;
+        }
+        Ok(FlavorRecipe {
+            strip: flavor.strip.into_iter().map(Spanned::into_inner).collect(),
+            pip: flavor.pip,
+            externally_managed: flavor.externally_managed,
+        })
+    }
+
+    fn patch(&self, patch: &document::Patch) -> Result<Patch, RecipeError> {
+        let file = patch.file.get_ref();
+        if file.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+            return Err(
+                self.error(&patch.file, format!("`{file}` is not a name below patches/ such as 3.13/name.patch"))
+            );
+        }
+        Ok(Patch { file: file.clone(), sha256: self.parsed(&patch.sha256)?, offset: patch.sha256.span().start })
+    }
+}

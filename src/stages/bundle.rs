@@ -1,0 +1,136 @@
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for
+//! byte, each with its licence text. Nothing is edited: a bundled file still has the checksum that
+//! the distribution's package database has for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::compile::StagedPrefix;
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{BundledLibrary, LICENSES_PATH};
+use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedLibrary};
+use crate::error::{Error, Result};
+use crate::sys::distro::{self, Distro, PackageDatabase};
+use crate::sys::elf;
+use crate::sys::fs;
+use crate::sys::process::Runner;
+
+/// A staged prefix with all the libraries that its policy gives it.
+#[derive(Debug)]
+pub struct BundledPrefix {
+    staged: StagedPrefix,
+    libraries: Vec<BundledLibrary>,
+}
+
+impl BundledPrefix {
+    pub(super) fn root(&self) -> &Path {
+        self.staged.root()
+    }
+
+    /// What was bundled.
+    #[must_use]
+    pub fn libraries(&self) -> &[BundledLibrary] {
+        &self.libraries
+    }
+
+    pub(super) fn into_parts(self) -> (StagedPrefix, Vec<BundledLibrary>) {
+        (self.staged, self.libraries)
+    }
+}
+
+/// Walks DT_NEEDED of everything staged and copies what is not glibc's own.
+///
+/// # Errors
+/// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
+/// licence text is not there.
+pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Result<BundledPrefix> {
+    let needed = needed_libraries(staged.root(), plan)?;
+    if plan.library_policy == LibraryPolicy::System {
+        return Ok(BundledPrefix { staged, libraries: Vec::new() });
+    }
+    let database = PackageDatabase::open(runner, &Distro::read(Path::new("/")))?;
+    let mut libraries = Vec::new();
+    for library in needed {
+        libraries.push(copy(library, staged.root(), &database)?);
+    }
+    Ok(BundledPrefix { staged, libraries })
+}
+
+/// The planned libraries that the ELF files below a directory need, directly or through another.
+fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a PlannedLibrary>> {
+    let planned: BTreeMap<&str, &PlannedLibrary> =
+        plan.libraries.iter().map(|library| (library.soname.as_str(), library)).collect();
+    let mut queue: Vec<(String, PathBuf)> = Vec::new();
+    for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
+        let path = root.join(&entry.path);
+        if elf::is_elf(&path)? {
+            queue.extend(elf::read(&path)?.needed.into_iter().map(|soname| (soname, entry.path.clone())));
+        }
+    }
+    let mut needed = BTreeSet::new();
+    while let Some((soname, by)) = queue.pop() {
+        if elf::is_glibc(&soname) || needed.contains(&soname) {
+            continue;
+        }
+        let library = planned.get(soname.as_str()).ok_or_else(|| Error::Library {
+            soname: soname.clone(),
+            reason: format!("{} needs it, and no library of the recipe brings it", by.display()),
+            remedy: "add it to a `[[library]]` of the recipe, or turn the module off".into(),
+        })?;
+        queue.extend(library.needs.iter().map(|next| (next.clone(), PathBuf::from(&soname))));
+        needed.insert(soname);
+    }
+    Ok(needed.iter().filter_map(|soname| planned.get(soname.as_str()).copied()).collect())
+}
+
+fn copy(library: &PlannedLibrary, root: &Path, database: &PackageDatabase<'_>) -> Result<BundledLibrary> {
+    let error = |reason: String, remedy: &str| Error::Library {
+        soname: library.soname.clone(),
+        reason,
+        remedy: remedy.to_owned(),
+    };
+    let package = &library.package;
+    let recorded = database.recorded_checksum(package, &library.path)?.ok_or_else(|| {
+        error(
+            format!("the package database has no checksum of {} in {package}", library.path.display()),
+            "reinstall the package",
+        )
+    })?;
+    let found = distro::md5_of(&library.path)?;
+    if found != recorded {
+        return Err(error(
+            format!(
+                "{} has the MD5 {found}, and {package} has {recorded} for it: it was changed",
+                library.path.display()
+            ),
+            "reinstall the package",
+        ));
+    }
+    let target = root.join("lib").join(&library.soname);
+    fs_err::copy(&library.path, &target)?;
+    let digest = Digest::of_reader(fs_err::File::open(&target)?)?;
+    if digest != library.sha256 {
+        return Err(error("it changed while the build ran".into(), "build again"));
+    }
+    let license = database.license(package);
+    if !license.exists() {
+        return Err(error(
+            format!("its licence text {} is not there", license.display()),
+            "reinstall the package without an apt or dpkg setting that leaves documentation out",
+        ));
+    }
+    let place = root.join(LICENSES_PATH).join(package);
+    fs_err::create_dir_all(&place)?;
+    fs_err::copy(license, place.join("copyright"))?;
+    Ok(BundledLibrary {
+        soname: library.soname.clone(),
+        sha256: digest,
+        size: fs_err::metadata(&target)?.len(),
+        package: package.clone(),
+        version: library.version.clone(),
+        source_package: library.source_package.clone(),
+        source_version: library.source_version.clone(),
+        package_checksum: format!("md5:{recorded}"),
+        hardening: elf::read(&target)?.hardening,
+    })
+}

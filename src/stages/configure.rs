@@ -1,0 +1,102 @@
+//! Configure: from a patched tree to one that make can build.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::patch::PatchedTree;
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::sys::log::BuildLog;
+use crate::sys::process::Spec;
+
+/// The linker's flags of extension modules. DT_RPATH, unlike DT_RUNPATH, also serves the bundled
+/// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
+const MODULE_LINK_FLAGS: &str = "-Wl,--disable-new-dtags -Wl,-rpath,$ORIGIN/../..\n";
+
+/// The directory that stands for the build tree in debug information and recorded variables.
+#[must_use]
+pub fn source_name(plan: &BuildPlan) -> String {
+    format!("/usr/src/python-{}", plan.release)
+}
+
+/// A tree that configure has been through.
+#[derive(Debug)]
+pub struct ConfiguredTree {
+    root: PathBuf,
+    epoch: u64,
+    environment: BTreeMap<String, OsString>,
+    module_link: String,
+}
+
+impl ConfiguredTree {
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A program in the tree, in the build's environment.
+    pub(super) fn spec(&self, program: &str) -> Spec {
+        Spec::new(program).directory(&self.root).environment(self.environment.clone())
+    }
+
+    /// The argument of make that links extension modules.
+    pub(super) fn module_link(&self) -> &str {
+        &self.module_link
+    }
+}
+
+/// Runs configure with exactly the plan's environment and arguments.
+///
+/// # Errors
+/// What configure answers.
+pub fn configure(tree: &PatchedTree, plan: &BuildPlan, work: &Path, log: &mut BuildLog<'_>) -> Result<ConfiguredTree> {
+    // A response file spares `$ORIGIN` its way through make and the shell.
+    let flags = work.join("module-link.rsp");
+    fs_err::write(&flags, MODULE_LINK_FLAGS)?;
+    let configured = ConfiguredTree {
+        root: tree.root().to_owned(),
+        epoch: tree.epoch(),
+        environment: environment(tree, plan, &closed_pkg_config(plan, work, log)?),
+        module_link: plan.module_link.replace("{flags}", &format!("@{}", flags.display())),
+    };
+    let spec = configured.spec("./configure").args(&plan.configure);
+    log.run(&spec, |_| {})?;
+    let disabled: String = plan.disabled.iter().map(|name| format!("{name}\n")).collect();
+    fs_err::write(tree.root().join("Modules/Setup.local"), format!("*disabled*\n{disabled}"))?;
+    Ok(configured)
+}
+
+/// A directory with the pkg-config files of the plan's libraries and no others: what else the host
+/// has installed then changes nothing.
+fn closed_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<PathBuf> {
+    let directory = work.join("pkgconfig");
+    fs_err::create_dir(&directory)?;
+    for name in &plan.pkg_config {
+        let spec = Spec::new("pkg-config")
+            .args(["--variable=pcfiledir", name])
+            .environment([("PATH", &plan.environment["PATH"])])
+            .timeout(Duration::from_mins(1));
+        // A library without such a file (bzip2 on Debian) is found by its header.
+        if let Ok(place) = log.runner().capture(&spec)
+            && !place.is_empty()
+        {
+            let file = format!("{name}.pc");
+            fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
+        }
+    }
+    Ok(directory)
+}
+
+fn environment(tree: &PatchedTree, plan: &BuildPlan, pkg_config: &Path) -> BTreeMap<String, OsString> {
+    let mut environment: BTreeMap<String, OsString> =
+        plan.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+    environment.insert("SOURCE_DATE_EPOCH".into(), tree.epoch().to_string().into());
+    environment.insert("PKG_CONFIG_LIBDIR".into(), pkg_config.into());
+    if plan.debug_files {
+        let map = format!("-g -ffile-prefix-map={}={}", tree.root().display(), source_name(plan));
+        let flags = plan.environment.get("CFLAGS_NODIST").map_or(map.clone(), |flags| format!("{flags} {map}"));
+        environment.insert("CFLAGS_NODIST".into(), flags.into());
+    }
+    environment
+}

@@ -1,0 +1,339 @@
+//! Fetch: from digests to a verified source archive, from wherever it can be had.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::domain::artifact::Format;
+use crate::domain::digest::{Digest, HashingWriter};
+use crate::domain::plan::SourceSums;
+use crate::domain::version::Release;
+use crate::error::{Error, Result, SourceAttempt};
+use crate::event::{Event, Reporter, Unit};
+use crate::recipe::ReleaseRecipe;
+use crate::store::{SourceSlot, Store};
+use crate::sys::http::{self, DownloadError, Sink};
+use crate::sys::process::{Runner, Spec};
+
+/// A source archive whose SHA-256 is the recipe's.
+#[derive(Debug)]
+pub struct VerifiedSource {
+    path: PathBuf,
+    format: Format,
+    name: String,
+}
+
+impl VerifiedSource {
+    /// The archive.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is compressed.
+    pub(super) const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Its name, for people: `Python-3.13.5.tar.xz`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Where sources may come from.
+#[derive(Debug, Clone, Default)]
+pub struct FetchOptions {
+    /// Directories, and URLs with `{version}` and `{file}`, that are tried first.
+    pub mirrors: Vec<String>,
+    /// Only the store and directories.
+    pub offline: bool,
+}
+
+/// One archive that upstream published.
+struct Archive {
+    file: String,
+    format: Format,
+    digest: Digest,
+}
+
+fn archives(release: Release, sums: SourceSums) -> Vec<Archive> {
+    let xz = sums.xz.map(|digest| Archive { file: format!("Python-{release}.tar.xz"), format: Format::Xz, digest });
+    let tgz = sums.tgz.map(|digest| Archive { file: format!("Python-{release}.tgz"), format: Format::Gz, digest });
+    xz.into_iter().chain(tgz).collect()
+}
+
+/// One place where an archive may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Directory(PathBuf),
+    Url(String),
+    Pool(String),
+}
+
+/// Fetches the source of a release: from the store, the user's mirrors, the recipe's, upstream,
+/// or the distribution's own source pool. The recipe's sum decides, whatever the place.
+///
+/// # Errors
+/// [`Error::SourceUnavailable`] with every place that was tried and why not from there.
+pub fn fetch(
+    recipe: &ReleaseRecipe,
+    options: &FetchOptions,
+    store: &dyn Store,
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<VerifiedSource> {
+    let archives = archives(recipe.version, recipe.sums);
+    if let Some(source) = from_store(&archives, store, reporter)? {
+        return Ok(source);
+    }
+    let mut attempts = Vec::new();
+    let mut fetcher = Fetcher { recipe, options, runner, reporter, client: None };
+    for archive in &archives {
+        // Another process may be at it: its archive is ours then.
+        let slot = store.reserve_source(archive.digest, reporter)?;
+        if let Some(source) = from_store(std::slice::from_ref(archive), store, reporter)? {
+            return Ok(source);
+        }
+        for place in fetcher.places(archive) {
+            if let Some(reason) = fetcher.attempt(&place, archive, &slot)? {
+                let place = shown(&place);
+                reporter.report(Event::Detail(format!("not from {place}: {reason}")));
+                attempts.push(SourceAttempt { place, reason });
+                continue;
+            }
+            let path = store.keep_source(slot)?;
+            return Ok(VerifiedSource { path, format: archive.format, name: archive.file.clone() });
+        }
+    }
+    Err(Error::SourceUnavailable { release: recipe.version.to_string(), attempts })
+}
+
+fn from_store(archives: &[Archive], store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<VerifiedSource>> {
+    for archive in archives {
+        if let Some(path) = store.source(archive.digest, reporter)? {
+            return Ok(Some(VerifiedSource { path, format: archive.format, name: archive.file.clone() }));
+        }
+    }
+    Ok(None)
+}
+
+struct Fetcher<'a> {
+    recipe: &'a ReleaseRecipe,
+    options: &'a FetchOptions,
+    runner: &'a dyn Runner,
+    reporter: &'a dyn Reporter,
+    client: Option<reqwest::blocking::Client>,
+}
+
+impl Fetcher<'_> {
+    fn places(&self, archive: &Archive) -> Vec<Place> {
+        let expand = |template: &str| {
+            template
+                .replace("{version}", &self.recipe.version.to_string())
+                .replace("{base}", &self.recipe.version.base())
+                .replace("{file}", &archive.file)
+        };
+        let user = self.options.mirrors.iter().map(|mirror| {
+            if is_url(mirror) { Place::Url(expand(mirror)) } else { Place::Directory(PathBuf::from(mirror)) }
+        });
+        let source = &self.recipe.source;
+        let recipe = source.mirrors.iter().chain([&source.url]).map(|url| Place::Url(expand(url)));
+        let mut places: Vec<_> = user.chain(recipe).collect();
+        if self.options.offline {
+            places.retain(|place| matches!(place, Place::Directory(_)));
+        } else if let Some(package) = &source.pool {
+            places.extend(
+                pool_urls(self.runner, package, self.recipe.version, archive.format).into_iter().map(Place::Pool),
+            );
+        }
+        places
+    }
+
+    /// Tries one place; gives the reason why not from there.
+    fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
+        let found = match place {
+            Place::Directory(directory) => self.copy(&directory.join(&archive.file), slot)?,
+            Place::Url(url) => self.download(url, slot)?,
+            Place::Pool(url) => self.apt_download(url, slot)?,
+        };
+        Ok(match found {
+            Ok(found) if found == archive.digest => None,
+            Ok(found) => Some(format!("its SHA-256 is {found}, not {}", archive.digest)),
+            Err(reason) => Some(reason),
+        })
+    }
+
+    fn copy(&self, file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+        let mut source = match std::fs::File::open(file) {
+            Ok(source) => source,
+            Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+        };
+        let mut landing = Landing::create(slot.part())?;
+        if let Err(error) = std::io::copy(&mut source, &mut landing.writer) {
+            return Ok(Err(format!("{}: {error}", file.display())));
+        }
+        landing.finish().map(Ok)
+    }
+
+    fn download(&mut self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => match http::client() {
+                Ok(client) => self.client.insert(client).clone(),
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
+        let mut landing = Landing::create(slot.part())?;
+        let reporter = self.reporter;
+        let progress = |done, total| reporter.report(Event::Progress { done, total, unit: Unit::Bytes });
+        match http::download(&client, url, &mut landing, &progress) {
+            Ok(()) => landing.finish().map(Ok),
+            Err(DownloadError::Local(error)) => Err(error),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Lets apt download, so that the proxies and credentials of apt's configuration serve.
+    fn apt_download(&self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+        let spec = Spec::new(APT_HELPER)
+            .args(["-o", "Acquire::Retries=3", "download-file", url])
+            .arg(slot.part())
+            .timeout(Duration::from_mins(10));
+        let mut said = String::new();
+        let outcome = self.runner.run(&spec, &mut |_, line| {
+            if line.starts_with("E:") {
+                line.clone_into(&mut said);
+            }
+        })?;
+        if !outcome.success() {
+            return Ok(Err(if said.is_empty() { outcome.to_string() } else { said }));
+        }
+        let file = fs_err::File::open(slot.part())?;
+        Ok(Ok(Digest::of_reader(file)?))
+    }
+}
+
+/// A file that hashes what it gets.
+struct Landing {
+    path: PathBuf,
+    writer: HashingWriter<fs_err::File>,
+    len: u64,
+}
+
+impl Landing {
+    fn create(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), writer: HashingWriter::new(fs_err::File::create(path)?), len: 0 })
+    }
+
+    fn finish(self) -> Result<Digest> {
+        let (mut file, digest, _) = self.writer.finish();
+        file.flush()?;
+        Ok(digest)
+    }
+}
+
+impl Sink for Landing {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        *self = Self::create(&self.path)?;
+        Ok(())
+    }
+}
+
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// The URLs that the source pool of the distribution would have an archive at. Debian and Ubuntu
+/// keep upstream's archive byte for byte as `python3.13_3.13.5.orig.tar.xz`.
+fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Format) -> Vec<String> {
+    if !Path::new(APT_HELPER).exists() {
+        return Vec::new();
+    }
+    let spec = Spec::new("apt-get")
+        .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
+        .timeout(Duration::from_mins(1));
+    // A host whose apt does not answer has no pool, and the other places remain.
+    let targets = runner.capture(&spec).unwrap_or_default();
+    pool_sites(&targets)
+        .into_iter()
+        .map(|(site, component)| {
+            let first = package.chars().next().unwrap_or('p');
+            let ending = if format == Format::Xz { "xz" } else { "gz" };
+            format!("{site}/pool/{component}/{first}/{package}/{package}_{release}.orig.tar.{ending}")
+        })
+        .collect()
+}
+
+/// Sites and components of the distribution itself, from apt's index targets, each once. Before
+/// `apt-get update` apt knows no origin, so one that is empty counts.
+fn pool_sites(targets: &str) -> Vec<(String, String)> {
+    let mut sites = Vec::new();
+    for line in targets.lines() {
+        let mut fields = line.split('|');
+        let (Some(origin), Some(site), Some(component)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let pair = (site.trim_end_matches('/').to_owned(), component.to_owned());
+        let own = ["", "Debian", "Ubuntu"].contains(&origin);
+        if own && !site.is_empty() && ["main", "universe"].contains(&component) && !sites.contains(&pair) {
+            sites.push(pair);
+        }
+    }
+    sites
+}
+
+fn is_url(mirror: &str) -> bool {
+    mirror.starts_with("http://") || mirror.starts_with("https://")
+}
+
+/// A place as it may be shown: without a user and password.
+fn shown(place: &Place) -> String {
+    match place {
+        Place::Directory(directory) => directory.display().to_string(),
+        Place::Url(url) | Place::Pool(url) => {
+            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            format!("{scheme}://{}/{path}", host.rsplit('@').next().unwrap_or(host))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_is_the_distributions_own() {
+        let targets = "Debian|http://mirror.test/debian|main\n\
+                       Debian|http://mirror.test/debian|main\n\
+                       Debian|http://mirror.test/debian|contrib\n\
+                       Ubuntu|http://mirror.test/ubuntu/|universe\n\
+                       Some Vendor|http://vendor.test/apt|main\n\
+                       |http://fresh.test/debian|main\n\
+                       nonsense\n";
+        let site = |site: &str, component: &str| (site.to_owned(), component.to_owned());
+        assert_eq!(
+            pool_sites(targets),
+            [
+                site("http://mirror.test/debian", "main"),
+                site("http://mirror.test/ubuntu", "universe"),
+                site("http://fresh.test/debian", "main"),
+            ]
+        );
+    }
+
+    #[test]
+    fn credentials_are_not_shown() {
+        let place = Place::Url("https://user:secret@mirror.test/Python-3.13.5.tgz".into());
+        assert_eq!(shown(&place), "https://mirror.test/Python-3.13.5.tgz");
+    }
+}

@@ -1,0 +1,19 @@
+//! The stages of a build, one room each. Each takes what the stage before it returns and succeeds
+//! by returning a type of its own, so that nothing unverified can be unpacked or published.
+//! `pipeline.rs` puts them in order.
+
+pub mod bundle;
+pub mod compile;
+pub mod configure;
+pub mod fetch;
+pub mod install;
+pub mod package;
+pub mod patch;
+pub mod pip;
+pub mod preflight;
+pub mod publish;
+pub mod relocate;
+pub mod resolve;
+pub mod strip;
+pub mod unpack;
+pub mod verify;

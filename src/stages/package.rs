@@ -1,0 +1,162 @@
+//! Package: from a stripped prefix to a reproducible tarball with its manifest.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::compile::built_modules;
+use super::strip::StrippedPrefix;
+use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
+use crate::domain::digest::{Digest, HashingWriter};
+use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH, Sizes};
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::sys::fs::{self, Kind};
+use crate::sys::{archive, elf};
+
+/// A tarball that nobody has verified yet.
+#[derive(Debug)]
+pub struct PackedArtifact {
+    manifest: Manifest,
+    tarball: PathBuf,
+    digest: Digest,
+    debug: Option<(PathBuf, Digest)>,
+    build_directory: PathBuf,
+}
+
+impl PackedArtifact {
+    /// What the artifact says of itself.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn tarball(&self) -> &Path {
+        &self.tarball
+    }
+
+    pub(super) fn build_directory(&self) -> &Path {
+        &self.build_directory
+    }
+
+    pub(super) const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn debug(&self) -> Option<(PathBuf, Digest)> {
+        self.debug.clone()
+    }
+}
+
+/// Writes the manifest, and packs.
+///
+/// # Errors
+/// What the system answers.
+pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Result<PackedArtifact> {
+    let root = stripped.root();
+    if let Some(message) = &plan.externally_managed {
+        let text = format!("[externally-managed]\nError={}\n", message.trim_end().replace('\n', "\n "));
+        fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
+    }
+    let floor = glibc_floor(root)?;
+    let (sums, sizes) = sums_and_sizes(root, plan)?;
+    let place = root.join(SUMS_PATH);
+    fs_err::create_dir_all(place.parent().unwrap_or(root))?;
+    fs_err::write(place, &sums)?;
+    let manifest = Manifest {
+        name: ArtifactName::new(plan, floor),
+        build_key: plan.build_key(),
+        request_key: plan.request().key(),
+        source_date_epoch: stripped.epoch(),
+        glibc_floor: floor,
+        modules: built_modules(root, plan)?.into_iter().collect(),
+        builtin_modules: stripped.builtin_modules().to_vec(),
+        libraries: stripped.libraries().to_vec(),
+        runtime_packages: plan.runtime_packages.clone(),
+        sizes,
+        sums: Digest::of(&sums),
+        plan: plan.clone(),
+    };
+    fs_err::write(root.join(MANIFEST_PATH), manifest.to_json())?;
+    let tarball = into.join(manifest.name.file(Format::Zst));
+    let digest = pack(root, plan.prefix.name(), stripped.epoch(), &tarball)?;
+    let debug = match stripped.debug_files() {
+        None => None,
+        Some(directory) => {
+            let tarball = into.join(crate::store::debug_file(&manifest.name));
+            let digest = pack(directory, plan.prefix.name(), stripped.epoch(), &tarball)?;
+            Some((tarball, digest))
+        }
+    };
+    Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
+}
+
+fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
+    let file = HashingWriter::new(std::io::BufWriter::new(fs_err::File::create(tarball)?));
+    let (hashed, ()) = archive::encode(Format::Zst, file, |writer| archive::pack(root, top, epoch, writer))?;
+    let (mut file, digest, _) = hashed.finish();
+    file.flush()?;
+    Ok(digest)
+}
+
+/// Writes the same tarball in another format.
+///
+/// # Errors
+/// What the system answers.
+pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
+    let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
+    let file = std::io::BufWriter::new(fs_err::File::create(to)?);
+    let (mut file, _) = archive::encode(format, file, |writer| Ok(std::io::copy(&mut reader, writer)?))?;
+    Ok(file.flush()?)
+}
+
+/// The newest glibc symbol version that any ELF file needs.
+fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
+    let mut floor = GlibcVersion::OLDEST;
+    for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
+        let path = root.join(&entry.path);
+        if elf::is_elf(&path)? {
+            floor = floor.max(elf::read(&path)?.glibc_floor.unwrap_or(floor));
+        }
+    }
+    Ok(floor)
+}
+
+fn sums_and_sizes(root: &Path, plan: &BuildPlan) -> Result<(String, Sizes)> {
+    use std::fmt::Write as _;
+    let mut sums = String::new();
+    let mut sizes = Sizes { files: 0, bytes: 0, parts: BTreeMap::new() };
+    for entry in fs::walk(root)? {
+        let Kind::File { size, .. } = entry.kind else { continue };
+        let digest = Digest::of_reader(fs_err::File::open(root.join(&entry.path))?)?;
+        let _ = writeln!(sums, "{digest}  {}", entry.path.display());
+        sizes.files += 1;
+        sizes.bytes += size;
+        *sizes.parts.entry(part(&entry.path, plan).to_owned()).or_default() += size;
+    }
+    Ok((sums, sizes))
+}
+
+/// Which part of an artifact a file belongs to.
+fn part(path: &Path, plan: &BuildPlan) -> &'static str {
+    let stdlib = PathBuf::from(plan.stdlib());
+    if path.extension().is_some_and(|extension| extension == "pyc") {
+        "bytecode"
+    } else if path.starts_with(stdlib.join("lib-dynload")) {
+        "modules"
+    } else if path.starts_with(stdlib.join("site-packages")) {
+        "site-packages"
+    } else if path.starts_with(stdlib) {
+        "stdlib"
+    } else if path.starts_with("bin") {
+        "interpreter"
+    } else if path.starts_with("include") {
+        "headers"
+    } else if path.starts_with(LICENSES_PATH) {
+        "licenses"
+    } else if path.starts_with("lib") {
+        "libraries"
+    } else {
+        "other"
+    }
+}

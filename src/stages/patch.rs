@@ -1,0 +1,114 @@
+//! Patch: from upstream's source tree to the one that is built.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::unpack::SourceTree;
+use crate::error::{Error, Result};
+use crate::recipe::PatchText;
+
+/// A source tree with all patches of the recipe applied.
+#[derive(Debug)]
+pub struct PatchedTree {
+    root: PathBuf,
+    epoch: u64,
+}
+
+impl PatchedTree {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// Applies patches in order. Every hunk must fit as it is: nothing is guessed.
+///
+/// # Errors
+/// [`Error::Patch`] with the file that does not fit, or what the system answers.
+pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
+    for patch in patches {
+        for (file, diff) in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
+            let path = tree.root().join(&file);
+            let before = fs_err::read_to_string(&path)?;
+            let after = patched(&before, &diff)
+                .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
+            let modified = fs_err::metadata(&path)?.modified()?;
+            fs_err::write(&path, after)?;
+            // The tree keeps its times, so that make sees nothing to make anew.
+            fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
+        }
+    }
+    Ok(PatchedTree { root: tree.root().to_owned(), epoch: tree.epoch() })
+}
+
+fn error(name: &str, reason: impl Into<String>) -> Error {
+    Error::Patch { name: name.to_owned(), reason: reason.into() }
+}
+
+fn patched(before: &str, diff: &str) -> Result<String, String> {
+    let patch = diffy::Patch::from_str(diff).map_err(|error| error.to_string())?;
+    diffy::apply(before, &patch).map_err(|error| error.to_string())
+}
+
+/// Splits a patch into the diffs of single files, with the path that each is for. What stands
+/// before the first `---` line is prose.
+fn split(text: &str) -> Result<Vec<(PathBuf, String)>, String> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let starts = line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
+        if starts {
+            let target = lines.peek().and_then(|next| next.strip_prefix("+++ ")).unwrap_or_default();
+            files.push((target_path(target)?, String::new()));
+        }
+        if let Some((_, diff)) = files.last_mut() {
+            diff.push_str(line);
+            diff.push('\n');
+        }
+    }
+    if files.is_empty() { Err("it has no `---` and `+++` lines".into()) } else { Ok(files) }
+}
+
+/// The path of a `+++ b/Lib/ssl.py` line, without its first directory.
+fn target_path(target: &str) -> Result<PathBuf, String> {
+    let name = target.split('\t').next().unwrap_or(target).trim_end();
+    let path: PathBuf = Path::new(name).components().skip(1).collect();
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if plain && path.file_name().is_some() {
+        Ok(path)
+    } else {
+        Err(format!("`{name}` is not a path in the source tree"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "Why it exists.\n\n--- a/Lib/a.py\n+++ b/Lib/a.py\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n\
+                         --- a/Lib/b.py\n+++ b/Lib/b.py\n@@ -1 +1,2 @@\n x\n+y\n";
+
+    #[test]
+    fn each_file_gets_its_part() {
+        let files = split(PATCH).unwrap();
+        assert_eq!(files.iter().map(|(path, _)| path.to_str().unwrap()).collect::<Vec<_>>(), ["Lib/a.py", "Lib/b.py"]);
+        assert_eq!(patched("one\ntwo\nthree\n", &files[0].1).unwrap(), "one\n2\nthree\n");
+        assert_eq!(patched("x\n", &files[1].1).unwrap(), "x\ny\n");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_guessed() {
+        let files = split(PATCH).unwrap();
+        assert!(patched("one\nTWO\nthree\n", &files[0].1).is_err());
+    }
+
+    #[test]
+    fn a_patch_stays_in_the_tree() {
+        for target in ["../../etc/passwd", "b/../../x", "/etc/passwd/..", "b"] {
+            assert!(target_path(target).is_err(), "{target}");
+        }
+        assert!(split("no diff at all\n").is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! The build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
+
+use std::path::Path;
+
+use crate::domain::plan::BuildPlan;
+
+/// The paths that nothing may mention, and what stands for each.
+pub(super) struct BuildPaths {
+    /// Longest first, so that none is taken for the beginning of another.
+    replacements: Vec<(String, String)>,
+    staged_prefix: String,
+}
+
+impl BuildPaths {
+    /// `build` is the work directory with the source tree in `source`; `staged` is where the
+    /// prefix's content lies now.
+    pub(super) fn new(build: &Path, staged: &Path, plan: &BuildPlan, source_name: &str) -> Self {
+        let text = |path: &Path| path.display().to_string();
+        let staged_prefix = text(staged);
+        Self {
+            replacements: vec![
+                (staged_prefix.clone(), plan.prefix.to_string()),
+                (text(&build.join("staging")), String::new()),
+                (text(&build.join("source")), source_name.to_owned()),
+                (text(build), "/usr/src".to_owned()),
+            ],
+            staged_prefix,
+        }
+    }
+
+    pub(super) fn staged_prefix(&self) -> &str {
+        &self.staged_prefix
+    }
+
+    /// Whether bytes mention the build.
+    pub(super) fn occur_in(&self, bytes: &[u8]) -> bool {
+        self.replacements.iter().any(|(path, _)| contains(bytes, path.as_bytes()))
+    }
+
+    /// The text without the build's paths and without the flags that hide them from debug
+    /// information; none if it has neither.
+    pub(super) fn rewrite(&self, text: &str) -> Option<String> {
+        if !self.occur_in(text.as_bytes()) {
+            return None;
+        }
+        let mut text = without_map_flags(text);
+        for (path, name) in &self.replacements {
+            text = text.replace(path, name);
+        }
+        Some(text)
+    }
+}
+
+/// The text without `-ffile-prefix-map=…` words.
+fn without_map_flags(text: &str) -> String {
+    const FLAG: &str = "-ffile-prefix-map=";
+    let mut rest = text;
+    let mut kept = String::with_capacity(text.len());
+    while let Some(start) = rest.find(FLAG) {
+        kept.push_str(rest[..start].trim_end_matches(' '));
+        let end =
+            rest[start..].find(|c: char| c.is_whitespace() || c == '\'' || c == '"').unwrap_or(rest.len() - start);
+        rest = &rest[start + end..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
+pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plan::tests::plan;
+
+    fn paths() -> BuildPaths {
+        let staged = Path::new("/w/build-1/staging/opt/myorg/python-3.13");
+        BuildPaths::new(Path::new("/w/build-1"), staged, &plan(), "/usr/src/python-3.13.5")
+    }
+
+    #[test]
+    fn every_directory_of_the_build_gets_a_name_that_is_always_the_same() {
+        let text = "'abs_srcdir': '/w/build-1/source', 'x': '/w/build-1/staging/opt/myorg/python-3.13/lib',\n\
+                    'y': '/w/build-1/staging/usr', 'z': '/w/build-1/pkgconfig'";
+        assert_eq!(
+            paths().rewrite(text).unwrap(),
+            "'abs_srcdir': '/usr/src/python-3.13.5', 'x': '/opt/myorg/python-3.13/lib',\n\
+             'y': '/usr', 'z': '/usr/src/pkgconfig'"
+        );
+        assert_eq!(paths().rewrite("nothing of it"), None);
+    }
+
+    #[test]
+    fn map_flags_go() {
+        let text = "'CFLAGS': '-O3 -g -ffile-prefix-map=/w/build-1/source=/usr/src/x -Wall', 'A': '-ffile-prefix-map=/w/build-1/source=/b'";
+        assert_eq!(paths().rewrite(text).unwrap(), "'CFLAGS': '-O3 -g -Wall', 'A': ''");
+    }
+}

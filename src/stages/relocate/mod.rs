@@ -1,0 +1,125 @@
+//! Relocate: makes a prefix work wherever it is moved, and rids it of the build's own paths.
+//!
+//! What Python itself decides at run time (`sysconfig`, `distutils`) is a patch of the recipe; here
+//! are the files that something else reads: scripts, pkg-config files, recorded variables.
+
+mod build_paths;
+mod pkg_config;
+mod record;
+mod shebang;
+
+use std::path::{Path, PathBuf};
+
+use super::bundle::BundledPrefix;
+use super::compile::StagedPrefix;
+use super::configure::source_name;
+use crate::domain::manifest::BundledLibrary;
+use crate::domain::plan::BuildPlan;
+use crate::error::{Error, Result};
+use crate::sys::fs::{self, Kind};
+
+/// A prefix that can be moved.
+#[derive(Debug)]
+pub struct RelocatedPrefix {
+    staged: StagedPrefix,
+    libraries: Vec<BundledLibrary>,
+}
+
+impl RelocatedPrefix {
+    pub(super) fn into_parts(self) -> (StagedPrefix, Vec<BundledLibrary>) {
+        (self.staged, self.libraries)
+    }
+}
+
+/// Rewrites what would not survive a move.
+///
+/// # Errors
+/// [`Error::Damaged`] for a binary file that mentions the build, and what the system answers.
+pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPrefix> {
+    let root = bundled.root().to_owned();
+    links(&root, plan)?;
+    let (staged, libraries) = bundled.into_parts();
+    let paths = build_paths::BuildPaths::new(staged.build_directory(), &root, plan, &source_name(plan));
+    let mut scripts = Vec::new();
+    // Caches of the build mention it, and strip takes every one of them away.
+    let is_cache = |entry: &fs::Entry| entry.path.extension().is_some_and(|extension| extension == "pyc");
+    for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !is_cache(entry)) {
+        let path = root.join(&entry.path);
+        let before = fs_err::read(&path)?;
+        let Some(after) = rewritten(&entry.path, &before, &paths, plan)? else { continue };
+        fs_err::write(&path, after)?;
+        if entry.path.starts_with("bin") {
+            scripts.push(entry.path);
+        }
+    }
+    update_records(&root, plan, &scripts)?;
+    Ok(RelocatedPrefix { staged, libraries })
+}
+
+/// The new content of a file, if it has to have one.
+fn rewritten(path: &Path, before: &[u8], paths: &build_paths::BuildPaths, plan: &BuildPlan) -> Result<Option<Vec<u8>>> {
+    let Ok(text) = std::str::from_utf8(before) else {
+        if paths.occur_in(before) {
+            let reason = "a binary file mentions the build directory".into();
+            return Err(Error::Damaged { what: path.display().to_string(), reason });
+        }
+        return Ok(None);
+    };
+    let after = if path.starts_with("lib/pkgconfig") {
+        pkg_config::rewrite(text, plan.prefix.as_str())
+    } else {
+        shebang::rewrite(path, text, plan.prefix.as_str(), paths.staged_prefix())
+    };
+    let cleaned = paths.rewrite(after.as_deref().unwrap_or(text));
+    Ok(cleaned.or(after).map(String::into_bytes))
+}
+
+/// `bin/python3` and `bin/python` are relative links to one file.
+fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
+    let bin = root.join("bin");
+    let interpreter = format!("python{}", plan.short_version());
+    // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
+    let plain = format!("python{}", plan.release.series());
+    for name in ["python3", "python", &plain] {
+        let link = bin.join(name);
+        if name == interpreter {
+            continue;
+        }
+        if std::fs::symlink_metadata(&link).is_ok() {
+            fs_err::remove_file(&link)?;
+        }
+        fs_err::os::unix::fs::symlink(&interpreter, link)?;
+    }
+    // Links within the prefix that make left absolute or pointing through the staging directory.
+    for entry in fs::walk(root)? {
+        if let Kind::Symlink(target) = &entry.kind
+            && let Ok(inside) = target.strip_prefix(plan.prefix.as_path())
+        {
+            let up: PathBuf = entry.path.parent().into_iter().flat_map(Path::components).map(|_| "..").collect();
+            fs_err::remove_file(root.join(&entry.path))?;
+            fs_err::os::unix::fs::symlink(up.join(inside), root.join(&entry.path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings pip's record of what it installed up to date with the scripts that were rewritten.
+fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<()> {
+    let packages = root.join(plan.stdlib()).join("site-packages");
+    for entry in fs_err::read_dir(&packages)? {
+        let record = entry?.path().join("RECORD");
+        if !record.exists() {
+            continue;
+        }
+        let text = fs_err::read_to_string(&record)?;
+        let read = |name: &str| {
+            let path = fs::link_target(&Path::new("x/x/site-packages").join("RECORD"), Path::new(name));
+            let script = path.filter(|path| scripts.contains(path));
+            script.map(|path| fs_err::read(root.join(path))).transpose()
+        };
+        if let Some(updated) = record::rewrite(&text, read)? {
+            fs_err::write(&record, updated)?;
+        }
+    }
+    Ok(())
+}

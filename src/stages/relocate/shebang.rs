@@ -1,0 +1,68 @@
+//! Scripts: a `#!` line can only name an absolute path, so the shell looks the interpreter up
+//! beside the script and runs it.
+
+use std::path::Path;
+
+/// The text of a script that finds its interpreter from where it is itself; none if it is not a
+/// script of this prefix's Python. `path` is the script's, relative to the prefix; `staged` is
+/// where the prefix lies while it is built: pip wrote that.
+pub(super) fn rewrite(path: &Path, text: &str, prefix: &str, staged: &str) -> Option<String> {
+    let (first, rest) = text.split_once('\n')?;
+    let interpreter = first.strip_prefix("#!")?.trim();
+    let name = [prefix, staged].iter().find_map(|place| interpreter.strip_prefix(place)?.strip_prefix("/bin/"))?;
+    let (name, options) = name.split_once(' ').unwrap_or((name, ""));
+    if !name.starts_with("python") || !options.trim().is_empty() {
+        return None;
+    }
+    let bin = if path.starts_with("bin") {
+        String::new()
+    } else {
+        let up = path.components().skip(1).map(|_| "../").collect::<String>();
+        format!("{up}bin/")
+    };
+    // To the shell the second line is a command; to Python lines two and three are one string.
+    // `realpath` follows a link to the script that somebody made elsewhere.
+    Some(format!(
+        "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")/{bin}{name}\" \"$0\" \"$@\"\n' '''\n{rest}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_finds_its_interpreter_beside_itself() {
+        let text =
+            rewrite(Path::new("bin/pip"), "#!/opt/p/bin/python3.13\nimport sys\n", "/opt/p", "/w/opt/p").unwrap();
+        assert_eq!(
+            text,
+            "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")/python3.13\" \"$0\" \"$@\"\n' '''\nimport sys\n"
+        );
+        assert_eq!(
+            rewrite(Path::new("bin/pip"), "#!/w/opt/p/bin/python3.13\nimport sys\n", "/opt/p", "/w/opt/p").unwrap(),
+            text
+        );
+    }
+
+    #[test]
+    fn a_script_elsewhere_knows_how_far_it_is() {
+        let path = Path::new("lib/python3.13/config/python-config.py");
+        let text = rewrite(path, "#!/opt/p/bin/python3.13\n", "/opt/p", "/w/opt/p").unwrap();
+        assert!(text.contains(")/../../../bin/python3.13\""), "{text}");
+    }
+
+    #[test]
+    fn other_files_stay() {
+        for text in [
+            "#!/bin/sh\necho\n",
+            "#!/opt/p/bin/perl\n",
+            "#!/opt/pp/bin/python3\n",
+            "\x7fELF\n",
+            "",
+            "#!/opt/p/bin/python3",
+        ] {
+            assert_eq!(rewrite(Path::new("bin/pip"), text, "/opt/p", "/w/opt/p"), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Resolve: from what a user asks for, a recipe and a host to the plan of a build.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::preflight::Host;
+use crate::domain::digest::Digest;
+use crate::domain::plan::{
+    ArtifactRequest, BuildPlan, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize, PlannedLibrary, PlannedPatch,
+    ToolchainId,
+};
+use crate::domain::prefix::Prefix;
+use crate::domain::target::Target;
+use crate::error::{Error, Result};
+use crate::recipe::ReleaseRecipe;
+use crate::sys::distro::PackageDatabase;
+use crate::sys::elf;
+use crate::sys::process::Runner;
+use crate::sys::toolchain::{SEARCH_PATH, find_program};
+
+/// What a user chooses besides the version.
+#[derive(Debug, Clone)]
+pub struct Choices {
+    /// The compiled-in prefix; none is the default of the series.
+    pub prefix: Option<Prefix>,
+    /// How the interpreter is optimised.
+    pub optimize: Optimize,
+    /// What becomes of bytecode caches.
+    pub bytecode: Bytecode,
+    /// Where shared libraries come from.
+    pub library_policy: LibraryPolicy,
+    /// Whether files with debug information are kept aside.
+    pub debug_files: bool,
+    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user. They count through the plan alone.
+    pub compiler_variables: BTreeMap<String, String>,
+}
+
+impl Choices {
+    /// The compiler: `CC`, or gcc.
+    #[must_use]
+    pub fn cc(&self) -> &str {
+        self.compiler_variables.get("CC").map_or("gcc", String::as_str)
+    }
+
+    /// What `install` looks up by: what can be said without a toolchain.
+    #[must_use]
+    pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
+        ArtifactRequest {
+            release: recipe.version,
+            variant: recipe.variant,
+            flavor,
+            target,
+            library_policy: self.library_policy,
+            optimize: self.optimize,
+            bytecode: self.bytecode,
+            prefix: self.prefix_for(recipe),
+            recipe: recipe.digest(),
+        }
+    }
+
+    fn prefix_for(&self, recipe: &ReleaseRecipe) -> Prefix {
+        let default = || Prefix::default_for(recipe.version.series(), recipe.variant);
+        self.prefix.clone().unwrap_or_else(default)
+    }
+}
+
+/// Resolves everything that decides the bytes of the output.
+///
+/// # Errors
+/// [`Error::Library`] for a library that cannot be told or found, and what the tools answer.
+pub fn resolve(
+    recipe: &ReleaseRecipe,
+    flavor: Flavor,
+    choices: &Choices,
+    host: &Host<'_>,
+    runner: &dyn Runner,
+) -> Result<BuildPlan> {
+    let request = choices.request(recipe, flavor, host.target);
+    let kept = recipe.flavor(flavor);
+    let database = PackageDatabase::open(runner, &host.distro)?;
+    let libraries = libraries(recipe, host, &database)?;
+    let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
+    if choices.library_policy == LibraryPolicy::System {
+        runtime_packages.extend(libraries.iter().map(|library| library.package.clone()));
+    }
+    runtime_packages.sort_unstable();
+    runtime_packages.dedup();
+    let stdlib = |plan: &BuildPlan| plan.stdlib();
+    let mut plan = BuildPlan {
+        format: FORMAT,
+        release: request.release,
+        variant: request.variant,
+        flavor,
+        target: request.target,
+        optimize: request.optimize,
+        profile: None,
+        bytecode: request.bytecode,
+        library_policy: request.library_policy,
+        debug_files: choices.debug_files,
+        recipe: request.recipe,
+        source: recipe.sums,
+        patches: recipe
+            .patches
+            .iter()
+            .map(|patch| PlannedPatch { name: patch.file.clone(), sha256: patch.sha256 })
+            .collect(),
+        configure: configure_arguments(recipe, &request.prefix),
+        environment: environment(recipe, choices),
+        prefix: request.prefix,
+        make: recipe.make.clone(),
+        module_link: recipe.module_link.clone(),
+        install: recipe.install.clone(),
+        modules: recipe.modules.clone(),
+        disabled: recipe.disabled.clone(),
+        pkg_config: recipe.libraries.iter().flat_map(|library| library.pkg_config.iter().cloned()).collect(),
+        strip: Vec::new(),
+        pip: kept.pip,
+        externally_managed: kept.externally_managed.clone(),
+        toolchain: toolchain(host, &database)?,
+        libraries,
+        runtime_packages,
+    };
+    let stdlib = stdlib(&plan);
+    plan.strip = kept.strip.iter().map(|pattern| pattern.replace("{stdlib}", &stdlib)).collect();
+    Ok(plan)
+}
+
+fn configure_arguments(recipe: &ReleaseRecipe, prefix: &Prefix) -> Vec<String> {
+    std::iter::once(format!("--prefix={prefix}"))
+        .chain(recipe.configure.iter().cloned())
+        .chain(recipe.cache.iter().map(|(name, value)| format!("{name}={value}")))
+        .collect()
+}
+
+/// The scrubbed environment: what pykeel fixes, what the recipe wants, what the user chose.
+fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, String> {
+    let fixed = [
+        ("PATH", SEARCH_PATH),
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PYTHONHASHSEED", "0"),
+        ("HOME", "/nonexistent"),
+        ("CC", choices.cc()),
+        // A release needs no other Python to be built; without this configure would record the
+        // name of whichever the host has.
+        ("PYTHON_FOR_REGEN", "python3"),
+    ];
+    let mut variables: BTreeMap<String, String> = recipe.environment.clone();
+    variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables.extend(choices.compiler_variables.clone());
+    variables
+}
+
+fn toolchain(host: &Host<'_>, database: &PackageDatabase<'_>) -> Result<ToolchainId> {
+    let mut programs = host.compiler.programs()?;
+    if let Some(strip) = find_program("strip") {
+        programs.insert("strip".into(), Digest::of_reader(fs_err::File::open(strip)?)?);
+    }
+    let mut headers: Vec<PathBuf> = host.headers.values().cloned().collect();
+    headers.extend(host.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
+    let headers = database.owners(&headers)?.into_values().map(|owner| (owner.package, owner.version)).collect();
+    Ok(ToolchainId { compiler: host.compiler.version()?, glibc: host.glibc.clone(), programs, headers })
+}
+
+/// The libraries that the recipe links and all that these need, glibc's left out.
+fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &PackageDatabase<'_>) -> Result<Vec<PlannedLibrary>> {
+    let mut found: BTreeMap<String, (PathBuf, elf::ElfFile)> = BTreeMap::new();
+    let mut queue: Vec<String> = Vec::new();
+    for library in &recipe.libraries {
+        for name in &library.link {
+            queue.extend(linked_sonames(host, name, &library.debian)?);
+        }
+    }
+    while let Some(soname) = queue.pop() {
+        if elf::is_glibc(&soname) || found.contains_key(&soname) {
+            continue;
+        }
+        let path = host.compiler.library(&soname)?.ok_or_else(|| Error::Library {
+            soname: soname.clone(),
+            reason: "the compiler does not find it".into(),
+            remedy: "install the package that has it".into(),
+        })?;
+        let file = elf::read(&path)?;
+        queue.extend(file.needed.iter().cloned());
+        found.insert(soname, (path, file));
+    }
+    let paths: Vec<PathBuf> = found.values().map(|(path, _)| path.clone()).collect();
+    let owners = database.owners(&paths)?;
+    found
+        .into_iter()
+        .map(|(soname, (path, file))| {
+            let owner = owners.get(&path).ok_or_else(|| Error::Library {
+                soname: soname.clone(),
+                reason: format!("{} belongs to no package, so its version and licence cannot be told", path.display()),
+                remedy: "remove it, so that the distribution's library is linked, or package it".into(),
+            })?;
+            Ok(PlannedLibrary {
+                sha256: Digest::of_reader(fs_err::File::open(&path)?)?,
+                package: owner.package.clone(),
+                version: owner.version.clone(),
+                source_package: owner.source_package.clone(),
+                source_version: owner.source_version.clone(),
+                needs: file.needed.into_iter().filter(|name| !elf::is_glibc(name)).collect(),
+                soname,
+                path,
+            })
+        })
+        .collect()
+}
+
+/// The sonames that `-lNAME` links: the library's own, or those that a linker script names.
+fn linked_sonames(host: &Host<'_>, name: &str, package: &str) -> Result<Vec<String>> {
+    let missing = || Error::Library {
+        soname: format!("lib{name}.so"),
+        reason: "the compiler does not find it".into(),
+        remedy: format!("reinstall {package}"),
+    };
+    let path = host.compiler.library(&format!("lib{name}.so"))?.ok_or_else(missing)?;
+    if elf::is_elf(&path)? {
+        let soname = elf::read(&path)?.soname;
+        return Ok(vec![soname.unwrap_or_else(|| file_name(&path))]);
+    }
+    let mut sonames = Vec::new();
+    for word in script_inputs(&fs_err::read_to_string(&path)?) {
+        match word.strip_prefix("-l") {
+            Some(name) => sonames.extend(linked_sonames(host, name, package)?),
+            None => sonames.push(file_name(Path::new(&word))),
+        }
+    }
+    Ok(sonames)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The libraries that a linker script names: `INPUT(libncursesw.so.6 -ltinfo)`. Static ones and
+/// other words are left out.
+fn script_inputs(script: &str) -> Vec<String> {
+    script
+        .split(|c: char| c.is_whitespace() || "(),".contains(c))
+        .filter(|word| word.starts_with("-l") || word.contains(".so."))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linker_scripts_name_libraries() {
+        assert_eq!(script_inputs("INPUT(libncursesw.so.6 -ltinfo)\n"), ["libncursesw.so.6", "-ltinfo"]);
+        let libc = "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a \
+                    AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )";
+        assert_eq!(script_inputs(libc), ["/lib/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Strip: from everything that CPython installs to what a flavor keeps.
+
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::compile::StagedPrefix;
+use super::relocate::RelocatedPrefix;
+use crate::domain::manifest::BundledLibrary;
+use crate::domain::plan::{BuildPlan, Bytecode};
+use crate::error::{Error, Result};
+use crate::sys::elf;
+use crate::sys::fs::{self, Kind};
+use crate::sys::log::BuildLog;
+use crate::sys::process::Spec;
+use crate::sys::toolchain::SEARCH_PATH;
+
+/// A prefix as the flavor wants it.
+#[derive(Debug)]
+pub struct StrippedPrefix {
+    staged: StagedPrefix,
+    libraries: Vec<BundledLibrary>,
+    debug_files: Option<PathBuf>,
+}
+
+impl StrippedPrefix {
+    pub(super) fn root(&self) -> &Path {
+        self.staged.root()
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.staged.epoch()
+    }
+
+    pub(super) fn builtin_modules(&self) -> &[String] {
+        self.staged.builtin_modules()
+    }
+
+    pub(super) fn build_directory(&self) -> &Path {
+        self.staged.build_directory()
+    }
+
+    pub(super) fn libraries(&self) -> &[BundledLibrary] {
+        &self.libraries
+    }
+
+    pub(super) fn debug_files(&self) -> Option<&Path> {
+        self.debug_files.as_deref()
+    }
+}
+
+/// Removes what the plan strips, strips what pykeel linked, and sees to bytecode caches.
+///
+/// # Errors
+/// What strip or the interpreter answers, or a pattern that is none.
+pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<StrippedPrefix> {
+    let (staged, libraries) = relocated.into_parts();
+    let root = staged.root().to_owned();
+    remove(&root, &patterns(&plan.strip)?)?;
+    remove_empty_directories(&root)?;
+    let files = linked_here(&root, &libraries)?;
+    let debug_files = if plan.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
+    run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
+    if let Some(directory) = &debug_files {
+        link_debug_files(&root, &files, directory, log)?;
+    }
+    if plan.bytecode == Bytecode::UncheckedHash {
+        compile_bytecode(&root, plan, log)?;
+    }
+    Ok(StrippedPrefix { staged, libraries, debug_files })
+}
+
+/// The plan's patterns, and the caches that the build wrote: time-stamped, at three levels, and
+/// different each time. The policy says whether a deterministic set comes back.
+fn patterns(globs: &[String]) -> Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for glob in globs.iter().map(String::as_str).chain(["**/__pycache__", "**/*.pyc"]) {
+        // `*` stays within a directory, as in a shell.
+        let glob = GlobBuilder::new(glob).literal_separator(true).build();
+        set.add(glob.map_err(|error| Error::Usage(format!("strip pattern: {error}")))?);
+    }
+    set.build().map_err(|error| Error::Usage(format!("strip patterns: {error}")))
+}
+
+fn remove(root: &Path, patterns: &GlobSet) -> Result<()> {
+    let mut removed: Option<PathBuf> = None;
+    for entry in fs::walk(root)? {
+        if removed.as_ref().is_some_and(|directory| entry.path.starts_with(directory))
+            || !patterns.is_match(&entry.path)
+        {
+            continue;
+        }
+        let path = root.join(&entry.path);
+        if entry.kind == Kind::Directory {
+            fs::remove_tree(&path)?;
+            removed = Some(entry.path);
+        } else {
+            fs_err::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Directories that stripping emptied; one that CPython installs empty would go too, and has no
+/// meaning there.
+fn remove_empty_directories(root: &Path) -> Result<()> {
+    for entry in fs::walk(root)?.into_iter().rev() {
+        let path = root.join(&entry.path);
+        let kept = entry.path.file_name().is_some_and(|name| name == "site-packages");
+        if entry.kind == Kind::Directory && !kept && fs_err::read_dir(&path)?.next().is_none() {
+            fs_err::remove_dir(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The ELF files that this build linked: all but the bundled ones, which stay byte for byte.
+fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
+        let bundled = libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname));
+        if !bundled && elf::is_elf(&root.join(&entry.path))? {
+            files.push(entry.path);
+        }
+    }
+    Ok(files)
+}
+
+fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+    let spec = Spec::new(tool)
+        .args(args.iter().map(ToString::to_string))
+        .args(files)
+        .directory(root)
+        .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]);
+    log.run(&spec, |_| {})
+}
+
+/// Where the debug information of a file is kept, relative to the directory of debug files.
+fn debug_name(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".debug");
+    name.into()
+}
+
+fn keep_debug_files(root: &Path, files: &[PathBuf], log: &mut BuildLog<'_>) -> Result<PathBuf> {
+    let mut name = root.file_name().unwrap_or_default().to_owned();
+    name.push(".debug");
+    let directory = root.with_file_name(name);
+    for file in files {
+        let kept = directory.join(debug_name(file));
+        fs_err::create_dir_all(kept.parent().unwrap_or(&directory))?;
+        run_tool("objcopy", &["--only-keep-debug"], &[file.clone(), kept], root, log)?;
+    }
+    Ok(directory)
+}
+
+/// Notes in each file where a debugger finds its debug information: `x.so.debug`, by its checksum.
+fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+    for file in files {
+        let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
+        run_tool("objcopy", &[&link], std::slice::from_ref(file), root, log)?;
+    }
+    Ok(())
+}
+
+/// One process, sorted, at level 0, without time stamps: the same bytes everywhere.
+const COMPILE_SCRIPT: &str = "\
+import os, py_compile, sys
+root, prefix = sys.argv[1:]
+for directory, names, files in os.walk(os.path.join(root, 'lib')):
+    names.sort()
+    for name in sorted(files):
+        if name.endswith('.py'):
+            path = os.path.join(directory, name)
+            py_compile.compile(path, dfile=prefix + path[len(root):], doraise=True, optimize=0,
+                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+";
+
+fn compile_bytecode(root: &Path, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<()> {
+    let spec = Spec::new(root.join(plan.interpreter()))
+        .args(["-I", "-S", "-c", COMPILE_SCRIPT])
+        .arg(root)
+        .arg(plan.prefix.as_str())
+        .environment([("LC_ALL", "C.UTF-8"), ("PYTHONHASHSEED", "0")]);
+    log.run(&spec, |_| {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_a_shell() {
+        let set = patterns(&["lib/python3.13/test".into(), "bin/idle3*".into(), "**/*.a".into()]).unwrap();
+        for path in ["lib/python3.13/test", "bin/idle3.13", "lib/x/y.a", "lib/a/__pycache__", "lib/__pycache__/a.pyc"] {
+            assert!(set.is_match(path), "{path}");
+        }
+        for path in ["lib/python3.13/unittest", "bin/x/idle3", "lib/a.py"] {
+            assert!(!set.is_match(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_matched_goes_and_what_it_empties() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["lib/test/a.py", "lib/other/only/x.pyc", "lib/keep.py", "lib/site-packages/.x"] {
+            let path = root.path().join(file);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, "").unwrap();
+        }
+        remove(root.path(), &patterns(&["lib/test".into(), "**/.x".into()]).unwrap()).unwrap();
+        remove_empty_directories(root.path()).unwrap();
+        let left: Vec<_> = fs::walk(root.path()).unwrap().into_iter().map(|entry| entry.path).collect();
+        assert_eq!(left, [Path::new("lib"), Path::new("lib/keep.py"), Path::new("lib/site-packages")]);
+    }
+}

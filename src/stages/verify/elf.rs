@@ -1,0 +1,125 @@
+//! What was linked: for the right machine, hardened, and complete within the prefix and glibc.
+
+use std::path::Path;
+
+use super::report::Report;
+use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::LibraryPolicy;
+use crate::error::Result;
+use crate::sys::elf::{self, ElfFile};
+use crate::sys::fs;
+
+/// Checks the ELF files of a tree.
+///
+/// # Errors
+/// That the tree cannot be read; what is wrong with it is in the report.
+pub(super) fn check(prefix: &Path, manifest: &Manifest, report: &mut Report) -> Result<()> {
+    let plan = &manifest.plan;
+    let modules = Path::new(&plan.stdlib()).join("lib-dynload");
+    let mut findings = Findings::default();
+    let mut floor = None;
+    for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
+        // What pip installed later is not ours to judge.
+        if entry.path.starts_with(Path::new(&plan.stdlib()).join("site-packages"))
+            || !elf::is_elf(&prefix.join(&entry.path))?
+        {
+            continue;
+        }
+        let name = entry.path.display().to_string();
+        let file = match elf::read(&prefix.join(&entry.path)) {
+            Ok(file) => file,
+            Err(error) => {
+                findings.machine.push(error.to_string());
+                continue;
+            }
+        };
+        floor = floor.max(file.glibc_floor);
+        if file.machine != plan.target.elf_machine() {
+            findings.machine.push(format!("{name} is for machine {}", file.machine));
+        }
+        findings
+            .needed
+            .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
+        if !manifest.libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname)) {
+            findings.linked_here(&name, &file, entry.path.starts_with(&modules));
+        }
+    }
+    report.add_findings("ELF files are for the target", &findings.machine);
+    report.add_findings("needed libraries are in the prefix or glibc's", &findings.needed);
+    report.add_findings("relative DT_RPATH on extension modules alone", &findings.rpath);
+    report.add_findings("RELRO, BIND_NOW, no executable stack, no W+X, no TEXTREL", &findings.hardening);
+    report.add_findings("stripped", &findings.symbols);
+    let floor = floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
+    let expected = manifest.glibc_floor.to_string();
+    let wrong = (floor != expected).then(|| format!("it is {floor}, and the manifest says {expected}"));
+    report.add_findings("glibc floor", wrong.as_slice());
+    report.add_findings("bundled libraries are the package's", &bundled(prefix, manifest)?);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Findings {
+    machine: Vec<String>,
+    needed: Vec<String>,
+    rpath: Vec<String>,
+    hardening: Vec<String>,
+    symbols: Vec<String>,
+}
+
+impl Findings {
+    /// Checks a file that this build linked.
+    fn linked_here(&mut self, name: &str, file: &ElfFile, is_module: bool) {
+        if !file.runpath.is_empty() {
+            self.rpath.push(format!("{name} has DT_RUNPATH {}", file.runpath.join(":")));
+        }
+        if is_module && file.rpath != ["$ORIGIN/../.."] {
+            self.rpath.push(format!("{name} has DT_RPATH `{}`, not $ORIGIN/../..", file.rpath.join(":")));
+        }
+        if !is_module && !file.rpath.is_empty() {
+            self.rpath.push(format!("{name} has DT_RPATH {}", file.rpath.join(":")));
+        }
+        let hardening = file.hardening;
+        let wrong = [
+            (!hardening.relro, "no RELRO"),
+            (!hardening.bind_now, "no BIND_NOW"),
+            (hardening.executable_stack, "an executable stack"),
+            (hardening.writable_code, "a segment that is writable and executable"),
+            (hardening.text_relocations, "text relocations"),
+        ];
+        self.hardening.extend(wrong.iter().filter(|(is, _)| *is).map(|(_, what)| format!("{name} has {what}")));
+        if file.unstripped {
+            self.symbols.push(format!("{name} has symbols or debug information"));
+        }
+    }
+}
+
+/// The libraries that a file needs and nothing brings.
+fn unresolved(file: &ElfFile, prefix: &Path, manifest: &Manifest) -> Vec<String> {
+    let by_system = |soname: &str| {
+        manifest.plan.library_policy == LibraryPolicy::System
+            && manifest.plan.libraries.iter().any(|library| library.soname == soname)
+    };
+    let resolved =
+        |soname: &&String| elf::is_glibc(soname) || by_system(soname) || prefix.join("lib").join(soname).is_file();
+    file.needed.iter().filter(|soname| !resolved(soname)).cloned().collect()
+}
+
+/// Bundled files have the digest that the build recorded after it checked the package's.
+fn bundled(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for library in &manifest.libraries {
+        let path = prefix.join("lib").join(&library.soname);
+        if !path.is_file() {
+            findings.push(format!("lib/{} is missing", library.soname));
+            continue;
+        }
+        if Digest::of_reader(fs_err::File::open(&path)?)? != library.sha256 {
+            findings.push(format!("lib/{} is not the file of {} {}", library.soname, library.package, library.version));
+        }
+        if library.package_checksum != format!("md5:{}", crate::sys::distro::md5_of(&path)?) {
+            findings.push(format!("lib/{} has not the checksum that {} has for it", library.soname, library.package));
+        }
+    }
+    Ok(findings)
+}

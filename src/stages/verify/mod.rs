@@ -1,0 +1,168 @@
+//! Verify: whether an artifact is what it says, unpacked somewhere else than its prefix.
+//!
+//! Every check reports, so that one run shows every finding: [`tree`] looks at files, [`elf`] at
+//! what was linked, [`probe`] at what the Python does.
+
+mod elf;
+mod probe;
+mod report;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+pub use report::{Check, Report, Status};
+
+use super::package::PackedArtifact;
+use crate::domain::artifact::Format;
+use crate::domain::manifest::{MANIFEST_PATH, Manifest};
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+use crate::sys::process::Runner;
+use crate::sys::{archive, fs};
+
+/// An artifact that passed every check.
+#[derive(Debug)]
+pub struct VerifiedArtifact {
+    packed: PackedArtifact,
+    report: Report,
+}
+
+impl VerifiedArtifact {
+    pub(super) const fn packed(&self) -> &PackedArtifact {
+        &self.packed
+    }
+
+    /// What was checked.
+    #[must_use]
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Verifies a packed artifact as a step of its build.
+///
+/// # Errors
+/// [`Error::Verification`] with every finding.
+pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<VerifiedArtifact> {
+    let work = packed.build_directory();
+    let directory = fs::temporary_directory_in(work, "verify-")?;
+    // Each by its own name: the tree is verified in the same work directory.
+    let traces = ["source", "staging", "pkgconfig", "module-link"].map(|name| work.join(name).display().to_string());
+    let report = verify_tarball_in(packed.tarball(), directory.path(), &traces, runner, reporter)?;
+    report.require(&packed.manifest().name.to_string())?;
+    Ok(VerifiedArtifact { packed, report })
+}
+
+/// Verifies a tarball, or a prefix where it is installed.
+///
+/// # Errors
+/// That there is nothing to verify at the path; findings are in the report.
+pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
+    let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
+    if path.is_dir() {
+        let prefix = fs_err::canonicalize(path)?;
+        return verify_tree(&prefix, scratch.path(), &[], runner, reporter);
+    }
+    verify_tarball_in(path, scratch.path(), &[], runner, reporter)
+}
+
+/// Unpacks a tarball into `scratch` and verifies it there, and at its prefix where that can be.
+fn verify_tarball_in(
+    tarball: &Path,
+    scratch: &Path,
+    forbidden: &[String],
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<Report> {
+    let prefix = scratch.join("moved");
+    fs_err::create_dir(&prefix)?;
+    let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let format = format_of(&name).ok_or_else(|| {
+        Error::Usage(format!("{} is neither a prefix nor a .tar.zst, .tar.xz or .tar.gz", tarball.display()))
+    })?;
+    let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
+    let unpacked = archive::unpack(&name, reader, &prefix)?;
+    let mut report = verify_tree(&prefix, scratch, forbidden, runner, reporter)?;
+    let manifest = read_manifest(&prefix)?;
+    report.add(
+        "top directory",
+        if unpacked.top == manifest.plan.prefix.name() {
+            Status::Passed
+        } else {
+            Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.prefix.name()))
+        },
+    );
+    let stem = name.strip_suffix(&format!(".tar.{format}")).unwrap_or(&name);
+    if stem.starts_with("cpython-") {
+        report.add(
+            "file name",
+            if stem == manifest.name.to_string() {
+                Status::Passed
+            } else {
+                Status::Failed(format!("the manifest says {}", manifest.name))
+            },
+        );
+    }
+    Ok(report)
+}
+
+/// Verifies a tree with all checks.
+fn verify_tree(
+    prefix: &Path,
+    scratch: &Path,
+    forbidden: &[String],
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<Report> {
+    let manifest = read_manifest(prefix)?;
+    let mut report = Report::default();
+    tree::check(prefix, &manifest, forbidden, &mut report)?;
+    elf::check(prefix, &manifest, &mut report)?;
+    probe::check(prefix, &manifest, scratch, forbidden, runner, reporter, &mut report)?;
+    Ok(report)
+}
+
+/// Reads the manifest of a tree.
+///
+/// # Errors
+/// [`Error::ForeignPrefix`] where there is none, [`Error::Damaged`] where it cannot be read.
+pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
+    let path = prefix.join(MANIFEST_PATH);
+    if !path.exists() {
+        return Err(Error::ForeignPrefix { path: prefix.to_owned(), reason: format!("it has no {MANIFEST_PATH}") });
+    }
+    parse_manifest(&path, &fs_err::read(&path)?)
+}
+
+fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
+}
+
+/// Reads the manifest in a tarball without unpacking the rest of it.
+///
+/// # Errors
+/// That it is no artifact of pykeel.
+pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
+    let name = tarball.file_name().unwrap_or_default().to_string_lossy();
+    let format = format_of(&name).ok_or_else(|| {
+        Error::Usage(format!("{} is neither a prefix nor a .tar.zst, .tar.xz or .tar.gz", tarball.display()))
+    })?;
+    let damaged =
+        |error: std::io::Error| Error::Damaged { what: tarball.display().to_string(), reason: error.to_string() };
+    let mut archive = tar::Archive::new(archive::decoder(format, fs_err::File::open(tarball)?)?);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let path: PathBuf = entry.path().map_err(damaged)?.components().skip(1).collect();
+        if path == Path::new(MANIFEST_PATH) {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).map_err(damaged)?;
+            return parse_manifest(&tarball.join(MANIFEST_PATH), &bytes);
+        }
+    }
+    Err(Error::Damaged { what: tarball.display().to_string(), reason: format!("it has no {MANIFEST_PATH}") })
+}
+
+fn format_of(name: &str) -> Option<Format> {
+    Format::ALL.iter().copied().find(|format| name.ends_with(&format!(".tar.{format}")))
+}

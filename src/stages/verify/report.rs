@@ -1,0 +1,94 @@
+//! What verification found.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// How one check went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "status", content = "detail")]
+pub enum Status {
+    /// It holds.
+    Passed,
+    /// It does not, and how that shows.
+    Failed(String),
+    /// It could not be made here, and why: something that the system lacks, not the artifact.
+    Skipped(String),
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked: `import _ssl`.
+    pub name: String,
+    /// How it went.
+    #[serde(rename = "result")]
+    pub status: Status,
+}
+
+/// All checks of one verification, in the order they were made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Adds a check.
+    pub(super) fn add(&mut self, name: impl Into<String>, status: Status) {
+        self.checks.push(Check { name: name.into(), status });
+    }
+
+    /// Adds a check that lists what is wrong; nothing wrong is a pass.
+    pub(super) fn add_findings(&mut self, name: impl Into<String>, findings: &[String]) {
+        const MOST: usize = 10;
+        let status = if findings.is_empty() {
+            Status::Passed
+        } else {
+            let more = findings.len().saturating_sub(MOST);
+            let mut text = findings[..findings.len() - more].join("; ");
+            if more > 0 {
+                text.push_str(&format!("; and {more} more"));
+            }
+            Status::Failed(text)
+        };
+        self.add(name, status);
+    }
+
+    /// How many passed, failed and were skipped.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        self.checks.iter().fold((0, 0, 0), |(passed, failed, skipped), check| match check.status {
+            Status::Passed => (passed + 1, failed, skipped),
+            Status::Failed(_) => (passed, failed + 1, skipped),
+            Status::Skipped(_) => (passed, failed, skipped + 1),
+        })
+    }
+
+    /// The counts in words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let (passed, failed, skipped) = self.counts();
+        let more = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
+        format!("{passed} checks passed{}{}", more(failed, "failed"), more(skipped, "skipped"))
+    }
+
+    /// That nothing failed.
+    ///
+    /// # Errors
+    /// [`Error::Verification`] with every failure.
+    pub fn require(&self, what: &str) -> Result<()> {
+        let findings: Vec<String> = self
+            .checks
+            .iter()
+            .filter_map(|check| match &check.status {
+                Status::Failed(detail) => Some(format!("{}: {detail}", check.name)),
+                _ => None,
+            })
+            .collect();
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Verification { what: what.to_owned(), failed: findings.len(), total: self.checks.len(), findings })
+    }
+}

@@ -1,0 +1,238 @@
+//! The store in a local directory. `docs/store.md` draws its layout.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{CacheStatus, EntryLock, Publication, SourceSlot, Store, StoredArtifact, debug_file, manifest_file};
+use crate::domain::artifact::{ArtifactRecord, Format};
+use crate::domain::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::sys::fs;
+use crate::sys::lock::Lock;
+
+/// What marks a directory as a cache for backup programs, as <https://bford.info/cachedir/> has it.
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is pykeel's store.\n";
+
+/// A store in a directory of this machine, or one that several share.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// Opens a store. Nothing is made before something is kept.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn part(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        if !path.is_dir() {
+            fs_err::create_dir_all(&path)?;
+            let tag = self.root.join("CACHEDIR.TAG");
+            if !tag.exists() {
+                fs_err::write(tag, CACHEDIR_TAG)?;
+            }
+        }
+        Ok(path)
+    }
+
+    fn source_path(&self, digest: Digest) -> PathBuf {
+        self.root.join("sources").join(digest.to_string())
+    }
+
+    fn artifact_path(&self, build_key: Digest) -> PathBuf {
+        self.root.join("artifacts").join(build_key.to_string())
+    }
+
+    /// Reads an entry's record; none if there is no such entry.
+    fn read(directory: PathBuf) -> Result<Option<StoredArtifact>> {
+        let path = directory.join("record.json");
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fs::with_path(&path, error).into()),
+        };
+        let damaged = |reason: String| Error::Damaged { what: path.display().to_string(), reason };
+        let record: ArtifactRecord = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if directory.file_name().and_then(|name| name.to_str()) != Some(record.build_key.to_string().as_str()) {
+            return Err(damaged(format!("it is the record of {}", record.build_key)));
+        }
+        Ok(Some(StoredArtifact { record, directory }))
+    }
+
+    /// Reads an entry and checks the digests of all that is in it.
+    fn read_verified(directory: PathBuf) -> Result<Option<StoredArtifact>> {
+        let Some(artifact) = Self::read(directory)? else { return Ok(None) };
+        let debug = artifact.debug_tarball().zip(artifact.record.debug_digest);
+        let files = [(artifact.tarball(), artifact.record.digest)].into_iter().chain(debug);
+        for (path, expected) in files {
+            let what = path.display().to_string();
+            if !path.exists() {
+                return Err(Error::Damaged { what, reason: "it is missing".into() });
+            }
+            let found = Digest::of_reader(fs_err::File::open(path)?)?;
+            if found != expected {
+                return Err(Error::DigestMismatch { what, found, expected });
+            }
+        }
+        Ok(Some(artifact))
+    }
+
+    fn quarantine(&self, path: &Path) -> Result<PathBuf> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let place = self.part("damaged")?.join(format!("{name}-{}", now()));
+        if place.exists() {
+            fs::remove_tree(&place)?;
+        }
+        fs_err::rename(path, &place)?;
+        Ok(place)
+    }
+}
+
+impl Store for LocalStore {
+    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<PathBuf>> {
+        let path = self.source_path(digest);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let found = Digest::of_reader(fs_err::File::open(&path)?)?;
+        if found == digest {
+            return Ok(Some(path));
+        }
+        let place = self.quarantine(&path)?;
+        reporter.report(Event::Warning(format!(
+            "the stored source {digest} is damaged (it has the SHA-256 {found}); it is now {}",
+            place.display()
+        )));
+        Ok(None)
+    }
+
+    fn reserve_source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<SourceSlot> {
+        let lock_path = self.part("locks")?.join(format!("source-{digest}.lock"));
+        let lock = Lock::acquire(&lock_path, &format!("the download of the source {}", digest.short()), reporter)?;
+        let part = self.part("sources")?.join(format!("{digest}.part"));
+        Ok(SourceSlot { digest, part, _lock: lock })
+    }
+
+    fn keep_source(&self, slot: SourceSlot) -> Result<PathBuf> {
+        let path = self.source_path(slot.digest());
+        fs_err::File::open(slot.part())?.sync_all()?;
+        fs_err::rename(slot.part(), &path)?;
+        fs::sync_directory(&self.root.join("sources"))?;
+        Ok(path)
+    }
+
+    fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
+        let lock_path = self.part("locks")?.join(format!("{build_key}.lock"));
+        let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
+        let directory = self.artifact_path(build_key);
+        match Self::read_verified(directory.clone()) {
+            Ok(Some(artifact)) => return Ok(CacheStatus::Hit(artifact)),
+            Ok(None) => {
+                // An entry without a record was not published by this program.
+                if directory.exists() {
+                    self.quarantine(&directory)?;
+                }
+            }
+            Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
+                let place = self.quarantine(&directory)?;
+                reporter.report(Event::Warning(format!("{error}; it is now in {} and is built anew", place.display())));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(CacheStatus::Miss(EntryLock { build_key, _lock: lock }))
+    }
+
+    fn find(&self, request_key: Digest) -> Result<Vec<StoredArtifact>> {
+        let mut artifacts = self.list()?;
+        artifacts.retain(|artifact| artifact.record.request_key == request_key);
+        Ok(artifacts)
+    }
+
+    fn list(&self) -> Result<Vec<StoredArtifact>> {
+        let directory = self.root.join("artifacts");
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut artifacts = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            // A temporary sibling has a name that is no digest.
+            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
+                // A damaged record is dealt with by whoever looks that entry up.
+                match Self::read(entry.path()) {
+                    Ok(artifact) => artifacts.extend(artifact),
+                    Err(Error::Damaged { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        artifacts
+            .sort_by(|a, b| (b.record.published, &b.record.build_key).cmp(&(a.record.published, &a.record.build_key)));
+        Ok(artifacts)
+    }
+
+    fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact> {
+        let Publication { manifest, tarball, digest, debug } = publication;
+        let name = &manifest.name;
+        let artifacts = self.part("artifacts")?;
+        // A process that died here left one, and its lock is ours now.
+        let staging = artifacts.join(format!("{}.new", lock.build_key()));
+        fs::remove_tree(&staging)?;
+        fs_err::create_dir(&staging)?;
+        move_file(&tarball, &staging.join(name.file(Format::Zst)))?;
+        if let Some((debug, _)) = &debug {
+            move_file(debug, &staging.join(debug_file(name)))?;
+        }
+        let record = ArtifactRecord {
+            name: name.clone(),
+            build_key: manifest.build_key,
+            request_key: manifest.request_key,
+            digest,
+            size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
+            debug_digest: debug.map(|(_, digest)| digest),
+            published: now(),
+            glibc_floor: manifest.glibc_floor,
+        };
+        fs::write_atomically(&staging.join(manifest_file(name)), manifest.to_json().as_bytes())?;
+        let json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
+        fs::write_atomically(&staging.join("record.json"), &json)?;
+        let place = self.artifact_path(lock.build_key());
+        fs_err::rename(&staging, &place)?;
+        fs::sync_directory(&artifacts)?;
+        Ok(StoredArtifact { record, directory: place })
+    }
+
+    fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
+        self.quarantine(&artifact.directory)
+    }
+
+    fn log(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.part("logs")?.join(format!("{name}.log")))
+    }
+}
+
+/// Moves a file, also to another file system, and makes it durable.
+fn move_file(from: &Path, to: &Path) -> Result<()> {
+    match std::fs::rename(from, to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            fs_err::copy(from, to)?;
+        }
+        Err(error) => return Err(fs::with_path(to, error).into()),
+    }
+    Ok(fs_err::File::open(to)?.sync_all()?)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}

@@ -1,0 +1,183 @@
+//! Where artifacts, verified sources and logs live between runs.
+//!
+//! A store is addressed by digests: a source by its own, an artifact by its build key. Readers see
+//! whole entries or none. What is read back is verified; what is damaged is set aside by name.
+
+mod local;
+mod work;
+
+use std::path::{Path, PathBuf};
+
+pub use local::LocalStore;
+pub use work::WorkDirectory;
+
+use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format};
+use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
+use crate::error::Result;
+use crate::event::Reporter;
+use crate::sys::lock::Lock;
+
+/// What a look-up by build key finds.
+#[derive(Debug)]
+pub enum CacheStatus {
+    /// The artifact is there, whole.
+    Hit(StoredArtifact),
+    /// It is not. Whoever has the lock is the one to build it.
+    Miss(EntryLock),
+}
+
+/// The right to publish one entry, held by one process.
+#[derive(Debug)]
+pub struct EntryLock {
+    build_key: Digest,
+    _lock: Lock,
+}
+
+impl EntryLock {
+    /// The build key of the entry.
+    #[must_use]
+    pub const fn build_key(&self) -> Digest {
+        self.build_key
+    }
+}
+
+/// The right to put one source archive into the store, held by one process, and the file to write
+/// it to. The file goes when the slot does, unless it is kept.
+#[derive(Debug)]
+pub struct SourceSlot {
+    digest: Digest,
+    part: PathBuf,
+    _lock: Lock,
+}
+
+impl SourceSlot {
+    /// The digest that the archive must have.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Where to write the archive.
+    #[must_use]
+    pub fn part(&self) -> &Path {
+        &self.part
+    }
+}
+
+impl Drop for SourceSlot {
+    fn drop(&mut self) {
+        // Kept or never written, it is not there; and there is nobody to tell of more.
+        let _absent = std::fs::remove_file(&self.part);
+    }
+}
+
+/// An artifact in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredArtifact {
+    /// What the store knows of it.
+    pub record: ArtifactRecord,
+    directory: PathBuf,
+}
+
+impl StoredArtifact {
+    /// The tarball.
+    #[must_use]
+    pub fn tarball(&self) -> PathBuf {
+        self.directory.join(self.record.name.file(Format::Zst))
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.directory.join(manifest_file(&self.record.name))
+    }
+
+    /// The tarball of debug files, where there is one.
+    #[must_use]
+    pub fn debug_tarball(&self) -> Option<PathBuf> {
+        self.record.debug_digest.map(|_| self.directory.join(debug_file(&self.record.name)))
+    }
+}
+
+/// The file name of the manifest beside a tarball.
+#[must_use]
+pub fn manifest_file(name: &ArtifactName) -> String {
+    format!("{name}.manifest.json")
+}
+
+/// The file name of the tarball of debug files beside a tarball.
+#[must_use]
+pub fn debug_file(name: &ArtifactName) -> String {
+    format!("{name}.debug.tar.{}", Format::Zst)
+}
+
+/// What is to be published.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// The `.tar.zst`.
+    pub tarball: PathBuf,
+    /// Its digest.
+    pub digest: Digest,
+    /// The tarball of debug files and its digest.
+    pub debug: Option<(PathBuf, Digest)>,
+}
+
+/// A place for artifacts and sources.
+pub trait Store: Sync {
+    /// The verified source archive with a digest, if it is there.
+    ///
+    /// # Errors
+    /// What the system answers. A damaged one is set aside, and not there.
+    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<PathBuf>>;
+
+    /// The right to download a source archive. Waits for another process that downloads it.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn reserve_source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<SourceSlot>;
+
+    /// Keeps the archive of a slot, which has the digest that the slot is for.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn keep_source(&self, slot: SourceSlot) -> Result<PathBuf>;
+
+    /// The artifact of a build key, or the lock to make it. Waits for another process that makes it.
+    ///
+    /// # Errors
+    /// What the system answers. A damaged artifact is set aside, and not there.
+    fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus>;
+
+    /// The artifacts that answer a request key, the newest first.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn find(&self, request_key: Digest) -> Result<Vec<StoredArtifact>>;
+
+    /// All artifacts, the newest first.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn list(&self) -> Result<Vec<StoredArtifact>>;
+
+    /// Publishes an artifact: readers see all of it or none.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact>;
+
+    /// Sets a damaged artifact aside, where it can be looked at, and gives the new place.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf>;
+
+    /// The log file of a build.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn log(&self, name: &str) -> Result<PathBuf>;
+}

@@ -1,0 +1,118 @@
+//! Directories for work in flight. One that its process left behind, however it ended, is cleaned
+//! up by the next process that needs one.
+
+use std::path::{Path, PathBuf};
+
+use super::LocalStore;
+use crate::error::{Error, Result};
+use crate::sys::fs;
+use crate::sys::lock::Lock;
+
+/// A directory that is removed when it is dropped, unless it is kept.
+#[derive(Debug)]
+pub struct WorkDirectory {
+    // Removed before the lock is released: fields are dropped in order.
+    directory: tempfile::TempDir,
+    _lock: Lock,
+}
+
+/// The lock of a work directory, beside it and not in it.
+fn lock_of(directory: &Path) -> PathBuf {
+    directory.with_extension("lock")
+}
+
+impl WorkDirectory {
+    /// Makes a directory in the store, or elsewhere if make could not work in a path like the
+    /// store's (with a space, say). `elsewhere` is where to look then, in order.
+    ///
+    /// # Errors
+    /// What the system answers, or that no path is fit.
+    pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
+        let places =
+            std::iter::once(store.root().join("work")).chain(elsewhere.iter().map(|place| place.join("pykeel-work")));
+        let place = places.into_iter().find(|place| is_fit_for_make(place)).ok_or_else(|| {
+            Error::Usage(format!(
+                "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
+                 or use --store)",
+                store.root().display()
+            ))
+        })?;
+        // Making and cleaning take turns, so that a new directory is never taken for a stale one.
+        let _turn = Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)?;
+        clean(&place)?;
+        let directory = fs::temporary_directory_in(&place, "build-")?;
+        let lock = Lock::try_acquire(&lock_of(directory.path()))?.ok_or_else(|| Error::Damaged {
+            what: directory.path().display().to_string(),
+            reason: "somebody holds its lock".into(),
+        })?;
+        // The lock's file outlives the directory and is removed by the next cleaning.
+        Ok(Self { directory, _lock: lock })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Leaves the directory where it is, for somebody to look at.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn keep(&mut self) -> Result<()> {
+        self.directory.disable_cleanup(true);
+        // Cleaning goes by locks: what has none stays.
+        Ok(fs_err::remove_file(lock_of(self.directory.path()))?)
+    }
+}
+
+fn is_fit_for_make(path: &Path) -> bool {
+    let fit = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    path.is_absolute() && path.to_str().is_some_and(|text| text.chars().all(fit))
+}
+
+/// Removes the directories whose processes are gone.
+fn clean(place: &Path) -> Result<()> {
+    for entry in fs_err::read_dir(place)? {
+        let path = entry?.path();
+        let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+        if !is_lock || path.file_name().is_some_and(|name| name == "turn.lock") {
+            continue;
+        }
+        if let Some(_lock) = Lock::try_acquire(&path)? {
+            fs::remove_tree(&path.with_extension(""))?;
+            fs_err::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_cleaned_and_what_a_live_one_uses_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(root.path().join("store"));
+        let alive = WorkDirectory::create(&store, &[]).unwrap();
+        // A dead process leaves a directory and a lock that nobody holds.
+        let dead = alive.path().with_file_name("build-dead");
+        fs_err::create_dir_all(dead.join("deep")).unwrap();
+        fs_err::write(lock_of(&dead), "").unwrap();
+        let next = WorkDirectory::create(&store, &[]).unwrap();
+        assert!(!dead.exists() && alive.path().exists() && next.path().exists());
+        let path = next.path().to_owned();
+        drop(next);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_store_with_a_space_works_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(root.path().join("my store"));
+        let work = WorkDirectory::create(&store, &[root.path().to_owned()]).unwrap();
+        assert!(work.path().starts_with(root.path().join("pykeel-work")));
+        assert!(WorkDirectory::create(&store, &[]).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! What an ELF file says of itself.
+
+use std::io::Read;
+use std::path::Path;
+
+use goblin::elf::Elf;
+use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DF_TEXTREL, DT_RPATH, DT_RUNPATH, DT_TEXTREL};
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
+
+use crate::domain::artifact::GlibcVersion;
+use crate::domain::manifest::Hardening;
+use crate::error::{Error, Result};
+
+/// The facts of one ELF file that pykeel decides by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ElfFile {
+    /// The processor (`e_machine`).
+    pub machine: u16,
+    /// The name it is loaded by (DT_SONAME).
+    pub soname: Option<String>,
+    /// The libraries it needs (DT_NEEDED).
+    pub needed: Vec<String>,
+    /// DT_RPATH, split at colons.
+    pub rpath: Vec<String>,
+    /// DT_RUNPATH, split at colons.
+    pub runpath: Vec<String>,
+    /// How it was linked.
+    pub hardening: Hardening,
+    /// The newest glibc symbol version that it needs.
+    pub glibc_floor: Option<GlibcVersion>,
+    /// Whether it has a symbol table or debug information that strip would take away.
+    pub unstripped: bool,
+}
+
+/// Whether a file begins as ELF files do.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn is_elf(path: &Path) -> Result<bool> {
+    let mut magic = Vec::with_capacity(4);
+    fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == goblin::elf::header::ELFMAG)
+}
+
+/// Reads an ELF file.
+///
+/// # Errors
+/// That it cannot be read, or [`Error::Damaged`].
+pub fn read(path: &Path) -> Result<ElfFile> {
+    parse(&fs_err::read(path)?).map_err(|reason| Error::Damaged { what: path.display().to_string(), reason })
+}
+
+/// Reads the bytes of an ELF file.
+///
+/// # Errors
+/// Why they are not an ELF file.
+pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
+    let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
+    let flags = |tag| elf.dynamic.iter().flat_map(|dynamic| &dynamic.dyns).filter(move |entry| entry.d_tag == tag);
+    let dynamic_flags = elf.dynamic.as_ref().map_or(0, |dynamic| dynamic.info.flags);
+    let dynamic_flags_1 = elf.dynamic.as_ref().map_or(0, |dynamic| dynamic.info.flags_1);
+    let segment = |kind| elf.program_headers.iter().find(move |header| header.p_type == kind);
+    let hardening = Hardening {
+        relro: segment(PT_GNU_RELRO).is_some(),
+        bind_now: dynamic_flags & DF_BIND_NOW != 0 || dynamic_flags_1 & DF_1_NOW != 0,
+        // Without the header the kernel makes the stack executable.
+        executable_stack: segment(PT_GNU_STACK).is_none_or(|header| header.p_flags & PF_X != 0),
+        writable_code: elf
+            .program_headers
+            .iter()
+            .any(|header| header.p_type == PT_LOAD && header.p_flags & (PF_W | PF_X) == PF_W | PF_X),
+        text_relocations: dynamic_flags & DF_TEXTREL != 0 || flags(DT_TEXTREL).next().is_some(),
+    };
+    let paths = |tag, list: &[&str]| -> Vec<String> {
+        if flags(tag).next().is_none() {
+            return Vec::new();
+        }
+        list.iter().flat_map(|path| path.split(':')).map(str::to_owned).collect()
+    };
+    Ok(ElfFile {
+        machine: elf.header.e_machine,
+        soname: elf.soname.map(str::to_owned),
+        needed: elf.libraries.iter().map(|&name| name.to_owned()).collect(),
+        rpath: paths(DT_RPATH, &elf.rpaths),
+        runpath: paths(DT_RUNPATH, &elf.runpaths),
+        hardening,
+        glibc_floor: glibc_floor(&elf),
+        unstripped: elf.section_headers.iter().any(|header| {
+            let name = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default();
+            name == ".symtab" || name.starts_with(".debug_")
+        }),
+    })
+}
+
+fn glibc_floor(elf: &Elf<'_>) -> Option<GlibcVersion> {
+    let verneed = elf.verneed.as_ref()?;
+    verneed
+        .iter()
+        .flat_map(|need| need.iter().collect::<Vec<_>>())
+        .filter_map(|version| elf.dynstrtab.get_at(version.vna_name))
+        .filter_map(GlibcVersion::of_symbol_version)
+        .max()
+}
+
+/// The newest glibc symbol version that a C library defines; none if it is no glibc.
+///
+/// # Errors
+/// That it cannot be read, or [`Error::Damaged`].
+pub fn provided_glibc(path: &Path) -> Result<Option<GlibcVersion>> {
+    let bytes = fs_err::read(path)?;
+    let elf = Elf::parse(&bytes)
+        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })?;
+    let Some(verdef) = &elf.verdef else { return Ok(None) };
+    Ok(verdef
+        .iter()
+        .flat_map(|definition| definition.iter().collect::<Vec<_>>())
+        .filter_map(|name| elf.dynstrtab.get_at(name.vda_name))
+        .filter_map(GlibcVersion::of_symbol_version)
+        .max())
+}
+
+/// Whether a library comes with glibc itself, so that every root that runs our files has it.
+#[must_use]
+pub fn is_glibc(soname: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "libc.so.6",
+        "libm.so.6",
+        "libdl.so.2",
+        "libpthread.so.0",
+        "librt.so.1",
+        "libutil.so.1",
+        "libresolv.so.2",
+        "libanl.so.1",
+        "libmvec.so.1",
+        "libBrokenLocale.so.1",
+        "libnss_files.so.2",
+        "libnss_dns.so.2",
+        "libthread_db.so.1",
+    ];
+    NAMES.contains(&soname) || soname.starts_with("ld-linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_program_of_this_system() {
+        let shell = fs_err::canonicalize("/bin/sh").unwrap();
+        assert!(is_elf(&shell).unwrap());
+        let elf = read(&shell).unwrap();
+        assert!(elf.needed.iter().any(|name| name == "libc.so.6"), "{elf:?}");
+        assert!(elf.glibc_floor.unwrap() >= "2.2".parse().unwrap());
+        assert!(elf.hardening.relro && !elf.hardening.executable_stack && !elf.hardening.writable_code);
+        assert!(elf.rpath.is_empty() && elf.runpath.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_elf_is_said_to_be_damaged() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), b"\x7fELF and then nothing").unwrap();
+        assert!(is_elf(file.path()).unwrap());
+        assert!(matches!(read(file.path()), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn the_loader_is_glibc_on_every_processor() {
+        assert!(is_glibc("ld-linux-x86-64.so.2") && is_glibc("ld-linux-aarch64.so.1") && is_glibc("libm.so.6"));
+        assert!(!is_glibc("libcrypt.so.1") && !is_glibc("libz.so.1"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_never_panics(changes in prop::collection::vec((0usize..4096, any::<u8>()), 1..40), length in 0usize..140_000) {
+            let mut bytes = fs_err::read("/bin/true").unwrap();
+            bytes.truncate(length);
+            for (at, byte) in changes {
+                if let Some(slot) = bytes.get_mut(at) {
+                    *slot = byte;
+                }
+            }
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Files and directories: whole or not at all.
+
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+use walkdir::WalkDir;
+
+use crate::error::Result;
+
+/// What a directory entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file, its size in bytes and whether somebody may execute it.
+    File {
+        /// Bytes.
+        size: u64,
+        /// Any of the three execute bits.
+        executable: bool,
+    },
+    /// A symbolic link, and what it says.
+    Symlink(PathBuf),
+    /// A device, socket or pipe.
+    Other,
+}
+
+/// One entry of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The path relative to the tree's root.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// The permission bits, the set-uid and like bits included.
+    pub mode: u32,
+}
+
+impl Entry {
+    /// Whether it is a regular file.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+}
+
+/// All entries below a directory, sorted by the bytes of their paths; a directory comes before
+/// what it holds.
+///
+/// # Errors
+/// That something cannot be read.
+pub fn walk(root: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in WalkDir::new(root).min_depth(1).follow_links(false) {
+        let entry = entry.map_err(io::Error::from)?;
+        let metadata = entry.metadata().map_err(io::Error::from)?;
+        let kind = if metadata.is_dir() {
+            Kind::Directory
+        } else if metadata.is_file() {
+            Kind::File { size: metadata.len(), executable: metadata.mode() & 0o111 != 0 }
+        } else if metadata.is_symlink() {
+            Kind::Symlink(fs_err::read_link(entry.path())?)
+        } else {
+            Kind::Other
+        };
+        let path = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
+        entries.push(Entry { path, kind, mode: metadata.mode() & 0o7777 });
+    }
+    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// Writes a file so that a reader sees the old one or the new one, whole, even after a crash.
+///
+/// # Errors
+/// What the system answers; the old file is then still there.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fs_err::create_dir_all(parent)?;
+    let file = temporary_in(parent)?;
+    named(file.path(), file.as_file().write_all_and_sync(bytes))?;
+    persist(&mut Some(file), path)
+}
+
+/// A temporary file in a directory, gone unless it is persisted; readable by all.
+///
+/// # Errors
+/// What the system answers, with the directory's name.
+pub fn temporary_in(directory: &Path) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::Builder::new()
+        .prefix(".pykeel-")
+        .permissions(PermissionsExt::from_mode(0o644))
+        .tempfile_in(directory);
+    Ok(named(directory, file)?)
+}
+
+/// A temporary directory below another, gone when it is dropped.
+///
+/// # Errors
+/// What the system answers, with the directory's name.
+pub fn temporary_directory_in(directory: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+    fs_err::create_dir_all(directory)?;
+    let made =
+        tempfile::Builder::new().prefix(prefix).permissions(PermissionsExt::from_mode(0o755)).tempdir_in(directory);
+    Ok(named(directory, made)?)
+}
+
+/// Gives a synced temporary file its name, and makes the name durable.
+///
+/// # Errors
+/// What the system answers.
+pub fn persist(file: &mut Option<tempfile::NamedTempFile>, path: &Path) -> Result<()> {
+    if let Some(file) = file.take() {
+        file.persist(path).map_err(|error| with_path(path, error.error))?;
+        sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// What the system answers.
+pub fn sync_directory(path: &Path) -> Result<()> {
+    Ok(fs_err::File::open(path)?.sync_all()?)
+}
+
+/// Makes everything on the file system of a directory durable.
+///
+/// # Errors
+/// What the system answers.
+pub fn sync_file_system(path: &Path) -> Result<()> {
+    let directory = fs_err::File::open(path)?;
+    rustix::fs::syncfs(directory.file()).map_err(|error| with_path(path, error.into()))?;
+    Ok(())
+}
+
+/// Exchanges two directories in one step. False means that this file system cannot, as overlayfs
+/// cannot for a directory of a lower layer.
+///
+/// # Errors
+/// Any other answer of the system.
+pub fn exchange(a: &Path, b: &Path) -> Result<bool> {
+    match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(error) if cannot_exchange(error) => Ok(false),
+        Err(error) => Err(with_path(b, error.into()).into()),
+    }
+}
+
+fn cannot_exchange(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
+}
+
+/// Removes a tree, also one whose directories are not writable. What is not there is no error.
+///
+/// # Errors
+/// What the system answers.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let removed = fs_err::remove_dir_all(path);
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            for entry in WalkDir::new(path).into_iter().filter_map(std::result::Result::ok) {
+                if entry.file_type().is_dir() {
+                    fs_err::set_permissions(entry.path(), PermissionsExt::from_mode(0o755))?;
+                }
+            }
+            Ok(fs_err::remove_dir_all(path)?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Copies a tree of directories, files and symbolic links with their modes.
+///
+/// # Errors
+/// What the system answers.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs_err::create_dir_all(to)?;
+    for entry in walk(from)? {
+        let (source, target) = (from.join(&entry.path), to.join(&entry.path));
+        match entry.kind {
+            Kind::Directory => fs_err::create_dir_all(target)?,
+            Kind::File { .. } => drop(fs_err::copy(source, target)?),
+            Kind::Symlink(content) => fs_err::os::unix::fs::symlink(content, target)?,
+            Kind::Other => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where a symbolic link at `link` (relative to a tree's root) leads, as a path relative to that
+/// root, by its text alone. None if it leaves the tree.
+#[must_use]
+pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
+    let mut target: Vec<&std::ffi::OsStr> = link.parent()?.iter().collect();
+    for part in content.components() {
+        match part {
+            Component::Normal(name) => target.push(name),
+            Component::CurDir => {}
+            Component::ParentDir => drop(target.pop()?),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(target.into_iter().collect())
+}
+
+/// An error of the system with the path it is about.
+pub(crate) fn with_path(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn named<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| with_path(path, error))
+}
+
+/// Writing all of a file and making it durable.
+trait WriteAndSync {
+    fn write_all_and_sync(self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl WriteAndSync for &std::fs::File {
+    fn write_all_and_sync(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)?;
+        self.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_readable_by_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/file");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"new");
+        assert_eq!(fs_err::metadata(&path).unwrap().mode() & 0o777, 0o644);
+        assert_eq!(fs_err::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_are_followed_by_their_text() {
+        let target = |link: &str, content: &str| link_target(Path::new(link), Path::new(content));
+        assert_eq!(target("bin/python3", "python3.13"), Some("bin/python3.13".into()));
+        assert_eq!(target("lib/a/b", "../../bin/./c"), Some("bin/c".into()));
+        assert_eq!(target("bin/python3", "../../etc/passwd"), None);
+        assert_eq!(target("bin/python3", "/etc/passwd"), None);
+    }
+
+    #[test]
+    fn a_tree_with_closed_directories_can_be_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = directory.path().join("tree");
+        fs_err::create_dir_all(tree.join("closed")).unwrap();
+        fs_err::write(tree.join("closed/file"), "").unwrap();
+        fs_err::set_permissions(tree.join("closed"), PermissionsExt::from_mode(0o500)).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        remove_tree(&tree).unwrap();
+    }
+
+    #[test]
+    fn two_directories_change_places() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        fs_err::create_dir(&a).unwrap();
+        fs_err::create_dir(&b).unwrap();
+        fs_err::write(a.join("was-a"), "").unwrap();
+        assert!(exchange(&a, &b).unwrap());
+        assert!(b.join("was-a").exists());
+    }
+}

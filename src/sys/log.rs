@@ -1,0 +1,154 @@
+//! The log of a build: every command line and all that it printed, in a file.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::process::{Runner, Spec};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+
+/// How many of the last lines are kept for an error that no compiler explains.
+const TAIL: usize = 20;
+/// How many lines around a compiler's error are shown.
+const CONTEXT_BEFORE: usize = 1;
+const CONTEXT_AFTER: usize = 6;
+
+/// A log that programs run into.
+pub struct BuildLog<'a> {
+    path: PathBuf,
+    file: fs_err::File,
+    runner: &'a dyn Runner,
+    reporter: &'a dyn Reporter,
+}
+
+impl<'a> BuildLog<'a> {
+    /// Starts a log; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// That the file cannot be made.
+    pub fn create(path: PathBuf, runner: &'a dyn Runner, reporter: &'a dyn Reporter) -> Result<Self> {
+        let file = fs_err::File::create(&path)?;
+        Ok(Self { path, file, runner, reporter })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs programs.
+    #[must_use]
+    pub const fn runner(&self) -> &'a dyn Runner {
+        self.runner
+    }
+
+    /// Takes events.
+    #[must_use]
+    pub const fn reporter(&self) -> &'a dyn Reporter {
+        self.reporter
+    }
+
+    /// Runs a program that must succeed; what it prints goes to the log and, line by line, to
+    /// `each`.
+    ///
+    /// # Errors
+    /// [`Error::Command`] with the first compiler error, or the last lines where there is none.
+    pub fn run(&mut self, spec: &Spec, mut each: impl FnMut(&str)) -> Result<()> {
+        self.reporter.report(Event::Detail(spec.command_line()));
+        writeln!(self.file, "$ {}", spec.command_line())?;
+        let mut excerpt = Excerpt::default();
+        let mut written = Ok(());
+        let outcome = self.runner.run(spec, &mut |_, line| {
+            if written.is_ok() {
+                written = writeln!(self.file, "{line}");
+            }
+            excerpt.line(line);
+            self.reporter.report(Event::Output(line.to_owned()));
+            each(line);
+        })?;
+        written?;
+        if outcome.success() {
+            return Ok(());
+        }
+        writeln!(self.file, "{outcome}")?;
+        Err(Error::Command {
+            command: spec.command_line(),
+            status: outcome.to_string(),
+            output: excerpt.finish(),
+            log: Some(self.path.clone()),
+        })
+    }
+}
+
+/// Picks out of a stream of lines what explains a failure.
+#[derive(Debug, Default)]
+struct Excerpt {
+    last: VecDeque<String>,
+    error: Vec<String>,
+}
+
+impl Excerpt {
+    fn line(&mut self, line: &str) {
+        if self.error.is_empty() {
+            if is_error(line) {
+                let before = self.last.len().saturating_sub(CONTEXT_BEFORE);
+                self.error.extend(self.last.iter().skip(before).cloned());
+                self.error.push(line.to_owned());
+            }
+        } else if self.error.len() <= CONTEXT_BEFORE + CONTEXT_AFTER {
+            self.error.push(line.to_owned());
+        }
+        if self.last.len() == TAIL {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.to_owned());
+    }
+
+    fn finish(self) -> String {
+        let lines = if self.error.is_empty() { Vec::from(self.last) } else { self.error };
+        lines.join("\n")
+    }
+}
+
+/// Whether a line is the first of what a compiler, linker, configure or make says of a failure.
+fn is_error(line: &str) -> bool {
+    // `Modules/_ssl.c:42:10: fatal error: openssl/ssl.h: No such file or directory`
+    let compiler = line.contains(": error: ") || line.contains(": fatal error: ");
+    let linker = line.contains("undefined reference to") || line.contains("ld: cannot find ");
+    let configure = line.starts_with("configure: error:");
+    let killed = line.contains("fatal error: Killed signal terminated program");
+    compiler || linker || configure || killed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excerpt(text: &str) -> String {
+        let mut excerpt = Excerpt::default();
+        text.lines().for_each(|line| excerpt.line(line));
+        excerpt.finish()
+    }
+
+    #[test]
+    fn the_first_error_counts_and_not_what_follows_from_it() {
+        let mut text = "gcc -c a.c\nIn file included from a.c:1:\nb.h:3:1: error: unknown type name 'foo'\n    3 | foo bar;\n      | ^~~\n".to_owned();
+        text.push_str(&"gcc -c other.c\n".repeat(50));
+        text.push_str("c.c:1:1: error: the second\nmake: *** [Makefile:1: a.o] Error 1\n");
+        let excerpt = excerpt(&text);
+        assert!(
+            excerpt.starts_with("In file included from a.c:1:\nb.h:3:1: error: unknown type name 'foo'"),
+            "{excerpt}"
+        );
+        assert!(excerpt.contains("3 | foo bar;") && !excerpt.contains("the second"));
+    }
+
+    #[test]
+    fn without_a_compilers_error_the_last_lines_count() {
+        let text: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        let excerpt = excerpt(&text);
+        assert!(excerpt.starts_with("line 80") && excerpt.ends_with("line 99"));
+    }
+}

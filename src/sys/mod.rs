@@ -1,0 +1,12 @@
+//! The system underneath: files, programs, archives, the network. Knows nothing of recipes.
+
+pub mod archive;
+pub mod distro;
+pub mod elf;
+pub mod fs;
+pub mod http;
+pub mod interrupt;
+pub mod lock;
+pub mod log;
+pub mod process;
+pub mod toolchain;

@@ -1,0 +1,191 @@
+//! The compiler and its companions: where they are and what they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::process::{Runner, Spec};
+use crate::domain::digest::Digest;
+use crate::domain::target::Target;
+use crate::error::{Error, Result};
+
+/// The path that programs are looked for on: the same on every host.
+pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A C compiler.
+pub struct Compiler<'a> {
+    runner: &'a dyn Runner,
+    /// The words of `CC`: the program and the arguments it always gets.
+    words: Vec<String>,
+}
+
+/// A program of the search path.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    which::which_in(name, Some(SEARCH_PATH), "/").ok()
+}
+
+impl<'a> Compiler<'a> {
+    /// The compiler that `CC` names; none where there is no such program.
+    #[must_use]
+    pub fn find(runner: &'a dyn Runner, cc: &str) -> Option<Self> {
+        let words: Vec<String> = cc.split_whitespace().map(str::to_owned).collect();
+        find_program(words.first()?)?;
+        Some(Self { runner, words })
+    }
+
+    fn spec(&self) -> Spec {
+        let mut words = self.words.iter();
+        Spec::new(words.next().cloned().unwrap_or_default())
+            .args(words.cloned())
+            .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")])
+            .timeout(Duration::from_mins(1))
+    }
+
+    fn ask(&self, args: &[&str]) -> Result<String> {
+        self.runner.capture(&self.spec().args(args.iter().map(ToString::to_string)))
+    }
+
+    /// The first line of `--version`.
+    ///
+    /// # Errors
+    /// What the compiler answers.
+    pub fn version(&self) -> Result<String> {
+        Ok(self.ask(&["--version"])?.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// What it compiles for.
+    ///
+    /// # Errors
+    /// [`Error::Musl`], or [`Error::Usage`] for another system that pykeel does not build for.
+    pub fn target(&self) -> Result<Target> {
+        let machine = self.ask(&["-dumpmachine"])?;
+        Target::from_machine(&machine).map_err(|reason| {
+            if machine.contains("musl") {
+                Error::Musl { evidence: reason }
+            } else {
+                Error::Usage(format!("the compiler's target: {reason}"))
+            }
+        })
+    }
+
+    /// The version of the glibc it links, from its headers.
+    ///
+    /// # Errors
+    /// [`Error::Musl`] where the C library is not glibc.
+    pub fn glibc(&self) -> Result<String> {
+        let text = self.preprocess(&["features.h"], "__GLIBC__ __GLIBC_MINOR__\n")?;
+        let last =
+            text.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
+        match last.split_whitespace().collect::<Vec<_>>()[..] {
+            [major, minor] if major.parse::<u16>().is_ok() => Ok(format!("{major}.{minor}")),
+            _ => Err(Error::Musl { evidence: format!("`{}` does not define __GLIBC__", self.words.join(" ")) }),
+        }
+    }
+
+    /// Which of some headers it finds, with their paths.
+    ///
+    /// # Errors
+    /// What the compiler answers to a program that includes only those that are there.
+    pub fn headers(&self, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+        use std::fmt::Write as _;
+        let mut program = String::new();
+        for name in names {
+            // In quotes, for `linux` alone is a macro.
+            let _ = write!(program, "#if __has_include(<{name}>)\npykeel-found \"{name}\"\n#endif\n");
+        }
+        let found = self.preprocess(&[], &program)?;
+        let found: Vec<&str> =
+            found.lines().filter_map(|line| line.strip_prefix("pykeel-found \"")?.strip_suffix('"')).collect();
+        let markers = self.preprocess(&found, "")?;
+        Ok(found.iter().filter_map(|name| Some(((*name).to_owned(), header_path(&markers, name)?))).collect())
+    }
+
+    fn preprocess(&self, includes: &[&str], program: &str) -> Result<String> {
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("pykeel.c");
+        let includes: String = includes.iter().map(|name| format!("#include <{name}>\n")).collect();
+        // Some headers want others first: <editline/readline.h> takes FILE from <stdio.h>.
+        fs_err::write(&file, format!("#include <stddef.h>\n{includes}{program}"))?;
+        self.runner.capture(&self.spec().arg("-E").arg(file))
+    }
+
+    /// The file that `-lNAME` links, or a library by its file name; none where it does not find it.
+    ///
+    /// # Errors
+    /// What the compiler answers.
+    pub fn library(&self, file_name: &str) -> Result<Option<PathBuf>> {
+        let answer = self.ask(&[&format!("-print-file-name={file_name}")])?;
+        let path = Path::new(&answer);
+        // It answers with the bare name when it finds nothing.
+        if path.is_absolute() && path.exists() { Ok(Some(fs_err::canonicalize(path)?)) } else { Ok(None) }
+    }
+
+    /// The digests of the programs that turn source into bytes: compiler proper, assembler, linker.
+    ///
+    /// # Errors
+    /// What the compiler answers, or that one cannot be read.
+    pub fn programs(&self) -> Result<BTreeMap<String, Digest>> {
+        let mut programs = BTreeMap::new();
+        for name in ["cc1", "as", "ld"] {
+            let answer = self.ask(&[&format!("-print-prog-name={name}")])?;
+            let path =
+                if Path::new(&answer).is_absolute() { Some(PathBuf::from(answer)) } else { find_program(&answer) };
+            // A compiler of one piece has no cc1: then the compiler itself decides.
+            let path = path.filter(|path| path.exists()).or_else(|| find_program(&self.words[0]));
+            if let Some(path) = path {
+                programs.insert(name.to_owned(), Digest::of_reader(fs_err::File::open(path)?)?);
+            }
+        }
+        Ok(programs)
+    }
+}
+
+/// The path of an included header, from the markers `# 1 "/usr/include/zlib.h" 1` of `cc -E`.
+fn header_path(markers: &str, name: &str) -> Option<PathBuf> {
+    markers
+        .lines()
+        .filter(|line| line.starts_with("# "))
+        .filter_map(|line| line.split('"').nth(1))
+        .map(Path::new)
+        .find(|path| path.ends_with(name))
+        .map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::System;
+
+    fn compiler() -> Compiler<'static> {
+        Compiler::find(&System, "gcc").expect("the tests need gcc")
+    }
+
+    #[test]
+    fn this_system_is_glibc() {
+        assert!(compiler().glibc().unwrap().starts_with("2."));
+        assert_eq!(compiler().target().unwrap().arch(), std::env::consts::ARCH);
+        assert!(compiler().programs().unwrap().len() == 3);
+    }
+
+    #[test]
+    fn headers_are_found_or_not() {
+        let names = ["stdio.h".to_owned(), "no/such/header.h".to_owned()];
+        let headers = compiler().headers(&names).unwrap();
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["stdio.h"]);
+        assert!(headers["stdio.h"].is_absolute());
+    }
+
+    #[test]
+    fn a_library_is_found_or_not() {
+        let libc = compiler().library("libc.so.6").unwrap().unwrap();
+        assert!(crate::sys::elf::is_elf(&libc).unwrap());
+        assert_eq!(compiler().library("libno-such.so").unwrap(), None);
+    }
+
+    #[test]
+    fn a_compiler_that_is_not_there_is_none() {
+        assert!(Compiler::find(&System, "no-such-cc").is_none());
+        assert!(Compiler::find(&System, "").is_none());
+    }
+}
