@@ -95,7 +95,7 @@ pub enum Error {
         evidence: String,
     },
 
-    /// Exit code 2.
+    /// Exit code 1.
     #[error("the build needs {}", .missing.join(", "))]
     MissingDependencies {
         /// Programs and headers that are not there.
@@ -265,7 +265,6 @@ impl Error {
             | Self::Patch { .. }
             | Self::Usage(_)
             | Self::Musl { .. }
-            | Self::MissingDependencies { .. }
             | Self::NoSuchArtifact { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
@@ -275,6 +274,7 @@ impl Error {
             Self::NotInStore { .. } | Self::ForeignPrefix { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
+            | Self::MissingDependencies { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }
             | Self::MissingModules { .. }

@@ -12,7 +12,7 @@ use crate::domain::version::VersionRequest;
 
 /// Builds CPython for containers: relocatable, verified, the same every time.
 #[derive(Debug, Parser)]
-#[command(name = "pykeel", version, max_term_width = 100, propagate_version = true, after_help = TOP_HELP)]
+#[command(name = "pykeel", version, max_term_width = 100, after_help = TOP_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     pub global: Global,
@@ -34,7 +34,7 @@ Exit codes: 0 done, 1 the build failed, 2 usage or recipe error, 3 a source coul
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where artifacts and sources are kept [default: $XDG_CACHE_HOME/pykeel]
+    /// Where artifacts and sources are kept [default: $`XDG_CACHE_HOME/pykeel`]
     #[arg(long, global = true, env = "PYKEEL_STORE", value_name = "DIR")]
     pub store: Option<PathBuf>,
 
@@ -133,6 +133,7 @@ pub(super) struct ChoiceArgs {
 /// How a build is done.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Build options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct HowArgs {
     /// How many commands make runs at once [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -147,7 +148,7 @@ pub(super) struct HowArgs {
     pub offline: bool,
 
     /// A directory with source archives, or a URL with {version} and {file}; tried first
-    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR", value_delimiter = ' ')]
+    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR")]
     pub mirror: Vec<String>,
 
     /// Build a series that is past its end of life
@@ -292,7 +293,8 @@ pub(super) enum RecipeCommand {
     /// Show what the recipe of a version says
     Show {
         /// A version: 3.13, 3.13.5, 3.13t
-        version: VersionRequest,
+        #[arg(value_name = "VERSION")]
+        request: VersionRequest,
     },
     /// Check recipe files, or all recipes that are there
     Check {

@@ -25,13 +25,12 @@ enum Manner {
     Quiet,
     Plain,
     Json,
-    Bars(Mutex<Bar>),
+    Bars(Mutex<Stage>),
 }
 
 /// The bar of the running stage.
-struct Bar {
+struct Stage {
     bar: ProgressBar,
-    stage: String,
     steps: Option<u64>,
     since: Instant,
 }
@@ -42,7 +41,7 @@ impl CliReporter {
         let manner = match global.progress {
             _ if global.quiet => Manner::Quiet,
             Progress::Json => Manner::Json,
-            Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(Mutex::new(Bar::new())),
+            Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(Mutex::new(Stage::new())),
             Progress::Auto | Progress::Plain => Manner::Plain,
         };
         Self { manner, verbose: global.verbose }
@@ -105,21 +104,20 @@ impl Reporter for CliReporter {
     }
 }
 
-impl Bar {
+impl Stage {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The template is a constant, and one that is wrong would only look plain.
         if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {spinner} {elapsed:>4} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { bar, stage: String::new(), steps: None, since: Instant::now() }
+        Self { bar, steps: None, since: Instant::now() }
     }
 
     fn show(&mut self, event: &Event) {
         match event {
             Event::Started { stage, detail } => {
                 *self = Self::new();
-                (*stage).clone_into(&mut self.stage);
                 self.bar.set_prefix(*stage);
                 self.bar.set_message(detail.clone());
                 self.bar.enable_steady_tick(Duration::from_millis(100));
@@ -141,7 +139,7 @@ impl Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for Stage {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
@@ -149,7 +147,9 @@ impl Drop for Bar {
 
 /// A compiler's command by what it compiles; other lines as they are.
 fn shortened(line: &str) -> String {
-    let source = line.split_whitespace().find(|word| word.ends_with(".c") && !word.starts_with('-'));
+    let source = line.split_whitespace().find(|word| {
+        !word.starts_with('-') && std::path::Path::new(word).extension().is_some_and(|extension| extension == "c")
+    });
     match source {
         Some(source) if line.contains(" -c ") => source.trim_start_matches("./").to_owned(),
         _ => line.trim().to_owned(),

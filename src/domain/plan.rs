@@ -320,7 +320,7 @@ pub(crate) mod tests {
     #[test]
     fn the_key_changes_with_what_decides_bytes() {
         let key = plan().build_key();
-        let changes: [fn(&mut BuildPlan); 8] = [
+        let edits: [fn(&mut BuildPlan); 8] = [
             |plan| plan.flavor = Flavor::Builder,
             |plan| plan.bytecode = Bytecode::UncheckedHash,
             |plan| plan.prefix = "/opt/other".parse().unwrap(),
@@ -330,10 +330,10 @@ pub(crate) mod tests {
             |plan| plan.toolchain.compiler.push('x'),
             |plan| plan.debug_files = true,
         ];
-        for (index, change) in changes.iter().enumerate() {
-            let mut changed = plan();
-            change(&mut changed);
-            assert_ne!(changed.build_key(), key, "change {index}");
+        for (index, edit) in edits.iter().enumerate() {
+            let mut other = plan();
+            edit(&mut other);
+            assert_ne!(other.build_key(), key, "edit {index}");
         }
     }
 

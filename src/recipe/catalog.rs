@@ -117,6 +117,7 @@ impl Catalog {
     }
 
     /// Every recipe, oldest series first.
+    #[must_use]
     pub fn recipes(&self) -> impl DoubleEndedIterator<Item = &Recipe> {
         self.recipes.values()
     }

@@ -412,3 +412,91 @@ impl Check<'_> {
         Ok(Patch { file: file.clone(), sha256: self.parsed(&patch.sha256)?, offset: patch.sha256.span().start })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REAL: &str = include_str!("../../recipes/3.13.toml");
+
+    fn error(text: &str) -> String {
+        Recipe::parse("r.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_own_recipe_is_sound() {
+        let recipe = Recipe::parse("recipes/3.13.toml", REAL).unwrap();
+        assert_eq!(recipe.newest().unwrap().version.to_string(), "3.13.18");
+        let variants: Vec<_> = recipe.variants.keys().map(|variant| variant.name()).collect();
+        assert_eq!(variants, ["t", "d"]);
+        // A module with a library of its own names it, or preflight would miss a header.
+        let linked: BTreeSet<_> = recipe.shared.libraries.iter().flat_map(|library| &library.modules).collect();
+        for module in
+            ["_ssl", "_hashlib", "_sqlite3", "zlib", "_bz2", "_lzma", "_ctypes", "_curses", "readline", "_uuid"]
+        {
+            assert!(linked.contains(&module.to_owned()), "{module}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let line_of = |text: &str, needle: &str| text[..text.rfind(needle).unwrap()].matches('\n').count() + 1;
+        let cases = [
+            ("series = \"3.13\"", "serie = \"3.13\"", "unknown field `serie`, expected one of `series`"),
+            ("series = \"3.13\"", "series = \"3\"", "`3` is not a series such as 3.13"),
+            ("series = \"3.13\"", "series = 3.13", "invalid type: floating point `3.13`, expected a string"),
+            ("end-of-life = \"2029-10\"", "end-of-life = \"soon\"", "`soon` is not a day"),
+            ("pip = false", "pip = \"no\"", "invalid type: string \"no\", expected a boolean"),
+            ("\"_ssl\", \"_statistics\"", "\"_ssl\", \"_ssl\"", "module _ssl is there twice"),
+            ("modules = [\"_uuid\"]", "modules = [\"_uid\"]", "which `modules.required` does not have"),
+            ("\"**/*.a\"", "\"**/[*.a\"", "unclosed character class"),
+            ("/{file}\"", "/file\"", "has no `{file}`"),
+            ("{flags}\"", "flags\"", "`module-link` is NAME=VALUE"),
+            ("[variant.d]", "[variant.x]", "`x` is not one of , t, d"),
+            ("file = \"3.13/ssl", "file = \"../3.13/ssl", "is not a name below patches/"),
+            ("version = \"3.13.4\"", "version = \"3.12.4\"", "release 3.12.4 is not of the series 3.13"),
+            ("version = \"3.13.4\"", "version = \"3.13.3\"", "release 3.13.3 is there twice"),
+            ("\"93e583f2", "\"93e583F2", "is not a SHA-256 digest"),
+        ];
+        for (before, after, expected) in cases {
+            assert!(REAL.contains(before), "{before}");
+            let text = REAL.replacen(before, after, 1);
+            let message = error(&text);
+            assert!(message.contains(expected), "{message}\n does not contain {expected}");
+            let line = line_of(&text, after);
+            assert!(message.starts_with(&format!("r.toml:{line}:")), "{message}\n is not at line {line}");
+        }
+        assert!(error("series = ").starts_with("r.toml:1:"));
+    }
+
+    #[test]
+    fn a_release_without_any_sum_is_refused() {
+        let text = format!("{REAL}\n[[release]]\nversion = \"3.13.99\"\n");
+        assert!(error(&text).contains("has neither `xz` nor `tgz`"));
+    }
+
+    #[test]
+    fn another_release_does_not_change_the_digest_of_a_recipe() {
+        let digest = |text: &str| {
+            let recipe = Recipe::parse("r.toml", text).unwrap();
+            let row = *recipe.releases.iter().find(|row| row.version.to_string() == "3.13.5").unwrap();
+            recipe.release(&row, Variant::Default).unwrap().digest()
+        };
+        let sum = "a".repeat(64);
+        let more = format!("{REAL}\n[[release]]\nversion = \"3.13.99\"\nxz = \"{sum}\"\n");
+        assert_eq!(digest(&more), digest(REAL));
+        assert_eq!(digest(&REAL.replace("www.python.org", "mirror.test")), digest(REAL));
+        assert_ne!(digest(&REAL.replace("-O3", "-O2")), digest(REAL));
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_of_the_text_panics(at in 0usize..REAL.len(), length in 0usize..20, put in "\\PC{0,3}") {
+            let end = (at + length).min(REAL.len());
+            prop_assume!(REAL.is_char_boundary(at) && REAL.is_char_boundary(end));
+            let _ = Recipe::parse("r.toml", &format!("{}{put}{}", &REAL[..at], &REAL[end..]));
+        }
+    }
+}

@@ -100,8 +100,9 @@ pub fn compile(
 pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".so") {
+        let file = PathBuf::from(entry?.file_name());
+        if file.extension().is_some_and(|extension| extension == "so") {
+            let name = file.to_string_lossy();
             names.insert(name.split('.').next().unwrap_or_default().to_owned());
         }
     }

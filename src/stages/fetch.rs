@@ -153,7 +153,7 @@ impl Fetcher<'_> {
     /// Tries one place; gives the reason why not from there.
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
         let found = match place {
-            Place::Directory(directory) => self.copy(&directory.join(&archive.file), slot)?,
+            Place::Directory(directory) => copy(&directory.join(&archive.file), slot)?,
             Place::Url(url) => self.download(url, slot)?,
             Place::Pool(url) => self.apt_download(url, slot)?,
         };
@@ -162,18 +162,6 @@ impl Fetcher<'_> {
             Ok(found) => Some(format!("its SHA-256 is {found}, not {}", archive.digest)),
             Err(reason) => Some(reason),
         })
-    }
-
-    fn copy(&self, file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
-        let mut source = match std::fs::File::open(file) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
-        };
-        let mut landing = Landing::create(slot.part())?;
-        if let Err(error) = std::io::copy(&mut source, &mut landing.writer) {
-            return Ok(Err(format!("{}: {error}", file.display())));
-        }
-        landing.finish().map(Ok)
     }
 
     fn download(&mut self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
@@ -214,6 +202,19 @@ impl Fetcher<'_> {
     }
 }
 
+/// Copies an archive from a directory; gives its digest, or why it cannot be read.
+fn copy(file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+    let mut source = match std::fs::File::open(file) {
+        Ok(source) => source,
+        Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+    };
+    let mut landing = Landing::create(slot.part())?;
+    if let Err(error) = std::io::copy(&mut source, &mut landing.writer) {
+        return Ok(Err(format!("{}: {error}", file.display())));
+    }
+    landing.finish().map(Ok)
+}
+
 /// A file that hashes what it gets.
 struct Landing {
     path: PathBuf,
@@ -234,7 +235,7 @@ impl Landing {
 }
 
 impl Sink for Landing {
-    fn len(&self) -> u64 {
+    fn position(&self) -> u64 {
         self.len
     }
 

@@ -28,9 +28,10 @@ impl PatchedTree {
 /// # Errors
 /// [`Error::Patch`] with the file that does not fit, or what the system answers.
 pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
+    let (root, epoch) = tree.into_parts();
     for patch in patches {
         for (file, diff) in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
-            let path = tree.root().join(&file);
+            let path = root.join(&file);
             let before = fs_err::read_to_string(&path)?;
             let after = patched(&before, &diff)
                 .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
@@ -40,7 +41,7 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
             fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
         }
     }
-    Ok(PatchedTree { root: tree.root().to_owned(), epoch: tree.epoch() })
+    Ok(PatchedTree { root, epoch })
 }
 
 fn error(name: &str, reason: impl Into<String>) -> Error {

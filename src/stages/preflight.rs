@@ -97,22 +97,19 @@ fn find<'a>(
         }
     }
     let compiler = Compiler::find(runner, cc);
-    let headers = match &compiler {
-        Some(compiler) => {
-            // A compiler without a C library's headers finds none of the others either.
-            if compiler.headers(&["features.h".into()])?.is_empty() {
-                missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
-            }
-            compiler.headers(&wanted_headers(recipe))?
+    let headers = if let Some(compiler) = &compiler {
+        // A compiler without a C library's headers finds none of the others either.
+        if compiler.headers(&["features.h".into()])?.is_empty() {
+            missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
         }
-        None => {
-            if cc == COMPILER.program {
-                missing.tool(&COMPILER, distro);
-            } else {
-                missing.things.push(format!("{cc} (named by CC)"));
-            }
-            headers_by_name(&wanted_headers(recipe))
+        compiler.headers(&wanted_headers(recipe))?
+    } else {
+        if cc == COMPILER.program {
+            missing.tool(&COMPILER, distro);
+        } else {
+            missing.things.push(format!("{cc} (named by CC)"));
         }
+        headers_by_name(&wanted_headers(recipe))
     };
     for library in &recipe.libraries {
         for header in library.headers.iter().filter(|header| !headers.contains_key(*header)) {

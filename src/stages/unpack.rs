@@ -14,12 +14,9 @@ pub struct SourceTree {
 }
 
 impl SourceTree {
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    pub(super) const fn epoch(&self) -> u64 {
-        self.epoch
+    /// Where it is, and its newest time stamp in seconds since 1970.
+    pub(super) fn into_parts(self) -> (PathBuf, u64) {
+        (self.root, self.epoch)
     }
 }
 

@@ -236,3 +236,116 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::artifact::ArtifactName;
+    use crate::domain::manifest::{Manifest, Sizes};
+    use crate::domain::plan::tests::plan;
+    use crate::event::Silent;
+
+    fn manifest() -> Manifest {
+        let plan = plan();
+        let floor = "2.36".parse().unwrap();
+        Manifest {
+            name: ArtifactName::new(&plan, floor),
+            build_key: plan.build_key(),
+            request_key: plan.request().key(),
+            source_date_epoch: 0,
+            glibc_floor: floor,
+            modules: Vec::new(),
+            builtin_modules: Vec::new(),
+            libraries: Vec::new(),
+            runtime_packages: Vec::new(),
+            sizes: Sizes { files: 0, bytes: 0, parts: std::collections::BTreeMap::new() },
+            sums: Digest::of(""),
+            plan,
+        }
+    }
+
+    fn lock(store: &LocalStore) -> EntryLock {
+        match store.lookup(manifest().build_key, &Silent).unwrap() {
+            CacheStatus::Miss(lock) => lock,
+            CacheStatus::Hit(artifact) => panic!("{artifact:?}"),
+        }
+    }
+
+    fn publish(store: &LocalStore, directory: &Path) -> StoredArtifact {
+        let tarball = directory.join("x.tar.zst");
+        fs_err::write(&tarball, "content").unwrap();
+        let publication = Publication { manifest: &manifest(), tarball, digest: Digest::of("content"), debug: None };
+        store.publish(lock(store), publication).unwrap()
+    }
+
+    #[test]
+    fn what_is_published_is_found_by_both_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path().join("store"));
+        assert!(store.list().unwrap().is_empty());
+        let published = publish(&store, directory.path());
+        assert!(
+            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found == published)
+        );
+        assert_eq!(store.find(manifest().request_key).unwrap(), std::slice::from_ref(&published));
+        assert!(store.find(Digest::of("another")).unwrap().is_empty());
+        assert!(published.manifest().exists() && published.debug_tarball().is_none());
+        assert!(store.root().join("CACHEDIR.TAG").exists());
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_and_missed() {
+        let damages: [fn(&StoredArtifact); 4] = [
+            |artifact| fs_err::write(artifact.tarball(), "contenT").unwrap(),
+            |artifact| fs_err::remove_file(artifact.tarball()).unwrap(),
+            |artifact| fs_err::write(artifact.directory.join("record.json"), "{").unwrap(),
+            |artifact| fs_err::remove_file(artifact.directory.join("record.json")).unwrap(),
+        ];
+        for damage in damages {
+            let directory = tempfile::tempdir().unwrap();
+            let store = LocalStore::new(directory.path().join("store"));
+            damage(&publish(&store, directory.path()));
+            drop(lock(&store));
+            assert_eq!(fs_err::read_dir(store.root().join("damaged")).unwrap().count(), 1);
+            assert!(store.list().unwrap().is_empty());
+            publish(&store, directory.path());
+        }
+    }
+
+    #[test]
+    fn what_a_dead_process_left_does_not_disturb() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path().join("store"));
+        let half = store.root().join("artifacts").join(format!("{}.new", manifest().build_key));
+        fs_err::create_dir_all(&half).unwrap();
+        fs_err::write(half.join("record.json"), "half").unwrap();
+        assert!(store.list().unwrap().is_empty());
+        publish(&store, directory.path());
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_damaged_source_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path());
+        let digest = Digest::of("source");
+        let slot = store.reserve_source(digest, &Silent).unwrap();
+        fs_err::write(slot.part(), "source").unwrap();
+        let path = store.keep_source(slot).unwrap();
+        assert_eq!(store.source(digest, &Silent).unwrap().as_deref(), Some(path.as_path()));
+        fs_err::write(&path, "sourcE").unwrap();
+        assert_eq!(store.source(digest, &Silent).unwrap(), None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_slot_that_is_not_kept_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path());
+        let slot = store.reserve_source(Digest::of("source"), &Silent).unwrap();
+        let part = slot.part().to_owned();
+        fs_err::write(&part, "half").unwrap();
+        drop(slot);
+        assert!(!part.exists());
+    }
+}

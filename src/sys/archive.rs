@@ -83,6 +83,8 @@ pub fn pack(tree: &Path, top: &str, epoch: u64, writer: &mut dyn Write) -> Resul
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_mtime(epoch);
         header.set_size(size);
         header
@@ -210,7 +212,7 @@ impl<'a> Unpacker<'a> {
             }
             EntryType::Regular | EntryType::Continuous => {
                 let mode = entry.header().mode().map_err(|error| self.damaged(&error))?;
-                self.file(path, &mut entry, mode & 0o111 != 0, mtime)
+                self.file(&path, &mut entry, mode & 0o111 != 0, mtime)
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
@@ -273,14 +275,14 @@ impl<'a> Unpacker<'a> {
         Ok(())
     }
 
-    fn file(&mut self, path: PathBuf, entry: &mut impl Read, executable: bool, mtime: SystemTime) -> Result<()> {
+    fn file(&mut self, path: &Path, entry: &mut impl Read, executable: bool, mtime: SystemTime) -> Result<()> {
         if path.as_os_str().is_empty() {
             return Err(self.hostile("it has a file at its top instead of a directory"));
         }
         if let Some(parent) = path.parent() {
             self.make_directories(parent)?;
         }
-        let target = self.into.join(&path);
+        let target = self.into.join(path);
         let mode = if executable { 0o755 } else { 0o644 };
         let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target);
         let mut file = opened.map_err(|error| match error.kind() {
@@ -387,5 +389,183 @@ impl Read for ReadAhead {
         let read = (&self.piece[self.position..]).read(buf)?;
         self.position += read;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A header as a hostile archive may have it: the name is written as it is.
+    fn raw_header(kind: EntryType, name: &str, size: u64) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(size);
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        header
+    }
+
+    fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (kind, name, content) in entries {
+            let mut header = raw_header(*kind, name, if kind.is_file() { content.len() as u64 } else { 0 });
+            if kind.is_symlink() || kind.is_hard_link() {
+                header.as_gnu_mut().unwrap().linkname[..content.len()].copy_from_slice(content.as_bytes());
+                header.set_cksum();
+                builder.append(&header, io::empty()).unwrap();
+            } else {
+                builder.append(&header, content.as_bytes()).unwrap();
+            }
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn unpacked(bytes: &[u8]) -> (tempfile::TempDir, Result<Unpacked>) {
+        let directory = tempfile::tempdir().unwrap();
+        let into = directory.path().join("into");
+        fs_err::create_dir(&into).unwrap();
+        let result = unpack("evil.tar", bytes, &into);
+        // Whatever it says, nothing is written beside the directory.
+        assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
+        (directory, result)
+    }
+
+    #[test]
+    fn an_ordinary_archive_comes_out_as_it_is() {
+        let bytes = archive(&[
+            (EntryType::Directory, "top/", ""),
+            (EntryType::Symlink, "top/bin/python3", "python3.13"),
+            (EntryType::Regular, "top/bin/python3.13", "elf"),
+        ]);
+        let (directory, result) = unpacked(&bytes);
+        assert_eq!(result.unwrap(), Unpacked { top: "top".into(), newest: 0, files: 1, bytes: 3 });
+        assert_eq!(fs_err::read(directory.path().join("into/bin/python3")).unwrap(), b"elf");
+    }
+
+    #[test]
+    fn hostile_archives_are_refused_with_a_reason() {
+        let cases: &[(&str, &[(EntryType, &str, &str)])] = &[
+            ("leads out of it", &[(EntryType::Regular, "/etc/evil", "x")]),
+            ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
+            ("leads out of it", &[(EntryType::Symlink, "top/a", "/etc")]),
+            ("leads out of it", &[(EntryType::Symlink, "top/a/b", "../../../etc")]),
+            ("leads out of it", &[(EntryType::Symlink, "top/a", "")]),
+            // Links are made last, so the second entry makes a directory where the link should be.
+            ("is there twice", &[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/a/evil", "x")]),
+            ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/a", "y")]),
+            ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Directory, "top/a", "")]),
+            ("a hard link", &[(EntryType::Regular, "top/a", "x"), (EntryType::Link, "top/b", "top/a")]),
+            ("a device", &[(EntryType::Char, "top/null", "")]),
+            ("a device", &[(EntryType::Block, "top/sda", "")]),
+            ("a pipe", &[(EntryType::Fifo, "top/pipe", "")]),
+            ("two directories at its top", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "other/a", "x")]),
+            ("a file at its top", &[(EntryType::Regular, "top", "x")]),
+        ];
+        for (reason, entries) in cases {
+            match unpacked(&archive(entries)).1 {
+                Err(error @ Error::HostileArchive { .. }) => {
+                    assert!(error.to_string().contains(reason), "{entries:?}: {error}");
+                    assert_eq!(error.code(), 4);
+                }
+                other => panic!("{entries:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_and_deep_trees_are_refused() {
+        for name in [format!("top/{}", "a".repeat(4096)), format!("top/{}", "a/".repeat(500))] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = raw_header(EntryType::Regular, "", 0);
+            builder.append_data(&mut header, &name, io::empty()).unwrap();
+            let (_directory, result) = unpacked(&builder.into_inner().unwrap());
+            assert!(matches!(result, Err(Error::HostileArchive { .. })), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_archive_is_damaged_and_an_empty_one_too() {
+        let bytes = archive(&[(EntryType::Regular, "top/a", "some content")]);
+        assert!(matches!(unpacked(&bytes[..515]).1, Err(Error::Damaged { .. })));
+        assert!(matches!(unpacked(&[]).1, Err(Error::Damaged { .. })));
+    }
+
+    /// A tree of the kinds that an artifact has.
+    fn tree(directory: &Path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::create_dir_all(directory.join("lib/deep")).unwrap();
+        fs_err::write(directory.join("lib/b"), "b").unwrap();
+        fs_err::write(directory.join("lib/a-b"), "ab").unwrap();
+        fs_err::write(directory.join("run"), "#!/bin/sh\n").unwrap();
+        fs_err::set_permissions(directory.join("run"), std::fs::Permissions::from_mode(0o4771)).unwrap();
+        std::os::unix::fs::symlink("lib/b", directory.join("link")).unwrap();
+    }
+
+    fn packed(format: Format, epoch: u64) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        tree(directory.path());
+        encode(format, Vec::new(), |writer| pack(directory.path(), "top", epoch, writer)).unwrap().0
+    }
+
+    #[test]
+    fn packing_twice_gives_the_same_bytes_in_every_format() {
+        for format in Format::ALL {
+            assert_eq!(packed(*format, 1_000_000), packed(*format, 1_000_000), "{format}");
+        }
+        assert_ne!(packed(Format::Zst, 1), packed(Format::Zst, 2));
+    }
+
+    #[test]
+    fn what_is_packed_is_roots_sorted_and_of_one_time() {
+        let bytes = packed(Format::Zst, 1_000_000);
+        let mut archive = tar::Archive::new(decoder(Format::Zst, &bytes[..]).unwrap());
+        let mut seen = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap()), (0, 0, 1_000_000));
+            assert_eq!((header.username().unwrap(), header.groupname().unwrap()), (Some(""), Some("")));
+            seen.push((entry.path().unwrap().display().to_string(), header.mode().unwrap()));
+        }
+        let expected = [
+            ("top/", 0o755),
+            ("top/lib/", 0o755),
+            ("top/lib/a-b", 0o644),
+            ("top/lib/b", 0o644),
+            ("top/lib/deep/", 0o755),
+            ("top/link", 0o777),
+            ("top/run", 0o755),
+        ];
+        assert_eq!(seen, expected.map(|(path, mode)| (path.to_owned(), mode)));
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_again_through_a_reader_ahead() {
+        let bytes = packed(Format::Zst, 1_000_000);
+        let directory = tempfile::tempdir().unwrap();
+        let result = std::thread::scope(|scope| {
+            let reader = ReadAhead::new(scope, || decoder(Format::Zst, &bytes[..]));
+            unpack("a.tar.zst", reader, directory.path())
+        });
+        assert_eq!(result.unwrap().newest, 1_000_000);
+        assert_eq!(fs_err::read_to_string(directory.path().join("link")).unwrap(), "b");
+        let modified = fs_err::metadata(directory.path().join("lib")).unwrap().modified().unwrap();
+        assert_eq!(modified, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..2048), flips in prop::collection::vec((0usize..1536, any::<u8>()), 0..8)) {
+            unpacked(&bytes).1.ok();
+            bytes = archive(&[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/b", "content")]);
+            for (at, byte) in flips {
+                bytes[at] = byte;
+            }
+            unpacked(&bytes).1.ok();
+        }
     }
 }

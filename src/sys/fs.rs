@@ -80,8 +80,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     fs_err::create_dir_all(parent)?;
     let file = temporary_in(parent)?;
-    named(file.path(), file.as_file().write_all_and_sync(bytes))?;
-    persist(&mut Some(file), path)
+    named(file.path(), file.as_file().write_all(bytes).and_then(|()| file.as_file().sync_all()))?;
+    persist(file, path)
 }
 
 /// A temporary file in a directory, gone unless it is persisted; readable by all.
@@ -111,12 +111,9 @@ pub fn temporary_directory_in(directory: &Path, prefix: &str) -> Result<tempfile
 ///
 /// # Errors
 /// What the system answers.
-pub fn persist(file: &mut Option<tempfile::NamedTempFile>, path: &Path) -> Result<()> {
-    if let Some(file) = file.take() {
-        file.persist(path).map_err(|error| with_path(path, error.error))?;
-        sync_directory(path.parent().unwrap_or(Path::new(".")))?;
-    }
-    Ok(())
+pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path).map_err(|error| with_path(path, error.error))?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a directory durable.
@@ -210,24 +207,13 @@ pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
 }
 
 /// An error of the system with the path it is about.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(crate) fn with_path(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn named<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| with_path(path, error))
-}
-
-/// Writing all of a file and making it durable.
-trait WriteAndSync {
-    fn write_all_and_sync(self, bytes: &[u8]) -> io::Result<()>;
-}
-
-impl WriteAndSync for &std::fs::File {
-    fn write_all_and_sync(mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)?;
-        self.sync_all()
-    }
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub enum DownloadError {
 /// Where a download goes.
 pub trait Sink {
     /// How many bytes it has.
-    fn len(&self) -> u64;
+    fn position(&self) -> u64;
 
     /// Takes the next bytes.
     ///
@@ -103,7 +103,7 @@ fn fetch_rest(
     sink: &mut dyn Sink,
     progress: &dyn Fn(u64, Option<u64>),
 ) -> Result<(), DownloadError> {
-    let have = sink.len();
+    let have = sink.position();
     let mut request = client.get(url);
     if have > 0 {
         request = request.header(RANGE, format!("bytes={have}-"));
@@ -137,7 +137,7 @@ fn fetch_rest(
         }
         _ => return Err(DownloadError::Permanent(format!("the server answered {status}"))),
     }
-    let total = response.content_length().map(|rest| sink.len() + rest);
+    let total = response.content_length().map(|rest| sink.position() + rest);
     receive(response, sink, total, progress)
 }
 
@@ -182,15 +182,15 @@ fn receive(
             Ok(Ok(piece)) => {
                 silent = Duration::ZERO;
                 sink.append(&piece)?;
-                if sink.len() > MOST_BYTES {
+                if sink.position() > MOST_BYTES {
                     return Err(DownloadError::Permanent(format!("the server sends more than {MOST_BYTES} bytes")));
                 }
-                progress(sink.len(), total);
+                progress(sink.position(), total);
             }
             Ok(Err(error)) => {
                 return Err(DownloadError::Transient(format!(
                     "the connection broke after {} bytes: {error}",
-                    sink.len()
+                    sink.position()
                 )));
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -203,13 +203,13 @@ fn receive(
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(DownloadError::Transient(format!("the connection broke after {} bytes", sink.len())));
+                return Err(DownloadError::Transient(format!("the connection broke after {} bytes", sink.position())));
             }
         }
     }
     match total {
-        Some(total) if total != sink.len() => {
-            Err(DownloadError::Transient(format!("the connection ended after {} of {total} bytes", sink.len())))
+        Some(total) if total != sink.position() => {
+            Err(DownloadError::Transient(format!("the connection ended after {} of {total} bytes", sink.position())))
         }
         _ => Ok(()),
     }

@@ -32,7 +32,7 @@ impl Lock {
     /// # Errors
     /// That the directory cannot be opened, or an interrupt.
     pub fn acquire_directory(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
-        Self::wait(path, what, reporter, |path| Self::lock(fs_err::File::open(path)?.into_parts().0, path))
+        Self::wait(path, what, reporter, |path| Self::try_lock(fs_err::File::open(path)?.into_parts().0, path))
     }
 
     fn wait(
@@ -64,10 +64,10 @@ impl Lock {
             fs_err::create_dir_all(parent)?;
         }
         let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0;
-        Self::lock(file, path)
+        Self::try_lock(file, path)
     }
 
-    fn lock(file: std::fs::File, path: &Path) -> Result<Option<Self>> {
+    fn try_lock(file: std::fs::File, path: &Path) -> Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -102,7 +102,7 @@ fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result
     let parent = path.parent().unwrap_or(Path::new("."));
     let temporary = fs::temporary_in(parent)?;
     write(temporary.path())?;
-    fs::persist(&mut Some(temporary), path)
+    fs::persist(temporary, path)
 }
 
 /// A plan for people.

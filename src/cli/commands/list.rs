@@ -27,9 +27,9 @@ struct Known {
 
 pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
     if args.all {
-        versions(config)?
+        versions(config)?;
     } else {
-        artifacts(config)?
+        artifacts(config)?;
     }
     Ok(0)
 }

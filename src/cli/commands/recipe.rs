@@ -14,7 +14,7 @@ use crate::recipe::ReleaseRecipe;
 
 pub(super) fn run(command: &RecipeCommand, config: &Config) -> Result<u8> {
     match command {
-        RecipeCommand::Show { version } => show(*version, config)?,
+        RecipeCommand::Show { request } => show(*request, config)?,
         RecipeCommand::Check { files } => check(files, config)?,
     }
     Ok(0)

@@ -79,8 +79,8 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     let bin = root.join("bin");
     let interpreter = format!("python{}", plan.short_version());
     // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
-    let plain = format!("python{}", plan.release.series());
-    for name in ["python3", "python", &plain] {
+    let default_name = format!("python{}", plan.release.series());
+    for name in ["python3", "python", &default_name] {
         let link = bin.join(name);
         if name == interpreter {
             continue;

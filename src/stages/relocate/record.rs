@@ -1,5 +1,8 @@
 //! RECORD files, in which an installer notes what it installed: `path,sha256=digest,size`.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -12,13 +15,13 @@ pub(super) fn rewrite(text: &str, read: impl Fn(&str) -> std::io::Result<Option<
     let mut updated = String::with_capacity(text.len());
     for line in text.lines() {
         let path = line.split(',').next().unwrap_or_default();
-        if path.ends_with(".pyc") {
+        if Path::new(path).extension().is_some_and(|extension| extension == "pyc") {
             continue;
         }
         match read(path)? {
             Some(content) => {
                 let sum = URL_SAFE_NO_PAD.encode(Sha256::digest(&content));
-                updated.push_str(&format!("{path},sha256={sum},{}\n", content.len()));
+                let _ = writeln!(updated, "{path},sha256={sum},{}", content.len());
             }
             None => updated.extend([line, "\n"]),
         }

@@ -1,5 +1,7 @@
 //! What verification found.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -48,7 +50,7 @@ impl Report {
             let more = findings.len().saturating_sub(MOST);
             let mut text = findings[..findings.len() - more].join("; ");
             if more > 0 {
-                text.push_str(&format!("; and {more} more"));
+                let _ = write!(text, "; and {more} more");
             }
             Status::Failed(text)
         };

@@ -66,11 +66,11 @@ fn links(prefix: &Path, entries: &[Entry]) -> Vec<String> {
         let Kind::Symlink(target) = &entry.kind else { continue };
         match fs::link_target(&entry.path, target) {
             _ if target.is_absolute() => {
-                findings.push(format!("{} is absolute: {}", entry.path.display(), target.display()))
+                findings.push(format!("{} is absolute: {}", entry.path.display(), target.display()));
             }
             None => findings.push(format!("{} leads out of the tree: {}", entry.path.display(), target.display())),
             Some(target) if !prefix.join(&target).exists() => {
-                findings.push(format!("{} dangles", entry.path.display()))
+                findings.push(format!("{} dangles", entry.path.display()));
             }
             Some(_) => {}
         }

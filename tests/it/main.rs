@@ -1,0 +1,8 @@
+//! The tests of the whole program, one file a subject.
+//!
+//! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
+//! the real CPython is built once. `docs/testing.md` says what runs where.
+
+mod support;
+
+mod cli;

@@ -1,0 +1,157 @@
+//! What the tests share: the program, the store with the one real build, and roots to run it in.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The release that is really built.
+pub const RELEASE: &str = "3.13.5";
+
+/// The store that all tests share and that outlives them: verified sources and finished artifacts.
+pub fn shared_store() -> PathBuf {
+    if let Some(path) = std::env::var_os("PYKEEL_TEST_STORE") {
+        return PathBuf::from(path);
+    }
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("pykeel-tests")
+}
+
+/// The program with nothing of the user's environment that it would heed.
+pub fn pykeel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
+    for name in ["PYKEEL_STORE", "PYKEEL_RECIPES", "PYKEEL_MIRROR", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"] {
+        command.env_remove(name);
+    }
+    command.env("PYKEEL_STORE", shared_store());
+    command
+}
+
+/// A program's end: exit code, standard output, standard error.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            // A signal counts as a shell counts it.
+            code: output.status.code().unwrap_or_else(|| {
+                128 + std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or_default()
+            }),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Checks the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+        self
+    }
+
+    /// Checks that standard error names all of some things.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.err.contains(text), "`{text}` is not said in:\n{}", self.err);
+        }
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.out, self.err))
+    }
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Ended {
+    match command.output() {
+        Ok(output) => output.into(),
+        Err(error) => panic!("{command:?}: {error}"),
+    }
+}
+
+/// Runs a program that must succeed, and gives its standard output.
+#[track_caller]
+pub fn check<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
+    run(Command::new(program).args(args)).exits(0).out
+}
+
+/// One of the two artifacts of the real build, as it lies in the shared store.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    pub name: String,
+    pub tarball: PathBuf,
+    pub digest: String,
+    pub build_key: String,
+    pub manifest: Value,
+}
+
+/// Builds 3.13.5 in both flavors, unless the shared store has it, and gives the artifacts. The
+/// first test that asks waits for it, and so do all others.
+pub fn artifact(flavor: &str) -> Artifact {
+    static BUILT: OnceLock<Vec<Artifact>> = OnceLock::new();
+    let artifacts = BUILT.get_or_init(|| {
+        let ended = run(pykeel().args(["build", RELEASE, "--flavor", "all", "--json"])).exits(0);
+        let built = ended.json();
+        built
+            .as_array()
+            .expect("an array")
+            .iter()
+            .map(|built| {
+                let text = |key: &str| built[key].as_str().expect(key).to_owned();
+                let manifest = fs_err::read(text("manifest")).expect("the manifest");
+                Artifact {
+                    name: text("name"),
+                    tarball: text("tarball").into(),
+                    digest: text("digest"),
+                    build_key: text("build_key"),
+                    manifest: serde_json::from_slice(&manifest).expect("JSON"),
+                }
+            })
+            .collect()
+    });
+    let wanted = format!("-{flavor}-");
+    artifacts.iter().find(|artifact| artifact.name.contains(&wanted)).expect("both flavors").clone()
+}
+
+/// Unpacks an artifact's tree (without its top directory) into a new directory.
+pub fn unpack(artifact: &Artifact, into: &Path) {
+    fs_err::create_dir_all(into).expect("a directory");
+    let words = [
+        OsStr::new("--zstd"),
+        "--strip-components=1".as_ref(),
+        "-C".as_ref(),
+        into.as_ref(),
+        "-xf".as_ref(),
+        artifact.tarball.as_ref(),
+    ];
+    check("tar", &words);
+}
+
+/// Whether this process is root, which some tests need to mount and to chroot.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Says loudly that a test does not run here, and why.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        eprintln!("SKIPPED {}: {}", module_path!(), format!($($reason)*));
+        return;
+    }};
+}
