@@ -97,10 +97,14 @@ fn find<'a>(
         }
     }
     let compiler = Compiler::find(runner, cc);
+    let mut glibc = String::new();
     let headers = if let Some(compiler) = &compiler {
         // A compiler without a C library's headers finds none of the others either.
         if compiler.headers(&["features.h".into()])?.is_empty() {
             missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
+        } else {
+            // First of all: on musl nothing that is missing is worth installing.
+            glibc = compiler.glibc()?;
         }
         compiler.headers(&wanted_headers(recipe))?
     } else {
@@ -120,7 +124,6 @@ fn find<'a>(
     }
     let Some(compiler) = compiler.filter(|_| missing.things.is_empty()) else { return Ok(Err(missing)) };
     let target = compiler.target()?;
-    let glibc = compiler.glibc()?;
     Ok(Ok(Host { compiler, target, glibc, headers, distro: distro.clone() }))
 }
 

@@ -15,8 +15,9 @@ use super::interrupt;
 use crate::domain::artifact::Format;
 use crate::error::{Error, Result};
 
-/// The level of Zstandard: the last before its memory passes 64 MB (`docs/benchmarks.md`).
-const ZSTD_LEVEL: i32 = 15;
+/// The level of Zstandard. Packing 3.13.5 takes 0.6 s and 21 MB of memory at 9, and 4.0 s and 74 MB
+/// at 15 for 2 % less (`docs/benchmarks.md`).
+const ZSTD_LEVEL: i32 = 9;
 /// The preset of XZ; it needs 94 MB to pack and 9 MB to unpack (`man xz`).
 const XZ_PRESET: u32 = 6;
 /// The level of gzip.

@@ -1,6 +1,8 @@
 //! The command line: help, errors, streams, exit codes.
 
-use crate::support::{pykeel, run};
+use std::process::Command;
+
+use crate::support::{artifact, pykeel, run};
 
 #[test]
 fn help_has_examples_and_exit_codes() {
@@ -11,4 +13,103 @@ fn help_has_examples_and_exit_codes() {
         let ended = run(pykeel().args([command, "--help"])).exits(0);
         assert!(ended.out.contains("Examples:"), "{}", ended.out);
     }
+}
+
+#[test]
+fn wrong_use_exits_with_2_and_says_what_is_there() {
+    run(pykeel().arg("biuld")).exits(2).says(&["build"]);
+    run(pykeel().args(["build", "3.13.x"])).exits(2).says(&["`3.13.x` is not a version such as 3.13"]);
+    run(pykeel().args(["build", "3.13.99"])).exits(2).says(&["no recipe for Python 3.13.99", "3.13.15, 3.13.18"]);
+    run(pykeel().args(["build", "2.7"])).exits(2).says(&["no recipe for Python 2.7", "the nearest are"]);
+    run(pykeel().args(["build", "3.13", "--prefix", "opt"])).exits(2).says(&["it is not absolute"]);
+    run(pykeel().args(["build", "3.13", "--bytecode", "maybe"])).exits(2).says(&["strip, unchecked-hash"]);
+    run(pykeel().args(["inspect", "/no/such/path.tar.zst"])).exits(1).says(&["/no/such/path.tar.zst"]);
+    run(pykeel().args(["verify", "/etc"])).exits(5).says(&["/etc", "share/pykeel/manifest.json"]);
+    run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(1).says(&["/no/such.toml"]);
+}
+
+#[test]
+fn no_home_and_no_store_is_said() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
+    command.arg("list").env_clear();
+    run(&mut command).exits(2).says(&["XDG_CACHE_HOME", "HOME", "--store"]);
+}
+
+#[test]
+fn results_go_to_standard_output_and_all_else_to_standard_error() {
+    let runtime = artifact("runtime");
+    let ended = run(pykeel().args(["build", "3.13.5"])).exits(0).says(&["is in the store"]);
+    assert_eq!(ended.out.trim(), runtime.tarball.display().to_string());
+    let ended = run(pykeel().args(["build", "3.13.5", "--quiet"])).exits(0);
+    assert_eq!((ended.out.trim(), ended.err.as_str()), (runtime.tarball.display().to_string().as_str(), ""));
+    let ended = run(pykeel().args(["build", "3.13.5", "--progress", "json"])).exits(0);
+    for line in ended.err.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(event["event"].is_string(), "{line}");
+    }
+    // Nothing is coloured where nobody looks.
+    assert!(!ended.err.contains('\u{1b}'));
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_is_made() {
+    let store = tempfile::tempdir().expect("a directory");
+    let ended =
+        run(pykeel().args(["build", "3.13.5", "--dry-run", "--json"]).env("PYKEEL_STORE", store.path().join("new")))
+            .exits(0);
+    let plan = &ended.json()[0];
+    assert_eq!(plan["release"], "3.13.5");
+    assert_eq!(plan["prefix"], "/opt/myorg/python-3.13");
+    assert!(!store.path().join("new").exists());
+    // It is the plan that the build acts on.
+    assert_eq!(artifact("runtime").manifest["plan"], *plan);
+}
+
+#[test]
+fn tarballs_go_to_out_in_the_format_asked_for_and_hold_the_same() {
+    let out = tempfile::tempdir().expect("a directory");
+    let list = |path: &str| crate::support::check("tar", &["-tvf", path]);
+    let mut lists = Vec::new();
+    for format in ["zst", "xz", "gz"] {
+        let mut command = pykeel();
+        command.args(["build", "3.13.5", "--json", "--format", format, "--out"]).arg(out.path());
+        let ended = run(&mut command).exits(0);
+        let tarball = ended.json()[0]["tarball"].as_str().expect("a path").to_owned();
+        assert!(tarball.ends_with(&format!(".tar.{format}")));
+        let first = fs_err::read(&tarball).expect("the tarball");
+        run(&mut command).exits(0);
+        assert_eq!(fs_err::read(&tarball).expect("the tarball"), first, "{format} differs the second time");
+        lists.push(list(&tarball));
+    }
+    assert!(lists.windows(2).all(|pair| pair[0] == pair[1]));
+    let top: std::collections::BTreeSet<_> =
+        lists[0].lines().filter_map(|line| line.split_whitespace().nth(5)?.split('/').next()).collect();
+    assert_eq!(top.into_iter().collect::<Vec<_>>(), ["python-3.13"]);
+}
+
+#[test]
+fn what_is_there_is_listed_and_inspected() {
+    let runtime = artifact("runtime");
+    let listed = run(pykeel().args(["list", "--json"])).exits(0).json();
+    assert!(listed.as_array().expect("an array").iter().any(|record| record["digest"] == runtime.digest.as_str()));
+    let ended = run(pykeel().arg("inspect").arg(&runtime.tarball)).exits(0);
+    assert!(ended.out.contains("libssl.so.3") && ended.out.contains("glibc floor"), "{}", ended.out);
+    let manifest = run(pykeel().args(["inspect", "--json"]).arg(&runtime.tarball)).exits(0).json();
+    assert_eq!(manifest, runtime.manifest);
+    let versions = run(pykeel().args(["list", "--all", "--json"])).exits(0).json();
+    let built =
+        versions.as_array().expect("an array").iter().find(|version| version["version"] == "3.13.5").expect("3.13.5");
+    assert_eq!(built["built"], true);
+}
+
+#[test]
+fn recipes_are_shown_and_checked() {
+    let shown = run(pykeel().args(["recipe", "show", "3.13t", "--json"])).exits(0).json();
+    assert!(shown["configure"].as_array().expect("an array").iter().any(|argument| argument == "--disable-gil"));
+    let ended = run(pykeel().args(["recipe", "show", "3.13.5"])).exits(0);
+    assert!(ended.out.contains("93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640"), "{}", ended.out);
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/3.13.toml");
+    run(pykeel().args(["recipe", "check", file])).exits(0);
+    let ended = run(pykeel().args(["recipe", "check"])).exits(0);
+    assert!(ended.out.contains("recipes/3.13.toml: Python 3.13,"), "{}", ended.out);
 }

@@ -4,5 +4,10 @@
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
 mod support;
+mod toy;
 
 mod cli;
+mod faults;
+mod install;
+mod roots;
+mod sources;

@@ -1,0 +1,193 @@
+//! The artifact in roots that are not this system: one with nothing but the loader, glibc and
+//! `/dev`, and a minimal Debian.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::skip;
+use crate::support::{Artifact, artifact, check, is_root, run, shared_store, unpack};
+
+const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
+
+/// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
+const BARE_ROOT_LACKS: &[&str] = &["terminfo", "/bin/sh", "/dev/shm", "loopback"];
+
+/// `chroot` with an environment that is as bare as the root.
+fn in_root() -> Command {
+    let mut command = Command::new("/usr/sbin/chroot");
+    command.env_clear();
+    command
+}
+
+/// Runs the probe of `pykeel verify` in a root, with the tree at its compiled prefix.
+fn probe(root: &Path, artifact: &Artifact, may_lack: &[&str]) {
+    let prefix = "/opt/myorg/python-3.13";
+    unpack(artifact, &root.join(&prefix[1..]));
+    probe_at(root, artifact, prefix, may_lack);
+}
+
+fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
+    let probe = root.join("probe");
+    fs_err::create_dir_all(probe.join("scratch")).expect("a directory");
+    fs_err::write(probe.join("probe.py"), PROBE).expect("a file");
+    let made =
+        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
+    fs_err::write(probe.join("cert.pem"), made.cert.pem()).expect("a file");
+    fs_err::write(probe.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    let flavor = &artifact.manifest["plan"]["flavor"];
+    let request = serde_json::json!({
+        "prefix": prefix,
+        "compiled_prefix": "/opt/myorg/python-3.13",
+        "modules": artifact.manifest["modules"],
+        "flavor": flavor,
+        "scratch": "/probe/scratch",
+        "tls_cert": "/probe/cert.pem",
+        "tls_key": "/probe/key.pem",
+        "compiler": false,
+        "forbidden": [],
+    });
+    fs_err::write(probe.join("request.json"), request.to_string()).expect("a file");
+    let ended = run(in_root()
+        .arg(root)
+        .arg(format!("{prefix}/bin/python3.13"))
+        .args(["-I", "-B", "/probe/probe.py", "/probe/request.json"])
+        .env("LC_ALL", "C.UTF-8"))
+    .exits(0);
+    let checks = ended.json()["checks"].as_array().expect("checks").clone();
+    assert!(checks.len() > 100, "{checks:?}");
+    for check in &checks {
+        let detail = check["detail"].as_str().unwrap_or_default();
+        match check["status"].as_str() {
+            Some("passed") => {}
+            Some("skipped") => {
+                assert!(may_lack.iter().any(|thing| detail.contains(thing)), "{check} is skipped and should not be");
+            }
+            _ => panic!("{check}"),
+        }
+    }
+    fs_err::remove_dir_all(probe).expect("a directory");
+}
+
+/// A root with the loader, glibc, `/dev` and `/tmp`, and nothing else at all.
+fn bare_root() -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut libraries: Vec<PathBuf> = Vec::new();
+    for name in ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil.so.1", "librt.so.1"] {
+        let path = check("gcc", &[format!("-print-file-name={name}")]);
+        libraries.push(fs_err::canonicalize(path.trim()).expect("a library of glibc"));
+    }
+    let interpreter = check("sh", &["-c", "readelf -l /bin/sh | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p'"]);
+    let loader = PathBuf::from(interpreter.trim());
+    let copy = |from: &Path, to: &Path| {
+        let to = root.path().join(to.strip_prefix("/").expect("an absolute path"));
+        fs_err::create_dir_all(to.parent().expect("a parent")).expect("a directory");
+        fs_err::copy(from, to).expect("a copy");
+    };
+    copy(&loader, &loader);
+    for library in &libraries {
+        // Where it is here: a directory that this system's loader searches.
+        copy(library, library);
+    }
+    for name in ["dev", "tmp"] {
+        fs_err::create_dir(root.path().join(name)).expect("a directory");
+    }
+    for (name, minor) in [("null", "3"), ("zero", "5"), ("random", "8"), ("urandom", "9")] {
+        let path = root.path().join("dev").join(name).display().to_string();
+        check("mknod", &["-m", "666", &path, "c", "1", minor]);
+    }
+    root
+}
+
+#[test]
+fn both_flavors_work_in_a_root_that_holds_nothing_but_glibc() {
+    if !is_root() {
+        skip!("only root can chroot");
+    }
+    for flavor in ["runtime", "builder"] {
+        let root = bare_root();
+        probe(root.path(), &artifact(flavor), BARE_ROOT_LACKS);
+    }
+}
+
+#[test]
+fn it_works_in_a_bare_root_at_a_path_with_a_space_and_another_letter() {
+    if !is_root() {
+        skip!("only root can chroot");
+    }
+    let root = bare_root();
+    let runtime = artifact("runtime");
+    let prefix = "/srv/ein Pythön";
+    unpack(&runtime, &root.path().join(&prefix[1..]));
+    probe_at(root.path(), &runtime, prefix, BARE_ROOT_LACKS);
+}
+
+#[test]
+fn nothing_of_the_build_host_is_needed_to_find_certificates() {
+    if !is_root() {
+        skip!("only root can chroot");
+    }
+    let root = bare_root();
+    unpack(&artifact("runtime"), &root.path().join("opt/myorg/python-3.13"));
+    let count = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))";
+    let count = || {
+        let output = run(in_root().arg(root.path()).args(["/opt/myorg/python-3.13/bin/python3", "-I", "-c", count]));
+        output.exits(0).out.trim().to_owned()
+    };
+    assert_eq!(count(), "0");
+    let made = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).expect("a certificate");
+    for place in ["etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/certs/ca-certificates.crt", "usr/lib/ssl/cert.pem"] {
+        let path = root.path().join(place);
+        fs_err::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs_err::write(&path, made.cert.pem()).expect("a file");
+        // A self-signed certificate without the CA flag is loaded and not listed as a CA.
+        let loaded = run(in_root().arg(root.path()).args([
+            "/opt/myorg/python-3.13/bin/python3",
+            "-I",
+            "-c",
+            "import ssl; print(ssl.create_default_context().cert_store_stats()['x509'])",
+        ]))
+        .exits(0);
+        assert_eq!(loaded.out.trim(), "1", "{place}");
+        fs_err::remove_file(path).expect("a file");
+    }
+}
+
+/// A minimal Debian of this host's release, made once and kept beside the shared store.
+fn minbase() -> Option<PathBuf> {
+    let root = shared_store().with_file_name("pykeel-tests-minbase");
+    if root.join("complete").exists() {
+        return Some(root);
+    }
+    if !Path::new("/usr/sbin/debootstrap").exists() {
+        return None;
+    }
+    let _absent = fs_err::remove_dir_all(&root);
+    let codename = check("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
+    // The first site of apt's own configuration that is the distribution's.
+    let site = check("sh", &["-c", "apt-get indextargets --format '$(SITE)' 'Origin: Debian' | sort -u | head -n 1"]);
+    let root_text = root.display().to_string();
+    check("debootstrap", &["--variant=minbase", codename.trim(), &root_text, site.trim()]);
+    fs_err::write(root.join("complete"), "").expect("a file");
+    Some(root)
+}
+
+#[test]
+fn it_works_in_a_minimal_debian() {
+    if !is_root() {
+        skip!("only root can chroot");
+    }
+    let Some(template) = minbase() else { skip!("there is no debootstrap") };
+    let place = tempfile::tempdir().expect("a directory");
+    let root = place.path().join("root");
+    check("cp", &[Path::new("-a"), &template, &root]);
+    // No process file system is mounted there, and no shared memory.
+    probe(&root, &artifact("builder"), &["/dev/shm", "terminfo", "loopback"]);
+    // As a user without privileges, who writes nothing there.
+    let out = run(in_root().args(["--userspec=65534:65534"]).arg(&root).args([
+        "/opt/myorg/python-3.13/bin/python3.13",
+        "-c",
+        "import ssl, sqlite3, lzma, ctypes, curses, readline, uuid; print('fine')",
+    ]))
+    .exits(0);
+    assert_eq!(out.out.trim(), "fine");
+}

@@ -1,0 +1,135 @@
+//! A toy source: an archive that is shaped as CPython's and whose "compilation" copies the real
+//! build's tree. All of pykeel's own stages then run for real in a few seconds, so that each can
+//! be interrupted, starved and fed wrong things many times.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pykeel::domain::artifact::Format;
+use pykeel::domain::digest::Digest;
+use pykeel::sys::archive;
+
+use crate::support::{Ended, artifact, pykeel, run, unpack};
+
+const RECIPE: &str = include_str!("../../recipes/3.13.toml");
+
+/// What the toy's make does besides copying.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behaviour {
+    /// Shell commands of configure.
+    pub configure: &'static str,
+    /// Shell commands of `make all`.
+    pub all: &'static str,
+    /// Shell commands of `make install`, after copying, in the prefix's directory.
+    pub install: &'static str,
+}
+
+/// A source archive in a directory that is a mirror, a recipe that names its sum, and a store.
+pub struct Toy {
+    directory: tempfile::TempDir,
+}
+
+impl Toy {
+    pub fn new(behaviour: Behaviour) -> Self {
+        let toy = Self { directory: tempfile::tempdir().expect("a directory") };
+        let real = toy.path("real");
+        unpack(&artifact("runtime"), &real);
+        // pykeel writes that itself.
+        fs_err::remove_dir_all(real.join("share/pykeel")).expect("a directory");
+        let source = toy.path("source");
+        fs_err::create_dir_all(source.join("Modules")).expect("a directory");
+        let Behaviour { configure, all, install } = behaviour;
+        write_script(&source.join("configure"), &format!("#!/bin/sh\nset -e\n{configure}\n"));
+        let prefix = "$(DESTDIR)/opt/myorg/python-3.13";
+        let real = real.display();
+        let makefile = format!(
+            ".PHONY: all install\nall:\n\t@{}\ninstall:\n\t@mkdir -p {prefix} && cp -a {real}/. {prefix}/\n\t@cd {prefix} && {}\n",
+            or_true(all),
+            or_true(install)
+        );
+        fs_err::write(source.join("Makefile"), makefile).expect("a file");
+        let archive = toy.archive();
+        fs_err::create_dir_all(toy.mirror()).expect("a directory");
+        let file = fs_err::File::create(&archive).expect("a file");
+        let (mut file, ()) =
+            archive::encode(Format::Xz, file, |writer| archive::pack(&source, "Python-3.13.5", 1_700_000_000, writer))
+                .expect("an archive");
+        file.flush().expect("a file");
+        toy.write_recipe(|recipe| recipe);
+        toy
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn mirror(&self) -> PathBuf {
+        self.path("mirror")
+    }
+
+    pub fn archive(&self) -> PathBuf {
+        self.mirror().join("Python-3.13.5.tar.xz")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// Writes the recipe that names the toy's sum, with some further change.
+    pub fn write_recipe(&self, change: impl FnOnce(String) -> String) {
+        let sum = Digest::of(fs_err::read(self.archive()).expect("the archive"));
+        // The rows and patches of the real recipe are of the real source.
+        let shared = RECIPE.split("[[patch]]").next().unwrap_or_default();
+        let text = format!("{shared}[[release]]\nversion = \"3.13.5\"\nxz = \"{sum}\"\n");
+        fs_err::create_dir_all(self.path("recipes")).expect("a directory");
+        fs_err::write(self.path("recipes/3.13.toml"), change(text)).expect("a file");
+    }
+
+    /// A command of pykeel on the toy.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = pykeel();
+        command.args(args).env("PYKEEL_STORE", self.store()).env("PYKEEL_RECIPES", self.path("recipes"));
+        command
+    }
+
+    /// `pykeel build` of the toy.
+    pub fn build_command(&self) -> Command {
+        let mut command = self.command(&["build", "3.13.5", "--json", "--offline", "--mirror"]);
+        command.arg(self.mirror());
+        command
+    }
+
+    pub fn build(&self) -> Ended {
+        run(&mut self.build_command())
+    }
+
+    /// That nothing half-made is left: no work directory, no temporary file, no partial download.
+    #[track_caller]
+    pub fn left_nothing(&self) {
+        let left: Vec<PathBuf> = walkdir::WalkDir::new(self.store())
+            .into_iter()
+            .filter_map(Result::ok)
+            .map(walkdir::DirEntry::into_path)
+            .filter(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let in_work = path.parent().is_some_and(|parent| parent.ends_with("work"));
+                (in_work && path.is_dir())
+                    || name.ends_with(".new")
+                    || name.ends_with(".part")
+                    || name.starts_with(".pykeel")
+            })
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn or_true(commands: &str) -> &str {
+    if commands.is_empty() { "true" } else { commands }
+}
+
+fn write_script(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs_err::write(path, text).expect("a file");
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a file");
+}
