@@ -242,6 +242,10 @@ pub(super) struct InstallArgs {
     #[arg(long)]
     pub no_build: bool,
 
+    /// Do not wait for the disk: for a layer of an image that is written later anyway
+    #[arg(long)]
+    pub no_sync: bool,
+
     /// Replace a prefix that pykeel did not make, and install again what is there
     #[arg(long)]
     pub force: bool,

@@ -22,6 +22,17 @@ pub struct Destination {
     pub prefix: PathBuf,
     /// Whether a prefix that pykeel did not make may be replaced.
     pub force: bool,
+    /// Whether the new tree is on the disk before it has its name.
+    pub durability: Durability,
+}
+
+/// What a crash of the whole machine may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: the file system is synced first.
+    Synced,
+    /// The new tree: for an image that is written later anyway.
+    Unsynced,
 }
 
 impl Destination {
@@ -83,8 +94,9 @@ pub fn install(artifact: &StoredArtifact, destination: &Destination, reporter: &
         _ => {}
     }
     let fresh = Fresh::unpack(artifact, &site)?;
-    // All of it is on the disk before its name is.
-    fs::sync_file_system(&fresh.path)?;
+    if destination.durability == Durability::Synced {
+        fs::sync_file_system(&fresh.path)?;
+    }
     let placement = site.place(&fresh)?;
     if placement == Placement::Replaced {
         reporter.report(Event::Note(format!(

@@ -449,7 +449,8 @@ mod tests {
 
     #[test]
     fn hostile_archives_are_refused_with_a_reason() {
-        let cases: &[(&str, &[(EntryType, &str, &str)])] = &[
+        type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
+        let cases: &[Case<'_>] = &[
             ("leads out of it", &[(EntryType::Regular, "/etc/evil", "x")]),
             ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
             ("leads out of it", &[(EntryType::Symlink, "top/a", "/etc")]),

@@ -188,7 +188,7 @@ fn sleepers(toy: &Toy) -> Vec<String> {
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "waited for {what} in vain");
+        assert!(start.elapsed() < Duration::from_mins(1), "waited for {what} in vain");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -228,6 +228,9 @@ fn sigkill_leaves_no_orphan_and_the_same_command_then_works() {
     toy.left_nothing();
 }
 
+/// How many moments, spread over the whole of a build, publishing included.
+const KILLS: u32 = 25;
+
 #[test]
 fn sigkill_at_any_moment_loses_only_the_work_in_flight() {
     let toy = Toy::new(Behaviour::default());
@@ -238,8 +241,6 @@ fn sigkill_at_any_moment_loses_only_the_work_in_flight() {
         let digest = run(&mut command).exits(0).json()[0]["digest"].clone();
         (start.elapsed(), digest)
     };
-    // Moments spread over the whole of a build, publishing included.
-    const KILLS: u32 = 25;
     for kill in 0..KILLS {
         let mut child = toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");
         std::thread::sleep(whole.0 * kill / KILLS);

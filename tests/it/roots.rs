@@ -10,7 +10,7 @@ use crate::support::{Artifact, artifact, check, is_root, run, shared_store, unpa
 const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
 
 /// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
-const BARE_ROOT_LACKS: &[&str] = &["terminfo", "/bin/sh", "/dev/shm", "loopback"];
+const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];
 
 /// `chroot` with an environment that is as bare as the root.
 fn in_root() -> Command {
@@ -181,7 +181,7 @@ fn it_works_in_a_minimal_debian() {
     let root = place.path().join("root");
     check("cp", &[Path::new("-a"), &template, &root]);
     // No process file system is mounted there, and no shared memory.
-    probe(&root, &artifact("builder"), &["/dev/shm", "terminfo", "loopback"]);
+    probe(&root, &artifact("builder"), &["/dev/shm", "terminfo", "tzdata", "loopback"]);
     // As a user without privileges, who writes nothing there.
     let out = run(in_root().args(["--userspec=65534:65534"]).arg(&root).args([
         "/opt/myorg/python-3.13/bin/python3.13",

@@ -16,7 +16,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::Pipeline;
-use crate::stages::install::{self, Destination, Placement};
+use crate::stages::install::{self, Destination, Durability, Placement};
 use crate::stages::preflight;
 use crate::stages::resolve::Choices;
 use crate::store::{Store, StoredArtifact};
@@ -62,6 +62,7 @@ fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Resu
         root: args.root.clone(),
         prefix: args.prefix.clone().map_or_else(|| compiled_prefix(artifact), Ok)?,
         force: args.force,
+        durability: if args.no_sync { Durability::Unsynced } else { Durability::Synced },
     };
     let record = &artifact.record;
     let placement = staged(

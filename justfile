@@ -1,0 +1,32 @@
+# The commands of this project. `just --list` shows them.
+
+# Build CPython 3.13.5 into /opt/myorg/python-3.13 from nothing
+bootstrap:
+    scripts/bootstrap
+
+# All tests
+test *args:
+    scripts/test {{args}}
+
+# What must hold before a change lands
+ci:
+    .ci/run
+
+# The tests that need no build
+unit:
+    cargo test --lib
+
+# The style, mended
+fmt:
+    cargo fmt
+
+lint:
+    cargo clippy --all-targets -- -D warnings
+
+# Known vulnerabilities of dependencies; needs the network
+advisories:
+    cargo deny check advisories
+
+# The figures of docs/benchmarks.md
+bench *args:
+    scripts/bench {{args}}
