@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::domain::digest::Digest;
 use crate::domain::version::{ParseVersionError, Series, Variant};
-use crate::recipe::RecipeError;
 
 /// The result of work that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +32,20 @@ pub struct SourceAttempt {
     pub place: String,
     /// Why not from there.
     pub reason: String,
+}
+
+/// A mistake in a recipe, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct RecipeError {
+    /// The recipe file, as the user can open it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, and what was expected.
+    pub message: String,
 }
 
 /// What went wrong. The documentation of each variant says with which code the program exits.

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::validate::Recipe;
-use super::{Patch, RecipeError, ReleaseRecipe, ReleaseRow};
+use super::{Patch, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
-use crate::error::{Error, Result};
+use crate::error::{Error, RecipeError, Result};
 
 static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
@@ -73,7 +73,7 @@ impl Catalog {
     fn add(&mut self, name: &str, text: &str) -> Result<Series> {
         let recipe = Recipe::parse(name, text)?;
         for patch in recipe.patches() {
-            self.patch(patch).map_err(|message| RecipeError::at(name, text, patch.offset(), message))?;
+            self.patch(patch).map_err(|message| super::mistake(name, text, patch.offset(), message))?;
         }
         let series = recipe.series;
         self.recipes.insert(series, recipe);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::RecipeError;
+use crate::error::RecipeError;
 
 /// A file `recipes/3.13.toml`.
 #[derive(Debug, Deserialize)]
@@ -126,6 +126,6 @@ pub(super) struct Release {
 pub(super) fn parse(file: &str, text: &str) -> Result<Document, RecipeError> {
     toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        RecipeError::at(file, text, offset, error.message().trim())
+        super::mistake(file, text, offset, error.message().trim())
     })
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use toml::Spanned;
 
-use super::RecipeError;
 use super::document::{self, Document};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Flavor, SourceSums};
 use crate::domain::version::{Release, Series, Variant};
+use crate::error::RecipeError;
 
 /// A checked recipe: one series, all its releases.
 #[derive(Debug, Clone)]
@@ -235,7 +235,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> RecipeError {
-        RecipeError::at(self.file, self.text, at.span().start, message)
+        super::mistake(self.file, self.text, at.span().start, message)
     }
 
     /// Parses a spanned text as a type whose error says what was expected.
