@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 const ZSTD_LEVEL: i32 = 9;
 /// The preset of XZ; it needs 94 MB to pack and 9 MB to unpack (`man xz`).
 const XZ_PRESET: u32 = 6;
+/// The most memory in bytes that unpacking may ask for: what preset 9 needs, twice.
+const XZ_MEMORY: u64 = 128 << 20;
 /// The level of gzip.
 const GZIP_LEVEL: u32 = 9;
 
@@ -38,7 +40,10 @@ const DEEPEST_PATH: usize = 64;
 pub fn decoder<'a>(format: Format, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match format {
         Format::Zst => Box::new(zstd::Decoder::new(reader)?),
-        Format::Xz => Box::new(xz2::read::XzDecoder::new(BufReader::new(reader))),
+        Format::Xz => {
+            let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(io::Error::from)?;
+            Box::new(xz2::read::XzDecoder::new_stream(BufReader::new(reader), stream))
+        }
         Format::Gz => Box::new(flate2::read::GzDecoder::new(reader)),
     })
 }

@@ -9,5 +9,6 @@ mod toy;
 mod cli;
 mod faults;
 mod install;
+mod policies;
 mod roots;
 mod sources;

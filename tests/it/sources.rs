@@ -215,3 +215,26 @@ fn a_hostile_source_with_the_right_sum_is_refused_all_the_same() {
     toy.build().exits(4).says(&["Python-3.13.5.tar.xz", "leads out of it, to /etc"]);
     toy.left_nothing();
 }
+
+#[test]
+fn the_apt_source_pool_has_the_real_source() {
+    use pykeel::event::Silent;
+    use pykeel::recipe::Catalog;
+    use pykeel::stages::fetch::{FetchOptions, fetch};
+    use pykeel::store::LocalStore;
+    use pykeel::sys::process::System;
+
+    if !std::path::Path::new("/usr/lib/apt/apt-helper").exists() {
+        crate::skip!("this system has no apt");
+    }
+    let catalog = Catalog::load(None).expect("the recipes");
+    let (_, mut recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("a recipe");
+    // Upstream's own site out of reach, as in many a company.
+    recipe.source.url = "http://127.0.0.1:9/{file}".into();
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = LocalStore::new(directory.path());
+    let source = fetch(&recipe, &FetchOptions::default(), &store, &System, &Silent).expect("the source");
+    assert_eq!(source.name(), "Python-3.13.5.tar.xz");
+    let sum = recipe.sums.xz.expect("a sum").to_string();
+    assert!(directory.path().join("sources").join(sum).exists());
+}

@@ -8,6 +8,7 @@ mod probe;
 mod report;
 mod tree;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use report::{Check, Report, Status};
@@ -19,6 +20,9 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::sys::process::Runner;
 use crate::sys::{archive, fs};
+
+/// The most of a manifest that is read, in bytes; a real one has 20,000.
+const LARGEST_MANIFEST: u64 = 16 << 20;
 
 /// An artifact that passed every check.
 #[derive(Debug)]
@@ -156,7 +160,7 @@ pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
         let path: PathBuf = entry.path().map_err(damaged)?.components().skip(1).collect();
         if path == Path::new(MANIFEST_PATH) {
             let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut entry, &mut bytes).map_err(damaged)?;
+            (&mut entry).take(LARGEST_MANIFEST).read_to_end(&mut bytes).map_err(damaged)?;
             return parse_manifest(&tarball.join(MANIFEST_PATH), &bytes);
         }
     }

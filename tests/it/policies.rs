@@ -1,0 +1,83 @@
+//! The choices that decide what an artifact holds.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{check, run};
+use crate::toy::{Behaviour, Toy};
+
+/// Builds a toy with some options, and gives what it came to and its manifest.
+fn build(toy: &Toy, store: &str, options: &[&str]) -> (Value, Value) {
+    let mut command = toy.build_command();
+    command.args(options).env("PYKEEL_STORE", toy.path(store));
+    let built = run(&mut command).exits(0).json()[0].clone();
+    let manifest = fs_err::read(built["manifest"].as_str().expect("a path")).expect("the manifest");
+    (built, serde_json::from_slice(&manifest).expect("JSON"))
+}
+
+fn entries(tarball: &Value) -> Vec<String> {
+    check("tar", &["-tf", tarball.as_str().expect("a path")]).lines().map(str::to_owned).collect()
+}
+
+/// Those of some names that have an extension.
+fn with_extension<'a>(names: &'a [String], extension: &str) -> Vec<&'a String> {
+    names.iter().filter(|name| Path::new(name).extension().is_some_and(|found| found == extension)).collect()
+}
+
+#[test]
+fn bytecode_is_kept_out_or_comes_back_the_same_every_time() {
+    let toy = Toy::new(Behaviour::default());
+    let (stripped, _) = build(&toy, "a", &[]);
+    assert!(!entries(&stripped["tarball"]).iter().any(|name| name.contains("__pycache__")));
+    let (first, manifest) = build(&toy, "a", &["--bytecode", "unchecked-hash"]);
+    let (second, _) = build(&toy, "another/store", &["--bytecode", "unchecked-hash"]);
+    assert_eq!(first["digest"], second["digest"]);
+    assert_ne!(first["build_key"], stripped["build_key"]);
+    assert!(manifest["sizes"]["parts"]["bytecode"].as_u64() > Some(5_000_000), "{manifest}");
+    let names = entries(&first["tarball"]);
+    let modules = with_extension(&names, "py").len();
+    let caches = with_extension(&names, "pyc");
+    assert_eq!(caches.len(), modules, "one cache for each module");
+    assert!(caches.iter().all(|name| name.ends_with(".cpython-313.pyc")), "level 0 alone");
+    let tree = toy.path("tree");
+    fs_err::create_dir(&tree).expect("a directory");
+    check("tar", &[Path::new("-C"), &tree, Path::new("-xf"), Path::new(first["tarball"].as_str().expect("a path"))]);
+    let cache = fs_err::read(tree.join("python-3.13/lib/python3.13/__pycache__/ssl.cpython-313.pyc")).expect("a cache");
+    // PEP 552: bit 0 says by hash, bit 1 that it is checked.
+    assert_eq!(cache[4..8], [1, 0, 0, 0]);
+    let names_prefix = memchr::memmem::find(&cache, b"/opt/myorg/python-3.13/lib/python3.13/ssl.py").is_some();
+    assert!(names_prefix, "tracebacks name the compiled prefix");
+}
+
+#[test]
+fn libraries_of_the_system_are_listed_and_not_copied() {
+    let toy = Toy::new(Behaviour { install: "rm lib/lib*.so*", ..Behaviour::default() });
+    let (built, manifest) = build(&toy, "store", &["--libraries", "system"]);
+    assert!(!entries(&built["tarball"]).iter().any(|name| name.contains("/lib/lib")));
+    assert_eq!(manifest["libraries"], serde_json::json!([]));
+    let packages: Vec<_> =
+        manifest["runtime_packages"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert!(packages.contains(&"ca-certificates") && packages.contains(&"tzdata"), "{packages:?}");
+    if Path::new("/etc/debian_version").exists() {
+        assert!(packages.iter().any(|package| package.starts_with("libssl")), "{packages:?}");
+        assert!(packages.iter().all(|package| !package.contains(':')), "{packages:?}");
+        // Each is a package that apt knows by that name.
+        for package in packages {
+            check("dpkg-query", &["--show", package]);
+        }
+    }
+}
+
+#[test]
+fn debug_information_is_kept_aside() {
+    let toy = Toy::new(Behaviour::default());
+    let (plain, _) = build(&toy, "store", &[]);
+    let (built, _) = build(&toy, "store", &["--debug-files"]);
+    assert_ne!(built["build_key"], plain["build_key"]);
+    assert_eq!(plain["debug"], Value::Null);
+    let names = entries(&built["debug"]);
+    assert!(names.contains(&"python-3.13/bin/python3.13.debug".to_owned()), "{names:?}");
+    assert!(names.iter().any(|name| name.contains("lib-dynload/_ssl.")), "{names:?}");
+    assert!(with_extension(&entries(&built["tarball"]), "debug").is_empty());
+}
