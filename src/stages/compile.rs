@@ -9,6 +9,7 @@ use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::recipe::ReleaseRecipe;
+use crate::sys::distro::{Distro, Family};
 use crate::sys::fs;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
@@ -119,11 +120,15 @@ fn check_modules(
     let built = built_modules(root, plan)?;
     let missing: Vec<&String> = plan.modules.iter().filter(|name| !built.contains(*name)).collect();
     if !missing.is_empty() {
+        let family = Distro::read(Path::new("/")).family;
         let packages: BTreeSet<String> = recipe
             .libraries
             .iter()
             .filter(|library| library.modules.iter().any(|name| missing.contains(&name)))
-            .map(|library| library.debian.clone())
+            .map(|library| match family {
+                Family::Fedora => library.fedora.clone(),
+                Family::Debian | Family::Other => library.debian.clone(),
+            })
             .collect();
         return Err(Error::MissingModules {
             modules: missing.into_iter().map(|name| (name.clone(), report.reason(name))).collect(),

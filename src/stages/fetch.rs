@@ -184,6 +184,11 @@ impl Fetcher<'_> {
 
     /// Lets apt download, so that the proxies and credentials of apt's configuration serve.
     fn apt_download(&self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+        // apt goes on with a file that is there, and another place's is none to go on with.
+        match std::fs::remove_file(slot.part()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let spec = Spec::new(APT_HELPER)
             .args(["-o", "Acquire::Retries=3", "download-file", url])
             .arg(slot.part())

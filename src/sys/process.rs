@@ -223,7 +223,7 @@ fn spawn(spec: &Spec) -> Result<Child> {
     let mut command = match SUPERVISOR.get() {
         Some(supervisor) => {
             let mut command = Command::new(supervisor);
-            command.arg(SUPERVISE).arg(std::process::id().to_string()).arg(&spec.program);
+            command.arg0("pykeel").arg(SUPERVISE).arg(std::process::id().to_string()).arg(&spec.program);
             command
         }
         None => Command::new(&spec.program),
@@ -290,7 +290,9 @@ fn end(child: &mut Child) -> io::Result<()> {
 pub fn supervise_if_asked() -> Option<u8> {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_none_or(|arg| arg != SUPERVISE) {
-        if let Ok(program) = std::env::current_exe() {
+        // Not by name: the file may be replaced while this program runs.
+        let program = PathBuf::from("/proc/self/exe");
+        if program.exists() {
             SUPERVISOR.get_or_init(|| program);
         }
         return None;

@@ -58,9 +58,15 @@ fn place_again(request: VersionRequest, args: &InstallArgs, config: &Config) -> 
 }
 
 fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Result<Output> {
+    let prefix = match &args.prefix {
+        None => compiled_prefix(artifact)?,
+        // Below another root there is no current directory to be relative to.
+        Some(prefix) if args.root.is_some() => prefix.clone(),
+        Some(prefix) => std::path::absolute(prefix)?,
+    };
     let destination = Destination {
         root: args.root.clone(),
-        prefix: args.prefix.clone().map_or_else(|| compiled_prefix(artifact), Ok)?,
+        prefix,
         force: args.force,
         durability: if args.no_sync { Durability::Unsynced } else { Durability::Synced },
     };
