@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::domain::digest::Digest;
-use crate::domain::version::{ParseVersionError, Series, Variant};
+use crate::domain::version::{Series, Variant};
 
 /// The result of work that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,10 +52,6 @@ pub struct RecipeError {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Exit code 2.
-    #[error(transparent)]
-    Version(#[from] ParseVersionError),
-
-    /// Exit code 2.
     #[error("there is no recipe for Python {request}")]
     UnknownVersion {
         /// What was asked for.
@@ -76,7 +72,7 @@ pub enum Error {
     },
 
     /// Exit code 2.
-    #[error("Python {series} had its end of life on {day}: it gets no security fixes")]
+    #[error("Python {series} has been past its end of life since {day}: it gets no security fixes")]
     EndOfLife {
         /// The series.
         series: Series,
@@ -228,8 +224,8 @@ pub enum Error {
         digest: Digest,
     },
 
-    /// Exit code 5.
-    #[error("no artifact of Python {request} is in the store{}", .why.as_deref().map(|why| format!(" that can be used here: {why}")).unwrap_or_default())]
+    /// Exit code 2.
+    #[error("no artifact of Python {request} that can be used is in the store{}", .why.as_deref().map(|why| format!(": {why}")).unwrap_or_default())]
     NotInStore {
         /// What was asked for.
         request: String,
@@ -241,6 +237,15 @@ pub enum Error {
     #[error("{path} is not a Python that pykeel installed: {reason}")]
     ForeignPrefix {
         /// The prefix.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("{path} is no artifact of pykeel: {reason}")]
+    NotAnArtifact {
+        /// The tree or tarball.
         path: PathBuf,
         /// How that shows.
         reason: String,
@@ -270,21 +275,22 @@ impl Error {
     pub fn code(&self) -> u8 {
         let code = match self {
             Self::Interrupted(signal) => return u8::try_from(128 + signal).unwrap_or(130),
-            Self::Version(_)
-            | Self::UnknownVersion { .. }
+            Self::UnknownVersion { .. }
             | Self::NoVariant { .. }
             | Self::EndOfLife { .. }
             | Self::Recipe(_)
             | Self::Patch { .. }
             | Self::Usage(_)
             | Self::Musl { .. }
-            | Self::NoSuchArtifact { .. } => ExitCode::Usage,
+            | Self::NoSuchArtifact { .. }
+            | Self::NotInStore { .. }
+            | Self::NotAnArtifact { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
             | Self::HostileArchive { .. }
             | Self::Damaged { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::NotInStore { .. } | Self::ForeignPrefix { .. } => ExitCode::Unavailable,
+            Self::ForeignPrefix { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::MissingDependencies { .. }
@@ -301,7 +307,6 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Version(_) => Some("`pykeel list --all` shows the versions there are".into()),
             Self::UnknownVersion { nearest, .. } if nearest.is_empty() => {
                 Some("`pykeel list --all` shows the versions there are".into())
             }
@@ -309,7 +314,9 @@ impl Error {
                 Some(format!("the nearest are {}; `pykeel list --all` shows all", nearest.join(", ")))
             }
             Self::EndOfLife { .. } => Some("`--allow-eol` builds it all the same".into()),
-            Self::Patch { .. } => Some("`pykeel recipe check` checks every patch of a recipe".into()),
+            Self::Patch { .. } => {
+                Some("mend the patch or the recipe, and look at it with `pykeel recipe check`".into())
+            }
             Self::Musl { .. } => {
                 Some("build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into())
             }
@@ -339,12 +346,6 @@ impl Error {
             Self::Io(error) => io_hint(error),
             _ => None,
         }
-    }
-
-    /// Whether the same attempt may succeed a moment later.
-    #[must_use]
-    pub const fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted(_))
     }
 }
 

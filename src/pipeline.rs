@@ -127,7 +127,7 @@ impl Pipeline<'_> {
             match self.store.lookup(key, self.reporter)? {
                 CacheStatus::Hit(artifact) => {
                     self.reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
-                    hits.push(Built { plan: plan.clone(), artifact, cached: true });
+                    hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });
                 }
                 CacheStatus::Miss(lock) => misses.push(Miss { plan, lock }),
             }

@@ -34,8 +34,8 @@ Exit codes: 0 done, 1 the build failed, 2 usage or recipe error, 3 a source coul
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where artifacts and sources are kept [default: $`XDG_CACHE_HOME/pykeel`]
     #[arg(long, global = true, env = "PYKEEL_STORE", value_name = "DIR")]
+    #[arg(help = "Where artifacts and sources are kept [default: $XDG_CACHE_HOME/pykeel]")]
     pub store: Option<PathBuf>,
 
     /// A directory of recipes that are laid over those compiled in
@@ -140,15 +140,15 @@ pub(super) struct HowArgs {
     pub jobs: Option<u16>,
 
     /// Install the packages that the build needs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "offline")]
     pub install_deps: bool,
 
     /// Use no network: sources come from the store and from directories
     #[arg(long)]
     pub offline: bool,
 
-    /// A directory with source archives, or a URL with {version} and {file}; tried first
-    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR")]
+    /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
+    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR", value_parser = mirror)]
     pub mirror: Vec<String>,
 
     /// Build a series that is past its end of life
@@ -189,8 +189,8 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Print the plan and build nothing
-    #[arg(long)]
+    /// Print the plan; build and install nothing
+    #[arg(long, conflicts_with = "install_deps")]
     pub dry_run: bool,
 
     #[command(flatten)]
@@ -306,6 +306,16 @@ pub(super) enum RecipeCommand {
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+}
+
+/// Checks a mirror: what has a scheme is a URL, and one that pykeel can ask.
+fn mirror(text: &str) -> Result<String, String> {
+    match text.split_once("://") {
+        Some(("http" | "https", _)) if text.contains("{file}") => Ok(text.to_owned()),
+        Some(("http" | "https", _)) => Err("it has no {file}, the place of the archive's name".into()),
+        Some((scheme, _)) => Err(format!("{scheme} is neither http nor https; a directory is given by its path")),
+        None => Ok(text.to_owned()),
+    }
 }
 
 /// A parser of clap for an enum whose values have names.

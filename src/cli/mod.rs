@@ -27,7 +27,7 @@ pub fn main() -> u8 {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            render::error(&error, args.global.color);
+            render::error(&error, &args.global);
             error.code()
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::args::Color;
+use super::args::{Color, Global, Progress};
 use crate::error::Error;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -18,8 +18,17 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
 }
 
 /// Prints an error: what it is about, why, and what to do.
-pub(super) fn error(error: &Error, color: Color) {
-    apply(color);
+pub(super) fn error(error: &Error, global: &Global) {
+    if global.progress == Progress::Json {
+        // Standard error is then lines of JSON to the last.
+        let (details, hint) = (details(error), error.hint());
+        let line = serde_json::json!({
+            "event": "error", "text": error.to_string(), "details": details, "help": hint, "code": error.code(),
+        });
+        eprintln!("{line}");
+        return;
+    }
+    apply(global.color);
     anstream::eprint!("{}", text(error));
 }
 
@@ -49,7 +58,7 @@ fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),
         Error::SourceUnavailable { attempts, .. } if attempts.is_empty() => {
-            vec!["no place was left to try: it is not in the store, and `--offline` leaves directories alone".into()]
+            vec!["no place was left to try: it is not in the store, and with `--offline` only directories of `--mirror` are tried".into()]
         }
         Error::SourceUnavailable { attempts, .. } => {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()

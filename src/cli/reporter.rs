@@ -90,6 +90,10 @@ impl Reporter for CliReporter {
                 }
             }
             Manner::Plain => {
+                // A minute without a word looks like a minute without work.
+                if let Event::Started { stage: stage @ ("fetch" | "configure" | "compile"), .. } = event {
+                    self.line(&format!("{DIM}{stage:>12} …{DIM:#}"));
+                }
                 if let Some(line) = self.said(&event) {
                     self.line(&line);
                 }

@@ -154,6 +154,8 @@ pub struct ArtifactRecord {
     pub digest: Digest,
     /// The size of the `.tar.zst` in bytes.
     pub size: u64,
+    /// The SHA-256 of the manifest.
+    pub manifest_digest: Digest,
     /// The SHA-256 of the tarball of debug files, where one was kept.
     pub debug_digest: Option<Digest>,
     /// When it was published, in seconds since 1970.

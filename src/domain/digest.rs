@@ -44,7 +44,7 @@ impl fmt::Display for Digest {
 
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a SHA-256 digest: 64 lower-case hexadecimal digits are expected, there are {len}", len = .0.chars().count())]
+#[error("`{0}` is not a SHA-256 digest of 64 lower-case hexadecimal digits")]
 pub struct ParseDigestError(String);
 
 impl FromStr for Digest {

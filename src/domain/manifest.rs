@@ -69,7 +69,7 @@ pub struct Sizes {
     pub files: u64,
     /// Their apparent size in bytes; the manifest and the sums are not counted.
     pub bytes: u64,
-    /// The same by part, largest first by name: `interpreter`, `stdlib`, `modules`, `libraries`, ….
+    /// The same by part: `interpreter`, `stdlib`, `modules`, `libraries`, ….
     pub parts: BTreeMap<String, u64>,
 }
 
@@ -97,7 +97,9 @@ pub struct Manifest {
     pub runtime_packages: Vec<String>,
     /// How large it is.
     pub sizes: Sizes,
-    /// The SHA-256 of `share/pykeel/SHA256SUMS`, and so of everything.
+    /// The symbolic links and what each says; `SHA256SUMS` is of files alone.
+    pub links: BTreeMap<String, String>,
+    /// The SHA-256 of `share/pykeel/SHA256SUMS`, and so of all files but it and the manifest.
     pub sums: Digest,
     /// The plan it was built by.
     pub plan: BuildPlan,

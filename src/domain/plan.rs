@@ -147,6 +147,8 @@ pub struct BuildPlan {
     pub configure: Vec<String>,
     /// The whole environment of configure and make, but for what names the build directory.
     pub environment: BTreeMap<String, String>,
+    /// `CC`, `CFLAGS` and like variables as the user set them; they are in `environment` too.
+    pub compiler_variables: BTreeMap<String, String>,
     /// The arguments of make.
     pub make: Vec<String>,
     /// The make variable that links extension modules; `{flags}` stands for the linker's flags.
@@ -187,6 +189,7 @@ impl BuildPlan {
     #[must_use]
     pub fn request(&self) -> ArtifactRequest {
         ArtifactRequest {
+            format: self.format,
             release: self.release,
             variant: self.variant,
             flavor: self.flavor,
@@ -196,6 +199,7 @@ impl BuildPlan {
             bytecode: self.bytecode,
             prefix: self.prefix.clone(),
             recipe: self.recipe,
+            compiler_variables: self.compiler_variables.clone(),
         }
     }
 
@@ -227,6 +231,8 @@ impl BuildPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactRequest {
+    /// [`FORMAT`] of the pykeel that asks.
+    pub format: u32,
     /// The release.
     pub release: Release,
     /// Its variant.
@@ -245,6 +251,8 @@ pub struct ArtifactRequest {
     pub prefix: Prefix,
     /// The digest of the recipe's part.
     pub recipe: Digest,
+    /// `CC`, `CFLAGS` and like variables of the user; empty for nearly everybody.
+    pub compiler_variables: BTreeMap<String, String>,
 }
 
 impl ArtifactRequest {
@@ -281,6 +289,7 @@ pub(crate) mod tests {
             patches: Vec::new(),
             configure: vec!["--prefix=/opt/myorg/python-3.13".into()],
             environment: BTreeMap::from([("CC".into(), "gcc".into())]),
+            compiler_variables: BTreeMap::new(),
             make: Vec::new(),
             module_link: "BLDSHARED=gcc -shared {flags}".into(),
             install: Vec::new(),

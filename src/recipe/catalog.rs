@@ -47,8 +47,18 @@ impl Catalog {
             let mut files: Vec<_> =
                 fs_err::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
             files.sort_unstable();
-            for path in files.into_iter().filter(|path| is_recipe(path)) {
-                catalog.add_file(&path)?;
+            for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+                let series = catalog.add_file(&path)?;
+                // Else one could replace the recipe of another series unseen.
+                if path.file_stem().and_then(|stem| stem.to_str()) != Some(series.to_string().as_str()) {
+                    return Err(RecipeError {
+                        file: path.display().to_string(),
+                        line: 1,
+                        column: 1,
+                        message: format!("the recipe of Python {series} has to be named {series}.toml"),
+                    }
+                    .into());
+                }
             }
         }
         Ok(catalog)
@@ -66,7 +76,8 @@ impl Catalog {
 
     fn add_file(&mut self, path: &Path) -> Result<Series> {
         let name = path.display().to_string();
-        let text = String::from_utf8(fs_err::read(path)?).map_err(|_| not_utf8(&name))?;
+        let text = String::from_utf8(fs_err::read(path).map_err(|error| Error::Usage(error.to_string()))?)
+            .map_err(|_| not_utf8(&name))?;
         self.add(&name, &text)
     }
 

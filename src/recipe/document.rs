@@ -44,7 +44,7 @@ pub(super) struct Configure {
     #[serde(default)]
     pub arguments: Vec<String>,
     #[serde(default)]
-    pub environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
     pub cache: BTreeMap<String, String>,
 }

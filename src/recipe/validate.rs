@@ -227,6 +227,22 @@ impl Recipe {
     }
 }
 
+/// The variables that pykeel or the user sets.
+const RESERVED_VARIABLES: &[&str] = &[
+    "PATH",
+    "LC_ALL",
+    "TZ",
+    "HOME",
+    "PYTHONHASHSEED",
+    "PYTHON_FOR_REGEN",
+    "SOURCE_DATE_EPOCH",
+    "PKG_CONFIG_LIBDIR",
+    "CC",
+    "CFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+];
+
 /// Checks one document; knows where everything stands in it.
 struct Check<'a> {
     file: &'a str,
@@ -243,6 +259,16 @@ impl Check<'_> {
         text.get_ref().parse().map_err(|error: T::Err| self.error(text, error.to_string()))
     }
 
+    /// What pykeel itself sets, a recipe cannot: it would be overridden in silence.
+    fn environment(&self, table: BTreeMap<Spanned<String>, String>) -> Result<BTreeMap<String, String>, RecipeError> {
+        for name in table.keys() {
+            if RESERVED_VARIABLES.contains(&name.get_ref().as_str()) {
+                return Err(self.error(name, format!("{} is not a recipe's to set", name.get_ref())));
+            }
+        }
+        Ok(table.into_iter().map(|(name, value)| (name.into_inner(), value)).collect())
+    }
+
     fn recipe(&self, document: Document) -> Result<Recipe, RecipeError> {
         let series: Series = self.parsed(&document.series)?;
         let end_of_life = document.end_of_life.map(|day| self.day(day)).transpose()?;
@@ -252,7 +278,7 @@ impl Check<'_> {
         let shared = Shared {
             source: self.source(document.source)?,
             configure: document.configure.arguments,
-            environment: document.configure.environment,
+            environment: self.environment(document.configure.environment)?,
             cache: document.configure.cache,
             make: document.make.arguments,
             module_link: self.module_link(document.make.module_link)?,
@@ -346,7 +372,8 @@ impl Check<'_> {
         if !name.get_ref().is_empty() && name.get_ref().chars().all(sound) {
             return Ok(());
         }
-        Err(self.error(name, format!("`{}` is not a name: letters, digits and _{more} are", name.get_ref())))
+        Err(self
+            .error(name, format!("`{}` is not a name of letters, digits and the characters _{more}", name.get_ref())))
     }
 
     fn modules(&self, modules: &document::Modules) -> Result<Vec<String>, RecipeError> {
@@ -446,6 +473,7 @@ mod tests {
         let cases = [
             ("series = \"3.13\"", "serie = \"3.13\"", "unknown field `serie`, expected one of `series`"),
             ("series = \"3.13\"", "series = \"3\"", "`3` is not a series such as 3.13"),
+            ("OPT = ", "CC = ", "CC is not a recipe's to set"),
             ("series = \"3.13\"", "series = 3.13", "invalid type: floating point `3.13`, expected a string"),
             ("end-of-life = \"2029-10\"", "end-of-life = \"soon\"", "`soon` is not a day"),
             ("pip = false", "pip = \"no\"", "invalid type: string \"no\", expected a boolean"),

@@ -1,6 +1,6 @@
 //! Fetch: from digests to a verified source archive, from wherever it can be had.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{SourceSlot, Store};
 use crate::sys::http::{self, DownloadError, Sink};
+use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
 
 /// A source archive whose SHA-256 is the recipe's.
@@ -214,8 +215,16 @@ fn copy(file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
         Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
     };
     let mut landing = Landing::create(slot.part())?;
-    if let Err(error) = std::io::copy(&mut source, &mut landing.writer) {
-        return Ok(Err(format!("{}: {error}", file.display())));
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        interrupt::check()?;
+        // Why the mirror cannot be read is a reason to try the next; why the store cannot be
+        // written is an error.
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => landing.append(&buffer[..read])?,
+            Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+        }
     }
     landing.finish().map(Ok)
 }

@@ -31,7 +31,7 @@ pub struct Destination {
 pub enum Durability {
     /// Nothing: the file system is synced first.
     Synced,
-    /// The new tree: for an image that is written later anyway.
+    /// Both trees: for a layer of an image, which a crash loses as a whole.
     Unsynced,
 }
 
@@ -178,7 +178,8 @@ impl Site {
         }
         match read_manifest(&self.target) {
             Ok(manifest) => Ok(Some(manifest)),
-            Err(Error::ForeignPrefix { .. } | Error::Damaged { .. }) if force => Ok(None),
+            Err(Error::NotAnArtifact { .. } | Error::Damaged { .. }) if force => Ok(None),
+            Err(Error::NotAnArtifact { reason, .. }) => Err(foreign(&reason)),
             Err(Error::Damaged { reason, .. }) => Err(foreign(&format!("its manifest cannot be read: {reason}"))),
             Err(error) => Err(error),
         }

@@ -59,7 +59,7 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
     }
     let floor = glibc_floor(root)?;
-    let (sums, sizes) = sums_and_sizes(root, plan)?;
+    let Inventory { sums, sizes, links } = inventory(root, plan)?;
     let place = root.join(SUMS_PATH);
     fs_err::create_dir_all(place.parent().unwrap_or(root))?;
     fs_err::write(place, &sums)?;
@@ -74,6 +74,7 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         libraries: stripped.libraries().to_vec(),
         runtime_packages: plan.runtime_packages.clone(),
         sizes,
+        links,
         sums: Digest::of(&sums),
         plan: plan.clone(),
     };
@@ -122,19 +123,35 @@ fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     Ok(floor)
 }
 
-fn sums_and_sizes(root: &Path, plan: &BuildPlan) -> Result<(String, Sizes)> {
+/// What a tree holds.
+struct Inventory {
+    /// The sums of all files, in `sha256sum`'s format.
+    sums: String,
+    sizes: Sizes,
+    links: BTreeMap<String, String>,
+}
+
+fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
     use std::fmt::Write as _;
-    let mut sums = String::new();
-    let mut sizes = Sizes { files: 0, bytes: 0, parts: BTreeMap::new() };
+    let sizes = Sizes { files: 0, bytes: 0, parts: BTreeMap::new() };
+    let mut inventory = Inventory { sums: String::new(), sizes, links: BTreeMap::new() };
     for entry in fs::walk(root)? {
-        let Kind::File { size, .. } = entry.kind else { continue };
-        let digest = Digest::of_reader(fs_err::File::open(root.join(&entry.path))?)?;
-        let _ = writeln!(sums, "{digest}  {}", entry.path.display());
-        sizes.files += 1;
-        sizes.bytes += size;
-        *sizes.parts.entry(part(&entry.path, plan).to_owned()).or_default() += size;
+        let name = entry.path.display().to_string();
+        match entry.kind {
+            Kind::File { size, .. } => {
+                let digest = Digest::of_reader(fs_err::File::open(root.join(&entry.path))?)?;
+                let _ = writeln!(inventory.sums, "{digest}  {name}");
+                inventory.sizes.files += 1;
+                inventory.sizes.bytes += size;
+                *inventory.sizes.parts.entry(part(&entry.path, plan).to_owned()).or_default() += size;
+            }
+            Kind::Symlink(target) => {
+                inventory.links.insert(name, target.display().to_string());
+            }
+            Kind::Directory | Kind::Other => {}
+        }
     }
-    Ok((sums, sizes))
+    Ok(inventory)
 }
 
 /// Which part of an artifact a file belongs to.

@@ -46,6 +46,7 @@ impl Choices {
     #[must_use]
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
         ArtifactRequest {
+            format: FORMAT,
             release: recipe.version,
             variant: recipe.variant,
             flavor,
@@ -55,6 +56,7 @@ impl Choices {
             bytecode: self.bytecode,
             prefix: self.prefix_for(recipe),
             recipe: recipe.digest(),
+            compiler_variables: self.compiler_variables.clone(),
         }
     }
 
@@ -85,7 +87,6 @@ pub fn resolve(
     }
     runtime_packages.sort_unstable();
     runtime_packages.dedup();
-    let stdlib = |plan: &BuildPlan| plan.stdlib();
     let mut plan = BuildPlan {
         format: FORMAT,
         release: request.release,
@@ -107,6 +108,7 @@ pub fn resolve(
         configure: configure_arguments(recipe, &request.prefix),
         environment: environment(recipe, choices),
         prefix: request.prefix,
+        compiler_variables: request.compiler_variables,
         make: recipe.make.clone(),
         module_link: recipe.module_link.clone(),
         install: recipe.install.clone(),
@@ -120,7 +122,7 @@ pub fn resolve(
         libraries,
         runtime_packages,
     };
-    let stdlib = stdlib(&plan);
+    let stdlib = plan.stdlib();
     plan.strip = kept.strip.iter().map(|pattern| pattern.replace("{stdlib}", &stdlib)).collect();
     Ok(plan)
 }

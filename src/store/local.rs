@@ -72,7 +72,9 @@ impl LocalStore {
     fn read_verified(directory: PathBuf) -> Result<Option<StoredArtifact>> {
         let Some(artifact) = Self::read(directory)? else { return Ok(None) };
         let debug = artifact.debug_tarball().zip(artifact.record.debug_digest);
-        let files = [(artifact.tarball(), artifact.record.digest)].into_iter().chain(debug);
+        let record = &artifact.record;
+        let files = [(artifact.tarball(), record.digest), (artifact.manifest(), record.manifest_digest)];
+        let files = files.into_iter().chain(debug);
         for (path, expected) in files {
             let what = path.display().to_string();
             if !path.exists() {
@@ -135,7 +137,7 @@ impl Store for LocalStore {
         let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
         let directory = self.artifact_path(build_key);
         match Self::read_verified(directory.clone()) {
-            Ok(Some(artifact)) => return Ok(CacheStatus::Hit(artifact)),
+            Ok(Some(artifact)) => return Ok(CacheStatus::Hit(Box::new(artifact))),
             Ok(None) => {
                 // An entry without a record was not published by this program.
                 if directory.exists() {
@@ -192,19 +194,21 @@ impl Store for LocalStore {
         if let Some((debug, _)) = &debug {
             move_file(debug, &staging.join(debug_file(name)))?;
         }
+        let json = manifest.to_json();
         let record = ArtifactRecord {
             name: name.clone(),
             build_key: manifest.build_key,
             request_key: manifest.request_key,
             digest,
             size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
+            manifest_digest: Digest::of(&json),
             debug_digest: debug.map(|(_, digest)| digest),
             published: now(),
             glibc_floor: manifest.glibc_floor,
         };
-        fs::write_atomically(&staging.join(manifest_file(name)), manifest.to_json().as_bytes())?;
-        let json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
-        fs::write_atomically(&staging.join("record.json"), &json)?;
+        fs::write_atomically(&staging.join(manifest_file(name)), json.as_bytes())?;
+        let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
+        fs::write_atomically(&staging.join("record.json"), &record_json)?;
         let place = self.artifact_path(lock.build_key());
         fs_err::rename(&staging, &place)?;
         fs::sync_directory(&artifacts)?;
@@ -259,6 +263,7 @@ mod tests {
             libraries: Vec::new(),
             runtime_packages: Vec::new(),
             sizes: Sizes { files: 0, bytes: 0, parts: std::collections::BTreeMap::new() },
+            links: std::collections::BTreeMap::new(),
             sums: Digest::of(""),
             plan,
         }
@@ -285,7 +290,7 @@ mod tests {
         assert!(store.list().unwrap().is_empty());
         let published = publish(&store, directory.path());
         assert!(
-            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found == published)
+            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if *found == published)
         );
         assert_eq!(store.find(manifest().request_key).unwrap(), std::slice::from_ref(&published));
         assert!(store.find(Digest::of("another")).unwrap().is_empty());
@@ -295,7 +300,8 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_set_aside_and_missed() {
-        let damages: [fn(&StoredArtifact); 4] = [
+        let damages: [fn(&StoredArtifact); 5] = [
+            |artifact| fs_err::write(artifact.manifest(), "{}").unwrap(),
             |artifact| fs_err::write(artifact.tarball(), "contenT").unwrap(),
             |artifact| fs_err::remove_file(artifact.tarball()).unwrap(),
             |artifact| fs_err::write(artifact.directory.join("record.json"), "{").unwrap(),

@@ -22,7 +22,7 @@ use crate::sys::lock::Lock;
 #[derive(Debug)]
 pub enum CacheStatus {
     /// The artifact is there, whole.
-    Hit(StoredArtifact),
+    Hit(Box<StoredArtifact>),
     /// It is not. Whoever has the lock is the one to build it.
     Miss(EntryLock),
 }

@@ -1,6 +1,7 @@
 //! Directories for work in flight. One that its process left behind, however it ended, is cleaned
 //! up by the next process that needs one.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::LocalStore;
@@ -37,6 +38,7 @@ impl WorkDirectory {
                 store.root().display()
             ))
         })?;
+        make_own(&place)?;
         // Making and cleaning take turns, so that a new directory is never taken for a stale one.
         let _turn = Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)?;
         clean(&place)?;
@@ -64,6 +66,17 @@ impl WorkDirectory {
         // Cleaning goes by locks: what has none stays.
         Ok(fs_err::remove_file(lock_of(self.directory.path()))?)
     }
+}
+
+/// Makes the place of work directories. In a directory that all can write to, somebody else may
+/// have made it first, and would be the master of what is built there.
+fn make_own(place: &Path) -> Result<()> {
+    fs_err::create_dir_all(place)?;
+    let metadata = fs_err::symlink_metadata(place)?;
+    if metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("{} belongs to somebody else: remove it, or set TMPDIR", place.display())))
 }
 
 fn is_fit_for_make(path: &Path) -> bool {
@@ -112,7 +125,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = LocalStore::new(root.path().join("my store"));
         let work = WorkDirectory::create(&store, &[root.path().to_owned()]).unwrap();
-        assert!(work.path().starts_with(root.path().join("pykeel-work")));
+        assert!(
+            work.path().starts_with(root.path().join(format!("pykeel-work-{}", rustix::process::geteuid().as_raw())))
+        );
         assert!(WorkDirectory::create(&store, &[]).is_err());
     }
 }

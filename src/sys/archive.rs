@@ -191,6 +191,10 @@ impl<'a> Unpacker<'a> {
     }
 
     fn damaged(&self, error: &io::Error) -> Error {
+        if error.raw_os_error().is_some() {
+            // The system cannot read it, which says nothing of what it holds.
+            return io::Error::new(error.kind(), format!("{}: {error}", self.name)).into();
+        }
         Error::Damaged { what: self.name.to_owned(), reason: error.to_string() }
     }
 

@@ -63,7 +63,6 @@ pub fn client() -> Result<Client, String> {
         .user_agent(concat!("pykeel/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(PATIENCE)
         .timeout(None)
-        // Sums are of the bytes that upstream published, so none may be unpacked on the way.
         .build()
         .map_err(|error| described(&error))
 }

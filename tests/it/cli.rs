@@ -23,9 +23,16 @@ fn wrong_use_exits_with_2_and_says_what_is_there() {
     run(pykeel().args(["build", "2.7"])).exits(2).says(&["no recipe for Python 2.7", "the nearest are"]);
     run(pykeel().args(["build", "3.13", "--prefix", "opt"])).exits(2).says(&["it is not absolute"]);
     run(pykeel().args(["build", "3.13", "--bytecode", "maybe"])).exits(2).says(&["strip, unchecked-hash"]);
-    run(pykeel().args(["inspect", "/no/such/path.tar.zst"])).exits(1).says(&["/no/such/path.tar.zst"]);
-    run(pykeel().args(["verify", "/etc"])).exits(5).says(&["/etc", "share/pykeel/manifest.json"]);
-    run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(1).says(&["/no/such.toml"]);
+    run(pykeel().args(["inspect", "/no/such/path.tar.zst"])).exits(2).says(&["/no/such/path.tar.zst", "not there"]);
+    run(pykeel().args(["verify", "/etc"])).exits(2).says(&["/etc", "share/pykeel/manifest.json"]);
+    run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(2).says(&["/no/such.toml"]);
+    run(pykeel().args(["list", "--all", "--recipes", "/no/such"])).exits(2).says(&["/no/such"]);
+    run(pykeel().args(["build", "3.13", "--mirror", "https://mirror.test/x"])).exits(2).says(&["{file}"]);
+    run(pykeel().args(["build", "3.13", "--mirror", "file:///srv"])).exits(2).says(&["given by its path"]);
+    run(pykeel().args(["build", "3.13", "--offline", "--install-deps"])).exits(2).says(&["cannot be used with"]);
+    let ended = run(pykeel().args(["build", "2.7", "--progress", "json"])).exits(2);
+    let event: serde_json::Value = serde_json::from_str(&ended.err).expect("one line of JSON");
+    assert_eq!((event["event"].as_str(), event["code"].as_i64()), (Some("error"), Some(2)));
 }
 
 #[test]
@@ -61,6 +68,9 @@ fn a_plan_is_printed_and_nothing_is_made() {
     assert_eq!(plan["release"], "3.13.5");
     assert_eq!(plan["prefix"], "/opt/myorg/python-3.13");
     assert!(!store.path().join("new").exists());
+    // What only the toolchain can say is said.
+    assert!(plan["toolchain"]["glibc"].as_str().is_some_and(|glibc| glibc.starts_with("2.")), "{plan}");
+    assert_eq!(plan["toolchain"]["programs"].as_object().map(serde_json::Map::len), Some(4), "{plan}");
     // It is the plan that the build acts on.
     assert_eq!(artifact("runtime").manifest["plan"], *plan);
 }
@@ -112,4 +122,18 @@ fn recipes_are_shown_and_checked() {
     run(pykeel().args(["recipe", "check", file])).exits(0);
     let ended = run(pykeel().args(["recipe", "check"])).exits(0);
     assert!(ended.out.contains("recipes/3.13.toml: Python 3.13,"), "{}", ended.out);
+}
+
+#[test]
+fn a_recipe_of_the_overlay_has_the_name_of_its_series() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/3.13.toml")).expect("the recipe");
+    for name in ["mine.toml", "3.12.toml"] {
+        let path = directory.path().join(name);
+        fs_err::write(&path, &text).expect("a file");
+        run(pykeel().args(["list", "--all", "--recipes"]).arg(directory.path()))
+            .exits(2)
+            .says(&[name, "has to be named 3.13.toml"]);
+        fs_err::remove_file(path).expect("a file");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::skip;
-use crate::support::{Ended, artifact, check, is_root, pykeel, run, shared_store};
+use crate::support::{Ended, artifact, check, is_root, pykeel, run, shared_store, unpack};
 
 /// A store of its own with copies of the real artifacts, and a place to install to.
 struct Site {
@@ -156,7 +156,11 @@ fn a_damaged_artifact_is_set_aside_and_the_prefix_stays_as_it_was() {
     assert!(prefix.join("include").exists(), "the old Python is gone");
     assert_eq!(site.neighbours("opt"), ["python-3.13"]);
     assert_eq!(fs_err::read_dir(site.path("store/damaged")).expect("a directory").count(), 1);
-    site.install(&prefix, &[]).exits(5).says(&["no artifact of Python 3.13.5", "pykeel build 3.13.5"]);
+    site.install(&prefix, &[]).exits(2).says(&[
+        "no artifact of Python 3.13.5",
+        "it has cpython-3.13.5-",
+        "pykeel build 3.13.5",
+    ]);
 }
 
 #[test]
@@ -295,5 +299,40 @@ fn a_newer_glibc_than_the_host_has_is_not_installed() {
         json["glibc_floor"] = "2.999".into();
         fs_err::write(&record, json.to_string()).expect("a record");
     }
-    site.install(&site.path("opt/python"), &[]).exits(5).says(&["needs glibc 2.999", "pykeel build"]);
+    site.install(&site.path("opt/python"), &[]).exits(2).says(&["needs glibc 2.999", "pykeel build"]);
+}
+
+#[test]
+fn what_use_adds_is_not_held_against_a_prefix_and_what_is_lost_is() {
+    let site = Site::new();
+    let prefix = site.path("opt/python-3.13");
+    site.install(&prefix, &["--flavor", "builder"]).exits(0);
+    // A console script and a package, as pip leaves them.
+    fs_err::write(prefix.join("bin/demo"), format!("#!{}/bin/python3.13\n", prefix.display())).expect("a file");
+    fs_err::write(prefix.join("lib/python3.13/site-packages/demo.py"), "").expect("a file");
+    run(site.command(&["verify"]).arg(&prefix)).exits(0);
+    fs_err::remove_file(prefix.join("bin/python3")).expect("a link");
+    fs_err::write(prefix.join("lib/python3.13/strange.py"), "").expect("a file");
+    fs_err::write(prefix.join("lib/python3.13/colorsys.py"), "ONE_THIRD = 1\n").expect("a file");
+    fs_err::remove_file(prefix.join("lib/libz.so.1")).expect("a library");
+    run(site.command(&["verify"]).arg(&prefix)).exits(4).says(&[
+        "bin/python3 is missing",
+        "strange.py is not of the artifact",
+        "colorsys.py was changed",
+        "lib/libz.so.1 is missing",
+        "needs libz.so.1",
+        "import:zlib",
+    ]);
+}
+
+#[test]
+fn a_tarball_holds_the_artifact_and_nothing_else() {
+    let site = Site::new();
+    let runtime = artifact("runtime");
+    let tree = site.path("tree");
+    unpack(&runtime, &tree.join("python-3.13"));
+    fs_err::write(tree.join("python-3.13/bin/evil"), "#!/bin/sh\n").expect("a file");
+    let tarball = site.path("changed.tar.gz");
+    check("tar", &[Path::new("-C"), &tree, Path::new("-czf"), &tarball, Path::new("python-3.13")]);
+    run(site.command(&["verify"]).arg(&tarball)).exits(4).says(&["bin/evil is not of the artifact"]);
 }

@@ -26,6 +26,8 @@ struct Output {
     digest: Digest,
     cached: bool,
     tarball: PathBuf,
+    /// The SHA-256 of that file; the same as `digest` unless it is in another format.
+    tarball_digest: Digest,
     manifest: PathBuf,
     debug: Option<PathBuf>,
 }
@@ -66,6 +68,7 @@ fn deliver(built: &Built, out: Option<&Path>, format: Format) -> Result<Output> 
         build_key: artifact.record.build_key,
         digest: artifact.record.digest,
         cached: built.cached,
+        tarball_digest: Digest::of_reader(fs_err::File::open(&tarball)?)?,
         tarball,
         manifest,
         debug,
@@ -102,6 +105,7 @@ fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result
     let parent = path.parent().unwrap_or(Path::new("."));
     let temporary = fs::temporary_in(parent)?;
     write(temporary.path())?;
+    fs_err::File::open(temporary.path())?.sync_all()?;
     fs::persist(temporary, path)
 }
 

@@ -1,5 +1,6 @@
 //! `pykeel install`: the store first, else build.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::Pipeline;
+use crate::recipe::ReleaseRecipe;
 use crate::stages::install::{self, Destination, Durability, Placement};
 use crate::stages::preflight;
 use crate::stages::resolve::Choices;
@@ -86,7 +88,9 @@ fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Resu
             format!("{} {how} (sha256:{})", record.name, record.digest)
         },
     )?;
-    report_libraries(artifact, &config.reporter)?;
+    if placement != Placement::AlreadyThere {
+        report_libraries(artifact, &config.reporter)?;
+    }
     Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
 }
 
@@ -104,14 +108,13 @@ fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manife
 /// Says which versions of the libraries an artifact carries.
 fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<()> {
     let manifest = manifest(artifact)?;
-    let mut packages: Vec<_> = manifest
+    let packages: BTreeSet<String> = manifest
         .libraries
         .iter()
         .map(|library| format!("{} {}", library.source_package, library.source_version))
         .collect();
-    packages.dedup();
     if !packages.is_empty() {
-        reporter.report(Event::Note(format!("bundled: {}", packages.join(", "))));
+        reporter.report(Event::Note(format!("bundled: {}", Vec::from_iter(packages).join(", "))));
     }
     Ok(())
 }
@@ -139,7 +142,8 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
         }
     }
     if args.no_build {
-        return Err(Error::NotInStore { request: request.to_string(), why });
+        let release = format!("{}{}", recipe.version, recipe.variant);
+        return Err(Error::NotInStore { why: why.or(others_of_series(&recipe, config)?), request: release });
     }
     if let Some(why) = why {
         config.reporter.report(Event::Note(format!("building anew: {why}")));
@@ -152,6 +156,14 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
         .next()
         .map(|built| built.artifact)
         .ok_or_else(|| Error::NotInStore { request: request.to_string(), why: None })
+}
+
+/// What else of a series the store has, in words.
+fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
+    let series = format!("cpython-{}.", recipe.version.series());
+    let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());
+    let names: Vec<String> = names.filter(|name| name.starts_with(&series)).collect();
+    Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
 /// The newest artifact of a request that runs on the glibc there is; else why there is none.

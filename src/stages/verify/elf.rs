@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::report::Report;
+use super::tree::Own;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::LibraryPolicy;
@@ -14,16 +15,14 @@ use crate::sys::fs;
 ///
 /// # Errors
 /// That the tree cannot be read; what is wrong with it is in the report.
-pub(super) fn check(prefix: &Path, manifest: &Manifest, report: &mut Report) -> Result<()> {
+pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut Report) -> Result<()> {
     let plan = &manifest.plan;
     let modules = Path::new(&plan.stdlib()).join("lib-dynload");
     let mut findings = Findings::default();
     let mut floor = None;
     for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
-        // What pip installed later is not ours to judge.
-        if entry.path.starts_with(Path::new(&plan.stdlib()).join("site-packages"))
-            || !elf::is_elf(&prefix.join(&entry.path))?
-        {
+        // What was installed later is not ours to judge.
+        if !own.has(&entry.path) || !elf::is_elf(&prefix.join(&entry.path))? {
             continue;
         }
         let name = entry.path.display().to_string();

@@ -43,6 +43,23 @@ impl VerifiedArtifact {
     }
 }
 
+/// Where a tree comes from, and so what may be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Just unpacked: it holds the artifact and nothing else.
+    Tarball,
+    /// Installed, and perhaps used since.
+    Prefix,
+}
+
+impl Origin {
+    /// Whether a file may be there that the artifact does not have: caches, and what pip installs.
+    fn may_have(self, path: &Path) -> bool {
+        let part = |name: &str| path.iter().any(|part| part == name);
+        self == Self::Prefix && (part("__pycache__") || part("site-packages") || path.starts_with("bin"))
+    }
+}
+
 /// Verifies a packed artifact as a step of its build.
 ///
 /// # Errors
@@ -65,7 +82,7 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     if path.is_dir() {
         let prefix = fs_err::canonicalize(path)?;
-        return verify_tree(&prefix, scratch.path(), &[], runner, reporter);
+        return verify_tree(&prefix, Origin::Prefix, scratch.path(), &[], runner, reporter);
     }
     verify_tarball_in(path, scratch.path(), &[], runner, reporter)
 }
@@ -81,12 +98,10 @@ fn verify_tarball_in(
     let prefix = scratch.join("moved");
     fs_err::create_dir(&prefix)?;
     let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let format = format_of(&name).ok_or_else(|| {
-        Error::Usage(format!("{} is neither a prefix nor a .tar.zst, .tar.xz or .tar.gz", tarball.display()))
-    })?;
+    let format = format_of(tarball)?;
     let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
     let unpacked = archive::unpack(&name, reader, &prefix)?;
-    let mut report = verify_tree(&prefix, scratch, forbidden, runner, reporter)?;
+    let mut report = verify_tree(&prefix, Origin::Tarball, scratch, forbidden, runner, reporter)?;
     let manifest = read_manifest(&prefix)?;
     report.add(
         "top directory",
@@ -113,6 +128,7 @@ fn verify_tarball_in(
 /// Verifies a tree with all checks.
 fn verify_tree(
     prefix: &Path,
+    origin: Origin,
     scratch: &Path,
     forbidden: &[String],
     runner: &dyn Runner,
@@ -120,8 +136,9 @@ fn verify_tree(
 ) -> Result<Report> {
     let manifest = read_manifest(prefix)?;
     let mut report = Report::default();
-    tree::check(prefix, &manifest, forbidden, &mut report)?;
-    elf::check(prefix, &manifest, &mut report)?;
+    let own = tree::Own::read(prefix, &manifest);
+    tree::check(prefix, &manifest, &own, origin, forbidden, &mut report)?;
+    elf::check(prefix, &manifest, &own, &mut report)?;
     probe::check(prefix, &manifest, scratch, forbidden, runner, reporter, &mut report)?;
     Ok(report)
 }
@@ -129,11 +146,11 @@ fn verify_tree(
 /// Reads the manifest of a tree.
 ///
 /// # Errors
-/// [`Error::ForeignPrefix`] where there is none, [`Error::Damaged`] where it cannot be read.
+/// [`Error::NotAnArtifact`] where there is none, [`Error::Damaged`] where it cannot be read.
 pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
     let path = prefix.join(MANIFEST_PATH);
     if !path.exists() {
-        return Err(Error::ForeignPrefix { path: prefix.to_owned(), reason: format!("it has no {MANIFEST_PATH}") });
+        return Err(Error::NotAnArtifact { path: prefix.to_owned(), reason: format!("it has no {MANIFEST_PATH}") });
     }
     parse_manifest(&path, &fs_err::read(&path)?)
 }
@@ -148,10 +165,7 @@ fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
 /// # Errors
 /// That it is no artifact of pykeel.
 pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
-    let name = tarball.file_name().unwrap_or_default().to_string_lossy();
-    let format = format_of(&name).ok_or_else(|| {
-        Error::Usage(format!("{} is neither a prefix nor a .tar.zst, .tar.xz or .tar.gz", tarball.display()))
-    })?;
+    let format = format_of(tarball)?;
     let damaged =
         |error: std::io::Error| Error::Damaged { what: tarball.display().to_string(), reason: error.to_string() };
     let mut archive = tar::Archive::new(archive::decoder(format, fs_err::File::open(tarball)?)?);
@@ -164,9 +178,20 @@ pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
             return parse_manifest(&tarball.join(MANIFEST_PATH), &bytes);
         }
     }
-    Err(Error::Damaged { what: tarball.display().to_string(), reason: format!("it has no {MANIFEST_PATH}") })
+    Err(Error::NotAnArtifact { path: tarball.to_owned(), reason: format!("it has no {MANIFEST_PATH}") })
 }
 
-fn format_of(name: &str) -> Option<Format> {
-    Format::ALL.iter().copied().find(|format| name.ends_with(&format!(".tar.{format}")))
+/// The format of a tarball, by its name.
+fn format_of(tarball: &Path) -> Result<Format> {
+    let name = tarball.file_name().unwrap_or_default().to_string_lossy();
+    let reason = if tarball.exists() {
+        "it is neither a directory nor a .tar.zst, .tar.xz or .tar.gz"
+    } else {
+        "it is not there"
+    };
+    Format::ALL
+        .iter()
+        .copied()
+        .find(|format| tarball.exists() && name.ends_with(&format!(".tar.{format}")))
+        .ok_or_else(|| Error::NotAnArtifact { path: tarball.to_owned(), reason: reason.into() })
 }

@@ -3,19 +3,63 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::Origin;
 use super::report::Report;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH};
 use crate::error::Result;
 use crate::sys::fs::{self, Entry, Kind};
 
+/// The files that an artifact says it has, with the digest of each.
+pub(super) struct Own {
+    files: BTreeMap<PathBuf, Digest>,
+}
+
+impl Own {
+    /// Reads the sums of a tree; empty if they are not the ones that the manifest names.
+    pub(super) fn read(prefix: &Path, manifest: &Manifest) -> Self {
+        // A missing file is an empty one, and the digest tells.
+        let text = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
+        let lines = if Digest::of(&text) == manifest.sums { text.as_str() } else { "" };
+        let files = lines
+            .lines()
+            .filter_map(|line| line.split_once("  "))
+            .filter_map(|(digest, path)| Some((PathBuf::from(path), digest.parse().ok()?)));
+        Self { files: files.collect() }
+    }
+
+    /// Whether a file is the artifact's, and not added since.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path) || path == Path::new(SUMS_PATH) || path == Path::new(MANIFEST_PATH)
+    }
+}
+
 /// Checks the files of a tree.
 ///
 /// # Errors
 /// That the tree cannot be read; what is wrong with it is in the report.
-pub(super) fn check(prefix: &Path, manifest: &Manifest, forbidden: &[String], report: &mut Report) -> Result<()> {
+pub(super) fn check(
+    prefix: &Path,
+    manifest: &Manifest,
+    own: &Own,
+    origin: Origin,
+    forbidden: &[String],
+    report: &mut Report,
+) -> Result<()> {
     let entries = fs::walk(prefix)?;
-    report.add_findings("sums of all files", &sums(prefix, manifest, &entries)?);
+    report.add_findings("sums of all files", &sums(prefix, own, origin, &entries)?);
+    report.add_findings("links are the artifact's", &recorded_links(manifest, origin, &entries));
+    // What somebody added to an installed prefix is theirs.
+    let entries: Vec<Entry> = entries
+        .into_iter()
+        .filter(|entry| match &entry.kind {
+            Kind::File { .. } => own.has(&entry.path) || origin == Origin::Tarball,
+            Kind::Symlink(_) => {
+                manifest.links.contains_key(&entry.path.display().to_string()) || origin == Origin::Tarball
+            }
+            Kind::Directory | Kind::Other => true,
+        })
+        .collect();
     report.add_findings("links lead to files of the tree", &links(prefix, &entries));
     report.add_findings("modes", &modes(&entries));
     report.add_findings("no trace of the build", &traces(prefix, &entries, forbidden)?);
@@ -25,39 +69,45 @@ pub(super) fn check(prefix: &Path, manifest: &Manifest, forbidden: &[String], re
     Ok(())
 }
 
-/// Every file has the sum that the artifact has for it, and there is no other.
-fn sums(prefix: &Path, manifest: &Manifest, entries: &[Entry]) -> Result<Vec<String>> {
-    let text = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
-    if Digest::of(&text) != manifest.sums {
+/// Every file has the sum that the artifact has for it, and there is no other but what use adds.
+fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<Vec<String>> {
+    if own.files.is_empty() {
         return Ok(vec![format!("{SUMS_PATH} is missing or not the one that the manifest names")]);
     }
-    let mut expected: BTreeMap<PathBuf, Digest> = BTreeMap::new();
-    for line in text.lines() {
-        if let Some((digest, path)) = line.split_once("  ")
-            && let Ok(digest) = digest.parse()
-        {
-            expected.insert(path.into(), digest);
-        }
-    }
-    let own = [Path::new(SUMS_PATH), Path::new(MANIFEST_PATH)];
+    let mut missing: BTreeSet<&Path> = own.files.keys().map(PathBuf::as_path).collect();
     let mut findings = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.is_file() && !own.contains(&entry.path.as_path())) {
-        let found = Digest::of_reader(fs_err::File::open(prefix.join(&entry.path))?)?;
-        match expected.remove(&entry.path) {
-            Some(digest) if digest == found => {}
+    for entry in entries.iter().filter(|entry| entry.is_file()) {
+        missing.remove(entry.path.as_path());
+        match own.files.get(&entry.path) {
+            Some(digest) if Digest::of_reader(fs_err::File::open(prefix.join(&entry.path))?)? == *digest => {}
             Some(_) => findings.push(format!("{} was changed", entry.path.display())),
-            None if is_added_by_use(&entry.path) => {}
+            None if own.has(&entry.path) || origin.may_have(&entry.path) => {}
             None => findings.push(format!("{} is not of the artifact", entry.path.display())),
         }
     }
-    findings.extend(expected.into_keys().map(|path| format!("{} is missing", path.display())));
+    findings.extend(missing.into_iter().map(|path| format!("{} is missing", path.display())));
     Ok(findings)
 }
 
-/// What an installed Python may have that its artifact had not: caches, and installed packages.
-fn is_added_by_use(path: &Path) -> bool {
-    let parts: BTreeSet<_> = path.iter().filter_map(|part| part.to_str()).collect();
-    parts.contains("__pycache__") || parts.contains("site-packages") || path.starts_with("bin")
+/// Every link says what it should, and there is no other but what use adds.
+fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec<String> {
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        if let Kind::Symlink(target) = &entry.kind {
+            found.insert(entry.path.display().to_string(), target.display().to_string());
+        }
+    }
+    let mut findings = Vec::new();
+    for (link, target) in &manifest.links {
+        match found.remove(link) {
+            Some(is) if is == *target => {}
+            Some(is) => findings.push(format!("{link} says {is}, not {target}")),
+            None => findings.push(format!("{link} is missing")),
+        }
+    }
+    let strange = found.into_keys().filter(|link| !origin.may_have(Path::new(link)));
+    findings.extend(strange.map(|link| format!("{link} is not of the artifact")));
+    findings
 }
 
 fn links(prefix: &Path, entries: &[Entry]) -> Vec<String> {
