@@ -1,0 +1,146 @@
+//! Threads around unpacking: one reads ahead, two write behind, so that decompressing and making
+//! files overlap. Making a file takes the kernel longer than writing a small one.
+
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::SystemTime;
+
+use super::super::fs;
+use crate::error::{Error, Result};
+
+/// Reads on a thread of its own, a few pieces ahead, so that unpacking and writing overlap.
+pub struct ReadAhead {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    position: usize,
+}
+
+impl ReadAhead {
+    /// The size of a piece in bytes, and how many are read ahead: 2 MB at the most.
+    const PIECE: usize = 256 << 10;
+    const AHEAD: usize = 8;
+
+    /// Starts a thread that reads from what `open` makes; `open` runs there.
+    pub fn new<'a, R: Read>(
+        scope: &'a std::thread::Scope<'a, '_>,
+        open: impl FnOnce() -> io::Result<R> + Send + 'a,
+    ) -> Self {
+        let (sender, pieces) = sync_channel(Self::AHEAD);
+        scope.spawn(move || match open() {
+            Ok(reader) => send_pieces(reader, &sender),
+            Err(error) => drop(sender.send(Err(error))),
+        });
+        Self { pieces, piece: Vec::new(), position: 0 }
+    }
+}
+
+fn send_pieces(mut reader: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
+    loop {
+        let mut piece = Vec::with_capacity(ReadAhead::PIECE);
+        let result = reader.by_ref().take(ReadAhead::PIECE as u64).read_to_end(&mut piece);
+        let end = !matches!(result, Ok(read) if read > 0);
+        // Nobody listening means that the reader gave up: there is nobody to tell.
+        if sender.send(result.map(|_| piece)).is_err() || end {
+            return;
+        }
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.position == self.piece.len() {
+            self.piece = self.pieces.recv().unwrap_or_else(|_| Ok(Vec::new()))?;
+            self.position = 0;
+        }
+        let read = (&self.piece[self.position..]).read(buf)?;
+        self.position += read;
+        Ok(read)
+    }
+}
+
+/// A file that an archive has.
+pub(super) struct NewFile {
+    /// Its path in the tree, for errors.
+    pub path: PathBuf,
+    /// Its path here.
+    pub target: PathBuf,
+    /// Whether it may be executed.
+    pub executable: bool,
+    /// Its time.
+    pub mtime: SystemTime,
+}
+
+impl NewFile {
+    /// Makes the file, which must not be there. `archive` is the archive's name for errors.
+    pub(super) fn create(&self, archive: &str) -> Result<std::fs::File> {
+        let mode = if self.executable { 0o755 } else { 0o644 };
+        let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.target);
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::HostileArchive {
+                archive: archive.to_owned(),
+                reason: format!("{} is there twice", self.path.display()),
+            },
+            _ => fs::with_path(&self.target, error).into(),
+        })
+    }
+
+    /// Sets the time of the file, once it is written.
+    pub(super) fn close(&self, file: &std::fs::File) -> Result<()> {
+        Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&self.target, error))?)
+    }
+}
+
+/// Writes small files on threads of their own.
+pub(super) struct WriteBehind<'scope> {
+    sender: Option<SyncSender<(NewFile, Vec<u8>)>>,
+    threads: Vec<ScopedJoinHandle<'scope, Result<()>>>,
+}
+
+impl<'scope> WriteBehind<'scope> {
+    /// Files below this size in bytes are written behind; the queue holds 8 MB of them at most.
+    pub(super) const SMALL: usize = 128 << 10;
+    const QUEUE: usize = 64;
+    const THREADS: usize = 2;
+
+    pub(super) fn new(scope: &'scope Scope<'scope, '_>, archive: &str) -> Self {
+        let (sender, receiver) = sync_channel(Self::QUEUE);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let thread = |_| {
+            let (receiver, archive) = (Arc::clone(&receiver), archive.to_owned());
+            scope.spawn(move || write_files(&receiver, &archive))
+        };
+        Self { sender: Some(sender), threads: (0..Self::THREADS).map(thread).collect() }
+    }
+
+    /// Has a file written, now or a little later.
+    pub(super) fn write(&mut self, file: NewFile, content: Vec<u8>) -> Result<()> {
+        match &self.sender {
+            Some(sender) if sender.send((file, content)).is_ok() => Ok(()),
+            // All writers have stopped at an error.
+            _ => self.finish(),
+        }
+    }
+
+    /// Waits until all files are written.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.sender = None;
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_files(files: &Mutex<Receiver<(NewFile, Vec<u8>)>>, archive: &str) -> Result<()> {
+    loop {
+        let next = files.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((file, content)) = next else { return Ok(()) };
+        let mut open = file.create(archive)?;
+        open.write_all(&content).map_err(|error| fs::with_path(&file.target, error))?;
+        file.close(&open)?;
+    }
+}
