@@ -10,5 +10,6 @@ mod cli;
 mod faults;
 mod install;
 mod policies;
+mod regression;
 mod roots;
 mod sources;
