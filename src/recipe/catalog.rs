@@ -44,8 +44,8 @@ impl Catalog {
             catalog.add(&name, text)?;
         }
         if let Some(directory) = overlay {
-            let mut files: Vec<_> =
-                fs_err::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+            let entries = fs_err::read_dir(directory).map_err(|error| Error::Usage(error.to_string()))?;
+            let mut files: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
             files.sort_unstable();
             for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
                 let series = catalog.add_file(&path)?;

@@ -29,16 +29,20 @@ impl WorkDirectory {
     /// # Errors
     /// What the system answers, or that no path is fit.
     pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
-        let places =
-            std::iter::once(store.root().join("work")).chain(elsewhere.iter().map(|place| place.join("pykeel-work")));
-        let place = places.into_iter().find(|place| is_fit_for_make(place)).ok_or_else(|| {
+        let in_store = store.root().join("work");
+        let own_name = format!("pykeel-work-{}", rustix::process::geteuid().as_raw());
+        let others = elsewhere.iter().map(|place| place.join(&own_name));
+        let place = std::iter::once(in_store.clone()).chain(others).find(|place| is_fit_for_make(place)).ok_or_else(|| {
             Error::Usage(format!(
                 "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
                  or use --store)",
                 store.root().display()
             ))
         })?;
-        make_own(&place)?;
+        fs_err::create_dir_all(&place)?;
+        if place != in_store {
+            check_owner(&place)?;
+        }
         // Making and cleaning take turns, so that a new directory is never taken for a stale one.
         let _turn = Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)?;
         clean(&place)?;
@@ -68,10 +72,9 @@ impl WorkDirectory {
     }
 }
 
-/// Makes the place of work directories. In a directory that all can write to, somebody else may
-/// have made it first, and would be the master of what is built there.
-fn make_own(place: &Path) -> Result<()> {
-    fs_err::create_dir_all(place)?;
+/// In a directory that all can write to, somebody else may have made the place first, and would be
+/// the master of what is built there.
+fn check_owner(place: &Path) -> Result<()> {
     let metadata = fs_err::symlink_metadata(place)?;
     if metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() {
         return Ok(());
