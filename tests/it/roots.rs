@@ -34,11 +34,15 @@ fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
         rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
     fs_err::write(probe.join("cert.pem"), made.cert.pem()).expect("a file");
     fs_err::write(probe.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    let bin = fs_err::read_dir(root.join(&prefix[1..]).join("bin")).expect("bin");
+    let scripts: Vec<String> =
+        bin.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     let flavor = &artifact.manifest["plan"]["flavor"];
     let request = serde_json::json!({
         "prefix": prefix,
         "compiled_prefix": "/opt/myorg/python-3.13",
         "modules": artifact.manifest["modules"],
+        "scripts": scripts,
         "flavor": flavor,
         "scratch": "/probe/scratch",
         "tls_cert": "/probe/cert.pem",

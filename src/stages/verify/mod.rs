@@ -139,7 +139,8 @@ fn verify_tree(
     let own = tree::Own::read(prefix, &manifest);
     tree::check(prefix, &manifest, &own, origin, forbidden, &mut report)?;
     elf::check(prefix, &manifest, &own, &mut report)?;
-    probe::check(prefix, &manifest, scratch, forbidden, runner, reporter, &mut report)?;
+    let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
+    probe::check(&probe, prefix, &mut report)?;
     Ok(report)
 }
 

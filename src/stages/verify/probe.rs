@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Status};
+use super::tree::Own;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ struct Request<'a> {
     prefix: &'a Path,
     compiled_prefix: &'a str,
     modules: &'a [String],
+    scripts: Vec<String>,
     flavor: Flavor,
     scratch: &'a Path,
     tls_cert: &'a Path,
@@ -52,18 +54,9 @@ struct AnsweredCheck {
 ///
 /// # Errors
 /// That it cannot be started; what it finds is in the report.
-pub(super) fn check(
-    tree: &Path,
-    manifest: &Manifest,
-    scratch: &Path,
-    forbidden: &[String],
-    runner: &dyn Runner,
-    reporter: &dyn Reporter,
-    report: &mut Report,
-) -> Result<()> {
-    let probe = Probe { manifest, scratch, forbidden, runner, reporter };
+pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Result<()> {
     probe.prepare()?;
-    let compiled = manifest.plan.prefix.as_path();
+    let compiled = probe.manifest.plan.prefix.as_path();
     if tree == compiled {
         return probe.run("at its prefix", tree, &Place::Here, report);
     }
@@ -85,12 +78,16 @@ enum Place {
     Namespace(Vec<OsString>),
 }
 
-struct Probe<'a> {
-    manifest: &'a Manifest,
-    scratch: &'a Path,
-    forbidden: &'a [String],
-    runner: &'a dyn Runner,
-    reporter: &'a dyn Reporter,
+/// What the probe is about and runs with.
+pub(super) struct Probe<'a> {
+    pub manifest: &'a Manifest,
+    pub own: &'a Own,
+    /// A directory for what the checks write.
+    pub scratch: &'a Path,
+    /// Texts that nothing may mention.
+    pub forbidden: &'a [String],
+    pub runner: &'a dyn Runner,
+    pub reporter: &'a dyn Reporter,
 }
 
 impl Probe<'_> {
@@ -159,6 +156,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             prefix,
             compiled_prefix: plan.prefix.as_str(),
             modules: &self.manifest.modules,
+            scripts: self.own.names_in("bin"),
             flavor: plan.flavor,
             scratch: scratch.path(),
             tls_cert: &self.file("cert.pem"),

@@ -28,6 +28,12 @@ impl Own {
         Self { files: files.collect() }
     }
 
+    /// The names of the artifact's files in a directory.
+    pub(super) fn names_in(&self, directory: &str) -> Vec<String> {
+        let inside = self.files.keys().filter(|path| path.parent() == Some(Path::new(directory)));
+        inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
+    }
+
     /// Whether a file is the artifact's, and not added since.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.files.contains_key(path) || path == Path::new(SUMS_PATH) || path == Path::new(MANIFEST_PATH)
