@@ -1,4 +1,4 @@
-//! The command line: arguments and environment become a [`config::Config`], a command acts on it,
+//! The command line: arguments and environment become a `config::Config`, a command acts on it,
 //! and what comes of it is printed here and nowhere else.
 
 mod args;

@@ -1,7 +1,7 @@
 //! Recipes: how each series of CPython is downloaded, verified, patched, configured and compiled.
 //!
-//! [`document`] is a recipe as somebody wrote it, [`validate`] turns it into a [`Recipe`] that holds
-//! together, and [`catalog`] finds the one that a user asks for.
+//! `document` is a recipe as somebody wrote it, `validate` turns it into a [`Recipe`] that holds
+//! together, and `catalog` finds the one that a user asks for.
 
 mod catalog;
 mod document;

@@ -1,7 +1,7 @@
 //! Verify: whether an artifact is what it says, unpacked somewhere else than its prefix.
 //!
-//! Every check reports, so that one run shows every finding: [`tree`] looks at files, [`elf`] at
-//! what was linked, [`probe`] at what the Python does.
+//! Every check reports, so that one run shows every finding: `tree` looks at files, `elf` at
+//! what was linked, `probe` at what the Python does.
 
 mod elf;
 mod probe;
