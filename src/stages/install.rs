@@ -3,10 +3,9 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::verify::read_manifest;
-use crate::domain::artifact::{Format, GlibcVersion};
+use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
 use crate::domain::digest::{Digest, HashingReader};
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::MANIFEST_PATH;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
@@ -88,7 +87,7 @@ pub fn install(artifact: &StoredArtifact, destination: &Destination, reporter: &
     let site = Site::open(destination, reporter)?;
     site.repair(reporter)?;
     match site.occupant(destination.force)? {
-        Some(manifest) if manifest.build_key == artifact.record.build_key && !destination.force => {
+        Some(identity) if identity.build_key == artifact.record.build_key && !destination.force => {
             return Ok(Placement::AlreadyThere);
         }
         _ => {}
@@ -105,6 +104,27 @@ pub fn install(artifact: &StoredArtifact, destination: &Destination, reporter: &
         )));
     }
     Ok(placement)
+}
+
+/// Who made a prefix. It is all that is read of a manifest here, so that another version of pykeel
+/// knows it as one of pykeel's too.
+#[derive(Debug, serde::Deserialize)]
+struct Identity {
+    #[serde(rename = "name")]
+    _name: ArtifactName,
+    build_key: Digest,
+}
+
+impl Identity {
+    /// Reads the manifest of a prefix, or says why it is none of pykeel's.
+    fn read(prefix: &Path) -> std::result::Result<Self, String> {
+        let path = prefix.join(MANIFEST_PATH);
+        if !path.exists() {
+            return Err(format!("it has no {MANIFEST_PATH}"));
+        }
+        let bytes = std::fs::read(&path).map_err(|error| format!("its manifest cannot be read: {error}"))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("its manifest cannot be read: {error}"))
+    }
 }
 
 /// The prefix, its neighbours while something is installed there, and the lock on the place.
@@ -164,7 +184,7 @@ impl Site {
     }
 
     /// What is at the target: nothing, or a Python of pykeel's.
-    fn occupant(&self, force: bool) -> Result<Option<Manifest>> {
+    fn occupant(&self, force: bool) -> Result<Option<Identity>> {
         let foreign = |reason: &str| Error::ForeignPrefix { path: self.target.clone(), reason: reason.to_owned() };
         match std::fs::symlink_metadata(&self.target) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -176,12 +196,10 @@ impl Site {
         if fs_err::read_dir(&self.target)?.next().is_none() {
             return Ok(None);
         }
-        match read_manifest(&self.target) {
-            Ok(manifest) => Ok(Some(manifest)),
-            Err(Error::NotAnArtifact { .. } | Error::Damaged { .. }) if force => Ok(None),
-            Err(Error::NotAnArtifact { reason, .. }) => Err(foreign(&reason)),
-            Err(Error::Damaged { reason, .. }) => Err(foreign(&format!("its manifest cannot be read: {reason}"))),
-            Err(error) => Err(error),
+        match Identity::read(&self.target) {
+            Ok(identity) => Ok(Some(identity)),
+            Err(_) if force => Ok(None),
+            Err(reason) => Err(foreign(&reason)),
         }
     }
 

@@ -76,6 +76,14 @@ fn an_installation_is_new_then_there_then_replaced() {
     assert!(!prefix.join("include").exists());
     assert_eq!(site.neighbours("opt"), ["python-3.13"]);
     run(site.command(&["verify"]).arg(&prefix)).exits(0);
+    // What another version of pykeel made is pykeel's, whatever else its manifest says.
+    let path = prefix.join("share/pykeel/manifest.json");
+    let text = fs_err::read_to_string(&path).expect("the manifest");
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    manifest["build_key"] = "0".repeat(64).into();
+    manifest["plan"] = serde_json::json!({"another": "version"});
+    fs_err::write(&path, manifest.to_string()).expect("the manifest");
+    assert_eq!(site.install(&prefix, &[]).exits(0).json()["placement"], "exchanged");
 }
 
 #[test]
