@@ -251,6 +251,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// Exit code 1, whatever the codes of the failures are.
+    #[error("{} of {of} versions failed: {}", .failed.len(), .failed.iter().map(|(version, _)| version.as_str()).collect::<Vec<_>>().join(", "))]
+    SomeFailed {
+        /// Each version that failed, and why.
+        failed: Vec<(String, Error)>,
+        /// How many there were.
+        of: usize,
+    },
+
     /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -293,6 +302,7 @@ impl Error {
             Self::ForeignPrefix { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
+            | Self::SomeFailed { .. }
             | Self::MissingDependencies { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }

@@ -13,6 +13,7 @@ use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::stages::resolve::Choices;
 use crate::store::LocalStore;
+use crate::sys::jobserver::JobServer;
 
 /// The variables of the user that decide what a compiler makes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
@@ -66,14 +67,21 @@ impl Config {
         }
     }
 
+    /// The processors that builds may use.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(super) fn jobs(args: &HowArgs) -> Result<JobServer> {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(JobServer::new(args.jobs.map_or_else(processors, usize::from))?)
+    }
+
     /// How to build.
     pub(super) fn build_options(args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> BuildOptions {
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         BuildOptions {
             choices,
             flavors,
             fetch: FetchOptions { mirrors: args.mirror.clone(), offline: args.offline },
-            jobs: args.jobs.map_or_else(processors, usize::from),
             install_deps: args.install_deps,
             allow_eol: args.allow_eol,
             keep_build: args.keep_build,

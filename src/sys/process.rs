@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getppid, kill_process, kill_process_group};
 
 use super::interrupt;
+use super::jobserver::JobServer;
 use crate::error::{Error, Result};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     /// The program.
     pub program: PathBuf,
@@ -32,12 +33,21 @@ pub struct Spec {
     pub environment: Option<BTreeMap<String, OsString>>,
     /// How long it may take; none is for ever.
     pub timeout: Option<Duration>,
+    /// The slots that it may take, if it is a make.
+    pub jobs: Option<JobServer>,
 }
 
 impl Spec {
     /// A program without arguments.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: Vec::new(), directory: None, environment: None, timeout: None }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            directory: None,
+            environment: None,
+            timeout: None,
+            jobs: None,
+        }
     }
 
     /// Adds one argument.
@@ -75,6 +85,13 @@ impl Spec {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets it take slots of a jobserver; its starter holds one for it.
+    #[must_use]
+    pub fn jobs(mut self, jobs: &JobServer) -> Self {
+        self.jobs = Some(jobs.clone());
         self
     }
 
@@ -236,6 +253,9 @@ fn spawn(spec: &Spec) -> Result<Child> {
     }
     if let Some(variables) = &spec.environment {
         command.env_clear().envs(variables);
+    }
+    if let Some(jobs) = &spec.jobs {
+        jobs.share(&mut command);
     }
     let error =
         |reason: io::Error| Error::Spawn { program: spec.program.display().to_string(), reason: reason.to_string() };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
-use super::print;
+use super::{print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::plan::ArtifactRequest;
@@ -16,7 +16,7 @@ use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::recipe::ReleaseRecipe;
 use crate::stages::install::{self, Destination, Durability, Placement};
 use crate::stages::preflight;
@@ -33,30 +33,173 @@ struct Output {
     placement: Placement,
 }
 
-pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
-    preflight::refuse_musl()?;
-    let artifact = match args.what {
-        Wanted::Artifact(digest) => pinned(digest, config)?,
-        Wanted::Version(request) => find_or_build(request, args, config)?,
-    };
-    let output = match place(&artifact, args, config) {
-        Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => {
-            let place = config.store.set_aside(&artifact)?;
-            config.reporter.report(Event::Warning(format!("{error}; it is now in {}", place.display())));
-            // The prefix is as it was. What is pinned or may not be built is an error now.
-            match args.what {
-                Wanted::Version(request) if !args.no_build => place_again(request, args, config)?,
-                _ => return Err(error),
-            }
-        }
-        other => other?,
-    };
-    print(config, &output, || format!("{}\n", output.path.display()))?;
-    Ok(0)
+/// One thing to install, and the prefix that decides where it goes.
+struct Item {
+    name: String,
+    what: What,
+    prefix: PathBuf,
 }
 
-fn place_again(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<Output> {
-    place(&find_or_build(request, args, config)?, args, config)
+enum What {
+    Pinned(Box<StoredArtifact>),
+    Version(VersionRequest, Box<ReleaseRecipe>),
+}
+
+pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
+    preflight::refuse_musl()?;
+    let catalog = config.catalog()?;
+    let jobs = Config::jobs(&args.how)?;
+    let pipeline =
+        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let installation = Installation { args, config, pipeline };
+    let items = installation.items()?;
+    let artifacts = installation.artifacts(&items)?;
+    let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
+        let output = artifact.and_then(|artifact| installation.place_whole(&item, &artifact));
+        (item.name, output)
+    });
+    let (outputs, failure) = sorted_out(placed)?;
+    print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.path.display())).collect())?;
+    failure.map_or(Ok(0), Err)
+}
+
+/// What was asked for, and what serves it.
+struct Installation<'a> {
+    args: &'a InstallArgs,
+    config: &'a Config,
+    pipeline: Pipeline<'a>,
+}
+
+impl Installation<'_> {
+    /// What is to be installed. Nothing is, where two things would go to one place.
+    fn items(&self) -> Result<Vec<Item>> {
+        let mut items: Vec<Item> = Vec::new();
+        for wanted in &self.args.what {
+            let item = match wanted {
+                Wanted::Artifact(digest) => {
+                    let artifact = pinned(*digest, self.config)?;
+                    let prefix = self.prefix_or(|| compiled_prefix(&artifact))?;
+                    Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
+                }
+                Wanted::Version(request) => {
+                    let recipe = self.pipeline.recipe(*request, self.args.how.allow_eol)?;
+                    let name = format!("{}{}", recipe.version, recipe.variant);
+                    let prefix = self.prefix_or(|| Ok(self.request(&recipe, None)?.prefix.as_path().to_owned()))?;
+                    Item { name, what: What::Version(*request, Box::new(recipe)), prefix }
+                }
+            };
+            match items.iter().find(|other| other.prefix == item.prefix) {
+                // By another name the same.
+                Some(other) if other.name == item.name => {}
+                Some(other) => {
+                    return Err(Error::Usage(format!(
+                        "{} and {} would both be installed into {}: install them one at a time, each with its own \
+                         `--prefix`",
+                        other.name,
+                        item.name,
+                        item.prefix.display()
+                    )));
+                }
+                None => items.push(item),
+            }
+        }
+        Ok(items)
+    }
+
+    fn prefix_or(&self, compiled: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+        self.args.prefix.clone().map_or_else(compiled, Ok)
+    }
+
+    /// The artifacts of all items: those in the store, and those that are built now.
+    fn artifacts(&self, items: &[Item]) -> Result<Vec<Result<StoredArtifact>>> {
+        let found: Vec<_> = items.iter().map(|item| self.in_store(&item.what)).collect();
+        let missing: Vec<VersionRequest> = items
+            .iter()
+            .zip(&found)
+            .filter_map(|(item, found)| match (&item.what, found) {
+                (What::Version(request, _), Ok(None)) => Some(*request),
+                _ => None,
+            })
+            .collect();
+        let mut built = self.build(&missing)?.into_iter();
+        let artifact = |(item, found): (&Item, Result<Option<StoredArtifact>>)| match found {
+            Ok(Some(artifact)) => Ok(artifact),
+            Ok(None) => built.next().unwrap_or_else(|| Err(not_in_store(&item.name, None))),
+            Err(error) => Err(error),
+        };
+        Ok(items.iter().zip(found).map(artifact).collect())
+    }
+
+    /// Builds versions that are not in the store; the results are in their order.
+    fn build(&self, versions: &[VersionRequest]) -> Result<Vec<Result<StoredArtifact>>> {
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let choices: Choices = Config::choices(&self.args.choices, self.wished_prefix(), false);
+        let options = Config::build_options(&self.args.how, choices, vec![self.args.flavor]);
+        let results = self.pipeline.build(versions, &options)?.into_iter();
+        let artifact = |VersionResult { version, built }| {
+            built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
+        };
+        Ok(results.map(artifact).collect())
+    }
+
+    /// The prefix to compile in. A path that cannot be is still one that a tree can be moved to.
+    fn wished_prefix(&self) -> Option<Prefix> {
+        self.args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok())
+    }
+
+    fn request(&self, recipe: &ReleaseRecipe, prefix: Option<Prefix>) -> Result<ArtifactRequest> {
+        let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
+        Ok(Config::choices(&self.args.choices, prefix, false).request(recipe, self.args.flavor, target))
+    }
+
+    /// The artifact in the store; none where it is to be built.
+    fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
+        let recipe = match what {
+            What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
+            What::Version(_, recipe) => recipe,
+        };
+        let mut why = None;
+        for prefix in [self.wished_prefix(), None] {
+            match from_store(&self.request(recipe, prefix)?, self.args.root.as_deref(), self.config)? {
+                Ok(artifact) => return Ok(Some(artifact)),
+                Err(reason) => why = why.or(reason),
+            }
+        }
+        if self.args.no_build {
+            let release = format!("{}{}", recipe.version, recipe.variant);
+            return Err(not_in_store(&release, why.or(others_of_series(recipe, self.config)?)));
+        }
+        if let Some(why) = why {
+            self.config.reporter.report(Event::Note(format!("building anew: {why}")));
+        }
+        Ok(None)
+    }
+
+    /// Places an artifact. One that turns out to be damaged is set aside, and another found or built.
+    fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
+        let error = match place(artifact, self.args, self.config) {
+            Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
+            other => return other,
+        };
+        let aside = self.config.store.set_aside(artifact)?;
+        self.config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
+        // The prefix is as it was. What is pinned or may not be built is an error now.
+        let What::Version(request, _) = &item.what else { return Err(error) };
+        if self.args.no_build {
+            return Err(error);
+        }
+        let artifact = match self.in_store(&item.what)? {
+            Some(artifact) => artifact,
+            None => self.build(&[*request])?.pop().unwrap_or(Err(error))?,
+        };
+        place(&artifact, self.args, self.config)
+    }
+}
+
+fn not_in_store(request: &str, why: Option<String>) -> Error {
+    Error::NotInStore { request: request.to_owned(), why }
 }
 
 fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Result<Output> {
@@ -123,39 +266,6 @@ fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Resul
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
     artifacts.into_iter().find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
-}
-
-fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<StoredArtifact> {
-    let catalog = config.catalog()?;
-    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
-    let recipe = pipeline.recipe(request, args.how.allow_eol)?;
-    let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-    // A path that cannot be compiled in is still one that a tree can be moved to.
-    let wished: Option<Prefix> = args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok());
-    let mut why = None;
-    for prefix in [wished.clone(), None] {
-        let choices = Config::choices(&args.choices, prefix, false);
-        let wanted = choices.request(&recipe, args.flavor, target);
-        match from_store(&wanted, args.root.as_deref(), config)? {
-            Ok(artifact) => return Ok(artifact),
-            Err(reason) => why = why.or(reason),
-        }
-    }
-    if args.no_build {
-        let release = format!("{}{}", recipe.version, recipe.variant);
-        return Err(Error::NotInStore { why: why.or(others_of_series(&recipe, config)?), request: release });
-    }
-    if let Some(why) = why {
-        config.reporter.report(Event::Note(format!("building anew: {why}")));
-    }
-    let choices: Choices = Config::choices(&args.choices, wished, false);
-    let options = Config::build_options(&args.how, choices, vec![args.flavor]);
-    let built = pipeline.build(request, &options)?;
-    built
-        .into_iter()
-        .next()
-        .map(|built| built.artifact)
-        .ok_or_else(|| Error::NotInStore { request: request.to_string(), why: None })
 }
 
 /// What else of a series the store has, in words.
