@@ -336,6 +336,10 @@ impl Error {
             Self::MissingDependencies { install: None, .. } => {
                 Some("install them with the package manager of this distribution".into())
             }
+            Self::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => Some(format!(
+                "the system kills when memory runs out: try fewer `--jobs`, or give the container more; the whole log is {}",
+                log.display()
+            )),
             Self::Command { log: Some(log), .. } => Some(format!("the whole log is {}", log.display())),
             Self::MissingModules { packages, log, .. } if packages.is_empty() => {
                 Some(format!("the log says more: {}", log.display()))
@@ -357,6 +361,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Whether a program, or a compiler that it ran, was killed. gcc says of its own parts
+/// `fatal error: Killed signal terminated program cc1`, clang `unable to execute command: Killed`.
+fn is_out_of_memory(output: &str, status: &str) -> bool {
+    status.contains("signal 9")
+        || output.contains("Killed signal terminated program")
+        || output.contains("unable to execute command: Killed")
 }
 
 fn is_unavailable(error: &io::Error) -> bool {

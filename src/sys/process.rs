@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getppid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group};
 
 use super::interrupt;
 use super::jobserver::JobServer;
@@ -336,6 +336,9 @@ fn supervise(parent: Option<&OsStr>, program: &OsStr, args: impl Iterator<Item =
     if getppid().map(Pid::as_raw_pid) != expected {
         return Ok(143);
     }
+    // What leaves the group (a daemon, `setsid`) becomes a child of this process when its own
+    // parent ends, so that it is found here in the end.
+    rustix::process::set_child_subreaper(Some(getpid()))?;
     let mut child = Command::new(program).args(args).process_group(0).spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     for signal in signals.forever() {
@@ -353,10 +356,44 @@ fn supervise(parent: Option<&OsStr>, program: &OsStr, args: impl Iterator<Item =
             }
             let _gone = kill_process_group(group, Signal::KILL);
             child.wait()?;
+            end_descendants()?;
             return Ok(143);
         }
     }
     Ok(1)
+}
+
+/// Kills the children of this process, and the children that these leave to it, to the last.
+fn end_descendants() -> io::Result<()> {
+    loop {
+        for child in children(getpid())? {
+            // One that has ended meanwhile is reaped below.
+            let _gone = kill_process(child, Signal::KILL);
+        }
+        match rustix::process::wait(WaitOptions::empty()) {
+            Err(rustix::io::Errno::CHILD) => return Ok(()),
+            Err(rustix::io::Errno::INTR) | Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The processes whose parent is the one given.
+fn children(parent: Pid) -> io::Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    for entry in fs_err::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        // `PID (name) state parent …`, and the name may hold anything. It may have ended by now.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        if fields.split_whitespace().nth(1).and_then(|field| field.parse().ok()) == Some(parent.as_raw_pid()) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
 }
 
 #[cfg(test)]
