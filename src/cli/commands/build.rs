@@ -35,9 +35,11 @@ struct Output {
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
-    let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files);
-    let options = Config::build_options(&args.how, choices, args.flavor.flavors());
+    let settings = &config.settings;
+    let choices = config.choices(settings.prefix.value.clone(), args.debug_files);
+    let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
+        options.install_deps = false;
         let mut plans = Vec::new();
         for request in &args.versions {
             plans.extend(pipeline.plan(*request, &options)?);
@@ -48,7 +50,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let mut outputs = Vec::new();
     for request in &args.versions {
         for built in pipeline.build(*request, &options)? {
-            outputs.push(deliver(&built, args.out.as_deref(), args.format)?);
+            outputs.push(deliver(&built, settings.out.value.as_deref(), settings.format.value)?);
         }
     }
     print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.tarball.display())).collect())?;

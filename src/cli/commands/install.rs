@@ -11,16 +11,16 @@ use super::print;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::plan::ArtifactRequest;
-use crate::domain::prefix::Prefix;
+use crate::domain::prefix::{self, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::Pipeline;
 use crate::recipe::ReleaseRecipe;
-use crate::stages::install::{self, Destination, Durability, Placement};
+use crate::stages::install::{self, Durability, Placement, Terms};
 use crate::stages::preflight;
-use crate::stages::resolve::Choices;
+use crate::stages::site::Destination;
 use crate::store::{Store, StoredArtifact};
 use crate::sys::process::System;
 
@@ -60,24 +60,28 @@ fn place_again(request: VersionRequest, args: &InstallArgs, config: &Config) -> 
 }
 
 fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Result<Output> {
+    let plan = manifest(artifact)?.plan;
     let prefix = match &args.prefix {
-        None => compiled_prefix(artifact)?,
-        // Below another root there is no current directory to be relative to.
-        Some(prefix) if args.root.is_some() => prefix.clone(),
-        Some(prefix) => std::path::absolute(prefix)?,
+        None => plan.prefix.as_path().to_owned(),
+        Some(prefix) => {
+            // The places of a template are filled, in a path that need not be fit to be compiled in.
+            let prefix = match prefix.to_str() {
+                Some(text) => prefix::fill(text, plan.release, plan.variant).into(),
+                None => prefix.clone(),
+            };
+            // Below another root there is no current directory to be relative to.
+            if args.root.is_some() { prefix } else { std::path::absolute(prefix)? }
+        }
     };
-    let destination = Destination {
-        root: args.root.clone(),
-        prefix,
-        force: args.force,
-        durability: if args.no_sync { Durability::Unsynced } else { Durability::Synced },
-    };
+    let destination = Destination { root: args.root.clone(), prefix };
+    let durability = if args.no_sync { Durability::Unsynced } else { Durability::Synced };
+    let terms = Terms { force: args.force, durability };
     let record = &artifact.record;
     let placement = staged(
         &config.reporter,
         "install",
         record.name.to_string(),
-        || install::install(artifact, &destination, &config.reporter),
+        || install::install(artifact, &destination, terms, &config.reporter),
         |placement| {
             let how = match placement {
                 Placement::AlreadyThere => "was there already",
@@ -92,11 +96,6 @@ fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Resu
         report_libraries(artifact, &config.reporter)?;
     }
     Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
-}
-
-/// The prefix that is compiled into an artifact.
-fn compiled_prefix(artifact: &StoredArtifact) -> Result<PathBuf> {
-    Ok(manifest(artifact)?.plan.prefix.as_path().to_owned())
 }
 
 fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manifest> {
@@ -128,14 +127,17 @@ fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
 fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<StoredArtifact> {
     let catalog = config.catalog()?;
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
-    let recipe = pipeline.recipe(request, args.how.allow_eol)?;
+    let recipe = pipeline.recipe(request, config.settings.allow_eol.value)?;
+    let flavor = config.settings.flavor.value.installed();
     let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
     // A path that cannot be compiled in is still one that a tree can be moved to.
-    let wished: Option<Prefix> = args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok());
+    let wished: Option<PrefixTemplate> =
+        args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok());
+    let usual = &config.settings.prefix.value;
     let mut why = None;
-    for prefix in [wished.clone(), None] {
-        let choices = Config::choices(&args.choices, prefix, false);
-        let wanted = choices.request(&recipe, args.flavor, target);
+    for prefix in wished.iter().chain([usual]) {
+        let choices = config.choices(prefix.clone(), false);
+        let wanted = choices.request(&recipe, flavor, target);
         match from_store(&wanted, args.root.as_deref(), config)? {
             Ok(artifact) => return Ok(artifact),
             Err(reason) => why = why.or(reason),
@@ -148,8 +150,8 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
     if let Some(why) = why {
         config.reporter.report(Event::Note(format!("building anew: {why}")));
     }
-    let choices: Choices = Config::choices(&args.choices, wished, false);
-    let options = Config::build_options(&args.how, choices, vec![args.flavor]);
+    let choices = config.choices(wished.unwrap_or_else(|| usual.clone()), false);
+    let options = config.build_options(&args.how, choices, vec![flavor])?;
     let built = pipeline.build(request, &options)?;
     built
         .into_iter()
