@@ -398,7 +398,7 @@ impl Error {
             Self::NotInstalled { there, .. } if there.is_empty() => {
                 Some("nothing that pykeel installed is where its prefixes are; `--prefix DIR` looks elsewhere".into())
             }
-            Self::NotInstalled { there, .. } => Some(format!("there are {}", there.join(", "))),
+            Self::NotInstalled { there, .. } => Some(format!("what is there: {}", there.join(", "))),
             Self::Io(error) => io_hint(error),
             _ => None,
         }

@@ -158,7 +158,11 @@ fn with_settings(command: clap::Command) -> clap::Command {
         match (key, arg.get_help().cloned()) {
             (Some(key), Some(help)) => {
                 // What an installation's prefix is by default depends on what is installed.
-                let default = if help.to_string().contains("[default: ") { String::new() } else { format!(" [default: {}]", key.default) };
+                let default = if help.to_string().contains("[default: ") {
+                    String::new()
+                } else {
+                    format!(" [default: {}]", key.default)
+                };
                 arg.help(format!("{help}{default} [env: {}]", key.variable()))
             }
             _ => arg,
@@ -180,7 +184,7 @@ Examples:
   pykeel install 3.13                            into /opt/myorg/python-3.13
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          anywhere: the tree is relocatable
-  pykeel install sha256:1a2b…                    exactly that artifact, or nothing";
+  pykeel install sha256:1a2b...                  exactly that artifact, or nothing";
 
 const UNINSTALL_HELP: &str = "\
 Examples:
@@ -568,7 +572,8 @@ mod tests {
         let mut build = command();
         build.build();
         let build = build.find_subcommand_mut("build").unwrap();
-        let help = build.render_long_help().to_string();
+        let help: Vec<_> = build.render_long_help().to_string().split_whitespace().map(str::to_owned).collect();
+        let help = help.join(" ");
         for key in KEYS {
             assert!(help.contains(&format!("[env: {}]", key.variable())), "{}", key.variable());
         }

@@ -71,12 +71,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that contradict each other.
-    pub(super) fn build_options(
-        &self,
-        args: &HowArgs,
-        choices: Choices,
-        flavors: Vec<Flavor>,
-    ) -> Result<BuildOptions> {
+    pub(super) fn build_options(&self, args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> Result<BuildOptions> {
         let Settings { offline, install_deps, .. } = &self.settings;
         if offline.value && install_deps.value {
             return Err(Error::Usage(format!(

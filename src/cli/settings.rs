@@ -338,9 +338,9 @@ impl File {
 /// # Errors
 /// [`Error::Usage`] and [`Error::Mistake`] for what cannot be read.
 pub(super) fn load(config: Option<&Path>, given: Given, reporter: &dyn Reporter) -> Result<Settings> {
-    let named = config.map(Path::to_owned).or_else(|| {
-        std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
-    });
+    let named = config
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
     let paths = match named {
         Some(path) => vec![std::path::absolute(path)?],
         None => search(&std::env::current_dir()?, reporter)?,

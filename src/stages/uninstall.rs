@@ -69,7 +69,8 @@ pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed
         .compile_matcher();
     let depth = Path::new(&glob).components().skip(1).count();
     // Where the template has no places yet, there is one directory to go into.
-    let fixed: PathBuf = Path::new(&glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains('*')).collect();
+    let fixed: PathBuf =
+        Path::new(&glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains('*')).collect();
     let base = root.join(fixed.strip_prefix("/").unwrap_or(&fixed));
     let walk = WalkDir::new(base).max_depth(depth - fixed.components().skip(1).count()).sort_by_file_name();
     let mut found = Vec::new();

@@ -121,7 +121,9 @@ fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Resul
 /// The artifact with a digest, or nothing.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
-    artifacts.into_iter().find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
+    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
+    held.flatten().ok_or(Error::NoSuchArtifact { digest })
 }
 
 fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<StoredArtifact> {
@@ -176,16 +178,20 @@ fn from_store(
 ) -> Result<Result<StoredArtifact, Option<String>>> {
     let artifacts = config.store.find(wanted.key())?;
     let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
-    let Some(glibc) = glibc else {
-        return Ok(artifacts.into_iter().next().ok_or(None));
-    };
     let mut why = None;
     for artifact in artifacts {
-        if artifact.record.glibc_floor <= glibc {
-            return Ok(Ok(artifact));
+        let floor = artifact.record.glibc_floor;
+        match glibc {
+            Some(glibc) if floor > glibc => {
+                why = Some(format!("{} needs glibc {floor}, and here is {glibc}", artifact.record.name));
+            }
+            // One that was pruned since the store was listed is not there.
+            _ => {
+                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
+                    return Ok(Ok(artifact));
+                }
+            }
         }
-        why =
-            Some(format!("{} needs glibc {}, and here is {glibc}", artifact.record.name, artifact.record.glibc_floor));
     }
     Ok(Err(why))
 }

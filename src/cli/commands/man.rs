@@ -41,7 +41,9 @@ pub(super) fn run(args: &ManArgs, config: &Config) -> Result<u8> {
 
 /// The page of a command and those of its subcommands.
 fn render(command: &clap::Command, pages: &mut Vec<Page>) -> Result<()> {
-    let man = clap_mangen::Man::new(command.clone());
+    let source = concat!("pykeel ", env!("CARGO_PKG_VERSION"));
+    // roff would take the source for the date, were there none: `\&` is nothing, and not empty.
+    let man = clap_mangen::Man::new(command.clone()).date("\\&").source(source).manual("pykeel");
     let mut text = Vec::new();
     man.render(&mut text)?;
     pages.push(Page { page: man.get_filename(), path: None, text: String::from_utf8_lossy(&text).into_owned() });
