@@ -34,11 +34,11 @@ pub struct SourceAttempt {
     pub reason: String,
 }
 
-/// A mistake in a recipe, and where it stands.
+/// A mistake in a file that somebody wrote, a recipe or a configuration, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}")]
-pub struct RecipeError {
-    /// The recipe file, as the user can open it.
+pub struct Mistake {
+    /// The file, as the user can open it.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
@@ -47,6 +47,23 @@ pub struct RecipeError {
     /// What is wrong, and what was expected.
     pub message: String,
 }
+
+impl Mistake {
+    /// A mistake at a byte offset of a file's text.
+    #[must_use]
+    pub fn at(file: &str, text: &str, offset: usize, message: impl Into<String>) -> Self {
+        let before = &text[..text.floor_char_boundary(offset)];
+        Self {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
+
+/// A mistake in a recipe.
+pub type RecipeError = Mistake;
 
 /// What went wrong. The documentation of each variant says with which code the program exits.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +99,7 @@ pub enum Error {
 
     /// Exit code 2.
     #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    Mistake(#[from] Mistake),
 
     /// Exit code 2.
     #[error("patch {name}: {reason}")]
@@ -242,6 +259,35 @@ pub enum Error {
         reason: String,
     },
 
+    /// Exit code 5.
+    #[error("{path} cannot be removed: {reason}")]
+    NotRemovable {
+        /// The prefix.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
+    /// Exit code 5.
+    #[error("{path} has {} that pykeel did not put there", counted(.strays.len()))]
+    Strays {
+        /// The prefix.
+        path: PathBuf,
+        /// Each file, and what became of it.
+        strays: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("Python {request} is not installed{}", .place.as_deref().map(|place| format!(" at {place}")).unwrap_or_default())]
+    NotInstalled {
+        /// What was asked for.
+        request: String,
+        /// Where it was looked for.
+        place: Option<String>,
+        /// What is installed there and beside it.
+        there: Vec<String>,
+    },
+
     /// Exit code 2.
     #[error("{path} is no artifact of pykeel: {reason}")]
     NotAnArtifact {
@@ -269,6 +315,10 @@ pub enum Error {
     Interrupted(i32),
 }
 
+fn counted(files: usize) -> String {
+    if files == 1 { "a file".to_owned() } else { format!("{files} files") }
+}
+
 fn signal_name(signal: i32) -> &'static str {
     match signal {
         signal_hook::consts::SIGINT => "SIGINT",
@@ -287,19 +337,20 @@ impl Error {
             Self::UnknownVersion { .. }
             | Self::NoVariant { .. }
             | Self::EndOfLife { .. }
-            | Self::Recipe(_)
+            | Self::Mistake(_)
             | Self::Patch { .. }
             | Self::Usage(_)
             | Self::Musl { .. }
             | Self::NoSuchArtifact { .. }
             | Self::NotInStore { .. }
+            | Self::NotInstalled { .. }
             | Self::NotAnArtifact { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
             | Self::HostileArchive { .. }
             | Self::Damaged { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. } => ExitCode::Unavailable,
+            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::SomeFailed { .. }
@@ -357,6 +408,11 @@ impl Error {
             Self::NoSuchArtifact { .. } => Some("`pykeel list` shows the digests of what is there".into()),
             Self::NotInStore { request, .. } => Some(format!("`pykeel build {request}` makes one")),
             Self::ForeignPrefix { .. } => Some("`--force` replaces it; `--prefix DIR` installs elsewhere".into()),
+            Self::Strays { .. } => Some("`--force` removes them with it".into()),
+            Self::NotInstalled { there, .. } if there.is_empty() => {
+                Some("nothing that pykeel installed is where its prefixes are; `--prefix DIR` looks elsewhere".into())
+            }
+            Self::NotInstalled { there, .. } => Some(format!("what is there: {}", there.join(", "))),
             Self::Io(error) => io_hint(error),
             _ => None,
         }

@@ -1,13 +1,19 @@
 //! The arguments, as clap reads them.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use bytesize::ByteSize;
+use clap::builder::BoolishValueParser;
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
+use super::settings::{Given, KEYS, Mirror};
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
-use crate::domain::prefix::Prefix;
+use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
 /// Builds CPython for containers: relocatable, verified, the same every time.
@@ -34,13 +40,17 @@ Exit codes: 0 done, 1 the build failed, 2 usage or recipe error, 3 a source coul
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    #[arg(long, global = true, env = "PYKEEL_STORE", value_name = "DIR")]
-    #[arg(help = "Where artifacts and sources are kept [default: $XDG_CACHE_HOME/pykeel]")]
+    /// Where artifacts and sources are kept
+    #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
 
     /// A directory of recipes that are laid over those compiled in
-    #[arg(long, global = true, env = "PYKEEL_RECIPES", value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub recipes: Option<PathBuf>,
+
+    /// The one configuration file to read [default: every pykeel.toml that is found] [env: PYKEEL_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long, global = true)]
@@ -88,6 +98,9 @@ pub(super) enum Command {
     /// Install CPython from the store, or build it first
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
+    /// Remove an installed CPython
+    #[command(after_help = UNINSTALL_HELP)]
+    Uninstall(UninstallArgs),
     /// List the artifacts in the store
     List(ListArgs),
     /// Show what an artifact or an installed prefix is
@@ -97,6 +110,65 @@ pub(super) enum Command {
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
+    /// Show what the store holds, or remove what is not needed
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Show every setting, its value and where it was set
+    Config,
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Print the man page, or write one for each command
+    Man(ManArgs),
+}
+
+impl Args {
+    /// What the command line says of the settings.
+    pub(super) fn given(&self) -> Given {
+        let recipes = self.global.recipes.clone().map(Some);
+        let mut given = Given { store: self.global.store.clone(), recipes, ..Given::default() };
+        match &self.command {
+            Command::Build(args) => {
+                given.prefix.clone_from(&args.prefix);
+                given.flavor = args.flavor;
+                given.format = args.format;
+                given.out = args.out.clone().map(Some);
+                args.choices.say(&mut given);
+                args.how.say(&mut given);
+            }
+            Command::Install(args) => {
+                given.flavor = args.flavor.map(FlavorChoice::from);
+                args.choices.say(&mut given);
+                args.how.say(&mut given);
+            }
+            _ => {}
+        }
+        given
+    }
+}
+
+/// The command as clap knows it. Options that are settings say their default and their variable.
+pub(super) fn command() -> clap::Command {
+    with_settings(Args::command())
+}
+
+fn with_settings(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let key = arg.get_long().and_then(|long| KEYS.iter().find(|key| key.name() == long));
+        match (key, arg.get_help().cloned()) {
+            (Some(key), Some(help)) => {
+                // What an installation's prefix is by default depends on what is installed.
+                let default = if help.to_string().contains("[default: ") {
+                    String::new()
+                } else {
+                    format!(" [default: {}]", key.default)
+                };
+                arg.help(format!("{help}{default} [env: {}]", key.variable()))
+            }
+            _ => arg,
+        }
+    });
+    command.mut_subcommands(with_settings)
 }
 
 const BUILD_HELP: &str = "\
@@ -114,52 +186,93 @@ Examples:
   pykeel install 3.11 3.13                       side by side
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          anywhere: the tree is relocatable
-  pykeel install sha256:1a2b…                    exactly that artifact, or nothing";
+  pykeel install sha256:1a2b...                  exactly that artifact, or nothing";
+
+const UNINSTALL_HELP: &str = "\
+Examples:
+  pykeel uninstall 3.13                          what is at /opt/myorg/python-3.13
+  pykeel uninstall 3.13 3.13t --root /out        below /out/opt/myorg
+  pykeel uninstall --prefix ~/python             whatever pykeel installed there";
+
+const PRUNE_HELP: &str = "\
+Each option is a reason to remove something; without one it is `--unused`. What is in use stays.
+
+Examples:
+  pykeel cache prune                             what nothing refers to
+  pykeel cache prune --older-than 30d            what was not used for 30 days
+  pykeel cache prune --unused --max-size 5GB     and then the least recently used, down to 5 GB
+  pykeel cache prune --all --dry-run             what there is to remove";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  pykeel completions bash > /etc/bash_completion.d/pykeel
+  pykeel completions zsh > /usr/local/share/zsh/site-functions/_pykeel
+  pykeel completions fish > ~/.config/fish/completions/pykeel.fish";
 
 /// What decides which artifact is meant.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct ChoiceArgs {
     /// How the interpreter is optimised
-    #[arg(long, value_name = "HOW", default_value = "none", value_parser = named::<Optimize>())]
-    pub optimize: Optimize,
+    #[arg(long, value_name = "HOW", value_parser = named::<Optimize>())]
+    pub optimize: Option<Optimize>,
 
     /// Where shared libraries come from at run time
-    #[arg(long, value_name = "POLICY", default_value = "bundle", value_parser = named::<LibraryPolicy>())]
-    pub libraries: LibraryPolicy,
+    #[arg(long, value_name = "POLICY", value_parser = named::<LibraryPolicy>())]
+    pub libraries: Option<LibraryPolicy>,
 
     /// What becomes of bytecode caches
-    #[arg(long, value_name = "POLICY", default_value = "strip", value_parser = named::<Bytecode>())]
-    pub bytecode: Bytecode,
+    #[arg(long, value_name = "POLICY", value_parser = named::<Bytecode>())]
+    pub bytecode: Option<Bytecode>,
+}
+
+impl ChoiceArgs {
+    fn say(&self, given: &mut Given) {
+        given.optimize = self.optimize;
+        given.libraries = self.libraries;
+        given.bytecode = self.bytecode;
+    }
 }
 
 /// How a build is done.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Build options")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct HowArgs {
-    /// How many commands make runs at once [default: the number of processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    /// How many commands make runs at once
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
 
     /// Install the packages that the build needs
-    #[arg(long, conflicts_with = "offline")]
-    pub install_deps: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub install_deps: Option<bool>,
 
     /// Use no network: sources come from the store and from directories
-    #[arg(long)]
-    pub offline: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub offline: Option<bool>,
 
     /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
-    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR", value_parser = mirror)]
-    pub mirror: Vec<String>,
+    #[arg(long, value_name = "DIR|URL", value_parser = clap::value_parser!(Mirror))]
+    pub mirror: Vec<Mirror>,
 
     /// Build a series that is past its end of life
-    #[arg(long)]
-    pub allow_eol: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub allow_eol: Option<bool>,
 
     /// Leave the build directory, and say where it is
     #[arg(long)]
     pub keep_build: bool,
+}
+
+impl HowArgs {
+    fn say(&self, given: &mut Given) {
+        given.jobs = self.jobs;
+        given.install_deps = self.install_deps;
+        given.offline = self.offline;
+        given.allow_eol = self.allow_eol;
+        given.mirror = (!self.mirror.is_empty()).then(|| self.mirror.clone());
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -168,13 +281,13 @@ pub(super) struct BuildArgs {
     #[arg(required = true, value_name = "VERSION")]
     pub versions: Vec<VersionRequest>,
 
-    /// The prefix that is compiled in [default: /opt/myorg/python-X.Y]
+    /// The prefix that is compiled in, with places for {series}, {version} and {variant}
     #[arg(long, value_name = "DIR")]
-    pub prefix: Option<Prefix>,
+    pub prefix: Option<PrefixTemplate>,
 
     /// What is kept
-    #[arg(long, value_name = "FLAVOR", default_value = "runtime")]
-    pub flavor: FlavorChoice,
+    #[arg(long, value_name = "FLAVOR")]
+    pub flavor: Option<FlavorChoice>,
 
     #[command(flatten)]
     pub choices: ChoiceArgs,
@@ -184,8 +297,8 @@ pub(super) struct BuildArgs {
     pub debug_files: bool,
 
     /// The format of the tarball in --out
-    #[arg(long, value_name = "FORMAT", default_value = "zst", value_parser = named::<Format>())]
-    pub format: Format,
+    #[arg(long, value_name = "FORMAT", value_parser = named::<Format>())]
+    pub format: Option<Format>,
 
     /// Where to put the tarball and its manifest; without it they are in the store
     #[arg(long, value_name = "DIR")]
@@ -199,7 +312,8 @@ pub(super) struct BuildArgs {
     pub how: HowArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum FlavorChoice {
     /// What a production container needs
     Runtime,
@@ -215,6 +329,23 @@ impl FlavorChoice {
             Self::Runtime => vec![Flavor::Runtime],
             Self::Builder => vec![Flavor::Builder],
             Self::All => Flavor::ALL.to_vec(),
+        }
+    }
+
+    /// The one that is installed, for a prefix takes one.
+    pub(super) fn installed(self) -> Flavor {
+        match self {
+            Self::Runtime | Self::All => Flavor::Runtime,
+            Self::Builder => Flavor::Builder,
+        }
+    }
+}
+
+impl From<Flavor> for FlavorChoice {
+    fn from(flavor: Flavor) -> Self {
+        match flavor {
+            Flavor::Runtime => Self::Runtime,
+            Flavor::Builder => Self::Builder,
         }
     }
 }
@@ -234,8 +365,8 @@ pub(super) struct InstallArgs {
     pub root: Option<PathBuf>,
 
     /// What is kept
-    #[arg(long, value_name = "FLAVOR", default_value = "runtime", value_parser = named::<Flavor>())]
-    pub flavor: Flavor,
+    #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
+    pub flavor: Option<Flavor>,
 
     #[command(flatten)]
     pub choices: ChoiceArgs,
@@ -310,14 +441,90 @@ pub(super) enum RecipeCommand {
     },
 }
 
-/// Checks a mirror: what has a scheme is a URL, and one that pykeel can ask.
-fn mirror(text: &str) -> Result<String, String> {
-    match text.split_once("://") {
-        Some(("http" | "https", _)) if text.contains("{file}") => Ok(text.to_owned()),
-        Some(("http" | "https", _)) => Err("it has no {file}, the place of the archive's name".into()),
-        Some((scheme, _)) => Err(format!("{scheme} is neither http nor https; a directory is given by its path")),
-        None => Ok(text.to_owned()),
-    }
+#[derive(Debug, ClapArgs)]
+pub(super) struct UninstallArgs {
+    /// Versions: 3.13, 3.13.5, 3.13t
+    #[arg(required_unless_present = "prefix", value_name = "VERSION")]
+    pub versions: Vec<VersionRequest>,
+
+    /// Where it is installed [default: by the prefix template]
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<PathBuf>,
+
+    /// Remove from another root file system
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+
+    /// Remove files too that somebody added or changed
+    #[arg(long)]
+    pub force: bool,
+
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// List what the store holds: size, last use, what refers to it
+    List,
+    /// Remove from the store what is not needed
+    #[command(after_help = PRUNE_HELP)]
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub(super) struct PruneArgs {
+    /// Remove what nothing refers to
+    #[arg(long)]
+    pub unused: bool,
+
+    /// Remove what was not used for a time: 12h, 30d, 2w
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<Duration>,
+
+    /// Remove what was least recently used until no more than a size is left: 500MB, 5GiB
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<ByteSize>,
+
+    /// Remove everything
+    #[arg(long, conflicts_with_all = ["unused", "older_than", "max_size"])]
+    pub all: bool,
+
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ManArgs {
+    /// Write a page for each command into a directory
+    #[arg(long = "out", id = "pages", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A span of time as people write it: `12h`, `30d`, `2w`.
+fn age(text: &str) -> Result<Duration, String> {
+    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    // A day is 24 hours here: it is the age of a file that is asked for.
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let seconds = span.total((jiff::Unit::Second, days)).map_err(|error| format!("{error} (in days or weeks?)"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "it is negative".to_owned())
 }
 
 /// A parser of clap for an enum whose values have names.
@@ -346,13 +553,33 @@ impl_named!(Optimize, LibraryPolicy, Bytecode, Flavor, Format);
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_arguments_hold_together() {
-        Args::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn an_age_is_a_span_of_time() {
+        let hours = |text: &str| age(text).unwrap().as_secs() / 3600;
+        assert_eq!((hours("12h"), hours("30d"), hours("2w"), hours("1d 1h")), (12, 720, 336, 25));
+        for text in ["", "30", "d", "-1d", "1 month"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_say_their_default_and_their_variable_in_the_help() {
+        let mut build = command();
+        build.build();
+        let build = build.find_subcommand_mut("build").unwrap();
+        let help: Vec<_> = build.render_long_help().to_string().split_whitespace().map(str::to_owned).collect();
+        let help = help.join(" ");
+        for key in KEYS {
+            assert!(help.contains(&format!("[env: {}]", key.variable())), "{}", key.variable());
+        }
+        assert!(help.contains("[default: bundle] [env: PYKEEL_LIBRARIES]"), "{help}");
     }
 
     #[test]

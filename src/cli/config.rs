@@ -1,12 +1,13 @@
-//! What arguments and environment come to.
+//! What arguments, environment and configuration files come to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::args::{ChoiceArgs, Global, HowArgs};
+use super::args::{Args, HowArgs};
 use super::reporter::CliReporter;
+use super::settings::{self, Settings};
 use crate::domain::plan::Flavor;
-use crate::domain::prefix::Prefix;
+use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Result};
 use crate::pipeline::BuildOptions;
 use crate::recipe::Catalog;
@@ -26,21 +27,21 @@ pub(super) struct Config {
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
     pub json: bool,
-    recipes: Option<PathBuf>,
+    /// What can be set in more than one place.
+    pub settings: Settings,
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment and the configuration files.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there is no place for a store.
-    pub(super) fn new(global: &Global) -> Result<Self> {
-        Ok(Self {
-            store: LocalStore::new(store_root(global)?),
-            reporter: CliReporter::new(global),
-            json: global.json,
-            recipes: global.recipes.clone(),
-        })
+    /// [`Error::Usage`] and [`Error::Mistake`] for what cannot be read, and where there is no
+    /// place for a store.
+    pub(super) fn new(args: &Args) -> Result<Self> {
+        let reporter = CliReporter::new(&args.global);
+        let settings = settings::load(args.global.config.as_deref(), args.given(), &reporter)?;
+        let store = LocalStore::new(std::path::absolute(&settings.store.value)?);
+        Ok(Self { store, reporter, json: args.global.json, settings })
     }
 
     /// The recipes.
@@ -48,17 +49,17 @@ impl Config {
     /// # Errors
     /// The first mistake in one.
     pub(super) fn catalog(&self) -> Result<Catalog> {
-        Catalog::load(self.recipes.as_deref())
+        Catalog::load(self.settings.recipes.value.as_deref())
     }
 
-    /// What the user chose.
-    pub(super) fn choices(args: &ChoiceArgs, prefix: Option<Prefix>, debug_files: bool) -> Choices {
+    /// What the user chose, for a prefix.
+    pub(super) fn choices(&self, prefix: PrefixTemplate, debug_files: bool) -> Choices {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         Choices {
             prefix,
-            optimize: args.optimize,
-            bytecode: args.bytecode,
-            library_policy: args.libraries,
+            optimize: self.settings.optimize.value,
+            bytecode: self.settings.bytecode.value,
+            library_policy: self.settings.libraries.value,
             debug_files,
             compiler_variables: COMPILER_VARIABLES
                 .iter()
@@ -71,38 +72,38 @@ impl Config {
     ///
     /// # Errors
     /// What the system answers.
-    pub(super) fn jobs(args: &HowArgs) -> Result<JobServer> {
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(JobServer::new(args.jobs.map_or_else(processors, usize::from))?)
+    pub(super) fn jobs(&self) -> Result<JobServer> {
+        Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
     }
 
     /// How to build.
-    pub(super) fn build_options(args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> BuildOptions {
-        BuildOptions {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for settings that contradict each other.
+    pub(super) fn build_options(&self, args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> Result<BuildOptions> {
+        let Settings { offline, install_deps, .. } = &self.settings;
+        if offline.value && install_deps.value {
+            return Err(Error::Usage(format!(
+                "`install-deps` ({}) cannot be used with `offline` ({})",
+                install_deps.origin, offline.origin
+            )));
+        }
+        Ok(BuildOptions {
             choices,
             flavors,
-            fetch: FetchOptions { mirrors: args.mirror.clone(), offline: args.offline },
-            install_deps: args.install_deps,
-            allow_eol: args.allow_eol,
+            fetch: FetchOptions {
+                mirrors: self.settings.mirror.value.iter().map(|mirror| mirror.0.clone()).collect(),
+                offline: offline.value,
+            },
+            install_deps: install_deps.value,
+            allow_eol: self.settings.allow_eol.value,
             keep_build: args.keep_build,
-            work_elsewhere: vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()],
-        }
+            work_elsewhere: Self::work_elsewhere(),
+        })
     }
-}
 
-/// The store: named, or in the user's cache directory.
-fn store_root(global: &Global) -> Result<PathBuf> {
-    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(Error::from);
-    if let Some(root) = &global.store {
-        return absolute(root.clone());
+    /// Where a build may work when the store's path is not fit for make.
+    pub(super) fn work_elsewhere() -> Vec<PathBuf> {
+        vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()]
     }
-    let directory = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // The XDG base directory specification: a relative path counts as none.
-    let cache = directory("XDG_CACHE_HOME").or_else(|| directory("HOME").map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("pykeel")).ok_or_else(|| {
-        Error::Usage(
-            "there is no place for the store: neither XDG_CACHE_HOME nor HOME is set, and no `--store DIR` is given"
-                .into(),
-        )
-    })
 }

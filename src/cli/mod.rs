@@ -1,4 +1,4 @@
-//! The command line: arguments and environment become a `config::Config`, a command acts on it,
+//! The command line: arguments, environment and files become a `config::Config`, a command acts on it,
 //! and what comes of it is printed here and nowhere else.
 
 mod args;
@@ -6,8 +6,9 @@ mod commands;
 mod config;
 mod render;
 mod reporter;
+mod settings;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use crate::sys::interrupt;
 
@@ -16,11 +17,12 @@ use crate::sys::interrupt;
 pub fn main() -> u8 {
     // Modes of what is installed are those of the artifact, whatever the user's mask is.
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
-    let args = match args::Args::try_parse() {
+    let parsed = args::command().try_get_matches().and_then(|matches| args::Args::from_arg_matches(&matches));
+    let args = match parsed {
         Ok(args) => args,
         Err(error) => return render::usage(&error),
     };
-    let config = config::Config::new(&args.global);
+    let config = config::Config::new(&args);
     let outcome = interrupt::listen()
         .map_err(Into::into)
         .and_then(|()| config.and_then(|config| commands::run(&args.command, &config)));

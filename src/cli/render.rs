@@ -10,6 +10,9 @@ use crate::error::Error;
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
+/// How many files an error names that would be lost.
+const STRAYS: usize = 10;
+
 /// Prints an error of clap and gives the exit code: help and version are none.
 pub(super) fn usage(error: &clap::Error) -> u8 {
     // Where standard error is closed there is nobody to tell.
@@ -66,6 +69,11 @@ fn details(error: &Error) -> Vec<String> {
         Error::Verification { findings, .. } => findings.clone(),
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
+        }
+        Error::Strays { strays, .. } => {
+            let more = strays.len().checked_sub(STRAYS).filter(|more| *more > 0);
+            let shown = strays.iter().take(STRAYS).cloned();
+            shown.chain(more.map(|more| format!("and {more} more"))).collect()
         }
         _ => Vec::new(),
     }

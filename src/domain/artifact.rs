@@ -96,6 +96,18 @@ impl ArtifactName {
         }
     }
 
+    /// The release.
+    #[must_use]
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// The variant.
+    #[must_use]
+    pub const fn variant(&self) -> Variant {
+        self.variant
+    }
+
     /// The file name of the tarball.
     #[must_use]
     pub fn file(&self, format: Format) -> String {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use super::serde_by_display;
-use super::version::{Series, Variant};
+use super::version::{Release, Variant};
 
 /// A compiled-in prefix, such as `/opt/myorg/python-3.13`: absolute, normal, and of characters
 /// that make, the shell and a `#!` line take unquoted.
@@ -21,12 +21,6 @@ pub struct ParsePrefixError {
 }
 
 impl Prefix {
-    /// The default: `/opt/myorg/python-3.13`, and `/opt/myorg/python-3.13t` for a variant.
-    #[must_use]
-    pub fn default_for(series: Series, variant: Variant) -> Self {
-        Self(format!("/opt/myorg/python-{series}{variant}"))
-    }
-
     /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -90,6 +84,77 @@ impl FromStr for Prefix {
 
 serde_by_display!(Prefix);
 
+/// A prefix with places for what is installed there, such as `/opt/acme/python-{series}{variant}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixTemplate(String);
+
+/// The places of a template, with the text that stands there for a release.
+fn places(release: Release, variant: Variant) -> [(&'static str, String); 3] {
+    let (series, version) = (release.series().to_string(), release.to_string());
+    [("{series}", series), ("{version}", version), ("{variant}", variant.to_string())]
+}
+
+/// Fills the places of a template in any path.
+#[must_use]
+pub fn fill(template: &str, release: Release, variant: Variant) -> String {
+    places(release, variant).iter().fold(template.to_owned(), |text, (place, value)| text.replace(place, value))
+}
+
+impl PrefixTemplate {
+    /// The template that holds where nothing else is said.
+    pub const DEFAULT: &str = "/opt/myorg/python-{series}{variant}";
+
+    /// The prefix of a release.
+    ///
+    /// # Panics
+    /// Never: the template was tried with the longest release there can be.
+    #[must_use]
+    pub fn prefix(&self, release: Release, variant: Variant) -> Prefix {
+        fill(&self.0, release, variant).parse().expect("a template gives prefixes, which was tried when it was read")
+    }
+
+    /// Whether each release has a prefix of its own, and not each series.
+    #[must_use]
+    pub fn is_of_release(&self) -> bool {
+        self.0.contains("{version}")
+    }
+
+    /// A glob that matches the prefixes of all releases.
+    #[must_use]
+    pub fn glob(&self) -> String {
+        let places = ["{series}", "{version}", "{variant}"];
+        let glob = places.iter().fold(self.0.clone(), |text, place| text.replace(place, "*"));
+        // In a glob `**` means more than `*` does twice.
+        glob.replace("***", "*").replace("**", "*")
+    }
+}
+
+impl fmt::Display for PrefixTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for PrefixTemplate {
+    type Err = ParsePrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let longest: Release = "255.255.255rc255".parse().expect("it is a release");
+        for variant in Variant::ALL {
+            let filled = fill(text, longest, *variant);
+            if filled.contains(['{', '}']) {
+                let reason = "its places are {series}, {version} and {variant}, and it has another";
+                return Err(ParsePrefixError { path: text.to_owned(), reason });
+            }
+            let tried: Result<Prefix, _> = filled.parse();
+            tried.map_err(|error| ParsePrefixError { path: text.to_owned(), ..error })?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+serde_by_display!(PrefixTemplate);
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -123,7 +188,39 @@ mod tests {
         assert!(format!("/{}", "a".repeat(100)).parse::<Prefix>().is_err());
     }
 
+    #[test]
+    fn a_template_is_filled_with_the_release() {
+        let template = |text: &str| text.parse::<PrefixTemplate>().unwrap();
+        let prefix =
+            |text: &str, variant| template(text).prefix("3.13.5".parse().unwrap(), variant).as_str().to_owned();
+        assert_eq!(prefix(PrefixTemplate::DEFAULT, Variant::Default), "/opt/myorg/python-3.13");
+        assert_eq!(prefix(PrefixTemplate::DEFAULT, Variant::FreeThreaded), "/opt/myorg/python-3.13t");
+        assert_eq!(prefix("/opt/{variant}/{version}", Variant::Default), "/opt/3.13.5");
+        assert_eq!(template("/opt/py-{version}{variant}").glob(), "/opt/py-*");
+        assert!(template("/opt/{version}").is_of_release() && !template("/opt/py").is_of_release());
+    }
+
+    #[test]
+    fn a_template_that_could_give_what_is_no_prefix_is_refused() {
+        let reason = |text: &str| text.parse::<PrefixTemplate>().unwrap_err().to_string();
+        assert!(reason("/opt/python-{minor}").contains("{series}, {version} and {variant}"));
+        assert!(reason("opt/{series}").contains("not absolute"));
+        // Without a variant it is `..`.
+        assert!(reason("/opt/a/.{variant}.").contains("`..`"));
+        assert!(reason(&format!("/{}{{version}}", "a".repeat(85))).contains("100 bytes"));
+    }
+
     proptest! {
+        #[test]
+        fn what_a_template_takes_it_can_fill(text in "/([a-z./-]|\\{series\\}|\\{version\\}|\\{variant\\}){0,9}", micro: u8) {
+            if let Ok(template) = text.parse::<PrefixTemplate>() {
+                for variant in Variant::ALL {
+                    let release = format!("3.9.{micro}").parse().unwrap();
+                    prop_assert!(template.prefix(release, *variant).as_path().is_absolute());
+                }
+            }
+        }
+
         #[test]
         fn a_prefix_survives_printing(text in "(/[a-z0-9.+_-]{0,9}){1,9}") {
             if let Ok(prefix) = text.parse::<Prefix>() {

@@ -14,11 +14,5 @@ use crate::error::RecipeError;
 
 /// A mistake at a byte offset of a recipe's text.
 fn mistake(file: &str, text: &str, offset: usize, message: impl Into<String>) -> RecipeError {
-    let before = &text[..text.floor_char_boundary(offset)];
-    RecipeError {
-        file: file.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
-        message: message.into(),
-    }
+    RecipeError::at(file, text, offset, message)
 }

@@ -11,7 +11,7 @@ use crate::domain::version::Release;
 use crate::error::{Error, Result, SourceAttempt};
 use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
-use crate::store::{SourceSlot, Store};
+use crate::store::{SourceSlot, Store, StoredSource};
 use crate::sys::http::{self, DownloadError, Sink};
 use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
@@ -19,7 +19,7 @@ use crate::sys::process::{Runner, Spec};
 /// A source archive whose SHA-256 is the recipe's.
 #[derive(Debug)]
 pub struct VerifiedSource {
-    path: PathBuf,
+    stored: StoredSource,
     format: Format,
     name: String,
 }
@@ -27,7 +27,7 @@ pub struct VerifiedSource {
 impl VerifiedSource {
     /// The archive.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.stored.path()
     }
 
     /// How it is compressed.
@@ -103,8 +103,8 @@ pub fn fetch(
                 attempts.push(SourceAttempt { place, reason });
                 continue;
             }
-            let path = store.keep_source(slot)?;
-            return Ok(VerifiedSource { path, format: archive.format, name: archive.file.clone() });
+            let stored = store.keep_source(slot)?;
+            return Ok(VerifiedSource { stored, format: archive.format, name: archive.file.clone() });
         }
     }
     Err(Error::SourceUnavailable { release: recipe.version.to_string(), attempts })
@@ -112,8 +112,8 @@ pub fn fetch(
 
 fn from_store(archives: &[Archive], store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<VerifiedSource>> {
     for archive in archives {
-        if let Some(path) = store.source(archive.digest, reporter)? {
-            return Ok(Some(VerifiedSource { path, format: archive.format, name: archive.file.clone() }));
+        if let Some(stored) = store.source(archive.digest, reporter)? {
+            return Ok(Some(VerifiedSource { stored, format: archive.format, name: archive.file.clone() }));
         }
     }
     Ok(None)

@@ -14,6 +14,8 @@ pub mod preflight;
 pub mod publish;
 pub mod relocate;
 pub mod resolve;
+pub mod site;
 pub mod strip;
+pub mod uninstall;
 pub mod unpack;
 pub mod verify;

@@ -9,7 +9,7 @@ use crate::domain::plan::{
     ArtifactRequest, BuildPlan, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize, PlannedLibrary, PlannedPatch,
     ToolchainId,
 };
-use crate::domain::prefix::Prefix;
+use crate::domain::prefix::{Prefix, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
@@ -21,8 +21,8 @@ use crate::sys::toolchain::{SEARCH_PATH, find_program};
 /// What a user chooses besides the version.
 #[derive(Debug, Clone)]
 pub struct Choices {
-    /// The compiled-in prefix; none is the default of the series.
-    pub prefix: Option<Prefix>,
+    /// The compiled-in prefix.
+    pub prefix: PrefixTemplate,
     /// How the interpreter is optimised.
     pub optimize: Optimize,
     /// What becomes of bytecode caches.
@@ -54,15 +54,10 @@ impl Choices {
             library_policy: self.library_policy,
             optimize: self.optimize,
             bytecode: self.bytecode,
-            prefix: self.prefix_for(recipe),
+            prefix: self.prefix.prefix(recipe.version, recipe.variant),
             recipe: recipe.digest(),
             compiler_variables: self.compiler_variables.clone(),
         }
-    }
-
-    fn prefix_for(&self, recipe: &ReleaseRecipe) -> Prefix {
-        let default = || Prefix::default_for(recipe.version.series(), recipe.variant);
-        self.prefix.clone().unwrap_or_else(default)
     }
 }
 

@@ -1,13 +1,16 @@
 //! The store in a local directory. `docs/store.md` draws its layout.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{CacheStatus, EntryLock, Publication, SourceSlot, Store, StoredArtifact, debug_file, manifest_file};
+use super::{
+    CacheStatus, EntryLock, Publication, SourceSlot, Store, StoredArtifact, StoredSource, debug_file, manifest_file,
+};
 use crate::domain::artifact::{ArtifactRecord, Format};
 use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter};
+use crate::event::{Event, Reporter, Silent};
 use crate::sys::fs;
 use crate::sys::lock::Lock;
 
@@ -44,16 +47,16 @@ impl LocalStore {
         Ok(path)
     }
 
-    fn source_path(&self, digest: Digest) -> PathBuf {
+    pub(super) fn source_path(&self, digest: Digest) -> PathBuf {
         self.root.join("sources").join(digest.to_string())
     }
 
-    fn artifact_path(&self, build_key: Digest) -> PathBuf {
+    pub(super) fn artifact_path(&self, build_key: Digest) -> PathBuf {
         self.root.join("artifacts").join(build_key.to_string())
     }
 
     /// Reads an entry's record; none if there is no such entry.
-    fn read(directory: PathBuf) -> Result<Option<StoredArtifact>> {
+    pub(super) fn read(directory: PathBuf) -> Result<Option<StoredArtifact>> {
         let path = directory.join("record.json");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -65,7 +68,17 @@ impl LocalStore {
         if directory.file_name().and_then(|name| name.to_str()) != Some(record.build_key.to_string().as_str()) {
             return Err(damaged(format!("it is the record of {}", record.build_key)));
         }
-        Ok(Some(StoredArtifact { record, directory }))
+        Ok(Some(StoredArtifact { record, directory, _held: None }))
+    }
+
+    /// The lock of an entry, which whoever makes or removes it holds.
+    pub(super) fn entry_lock(&self, build_key: Digest) -> PathBuf {
+        self.root.join("locks").join(format!("{build_key}.lock"))
+    }
+
+    /// The lock of a source, which whoever downloads or removes it holds.
+    pub(super) fn source_lock(&self, digest: Digest) -> PathBuf {
+        self.root.join("locks").join(format!("source-{digest}.lock"))
     }
 
     /// Reads an entry and checks the digests of all that is in it.
@@ -100,14 +113,14 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<PathBuf>> {
+    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<StoredSource>> {
         let path = self.source_path(digest);
-        if !path.exists() {
-            return Ok(None);
-        }
+        let what = format!("the source {}", digest.short());
+        let Some(lock) = Lock::share(&path, &what, reporter)? else { return Ok(None) };
         let found = Digest::of_reader(fs_err::File::open(&path)?)?;
         if found == digest {
-            return Ok(Some(path));
+            note_use(&path);
+            return Ok(Some(StoredSource { path, _use: lock }));
         }
         let place = self.quarantine(&path)?;
         reporter.report(Event::Warning(format!(
@@ -118,26 +131,37 @@ impl Store for LocalStore {
     }
 
     fn reserve_source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<SourceSlot> {
-        let lock_path = self.part("locks")?.join(format!("source-{digest}.lock"));
+        self.part("locks")?;
+        let lock_path = self.source_lock(digest);
         let lock = Lock::acquire(&lock_path, &format!("the download of the source {}", digest.short()), reporter)?;
         let part = self.part("sources")?.join(format!("{digest}.part"));
         Ok(SourceSlot { digest, part, _lock: lock })
     }
 
-    fn keep_source(&self, slot: SourceSlot) -> Result<PathBuf> {
+    fn keep_source(&self, slot: SourceSlot) -> Result<StoredSource> {
         let path = self.source_path(slot.digest());
         fs_err::File::open(slot.part())?.sync_all()?;
         fs_err::rename(slot.part(), &path)?;
         fs::sync_directory(&self.root.join("sources"))?;
-        Ok(path)
+        // The slot, whose lock whoever removes a source needs, lives until it is shared.
+        let what = format!("the source {}", slot.digest().short());
+        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
+        let lock = Lock::share(&path, &what, &Silent)?.ok_or_else(gone)?;
+        Ok(StoredSource { path, _use: lock })
     }
 
     fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
-        let lock_path = self.part("locks")?.join(format!("{build_key}.lock"));
+        self.part("locks")?;
+        let lock_path = self.entry_lock(build_key);
         let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
         let directory = self.artifact_path(build_key);
         match Self::read_verified(directory.clone()) {
-            Ok(Some(artifact)) => return Ok(CacheStatus::Hit(Box::new(artifact))),
+            Ok(Some(artifact)) => {
+                // Nobody removes it while its lock is ours; later the hold keeps it.
+                if let Some(artifact) = self.hold(&artifact, reporter)? {
+                    return Ok(CacheStatus::Hit(Box::new(artifact)));
+                }
+            }
             Ok(None) => {
                 // An entry without a record was not published by this program.
                 if directory.exists() {
@@ -182,6 +206,16 @@ impl Store for LocalStore {
         Ok(artifacts)
     }
 
+    fn hold(&self, artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
+        let path = artifact.directory.join("record.json");
+        let what = format!("the artifact {}", artifact.record.name);
+        let Some(lock) = Lock::share(&path, &what, reporter)? else { return Ok(None) };
+        note_use(&path);
+        // It may have been removed and made anew since it was found.
+        let artifact = Self::read(artifact.directory.clone())?;
+        Ok(artifact.map(|artifact| StoredArtifact { _held: Some(Arc::new(lock)), ..artifact }))
+    }
+
     fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact> {
         let Publication { manifest, tarball, digest, debug } = publication;
         let name = &manifest.name;
@@ -212,7 +246,12 @@ impl Store for LocalStore {
         let place = self.artifact_path(lock.build_key());
         fs_err::rename(&staging, &place)?;
         fs::sync_directory(&artifacts)?;
-        Ok(StoredArtifact { record, directory: place })
+        let gone = || Error::Damaged { what: place.display().to_string(), reason: "somebody removed it".into() };
+        let artifact = StoredArtifact { record, directory: place.clone(), _held: None };
+        // Before the entry's lock is released.
+        let held = self.hold(&artifact, &Silent)?.ok_or_else(gone)?;
+        drop(lock);
+        Ok(held)
     }
 
     fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
@@ -236,8 +275,17 @@ fn move_file(from: &Path, to: &Path) -> Result<()> {
     Ok(fs_err::File::open(to)?.sync_all()?)
 }
 
+/// Notes that something was used: the time stamp of a file whose content no digest is of, or whose
+/// digest does not cover it. A store that is only read keeps the old one.
+fn note_use(path: &Path) {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    let _read_only = rustix::fs::utimensat(CWD, path, &times, AtFlags::empty());
+}
+
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
@@ -290,9 +338,9 @@ mod tests {
         assert!(store.list().unwrap().is_empty());
         let published = publish(&store, directory.path());
         assert!(
-            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if *found == published)
+            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == published.record)
         );
-        assert_eq!(store.find(manifest().request_key).unwrap(), std::slice::from_ref(&published));
+        assert_eq!(store.find(manifest().request_key).unwrap()[0].record, published.record);
         assert!(store.find(Digest::of("another")).unwrap().is_empty());
         assert!(published.manifest().exists() && published.debug_tarball().is_none());
         assert!(store.root().join("CACHEDIR.TAG").exists());
@@ -337,10 +385,10 @@ mod tests {
         let digest = Digest::of("source");
         let slot = store.reserve_source(digest, &Silent).unwrap();
         fs_err::write(slot.part(), "source").unwrap();
-        let path = store.keep_source(slot).unwrap();
-        assert_eq!(store.source(digest, &Silent).unwrap().as_deref(), Some(path.as_path()));
+        let path = store.keep_source(slot).unwrap().path().to_owned();
+        assert_eq!(store.source(digest, &Silent).unwrap().unwrap().path(), path);
         fs_err::write(&path, "sourcE").unwrap();
-        assert_eq!(store.source(digest, &Silent).unwrap(), None);
+        assert!(store.source(digest, &Silent).unwrap().is_none());
         assert!(!path.exists());
     }
 

@@ -3,12 +3,17 @@
 //! A store is addressed by digests: a source by its own, an artifact by its build key. Readers see
 //! whole entries or none. What is read back is verified; what is damaged is set aside by name.
 
+mod contents;
 mod local;
+mod prune;
 mod work;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use contents::{Contents, Item, Kind, Need};
 pub use local::LocalStore;
+pub use prune::{Policy, Pruned, select};
 pub use work::WorkDirectory;
 
 use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format};
@@ -72,12 +77,29 @@ impl Drop for SourceSlot {
     }
 }
 
+/// A source archive in a store. It is not pruned while this lives.
+#[derive(Debug)]
+pub struct StoredSource {
+    path: PathBuf,
+    _use: Lock,
+}
+
+impl StoredSource {
+    /// The archive.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// An artifact in a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StoredArtifact {
     /// What the store knows of it.
     pub record: ArtifactRecord,
     directory: PathBuf,
+    /// What keeps it from being pruned: held by what was looked up, published or held.
+    _held: Option<Arc<Lock>>,
 }
 
 impl StoredArtifact {
@@ -131,7 +153,7 @@ pub trait Store: Sync {
     ///
     /// # Errors
     /// What the system answers. A damaged one is set aside, and not there.
-    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<PathBuf>>;
+    fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<StoredSource>>;
 
     /// The right to download a source archive. Waits for another process that downloads it.
     ///
@@ -143,9 +165,10 @@ pub trait Store: Sync {
     ///
     /// # Errors
     /// What the system answers.
-    fn keep_source(&self, slot: SourceSlot) -> Result<PathBuf>;
+    fn keep_source(&self, slot: SourceSlot) -> Result<StoredSource>;
 
-    /// The artifact of a build key, or the lock to make it. Waits for another process that makes it.
+    /// The artifact of a build key, held, or the lock to make it. Waits for another process that
+    /// makes it.
     ///
     /// # Errors
     /// What the system answers. A damaged artifact is set aside, and not there.
@@ -163,7 +186,14 @@ pub trait Store: Sync {
     /// What the system answers.
     fn list(&self) -> Result<Vec<StoredArtifact>>;
 
-    /// Publishes an artifact: readers see all of it or none.
+    /// Keeps an artifact from being pruned while the returned one lives, and notes that it was used.
+    /// None if it has gone since it was found.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn hold(&self, artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>>;
+
+    /// Publishes an artifact: readers see all of it or none. It is held.
     ///
     /// # Errors
     /// What the system answers.

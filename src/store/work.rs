@@ -18,8 +18,13 @@ pub struct WorkDirectory {
 }
 
 /// The lock of a work directory, beside it and not in it.
-fn lock_of(directory: &Path) -> PathBuf {
+pub(super) fn lock_of(directory: &Path) -> PathBuf {
     directory.with_extension("lock")
+}
+
+/// What says that a work directory stays after its process; beside it like the lock.
+pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
+    directory.with_extension("kept")
 }
 
 impl WorkDirectory {
@@ -29,28 +34,17 @@ impl WorkDirectory {
     /// # Errors
     /// What the system answers, or that no path is fit.
     pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
-        let in_store = store.root().join("work");
-        let own_name = format!("pykeel-work-{}", rustix::process::geteuid().as_raw());
-        let others = elsewhere.iter().map(|place| place.join(&own_name));
-        let place = std::iter::once(in_store.clone()).chain(others).find(|place| is_fit_for_make(place)).ok_or_else(|| {
-            Error::Usage(format!(
-                "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
-                 or use --store)",
-                store.root().display()
-            ))
-        })?;
+        let place = place(store, elsewhere)?;
         fs_err::create_dir_all(&place)?;
-        if place != in_store {
+        if place != store.root().join("work") {
             check_owner(&place)?;
         }
         // Making and cleaning take turns, so that a new directory is never taken for a stale one.
-        let _turn = Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)?;
+        let _turn = take_turn(&place)?;
         clean(&place)?;
         let directory = fs::temporary_directory_in(&place, "build-")?;
-        let lock = Lock::try_acquire(&lock_of(directory.path()))?.ok_or_else(|| Error::Damaged {
-            what: directory.path().display().to_string(),
-            reason: "somebody holds its lock".into(),
-        })?;
+        // Nobody else has a use for it, but `cache list` tries every lock.
+        let lock = Lock::acquire(&lock_of(directory.path()), "the work directory", &crate::event::Silent)?;
         // The lock's file outlives the directory and is removed by the next cleaning.
         Ok(Self { directory, _lock: lock })
     }
@@ -67,9 +61,27 @@ impl WorkDirectory {
     /// What the system answers.
     pub fn keep(&mut self) -> Result<()> {
         self.directory.disable_cleanup(true);
-        // Cleaning goes by locks: what has none stays.
-        Ok(fs_err::remove_file(lock_of(self.directory.path()))?)
+        Ok(fs_err::write(kept_mark_of(self.directory.path()), "")?)
     }
+}
+
+/// Where a store's builds work, whether or not it is there.
+pub(super) fn place(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<PathBuf> {
+    let own_name = format!("pykeel-work-{}", rustix::process::geteuid().as_raw());
+    let others = elsewhere.iter().map(|place| place.join(&own_name));
+    std::iter::once(store.root().join("work")).chain(others).find(|place| is_fit_for_make(place)).ok_or_else(|| {
+        Error::Usage(format!(
+            "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
+             or use --store)",
+            store.root().display()
+        ))
+    })
+}
+
+/// The right to make and remove work directories at a place, so that a new one is never taken for
+/// one that was left.
+pub(super) fn take_turn(place: &Path) -> Result<Lock> {
+    Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
 /// In a directory that all can write to, somebody else may have made the place first, and would be
@@ -95,8 +107,12 @@ fn clean(place: &Path) -> Result<()> {
         if !is_lock || path.file_name().is_some_and(|name| name == "turn.lock") {
             continue;
         }
+        let directory = path.with_extension("");
+        if kept_mark_of(&directory).exists() {
+            continue;
+        }
         if let Some(_lock) = Lock::try_acquire(&path)? {
-            fs::remove_tree(&path.with_extension(""))?;
+            fs::remove_tree(&directory)?;
             fs_err::remove_file(&path)?;
         }
     }
@@ -121,6 +137,19 @@ mod tests {
         let path = next.path().to_owned();
         drop(next);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_locked_while_it_is_used_and_stays_when_it_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(root.path().join("store"));
+        let mut kept = WorkDirectory::create(&store, &[]).unwrap();
+        kept.keep().unwrap();
+        let path = kept.path().to_owned();
+        assert!(Lock::try_acquire(&lock_of(&path)).unwrap().is_none());
+        drop(kept);
+        drop(WorkDirectory::create(&store, &[]).unwrap());
+        assert!(path.exists());
     }
 
     #[test]

@@ -34,21 +34,23 @@ struct Output {
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
-    let jobs = Config::jobs(&args.how)?;
+    let jobs = config.jobs()?;
     let pipeline =
         Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
-    let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files);
-    let options = Config::build_options(&args.how, choices, args.flavor.flavors());
+    let settings = &config.settings;
+    let choices = config.choices(settings.prefix.value.clone(), args.debug_files);
+    let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
+        options.install_deps = false;
         let plans = pipeline.plan(&args.versions, &options)?;
         print(config, &plans, || plans.iter().map(plan_text).collect())?;
         return Ok(0);
     }
     let results = pipeline.build(&args.versions, &options)?;
+    let (out, format) = (settings.out.value.as_deref(), settings.format.value);
     let delivered = results.into_iter().map(|VersionResult { version, built }| {
-        let outputs = built.and_then(|built| {
-            built.iter().map(|built| deliver(built, args.out.as_deref(), args.format)).collect::<Result<Vec<_>>>()
-        });
+        let outputs =
+            built.and_then(|built| built.iter().map(|built| deliver(built, out, format)).collect::<Result<Vec<_>>>());
         (version, outputs)
     });
     let (outputs, failure) = sorted_out(delivered)?;

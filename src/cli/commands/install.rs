@@ -10,17 +10,17 @@ use super::super::config::Config;
 use super::{print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
-use crate::domain::plan::ArtifactRequest;
-use crate::domain::prefix::Prefix;
+use crate::domain::plan::{ArtifactRequest, Flavor};
+use crate::domain::prefix::{self, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::recipe::ReleaseRecipe;
-use crate::stages::install::{self, Destination, Durability, Placement};
+use crate::stages::install::{self, Durability, Placement, Terms};
 use crate::stages::preflight;
-use crate::stages::resolve::Choices;
+use crate::stages::site::Destination;
 use crate::store::{Store, StoredArtifact};
 use crate::sys::process::System;
 
@@ -48,7 +48,7 @@ enum What {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
-    let jobs = Config::jobs(&args.how)?;
+    let jobs = config.jobs()?;
     let pipeline =
         Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
     let installation = Installation { args, config, pipeline };
@@ -78,13 +78,13 @@ impl Installation<'_> {
             let item = match wanted {
                 Wanted::Artifact(digest) => {
                     let artifact = pinned(*digest, self.config)?;
-                    let prefix = self.prefix_or(|| compiled_prefix(&artifact))?;
+                    let prefix = self.destination(&manifest(&artifact)?.plan.request())?;
                     Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
                 }
                 Wanted::Version(request) => {
-                    let recipe = self.pipeline.recipe(*request, self.args.how.allow_eol)?;
+                    let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
                     let name = format!("{}{}", recipe.version, recipe.variant);
-                    let prefix = self.prefix_or(|| Ok(self.request(&recipe, None)?.prefix.as_path().to_owned()))?;
+                    let prefix = self.destination(&self.request(&recipe, &self.config.settings.prefix.value)?)?;
                     Item { name, what: What::Version(*request, Box::new(recipe)), prefix }
                 }
             };
@@ -93,8 +93,8 @@ impl Installation<'_> {
                 Some(other) if other.name == item.name => {}
                 Some(other) => {
                     return Err(Error::Usage(format!(
-                        "{} and {} would both be installed into {}: install them one at a time, each with its own \
-                         `--prefix`",
+                        "{} and {} would both be installed into {}: give `--prefix` places such as {{series}}{{variant}} or \
+                         {{version}}, or install them one at a time",
                         other.name,
                         item.name,
                         item.prefix.display()
@@ -106,8 +106,16 @@ impl Installation<'_> {
         Ok(items)
     }
 
-    fn prefix_or(&self, compiled: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
-        self.args.prefix.clone().map_or_else(compiled, Ok)
+    /// Where an artifact goes.
+    fn destination(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
+        let Some(prefix) = &self.args.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
+        // The places of a template are filled, in a path that need not be fit to be compiled in.
+        let prefix = match prefix.to_str() {
+            Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
+            None => prefix.clone(),
+        };
+        // Below another root there is no current directory to be relative to.
+        if self.args.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
     }
 
     /// The artifacts of all items: those in the store, and those that are built now.
@@ -135,8 +143,9 @@ impl Installation<'_> {
         if versions.is_empty() {
             return Ok(Vec::new());
         }
-        let choices: Choices = Config::choices(&self.args.choices, self.wished_prefix(), false);
-        let options = Config::build_options(&self.args.how, choices, vec![self.args.flavor]);
+        let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
+        let choices = self.config.choices(prefix, false);
+        let options = self.config.build_options(&self.args.how, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
             built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
@@ -145,13 +154,17 @@ impl Installation<'_> {
     }
 
     /// The prefix to compile in. A path that cannot be is still one that a tree can be moved to.
-    fn wished_prefix(&self) -> Option<Prefix> {
+    fn wished_prefix(&self) -> Option<PrefixTemplate> {
         self.args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok())
     }
 
-    fn request(&self, recipe: &ReleaseRecipe, prefix: Option<Prefix>) -> Result<ArtifactRequest> {
+    fn flavor(&self) -> Flavor {
+        self.config.settings.flavor.value.installed()
+    }
+
+    fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-        Ok(Config::choices(&self.args.choices, prefix, false).request(recipe, self.args.flavor, target))
+        Ok(self.config.choices(prefix.clone(), false).request(recipe, self.flavor(), target))
     }
 
     /// The artifact in the store; none where it is to be built.
@@ -161,7 +174,7 @@ impl Installation<'_> {
             What::Version(_, recipe) => recipe,
         };
         let mut why = None;
-        for prefix in [self.wished_prefix(), None] {
+        for prefix in self.wished_prefix().iter().chain([&self.config.settings.prefix.value]) {
             match from_store(&self.request(recipe, prefix)?, self.args.root.as_deref(), self.config)? {
                 Ok(artifact) => return Ok(Some(artifact)),
                 Err(reason) => why = why.or(reason),
@@ -179,7 +192,7 @@ impl Installation<'_> {
 
     /// Places an artifact. One that turns out to be damaged is set aside, and another found or built.
     fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
-        let error = match place(artifact, self.args, self.config) {
+        let error = match self.place(item, artifact) {
             Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
             other => return other,
         };
@@ -194,52 +207,39 @@ impl Installation<'_> {
             Some(artifact) => artifact,
             None => self.build(&[*request])?.pop().unwrap_or(Err(error))?,
         };
-        place(&artifact, self.args, self.config)
+        self.place(item, &artifact)
+    }
+
+    fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
+        let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
+        let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
+        let terms = Terms { force: self.args.force, durability };
+        let record = &artifact.record;
+        let reporter = &self.config.reporter;
+        let placement = staged(
+            reporter,
+            "install",
+            record.name.to_string(),
+            || install::install(artifact, &destination, terms, reporter),
+            |placement| {
+                let how = match placement {
+                    Placement::AlreadyThere => "was there already",
+                    Placement::New => "is new",
+                    Placement::Exchanged => "replaces the one before in one step",
+                    Placement::Replaced => "replaces the one before",
+                };
+                format!("{} {how} (sha256:{})", record.name, record.digest)
+            },
+        )?;
+        if placement != Placement::AlreadyThere {
+            report_libraries(artifact, reporter)?;
+        }
+        Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
     }
 }
 
 fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
-}
-
-fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Result<Output> {
-    let prefix = match &args.prefix {
-        None => compiled_prefix(artifact)?,
-        // Below another root there is no current directory to be relative to.
-        Some(prefix) if args.root.is_some() => prefix.clone(),
-        Some(prefix) => std::path::absolute(prefix)?,
-    };
-    let destination = Destination {
-        root: args.root.clone(),
-        prefix,
-        force: args.force,
-        durability: if args.no_sync { Durability::Unsynced } else { Durability::Synced },
-    };
-    let record = &artifact.record;
-    let placement = staged(
-        &config.reporter,
-        "install",
-        record.name.to_string(),
-        || install::install(artifact, &destination, &config.reporter),
-        |placement| {
-            let how = match placement {
-                Placement::AlreadyThere => "was there already",
-                Placement::New => "is new",
-                Placement::Exchanged => "replaces the one before in one step",
-                Placement::Replaced => "replaces the one before",
-            };
-            format!("{} {how} (sha256:{})", record.name, record.digest)
-        },
-    )?;
-    if placement != Placement::AlreadyThere {
-        report_libraries(artifact, &config.reporter)?;
-    }
-    Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
-}
-
-/// The prefix that is compiled into an artifact.
-fn compiled_prefix(artifact: &StoredArtifact) -> Result<PathBuf> {
-    Ok(manifest(artifact)?.plan.prefix.as_path().to_owned())
 }
 
 fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manifest> {
@@ -265,7 +265,9 @@ fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Resul
 /// The artifact with a digest, or nothing.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
-    artifacts.into_iter().find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
+    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
+    held.flatten().ok_or(Error::NoSuchArtifact { digest })
 }
 
 /// What else of a series the store has, in words.
@@ -284,16 +286,20 @@ fn from_store(
 ) -> Result<Result<StoredArtifact, Option<String>>> {
     let artifacts = config.store.find(wanted.key())?;
     let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
-    let Some(glibc) = glibc else {
-        return Ok(artifacts.into_iter().next().ok_or(None));
-    };
     let mut why = None;
     for artifact in artifacts {
-        if artifact.record.glibc_floor <= glibc {
-            return Ok(Ok(artifact));
+        let floor = artifact.record.glibc_floor;
+        match glibc {
+            Some(glibc) if floor > glibc => {
+                why = Some(format!("{} needs glibc {floor}, and here is {glibc}", artifact.record.name));
+            }
+            // One that was pruned since the store was listed is not there.
+            _ => {
+                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
+                    return Ok(Ok(artifact));
+                }
+            }
         }
-        why =
-            Some(format!("{} needs glibc {}, and here is {glibc}", artifact.record.name, artifact.record.glibc_floor));
     }
     Ok(Err(why))
 }

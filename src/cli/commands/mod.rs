@@ -1,10 +1,15 @@
 //! The commands, one file each. A command gives its exit code; its result goes to standard output.
 
 mod build;
+mod cache;
+mod completions;
+mod config;
 mod inspect;
 mod install;
 mod list;
+mod man;
 mod recipe;
+mod uninstall;
 mod verify;
 
 use serde::Serialize;
@@ -21,10 +26,15 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
     match command {
         Command::Build(args) => build::run(args, config),
         Command::Install(args) => install::run(args, config),
+        Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),
         Command::Inspect(args) => inspect::run(args, config),
         Command::Verify(args) => verify::run(args, config),
         Command::Recipe(command) => recipe::run(command, config),
+        Command::Cache(command) => cache::run(command, config),
+        Command::Config => config::run(config),
+        Command::Completions(args) => completions::run(args, config),
+        Command::Man(args) => man::run(args, config),
     }
 }
 

@@ -1,0 +1,217 @@
+//! `pykeel uninstall`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::args::UninstallArgs;
+use super::super::config::Config;
+use super::{megabytes, print};
+use crate::domain::artifact::ArtifactName;
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::version::{Release, Selector, VersionRequest};
+use crate::error::{Error, Result};
+use crate::stages::site::Destination;
+use crate::stages::uninstall::{self, Finding, Installed, Strays};
+
+/// What became of one prefix.
+#[derive(Debug, Serialize)]
+struct Output {
+    path: PathBuf,
+    outcome: Outcome,
+    /// The artifact that was there; null where an earlier removal was completed.
+    name: Option<ArtifactName>,
+    /// In bytes.
+    size: u64,
+    /// The files that somebody added or changed.
+    strays: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Removed,
+    /// What an interrupted run had begun.
+    Completed,
+    WouldBeRemoved,
+}
+
+pub(super) fn run(args: &UninstallArgs, config: &Config) -> Result<u8> {
+    let search = Search::new(args, config)?;
+    let mut targets = Vec::new();
+    if args.versions.is_empty() {
+        targets.push(search.there()?);
+    }
+    for request in &args.versions {
+        targets.push(search.version(*request)?);
+    }
+    // All are looked at before the first goes.
+    for target in &targets {
+        let found = uninstall::inspect(&target.destination, &config.reporter)?;
+        target.refuse(&found, args.force, &search)?;
+    }
+    let mut outputs = Vec::new();
+    for target in &targets {
+        outputs.push(target.remove(args, config, &search)?);
+    }
+    print(config, &outputs, || outputs.iter().map(text).collect())?;
+    Ok(0)
+}
+
+fn text(output: &Output) -> String {
+    let path = output.path.display();
+    let size = megabytes(output.size);
+    match (output.outcome, &output.name) {
+        (Outcome::WouldBeRemoved, Some(name)) => format!("{path} would be removed: {name}, {size}\n"),
+        (Outcome::WouldBeRemoved, None) => format!("{path}: an interrupted run would be completed\n"),
+        (Outcome::Removed, Some(name)) => format!("{path} was removed: {name}, {size}\n"),
+        (Outcome::Removed | Outcome::Completed, _) => format!("{path} was removed\n"),
+    }
+}
+
+/// A prefix that is to go, and what is to be there.
+struct Target {
+    destination: Destination,
+    request: Option<VersionRequest>,
+}
+
+impl Target {
+    /// Says why what was found does not go.
+    fn refuse(&self, found: &Finding, force: bool, search: &Search<'_>) -> Result<()> {
+        match found {
+            Finding::Nothing => Err(search.not_installed(self.request, Some(&self.destination))?),
+            Finding::Python(python) if self.request.is_some_and(|request| !is(request, &python.name)) => {
+                Err(search.not_installed(self.request, Some(&self.destination))?)
+            }
+            Finding::Python(python) if !force && !python.strays.is_empty() => {
+                Err(Error::Strays { path: self.destination.path(), strays: python.strays.clone() })
+            }
+            Finding::Python(_) | Finding::Remains => Ok(()),
+        }
+    }
+
+    fn remove(&self, args: &UninstallArgs, config: &Config, search: &Search<'_>) -> Result<Output> {
+        let strays = if args.force { Strays::Remove } else { Strays::Keep };
+        let found = if args.dry_run {
+            uninstall::inspect(&self.destination, &config.reporter)?
+        } else {
+            uninstall::uninstall(&self.destination, strays, &config.reporter)?
+        };
+        let outcome = |done| if args.dry_run { Outcome::WouldBeRemoved } else { done };
+        let path = self.destination.path();
+        match found {
+            Finding::Python(python) => Ok(Output {
+                path,
+                outcome: outcome(Outcome::Removed),
+                name: Some(python.name),
+                size: python.size,
+                strays: python.strays,
+            }),
+            Finding::Remains => {
+                Ok(Output { path, outcome: outcome(Outcome::Completed), name: None, size: 0, strays: Vec::new() })
+            }
+            // Somebody else was faster.
+            Finding::Nothing => Err(search.not_installed(self.request, Some(&self.destination))?),
+        }
+    }
+}
+
+/// Where prefixes are looked for.
+struct Search<'a> {
+    root: Option<&'a Path>,
+    /// A place that was named; else the template says where.
+    fixed: Option<PathBuf>,
+    template: PrefixTemplate,
+}
+
+impl<'a> Search<'a> {
+    fn new(args: &'a UninstallArgs, config: &Config) -> Result<Self> {
+        let mut search =
+            Self { root: args.root.as_deref(), fixed: None, template: config.settings.prefix.value.clone() };
+        match &args.prefix {
+            Some(prefix) if prefix.to_string_lossy().contains('{') => {
+                search.template =
+                    prefix.to_string_lossy().parse().map_err(|error| Error::Usage(format!("--prefix: {error}")))?;
+            }
+            Some(prefix) if args.root.is_some() => search.fixed = Some(prefix.clone()),
+            Some(prefix) => search.fixed = Some(std::path::absolute(prefix)?),
+            None => {}
+        }
+        Ok(search)
+    }
+
+    fn target(&self, prefix: PathBuf, request: Option<VersionRequest>) -> Target {
+        Target { destination: Destination { root: self.root.map(Path::to_owned), prefix }, request }
+    }
+
+    /// Whatever is at the place that was named.
+    fn there(&self) -> Result<Target> {
+        let fixed = self.fixed.clone().ok_or_else(|| Error::Usage("a template needs a version".into()))?;
+        Ok(self.target(fixed, None))
+    }
+
+    /// The prefix where a version is.
+    fn version(&self, request: VersionRequest) -> Result<Target> {
+        let release: Option<Release> = match request.selector {
+            Selector::Latest => {
+                let reason = "which version is the latest changes with the recipes: name the one to remove";
+                return Err(Error::Usage(reason.into()));
+            }
+            Selector::Release(release) => Some(release),
+            // Any release of the series will do, where all have one prefix.
+            Selector::Series(series) if !self.template.is_of_release() => format!("{series}.0").parse().ok(),
+            Selector::Series(_) => None,
+        };
+        if let Some(fixed) = &self.fixed {
+            return Ok(self.target(fixed.clone(), Some(request)));
+        }
+        if let Some(release) = release {
+            let prefix = self.template.prefix(release, request.variant);
+            return Ok(self.target(prefix.as_path().to_owned(), Some(request)));
+        }
+        let mut found = self.installed()?;
+        found.retain(|installed| is(request, &installed.name));
+        match &found[..] {
+            [] => Err(self.not_installed(Some(request), None)?),
+            [one] => Ok(self.target(one.prefix.clone(), Some(request))),
+            several => {
+                let prefixes: Vec<_> = several.iter().map(shown).collect();
+                Err(Error::Usage(format!("{request} is more than one: {}; name the release", prefixes.join(", "))))
+            }
+        }
+    }
+
+    fn installed(&self) -> Result<Vec<Installed>> {
+        uninstall::installed(&self.template, self.root.unwrap_or(Path::new("/")))
+    }
+
+    fn not_installed(&self, request: Option<VersionRequest>, place: Option<&Destination>) -> Result<Error> {
+        let mut there = self.installed()?;
+        if let Some(destination) = place
+            && let Ok(identity) = crate::stages::site::Identity::read(&destination.path())
+            && !there.iter().any(|installed| installed.prefix == destination.prefix)
+        {
+            there.push(Installed { prefix: destination.prefix.clone(), name: identity.name });
+        }
+        Ok(Error::NotInstalled {
+            request: request.map(|request| request.to_string()).unwrap_or_default(),
+            place: place.map(|destination| destination.path().display().to_string()),
+            there: there.iter().map(shown).collect(),
+        })
+    }
+}
+
+fn shown(installed: &Installed) -> String {
+    let Installed { prefix, name } = installed;
+    format!("{}{} at {}", name.release(), name.variant(), prefix.display())
+}
+
+/// Whether an artifact is of the version that a request names.
+fn is(request: VersionRequest, name: &ArtifactName) -> bool {
+    let release = match request.selector {
+        Selector::Latest => false,
+        Selector::Series(series) => name.release().series() == series,
+        Selector::Release(release) => name.release() == release,
+    };
+    release && name.variant() == request.variant
+}

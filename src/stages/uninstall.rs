@@ -1,0 +1,205 @@
+//! Uninstall: a prefix that pykeel made goes, whole, and nothing else.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use walkdir::WalkDir;
+
+use super::site::{Destination, Identity, Site};
+use crate::domain::artifact::ArtifactName;
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{MANIFEST_PATH, SUMS_PATH};
+use crate::domain::prefix::PrefixTemplate;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::sys::fs::{self, Kind};
+
+/// What is to become of files that the artifact did not bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strays {
+    /// They keep the prefix where it is.
+    Keep,
+    /// They go with it.
+    Remove,
+}
+
+/// A prefix that can be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removable {
+    /// Which artifact it is.
+    pub name: ArtifactName,
+    /// The size of its files in bytes.
+    pub size: u64,
+    /// The files that somebody added or changed, in words.
+    pub strays: Vec<String>,
+}
+
+/// What an uninstallation finds at a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A Python of pykeel's.
+    Python(Removable),
+    /// What an interrupted run left to be completed.
+    Remains,
+    /// Nothing.
+    Nothing,
+}
+
+/// A Python that pykeel installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The prefix, without the root it is in.
+    pub prefix: PathBuf,
+    /// Which artifact it is.
+    pub name: ArtifactName,
+}
+
+/// The Pythons of pykeel's that are where a template puts them, below a root.
+///
+/// # Errors
+/// That a directory cannot be read.
+pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed>> {
+    let glob = template.glob();
+    let matcher = GlobBuilder::new(&glob)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| Error::Usage(format!("`{template}` cannot be looked for: {error}")))?
+        .compile_matcher();
+    let depth = Path::new(&glob).components().skip(1).count();
+    // Where the template has no places yet, there is one directory to go into.
+    let fixed: PathBuf =
+        Path::new(&glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains('*')).collect();
+    let base = root.join(fixed.strip_prefix("/").unwrap_or(&fixed));
+    let walk = WalkDir::new(base).max_depth(depth - fixed.components().skip(1).count()).sort_by_file_name();
+    let mut found = Vec::new();
+    // What cannot be read holds nothing that could be removed.
+    for entry in walk.into_iter().filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_dir()) {
+        let Ok(below) = entry.path().strip_prefix(root) else { continue };
+        let prefix = Path::new("/").join(below);
+        if let (true, Ok(identity)) = (matcher.is_match(&prefix), Identity::read(entry.path())) {
+            found.push(Installed { prefix, name: identity.name });
+        }
+    }
+    Ok(found)
+}
+
+/// Looks at what would be removed. Nothing is changed.
+///
+/// # Errors
+/// [`Error::NotRemovable`] for what pykeel did not make, or what the system answers.
+pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
+    match Site::find(destination, reporter)? {
+        Some(site) => look(&site),
+        None => Ok(Finding::Nothing),
+    }
+}
+
+fn look(site: &Site) -> Result<Finding> {
+    if site.removal().exists() || site.journal().exists() {
+        return Ok(Finding::Remains);
+    }
+    let occupant = site.occupant().map_err(|error| match error {
+        Error::ForeignPrefix { path, reason } => {
+            Error::NotRemovable { path, reason: format!("it is not a Python that pykeel installed: {reason}") }
+        }
+        other => other,
+    });
+    match occupant? {
+        Some(identity) => {
+            let (size, strays) = contents(site.target(), &identity)?;
+            Ok(Finding::Python(Removable { name: identity.name, size, strays }))
+        }
+        None if site.old().exists() => Ok(Finding::Remains),
+        None => Ok(Finding::Nothing),
+    }
+}
+
+/// Removes a prefix of pykeel's, or ends its removal. It is renamed first, so that nobody sees
+/// half a tree.
+///
+/// # Errors
+/// [`Error::NotRemovable`], [`Error::Strays`], or what the system answers.
+pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Reporter) -> Result<Finding> {
+    let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };
+    let completed = site.repair(reporter)?;
+    let found = look(&site)?;
+    let Finding::Python(python) = &found else {
+        return Ok(if completed { Finding::Remains } else { Finding::Nothing });
+    };
+    if strays == Strays::Keep && !python.strays.is_empty() {
+        return Err(Error::Strays { path: site.target().to_owned(), strays: python.strays.clone() });
+    }
+    match std::fs::rename(site.target(), site.old()) {
+        Ok(()) => {
+            fs::sync_directory(site.parent())?;
+            fs::remove_tree(&site.old())?;
+        }
+        // As overlayfs answers for a directory of a lower layer.
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            fs::write_atomically(&site.removal(), b"")?;
+            fs::remove_tree(site.target())?;
+            fs_err::remove_file(site.removal())?;
+            reporter.report(Event::Note(format!(
+                "this file system cannot rename the directory, so {} was removed file by file",
+                site.target().display()
+            )));
+        }
+        Err(error) => return Err(fs::with_path(site.target(), error).into()),
+    }
+    fs::sync_directory(site.parent())?;
+    Ok(found)
+}
+
+/// The size of a prefix, and what in it the artifact did not bring. Caches that running leaves do
+/// not count.
+fn contents(prefix: &Path, identity: &Identity) -> Result<(u64, Vec<String>)> {
+    let entries = fs::walk(prefix)?;
+    let device = fs_err::symlink_metadata(prefix)?.dev();
+    // Only directories tell: files of an overlay have the devices of its layers.
+    for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
+        if fs_err::symlink_metadata(prefix.join(&entry.path))?.dev() != device {
+            let reason = format!("another file system is mounted at {}", entry.path.display());
+            return Err(Error::NotRemovable { path: prefix.to_owned(), reason });
+        }
+    }
+    let sums = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
+    if identity.sums != Some(Digest::of(&sums)) {
+        let reason = format!("{SUMS_PATH} is missing or not the one that the manifest names");
+        return Ok((0, vec![reason]));
+    }
+    let mut own: BTreeMap<&Path, &str> = BTreeMap::new();
+    for (digest, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
+        own.insert(Path::new(path), digest);
+    }
+    let (mut size, mut strays) = (0, Vec::new());
+    for entry in entries {
+        let path = prefix.join(&entry.path);
+        let shown = entry.path.display().to_string();
+        match &entry.kind {
+            Kind::Directory => {}
+            _ if entry.path.iter().any(|part| part == "__pycache__") && !own.contains_key(entry.path.as_path()) => {}
+            Kind::File { size: bytes, .. } => {
+                size += bytes;
+                let kept = [SUMS_PATH, MANIFEST_PATH].contains(&shown.as_str());
+                match own.get(entry.path.as_path()) {
+                    None if kept => {}
+                    None => strays.push(format!("{shown} was added")),
+                    Some(digest) => {
+                        if Digest::of_reader(fs_err::File::open(&path)?)?.to_string() != **digest {
+                            strays.push(format!("{shown} was changed"));
+                        }
+                    }
+                }
+            }
+            Kind::Symlink(target) => match identity.links.get(&shown) {
+                None => strays.push(format!("{shown} was added")),
+                Some(said) if Path::new(said) == target => {}
+                Some(_) => strays.push(format!("{shown} was changed")),
+            },
+            Kind::Other => strays.push(format!("{shown} was added")),
+        }
+    }
+    Ok((size, strays))
+}

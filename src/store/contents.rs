@@ -1,0 +1,322 @@
+//! What a store holds: each thing with its size, its last use, and what still needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use super::local::LocalStore;
+use super::{Store, StoredArtifact, work};
+use crate::domain::digest::Digest;
+use crate::domain::plan::SourceSums;
+use crate::domain::version::Release;
+use crate::error::Result;
+use crate::sys::lock::{Attempt, Lock};
+
+/// What a thing in a store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A finished artifact.
+    Artifact,
+    /// A verified source archive.
+    Source,
+    /// The log of a build.
+    Log,
+    /// The directory of a build, running, kept or left behind.
+    Work,
+    /// An artifact or source that was set aside.
+    Damaged,
+    /// Half of a publication, a download or a removal.
+    Partial,
+}
+
+/// What still needs a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// `install` takes it: no newer artifact answers the same request.
+    Install,
+    /// Artifacts of these build keys were made of it, or by it.
+    Artifacts(BTreeSet<Digest>),
+    /// Somebody asked for it to stay.
+    Kept,
+    /// Nothing.
+    Nothing,
+}
+
+/// One thing in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name, for people.
+    pub name: String,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last used, in seconds since 1970.
+    pub last_used: u64,
+    /// What still needs it.
+    pub need: Need,
+    /// Whether a process uses it now.
+    pub in_use: bool,
+    /// The locks that its makers and users hold.
+    pub(super) locks: Vec<Guard>,
+    /// The build key of an artifact.
+    pub(super) build_key: Option<Digest>,
+}
+
+/// A lock of a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// A lock file, which need not be there yet.
+    Maker(PathBuf),
+    /// The thing itself or a file in it, which its readers share.
+    Readers(PathBuf),
+}
+
+/// Everything in a store.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    /// The things, by kind and then the least recently used first.
+    pub items: Vec<Item>,
+}
+
+impl Contents {
+    /// Looks at a store. Nothing is changed. `elsewhere` is where builds work if the store's path
+    /// is not fit.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn read(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
+        let artifacts = store.list()?;
+        let origins: Vec<Origin> = artifacts.iter().map(|artifact| Origin::read(artifact)).collect();
+        let mut items = Vec::new();
+        items.extend(artifacts.iter().map(|artifact| artifact_item(artifact, &artifacts, store)));
+        items.extend(sources(store, &origins)?);
+        items.extend(logs(store, &artifacts)?);
+        items.extend(unfinished(store, &artifacts)?);
+        items.extend(damaged(store)?);
+        if let Ok(place) = work::place(store, elsewhere) {
+            items.extend(work_directories(&place)?);
+        }
+        for item in &mut items {
+            item.in_use = item.in_use || is_held(&item.locks)?;
+        }
+        items.sort_by(|a, b| (a.kind, a.last_used, &a.name).cmp(&(b.kind, b.last_used, &b.name)));
+        Ok(Self { items })
+    }
+
+    /// The size of everything in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.items.iter().map(|item| item.size).sum()
+    }
+
+    /// The names of what needs a thing.
+    #[must_use]
+    pub fn needed_by(&self, item: &Item) -> Vec<String> {
+        match &item.need {
+            Need::Install => vec!["install".to_owned()],
+            Need::Kept => vec!["--keep-build".to_owned()],
+            Need::Nothing => Vec::new(),
+            Need::Artifacts(keys) => self
+                .items
+                .iter()
+                .filter(|other| other.build_key.is_some_and(|key| keys.contains(&key)))
+                .map(|other| other.name.clone())
+                .collect(),
+        }
+    }
+}
+
+/// What an artifact was made of. Only this is read of a manifest, so that another version of
+/// pykeel's does not count for nothing.
+#[derive(Debug)]
+struct Origin {
+    build_key: Digest,
+    source: Option<(Release, SourceSums)>,
+}
+
+#[derive(Deserialize)]
+struct ManifestOrigin {
+    plan: PlanOrigin,
+}
+
+#[derive(Deserialize)]
+struct PlanOrigin {
+    release: Release,
+    source: SourceSums,
+}
+
+impl Origin {
+    fn read(artifact: &StoredArtifact) -> Self {
+        // One that cannot be read is found out by whoever looks the artifact up.
+        let read = std::fs::read(artifact.manifest()).ok();
+        let manifest = read.and_then(|bytes| serde_json::from_slice::<ManifestOrigin>(&bytes).ok());
+        let source = manifest.map(|manifest| (manifest.plan.release, manifest.plan.source));
+        Self { build_key: artifact.record.build_key, source }
+    }
+}
+
+fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &LocalStore) -> Item {
+    let record = &artifact.record;
+    // An older one stays of use where it runs on an older glibc, or has debug files alone.
+    let superseded = all.iter().map(|other| &other.record).any(|other| {
+        other.request_key == record.request_key
+            && (other.published, other.build_key) > (record.published, record.build_key)
+            && other.glibc_floor <= record.glibc_floor
+            && (other.debug_digest.is_some() || record.debug_digest.is_none())
+    });
+    let path = store.artifact_path(record.build_key);
+    let readers = path.join("record.json");
+    Item {
+        kind: Kind::Artifact,
+        name: record.name.to_string(),
+        size: tree_size(&path),
+        last_used: modified(&readers).max(record.published),
+        need: if superseded { Need::Nothing } else { Need::Install },
+        in_use: false,
+        locks: vec![Guard::Maker(store.entry_lock(record.build_key)), Guard::Readers(readers)],
+        build_key: Some(record.build_key),
+        path,
+    }
+}
+
+fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
+    let mut made_of: BTreeMap<Digest, (String, BTreeSet<Digest>)> = BTreeMap::new();
+    for origin in origins {
+        let Some((release, sums)) = &origin.source else { continue };
+        for (sum, ending) in [(sums.xz, "tar.xz"), (sums.tgz, "tgz")] {
+            let Some(sum) = sum else { continue };
+            let name = format!("Python-{release}.{ending}");
+            made_of.entry(sum).or_insert((name, BTreeSet::new())).1.insert(origin.build_key);
+        }
+    }
+    let mut items = Vec::new();
+    for path in entries(&store.root().join("sources"))? {
+        let Some(digest) = file_name(&path).parse::<Digest>().ok() else { continue };
+        let (name, keys) = made_of.remove(&digest).unwrap_or_else(|| (digest.to_string(), BTreeSet::new()));
+        let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
+        let locks = vec![Guard::Maker(store.source_lock(digest)), Guard::Readers(path.clone())];
+        items.push(Item { locks, ..item(Kind::Source, name, path, need) });
+    }
+    Ok(items)
+}
+
+/// A log is of the build whose key it has the first digits of.
+fn logs(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
+    let locks = entries(&store.root().join("locks"))?;
+    let mut items = Vec::new();
+    for path in entries(&store.root().join("logs"))? {
+        let name = file_name(&path);
+        let key = name.trim_end_matches(".log").rsplit('-').next().unwrap_or_default().to_owned();
+        let keys: BTreeSet<Digest> = artifacts
+            .iter()
+            .map(|artifact| artifact.record.build_key)
+            .filter(|build_key| build_key.short() == key)
+            .collect();
+        let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
+        // Without the key in its name nobody can tell who writes to it.
+        let of_build = |lock: &&PathBuf| key.len() == 12 && file_name(lock).starts_with(&key);
+        let locks = locks.iter().filter(of_build).cloned().map(Guard::Maker).collect();
+        items.push(Item { locks, ..item(Kind::Log, name, path, need) });
+    }
+    Ok(items)
+}
+
+/// Publications, downloads and removals that somebody is at or did not end.
+fn unfinished(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for path in entries(&store.root().join("artifacts"))? {
+        let name = file_name(&path);
+        let stem = name.split('.').next().unwrap_or_default();
+        let Ok(key) = stem.parse::<Digest>() else { continue };
+        if name == stem && artifacts.iter().any(|artifact| artifact.record.build_key == key) {
+            continue;
+        }
+        let locks = vec![Guard::Maker(store.entry_lock(key)), Guard::Readers(path.join("record.json"))];
+        items.push(Item { locks, ..item(Kind::Partial, name, path, Need::Nothing) });
+    }
+    for path in entries(&store.root().join("sources"))? {
+        let name = file_name(&path);
+        let Some(Ok(digest)) = name.strip_suffix(".part").map(str::parse) else { continue };
+        let locks = vec![Guard::Maker(store.source_lock(digest))];
+        items.push(Item { locks, ..item(Kind::Partial, name, path, Need::Nothing) });
+    }
+    Ok(items)
+}
+
+fn damaged(store: &LocalStore) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for path in entries(&store.root().join("damaged"))? {
+        let name = file_name(&path);
+        // `<entry>-<seconds since 1970>`
+        let since = name.rsplit('-').next().and_then(|seconds| seconds.parse().ok());
+        let item = item(Kind::Damaged, name, path, Need::Nothing);
+        items.push(Item { last_used: since.unwrap_or(item.last_used), ..item });
+    }
+    Ok(items)
+}
+
+fn work_directories(place: &Path) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for path in entries(place)?.into_iter().filter(|path| path.is_dir()) {
+        let lock = work::lock_of(&path);
+        // Nobody cleans up what has no lock: somebody wants it, whoever that is.
+        let kept = work::kept_mark_of(&path).exists() || !lock.exists();
+        let need = if kept { Need::Kept } else { Need::Nothing };
+        let locks = vec![Guard::Maker(lock)];
+        items.push(Item { locks, ..item(Kind::Work, file_name(&path), path, need) });
+    }
+    Ok(items)
+}
+
+fn item(kind: Kind, name: String, path: PathBuf, need: Need) -> Item {
+    let (size, last_used) = (tree_size(&path), modified(&path));
+    Item { kind, name, path, size, last_used, need, in_use: false, locks: Vec::new(), build_key: None }
+}
+
+/// Whether somebody holds one of some locks. They are tried and let go at once.
+fn is_held(locks: &[Guard]) -> Result<bool> {
+    for Guard::Maker(path) | Guard::Readers(path) in locks {
+        if matches!(Lock::try_existing(path)?, Attempt::Held) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is in a directory; nothing where there is none.
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    match std::fs::read_dir(directory) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(crate::sys::fs::with_path(directory, error).into()),
+    }
+    let mut paths = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        paths.push(entry?.path());
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The size of all files of a tree in bytes. What goes away meanwhile has none.
+fn tree_size(path: &Path) -> u64 {
+    let files = WalkDir::new(path).into_iter().filter_map(std::result::Result::ok);
+    files.filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
+/// When a file was last changed, in seconds since 1970; 0 if it has gone.
+pub(super) fn modified(path: &Path) -> u64 {
+    let time = std::fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
+}
