@@ -11,6 +11,7 @@ mod faults;
 mod install;
 mod policies;
 mod processes;
+mod races;
 mod regression;
 mod roots;
 mod several;
