@@ -6,10 +6,15 @@
 mod support;
 mod toy;
 
+mod cache;
 mod cli;
+mod completions;
+mod config;
 mod faults;
 mod install;
+mod json;
 mod policies;
 mod regression;
 mod roots;
 mod sources;
+mod uninstall;

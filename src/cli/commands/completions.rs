@@ -53,9 +53,7 @@ fn versions(catalog: &Catalog) -> Vec<String> {
 /// The command, with versions for every argument that takes one.
 fn with_versions(command: clap::Command, versions: &[String]) -> clap::Command {
     let command = command.mut_args(|arg| {
-        let takes_version =
-            arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.starts_with("VERSION")));
-        if takes_version { arg.value_parser(PossibleValuesParser::new(versions.to_vec())) } else { arg }
+        if takes_version(&arg) { arg.value_parser(PossibleValuesParser::new(versions.to_vec())) } else { arg }
     });
     command.mut_subcommands(|subcommand| with_versions(subcommand, versions))
 }
