@@ -93,7 +93,7 @@ impl Contents {
     /// What the system answers.
     pub fn read(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
         let artifacts = store.list()?;
-        let origins: Vec<Origin> = artifacts.iter().map(|artifact| Origin::read(artifact)).collect();
+        let origins: Vec<Origin> = artifacts.iter().map(Origin::read).collect();
         let mut items = Vec::new();
         items.extend(artifacts.iter().map(|artifact| artifact_item(artifact, &artifacts, store)));
         items.extend(sources(store, &origins)?);

@@ -1,6 +1,7 @@
 //! `pykeel completions`.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use clap::builder::PossibleValuesParser;
 use clap_complete::aot;
@@ -71,7 +72,7 @@ fn fish_versions(command: &clap::Command, versions: &[String]) -> String {
         let second = first.get_subcommands().filter(|second| takes(second));
         let second = second.map(|second| format!("{using}; and __fish_seen_subcommand_from {}", second.get_name()));
         for condition in takes(first).then(|| using.clone()).into_iter().chain(second) {
-            lines.push_str(&format!("complete -c pykeel -n \"{condition}\" -f -k -a \"{}\"\n", versions.join(" ")));
+            let _ = writeln!(lines, "complete -c pykeel -n \"{condition}\" -f -k -a \"{}\"", versions.join(" "));
         }
     }
     lines
