@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Ended, pykeel, run};
+use crate::skip;
+use crate::support::{Ended, is_root, pykeel, run};
 
 /// A project in a directory below another, and a user with a configuration directory.
 struct Home {
@@ -127,6 +128,23 @@ fn settings_reach_installation_and_removal() {
     let mut command = site.command(&["install", "3.13.5", "--no-build", "--json", "--force", "--root"]);
     let ended = run(command.arg(site.path("out")).env("PYKEEL_FLAVOR", "all")).exits(0).json();
     assert!(ended["name"].as_str().is_some_and(|name| name.contains("-runtime-")), "{ended}");
+}
+
+#[test]
+fn what_another_user_may_have_planted_is_passed_over() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    if !is_root() {
+        skip!("only root can give a file to another user");
+    }
+    let home = Home::new();
+    home.project("jobs = 7\n");
+    chown(home.path("project/pykeel.toml"), Some(65534), None).expect("another owner");
+    // As a checkout that is mounted into a container: whoever may write there is the owner alone.
+    assert_eq!(setting(&home.config(&[]), "jobs").0, 7);
+    fs_err::set_permissions(home.path("project"), std::fs::Permissions::from_mode(0o1777)).expect("a mode");
+    let ended = run(&mut home.command(&["config", "--json", "--progress", "plain"])).exits(0);
+    let ended = ended.says(&["project/pykeel.toml is passed over", "--config"]);
+    assert_eq!(setting(&ended.json(), "jobs").1["from"], "default");
 }
 
 #[test]
