@@ -297,6 +297,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// Exit code 1, whatever the codes of the failures are.
+    #[error("{} of {of} versions failed: {}", .failed.len(), .failed.iter().map(|(version, _)| version.as_str()).collect::<Vec<_>>().join(", "))]
+    SomeFailed {
+        /// Each version that failed, and why.
+        failed: Vec<(String, Error)>,
+        /// How many there were.
+        of: usize,
+    },
+
     /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -344,6 +353,7 @@ impl Error {
             Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
+            | Self::SomeFailed { .. }
             | Self::MissingDependencies { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }
@@ -377,6 +387,10 @@ impl Error {
             Self::MissingDependencies { install: None, .. } => {
                 Some("install them with the package manager of this distribution".into())
             }
+            Self::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => Some(format!(
+                "the system kills when memory runs out: try fewer `--jobs`, or give the container more; the whole log is {}",
+                log.display()
+            )),
             Self::Command { log: Some(log), .. } => Some(format!("the whole log is {}", log.display())),
             Self::MissingModules { packages, log, .. } if packages.is_empty() => {
                 Some(format!("the log says more: {}", log.display()))
@@ -403,6 +417,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Whether a program, or a compiler that it ran, was killed. gcc says of its own parts
+/// `fatal error: Killed signal terminated program cc1`, clang `unable to execute command: Killed`.
+fn is_out_of_memory(output: &str, status: &str) -> bool {
+    status.contains("signal 9")
+        || output.contains("Killed signal terminated program")
+        || output.contains("unable to execute command: Killed")
 }
 
 fn is_unavailable(error: &io::Error) -> bool {

@@ -39,7 +39,7 @@ pub enum Event {
     Warning(String),
     /// Something that only `-v` shows: a command line, a decision.
     Detail(String),
-    /// Somebody else holds a lock that this work needs.
+    /// Another build or another process holds a lock that this work needs.
     Waiting {
         /// What is locked.
         what: String,
@@ -61,6 +61,9 @@ pub enum Unit {
 pub trait Reporter: Sync {
     /// Takes one event.
     fn report(&self, event: Event);
+
+    /// A reporter for one of several tasks that go on at once. `name` tells them apart.
+    fn task(&self, name: &str) -> Box<dyn Reporter + Send + '_>;
 }
 
 /// Takes events and says nothing: for tests and libraries.
@@ -69,6 +72,10 @@ pub struct Silent;
 
 impl Reporter for Silent {
     fn report(&self, _: Event) {}
+
+    fn task(&self, _: &str) -> Box<dyn Reporter + Send + '_> {
+        Box::new(Self)
+    }
 }
 
 /// Reports the start of a stage, runs it, and reports its end with what `summary` makes of it.

@@ -12,10 +12,12 @@ use crate::stages::fetch::{self, FetchOptions};
 use crate::stages::resolve::{self, Choices};
 use crate::stages::{bundle, configure, package, patch, pip, preflight, publish, relocate, strip, unpack, verify};
 use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
+use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Runner;
 
 /// What all builds of one invocation share.
+#[derive(Clone, Copy)]
 pub struct Pipeline<'a> {
     /// The recipes.
     pub catalog: &'a Catalog,
@@ -25,9 +27,11 @@ pub struct Pipeline<'a> {
     pub runner: &'a dyn Runner,
     /// Takes events.
     pub reporter: &'a dyn Reporter,
+    /// The processors. How many there are changes nothing in the output.
+    pub jobs: &'a JobServer,
 }
 
-/// What one build is to be.
+/// What builds are to be.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
     /// What the user chose.
@@ -36,8 +40,6 @@ pub struct BuildOptions {
     pub flavors: Vec<Flavor>,
     /// Where sources may come from.
     pub fetch: FetchOptions,
-    /// How many commands make runs at once. It changes nothing in the output.
-    pub jobs: usize,
     /// Whether missing packages are installed.
     pub install_deps: bool,
     /// Whether a series past its end of life is built.
@@ -57,6 +59,15 @@ pub struct Built {
     pub artifact: StoredArtifact,
     /// Whether it was in the store already.
     pub cached: bool,
+}
+
+/// What one of several versions came to.
+#[derive(Debug)]
+pub struct VersionResult {
+    /// The version, with its variant: `3.13.5t`.
+    pub version: String,
+    /// Its artifacts, or why there are none.
+    pub built: Result<Vec<Built>>,
 }
 
 /// A plan and what has to be made for it.
@@ -80,13 +91,26 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Resolves the plans of a request, one for each flavor. Nothing is built.
+    /// The recipes of some requests; one that is asked for twice, by whatever name, is there once.
+    fn recipes(&self, requests: &[VersionRequest], allow_eol: bool) -> Result<Vec<ReleaseRecipe>> {
+        let mut recipes: Vec<ReleaseRecipe> = Vec::new();
+        for request in requests {
+            let recipe = self.recipe(*request, allow_eol)?;
+            if !recipes.iter().any(|other| (other.version, other.variant) == (recipe.version, recipe.variant)) {
+                recipes.push(recipe);
+            }
+        }
+        Ok(recipes)
+    }
+
+    /// Resolves the plans of requests, one for each flavor. Nothing is built.
     ///
     /// # Errors
     /// What preflight and resolving answer.
-    pub fn plan(&self, request: VersionRequest, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
-        let recipe = self.recipe(request, options.allow_eol)?;
-        self.resolve(&recipe, options)
+    pub fn plan(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<BuildPlan>> {
+        let recipes = self.recipes(requests, options.allow_eol)?;
+        let plans: Vec<_> = recipes.iter().map(|recipe| self.resolve(recipe, options)).collect::<Result<_>>()?;
+        Ok(plans.into_iter().flatten().collect())
     }
 
     fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
@@ -95,23 +119,60 @@ impl Pipeline<'_> {
         options.flavors.iter().map(plan).collect()
     }
 
-    /// Builds what a request asks for and the store does not have.
+    /// Builds what requests ask for and the store does not have: several at once, and none fails
+    /// because another does. The results are in the order of the requests.
     ///
     /// # Errors
-    /// What the stages answer. Artifacts that are done by then are in the store.
-    pub fn build(&self, request: VersionRequest, options: &BuildOptions) -> Result<Vec<Built>> {
-        let recipe = self.recipe(request, options.allow_eol)?;
-        let name = format!("{}{}", recipe.version, recipe.variant);
-        let plans = staged(
+    /// A version that is unknown or past its end of life, before anything is built.
+    pub fn build(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<VersionResult>> {
+        let recipes = self.recipes(requests, options.allow_eol)?;
+        let version = |recipe: &ReleaseRecipe| format!("{}{}", recipe.version, recipe.variant);
+        if let [recipe] = &recipes[..] {
+            let built = self.planned(recipe, options).and_then(|plans| self.build_planned(recipe, &plans, options));
+            return Ok(vec![VersionResult { version: version(recipe), built }]);
+        }
+        std::thread::scope(|scope| {
+            let mut running = Vec::new();
+            for recipe in &recipes {
+                let version = version(recipe);
+                let task = self.reporter.task(&version);
+                // One after the other: what is missing may have to be installed, and a package
+                // manager runs alone. The builds of those before are under way meanwhile.
+                let planned = Pipeline { reporter: &*task, ..*self }.planned(recipe, options);
+                let build = move || {
+                    let pipeline = Pipeline { reporter: &*task, ..*self };
+                    let built = planned.and_then(|plans| pipeline.build_planned(recipe, &plans, options));
+                    if let Err(error) = &built
+                        && !matches!(error, Error::Interrupted(_))
+                    {
+                        task.report(Event::Warning(format!("{error}; the other versions go on")));
+                    }
+                    built
+                };
+                running.push((version, scope.spawn(build)));
+            }
+            let result = |(version, build): (String, std::thread::ScopedJoinHandle<'_, _>)| VersionResult {
+                version,
+                built: build.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            };
+            Ok(running.into_iter().map(result).collect())
+        })
+    }
+
+    fn planned(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
+        staged(
             self.reporter,
             "plan",
-            name,
-            || self.resolve(&recipe, options),
+            format!("{}{}", recipe.version, recipe.variant),
+            || self.resolve(recipe, options),
             |plans| plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", "),
-        )?;
-        let (mut built, misses) = self.look_up(&plans)?;
+        )
+    }
+
+    fn build_planned(&self, recipe: &ReleaseRecipe, plans: &[BuildPlan], options: &BuildOptions) -> Result<Vec<Built>> {
+        let (mut built, misses) = self.look_up(plans)?;
         if !misses.is_empty() {
-            built.extend(self.run(&recipe, misses, options)?);
+            built.extend(self.run(recipe, misses, options)?);
         }
         built.sort_by_key(|built| built.plan.flavor);
         Ok(built)
@@ -155,6 +216,7 @@ impl Pipeline<'_> {
             || fetch::fetch(recipe, &options.fetch, self.store, self.runner, reporter),
             |source| source.name().to_owned(),
         )?;
+        let slot = self.jobs.slot()?;
         let tree =
             staged(reporter, "unpack", source.name(), || unpack::unpack(&source, work.path()), |_| String::new())?;
         let tree =
@@ -166,13 +228,17 @@ impl Pipeline<'_> {
             || configure::configure(&tree, plan, work.path(), &mut log),
             |_| String::new(),
         )?;
+        // Whoever waits comes first: the configure of another version, say, while this one compiles.
+        drop(slot);
+        let slot = self.jobs.slot()?;
         let staged_prefix = staged(
             reporter,
             "compile",
-            format!("with {} jobs", options.jobs),
-            || compile::compile(&tree, plan, recipe, options.jobs, work.path(), &mut log),
+            format!("with {} jobs", self.jobs.slots()),
+            || compile::compile(&tree, plan, recipe, self.jobs, work.path(), &mut log),
             |_| format!("{} extension modules", plan.modules.len()),
         )?;
+        drop(slot);
 
         let mut built = Vec::new();
         let mut next = Some(staged_prefix);
@@ -183,6 +249,7 @@ impl Pipeline<'_> {
                 let place = work.path().join(format!("staging-{}", built.len())).join(plan.prefix.name());
                 next = Some(prefix.copy(&place)?);
             }
+            let _slot = self.jobs.slot()?;
             built.push(self.artifact(prefix, plan, lock, &work, &mut log)?);
         }
         Ok(built)

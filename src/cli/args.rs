@@ -175,6 +175,7 @@ const BUILD_HELP: &str = "\
 Examples:
   pykeel build 3.13                              the newest release of a series
   pykeel build 3.13.5 --flavor all --out dist    runtime and builder tarballs from one compilation
+  pykeel build 3.11 3.12 3.13                    several at once
   pykeel build 3.13 --bytecode unchecked-hash    with bytecode caches: larger, and faster to start
   pykeel build 3.13 --mirror /srv/sources        the source archive from a directory
   pykeel build 3.13 --dry-run --json             the plan, without building";
@@ -182,6 +183,7 @@ Examples:
 const INSTALL_HELP: &str = "\
 Examples:
   pykeel install 3.13                            into /opt/myorg/python-3.13
+  pykeel install 3.11 3.13                       side by side
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          anywhere: the tree is relocatable
   pykeel install sha256:1a2b...                  exactly that artifact, or nothing";
@@ -350,9 +352,9 @@ impl From<Flavor> for FlavorChoice {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct InstallArgs {
-    /// A version, or sha256: and the digest of an artifact in the store
-    #[arg(value_name = "VERSION|sha256:DIGEST")]
-    pub what: Wanted,
+    /// Versions, or sha256: and the digest of an artifact in the store
+    #[arg(required = true, value_name = "VERSION|sha256:DIGEST")]
+    pub what: Vec<Wanted>,
 
     /// Where to install [default: the prefix that is compiled in]
     #[arg(long, value_name = "DIR")]

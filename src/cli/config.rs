@@ -14,6 +14,7 @@ use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::stages::resolve::Choices;
 use crate::store::LocalStore;
+use crate::sys::jobserver::JobServer;
 
 /// The variables of the user that decide what a compiler makes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
@@ -67,6 +68,14 @@ impl Config {
         }
     }
 
+    /// The processors that builds may use.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(super) fn jobs(&self) -> Result<JobServer> {
+        Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
+    }
+
     /// How to build.
     ///
     /// # Errors
@@ -86,7 +95,6 @@ impl Config {
                 mirrors: self.settings.mirror.value.iter().map(|mirror| mirror.0.clone()).collect(),
                 offline: offline.value,
             },
-            jobs: usize::from(self.settings.jobs.value.get()),
             install_deps: install_deps.value,
             allow_eol: self.settings.allow_eol.value,
             keep_build: args.keep_build,

@@ -67,6 +67,9 @@ fn details(error: &Error) -> Vec<String> {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
         }
         Error::Verification { findings, .. } => findings.clone(),
+        Error::SomeFailed { failed, .. } => {
+            failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
+        }
         Error::Strays { strays, .. } => {
             let more = strays.len().checked_sub(STRAYS).filter(|more| *more > 0);
             let shown = strays.iter().take(STRAYS).cloned();
@@ -74,6 +77,14 @@ fn details(error: &Error) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// The error of one of several versions, as it would be shown alone.
+fn of_version(version: &str, error: &Error) -> Vec<String> {
+    let help = error.hint().map(|hint| format!("help: {hint}"));
+    let more = details(error).into_iter().chain(help);
+    let more = more.flat_map(|text| text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>());
+    std::iter::once(format!("{version}: {error}")).chain(more).collect()
 }
 
 #[cfg(test)]

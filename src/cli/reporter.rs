@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::args::{Global, Progress};
 use super::render;
 use crate::event::{Event, Reporter, Unit};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -19,20 +20,30 @@ const DIM: Style = Style::new().dimmed();
 pub(super) struct CliReporter {
     manner: Manner,
     verbose: bool,
+    /// The bar of what goes on when nothing else does.
+    own: Mutex<Bar>,
 }
 
 enum Manner {
     Quiet,
     Plain,
     Json,
-    Bars(Mutex<Stage>),
+    Bars(MultiProgress),
 }
 
-/// The bar of the running stage.
-struct Stage {
-    bar: ProgressBar,
+/// The reporter of one of several tasks: a bar and lines of its own.
+struct TaskReporter<'a> {
+    cli: &'a CliReporter,
+    name: String,
+    bar: Mutex<Bar>,
+}
+
+/// The bar of the running stage, if one runs.
+#[derive(Default)]
+struct Bar {
+    line: Option<ProgressBar>,
     steps: Option<u64>,
-    since: Instant,
+    drawn: Option<Instant>,
 }
 
 impl CliReporter {
@@ -41,35 +52,64 @@ impl CliReporter {
         let manner = match global.progress {
             _ if global.quiet => Manner::Quiet,
             Progress::Json => Manner::Json,
-            Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(Mutex::new(Stage::new())),
+            Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(MultiProgress::new()),
             Progress::Auto | Progress::Plain => Manner::Plain,
         };
-        Self { manner, verbose: global.verbose }
+        Self { manner, verbose: global.verbose, own: Mutex::default() }
     }
 
-    /// A line that stays, above the bar where there is one.
+    /// A line that stays, above the bars where there are any.
     fn line(&self, line: &str) {
         match &self.manner {
-            Manner::Bars(bar) => {
-                let bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-                bar.bar.suspend(|| anstream::eprintln!("{line}"));
-            }
+            Manner::Bars(bars) => bars.suspend(|| anstream::eprintln!("{line}")),
             _ => anstream::eprintln!("{line}"),
         }
     }
 
-    fn said(&self, event: &Event) -> Option<String> {
-        match event {
-            Event::Finished { stage, detail, took } => {
-                Some(format!("{GREEN}{stage:>12}{GREEN:#} {detail} {DIM}{}{DIM:#}", seconds(*took)))
+    /// Shows an event of the whole or of a task.
+    fn show(&self, event: &Event, task: Option<&str>, bar: &Mutex<Bar>) {
+        match &self.manner {
+            Manner::Json => {
+                if let Some(json) = json(event, task) {
+                    eprintln!("{json}");
+                }
+                return;
             }
-            Event::Note(text) => Some(format!("{GREEN}{:>12}{GREEN:#} {text}", "note")),
+            Manner::Quiet => {}
+            Manner::Plain => {
+                // A minute without a word looks like a minute without work.
+                if let Event::Started { stage: stage @ ("fetch" | "configure" | "compile"), .. } = event {
+                    self.line(&format!(
+                        "{DIM}{stage:>12}{} …{DIM:#}",
+                        task.map(|name| format!(" {name}")).unwrap_or_default()
+                    ));
+                }
+            }
+            Manner::Bars(bars) => bar.lock().unwrap_or_else(PoisonError::into_inner).show(event, task, bars),
+        }
+        if let Some(line) = self.said(event, task) {
+            self.line(&line);
+        }
+    }
+
+    /// The line that stays of an event.
+    fn said(&self, event: &Event, name: Option<&str>) -> Option<String> {
+        let task = name.map(|name| format!("{CYAN}{name}{CYAN:#} ")).unwrap_or_default();
+        if let Event::Warning(text) = event {
+            return Some(format!("{YELLOW}warning{YELLOW:#}: {task}{text}"));
+        }
+        match event {
+            _ if matches!(self.manner, Manner::Quiet) => None,
+            Event::Finished { stage, detail, took } => {
+                Some(format!("{GREEN}{stage:>12}{GREEN:#} {task}{detail} {DIM}{}{DIM:#}", seconds(*took)))
+            }
+            Event::Note(text) => Some(format!("{GREEN}{:>12}{GREEN:#} {task}{text}", "note")),
             Event::Waiting { what, lock } => Some(format!(
-                "{YELLOW}{:>12}{YELLOW:#} for {what}, which another process has ({})",
+                "{YELLOW}{:>12}{YELLOW:#} {task}for {what}, which another build has ({})",
                 "waiting",
                 lock.display()
             )),
-            Event::Detail(text) if self.verbose => Some(format!("{DIM}{:>12} {text}{DIM:#}", "")),
+            Event::Detail(text) if self.verbose => Some(format!("{DIM}{:>12} {text}{DIM:#}", name.unwrap_or_default())),
             _ => None,
         }
     }
@@ -77,76 +117,82 @@ impl CliReporter {
 
 impl Reporter for CliReporter {
     fn report(&self, event: Event) {
-        if let Event::Warning(text) = &event
-            && !matches!(self.manner, Manner::Json)
-        {
-            return self.line(&format!("{YELLOW}warning{YELLOW:#}: {text}"));
-        }
-        match &self.manner {
-            Manner::Quiet => {}
-            Manner::Json => {
-                if let Some(json) = json(&event) {
-                    eprintln!("{json}");
-                }
-            }
-            Manner::Plain => {
-                // A minute without a word looks like a minute without work.
-                if let Event::Started { stage: stage @ ("fetch" | "configure" | "compile"), .. } = event {
-                    self.line(&format!("{DIM}{stage:>12} …{DIM:#}"));
-                }
-                if let Some(line) = self.said(&event) {
-                    self.line(&line);
-                }
-            }
-            Manner::Bars(bar) => {
-                bar.lock().unwrap_or_else(PoisonError::into_inner).show(&event);
-                if let Some(line) = self.said(&event) {
-                    self.line(&line);
-                }
-            }
-        }
+        self.show(&event, None, &self.own);
+    }
+
+    fn task(&self, name: &str) -> Box<dyn Reporter + Send + '_> {
+        Box::new(TaskReporter { cli: self, name: name.to_owned(), bar: Mutex::default() })
     }
 }
 
-impl Stage {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // The template is a constant, and one that is wrong would only look plain.
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {spinner} {elapsed:>4} {wide_msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, steps: None, since: Instant::now() }
+impl Reporter for TaskReporter<'_> {
+    fn report(&self, event: Event) {
+        self.cli.show(&event, Some(&self.name), &self.bar);
     }
 
-    fn show(&mut self, event: &Event) {
+    /// A task of a task is the same task.
+    fn task(&self, name: &str) -> Box<dyn Reporter + Send + '_> {
+        self.cli.task(name)
+    }
+}
+
+impl Bar {
+    fn show(&mut self, event: &Event, task: Option<&str>, bars: &MultiProgress) {
+        let task = task.map(|name| format!("{name} ")).unwrap_or_default();
         match event {
             Event::Started { stage, detail } => {
-                *self = Self::new();
-                self.bar.set_prefix(*stage);
-                self.bar.set_message(detail.clone());
-                self.bar.enable_steady_tick(Duration::from_millis(100));
+                // A task keeps its place among the others from one stage to the next.
+                let bar = self.line.get_or_insert_with(|| bars.add(spinner()));
+                bar.reset_elapsed();
+                bar.set_prefix(*stage);
+                bar.set_message(if task.contains(detail.as_str()) { task } else { format!("{task}{detail}") });
+                self.steps = None;
             }
             Event::Progress { done, unit: Unit::Steps, .. } => self.steps = Some(*done),
             Event::Progress { done, total, unit: Unit::Bytes } => {
                 let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();
-                self.bar.set_message(format!("{}{total}", HumanBytes(*done)));
+                self.message(format!("{task}{}{total}", HumanBytes(*done)));
             }
             // Drawing each line of make would take longer than a compilation.
-            Event::Output(line) if self.since.elapsed() > Duration::from_millis(60) => {
-                self.since = Instant::now();
+            Event::Output(line) if self.drawn.is_none_or(|drawn| drawn.elapsed() > Duration::from_millis(60)) => {
+                self.drawn = Some(Instant::now());
                 let steps = self.steps.map(|steps| format!("[{steps}] ")).unwrap_or_default();
-                self.bar.set_message(format!("{steps}{}", shortened(line)));
+                self.message(format!("{task}{steps}{}", shortened(line)));
             }
-            Event::Finished { .. } => self.bar.finish_and_clear(),
+            Event::Finished { .. } if task.is_empty() => self.clear(),
+            // Until its next stage begins: it may have to wait for a processor.
+            Event::Finished { .. } => self.message(task),
             _ => {}
+        }
+    }
+
+    fn message(&self, message: String) {
+        if let Some(bar) = &self.line {
+            bar.set_message(message);
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.line.take() {
+            bar.finish_and_clear();
         }
     }
 }
 
-impl Drop for Stage {
+impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.clear();
     }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    // The template is a constant, and one that is wrong would only look plain.
+    if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {spinner} {elapsed:>4} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// A compiler's command by what it compiles; other lines as they are.
@@ -165,9 +211,9 @@ fn seconds(time: Duration) -> String {
 }
 
 /// An event as a line of JSON; `docs/json.md` describes them.
-fn json(event: &Event) -> Option<serde_json::Value> {
+fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
     use serde_json::json;
-    Some(match event {
+    let mut json = match event {
         Event::Started { stage, detail } => json!({"event": "started", "stage": stage, "detail": detail}),
         Event::Progress { done, total, unit } => {
             let unit = if *unit == Unit::Bytes { "bytes" } else { "steps" };
@@ -181,7 +227,11 @@ fn json(event: &Event) -> Option<serde_json::Value> {
         Event::Detail(text) => json!({"event": "detail", "text": text}),
         Event::Waiting { what, lock } => json!({"event": "waiting", "what": what, "lock": lock}),
         Event::Output(_) => return None,
-    })
+    };
+    if let Some(task) = task {
+        json["task"] = task.into();
+    }
+    Some(json)
 }
 
 #[cfg(test)]

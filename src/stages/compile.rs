@@ -11,6 +11,7 @@ use crate::event::{Event, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{Distro, Family};
 use crate::sys::fs;
+use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
@@ -65,13 +66,13 @@ pub fn compile(
     tree: &ConfiguredTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
-    jobs: usize,
+    jobs: &JobServer,
     work: &Path,
     log: &mut BuildLog<'_>,
 ) -> Result<StagedPrefix> {
     let mut report = ModuleReport::default();
     let mut steps = 0;
-    let make = tree.spec("make").arg(format!("-j{jobs}")).args(&plan.make).arg(tree.module_link());
+    let make = tree.spec("make").jobs(jobs).args(&plan.make).arg(tree.module_link());
     let reporter = log.reporter();
     log.run(&make.arg("all"), |line| {
         report.line(line);

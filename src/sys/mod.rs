@@ -6,6 +6,7 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod interrupt;
+pub mod jobserver;
 pub mod lock;
 pub mod log;
 pub mod process;

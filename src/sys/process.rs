@@ -14,13 +14,14 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getppid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group};
 
 use super::interrupt;
+use super::jobserver::JobServer;
 use crate::error::{Error, Result};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     /// The program.
     pub program: PathBuf,
@@ -32,12 +33,21 @@ pub struct Spec {
     pub environment: Option<BTreeMap<String, OsString>>,
     /// How long it may take; none is for ever.
     pub timeout: Option<Duration>,
+    /// The slots that it may take, if it is a make.
+    pub jobs: Option<JobServer>,
 }
 
 impl Spec {
     /// A program without arguments.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), args: Vec::new(), directory: None, environment: None, timeout: None }
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            directory: None,
+            environment: None,
+            timeout: None,
+            jobs: None,
+        }
     }
 
     /// Adds one argument.
@@ -75,6 +85,13 @@ impl Spec {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets it take slots of a jobserver; its starter holds one for it.
+    #[must_use]
+    pub fn jobs(mut self, jobs: &JobServer) -> Self {
+        self.jobs = Some(jobs.clone());
         self
     }
 
@@ -237,6 +254,9 @@ fn spawn(spec: &Spec) -> Result<Child> {
     if let Some(variables) = &spec.environment {
         command.env_clear().envs(variables);
     }
+    if let Some(jobs) = &spec.jobs {
+        jobs.share(&mut command);
+    }
     let error =
         |reason: io::Error| Error::Spawn { program: spec.program.display().to_string(), reason: reason.to_string() };
     // A supervisor would find out too late for a good message.
@@ -316,6 +336,9 @@ fn supervise(parent: Option<&OsStr>, program: &OsStr, args: impl Iterator<Item =
     if getppid().map(Pid::as_raw_pid) != expected {
         return Ok(143);
     }
+    // What leaves the group (a daemon, `setsid`) becomes a child of this process when its own
+    // parent ends, so that it is found here in the end.
+    rustix::process::set_child_subreaper(Some(getpid()))?;
     let mut child = Command::new(program).args(args).process_group(0).spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     for signal in signals.forever() {
@@ -333,10 +356,44 @@ fn supervise(parent: Option<&OsStr>, program: &OsStr, args: impl Iterator<Item =
             }
             let _gone = kill_process_group(group, Signal::KILL);
             child.wait()?;
+            end_descendants()?;
             return Ok(143);
         }
     }
     Ok(1)
+}
+
+/// Kills the children of this process, and the children that these leave to it, to the last.
+fn end_descendants() -> io::Result<()> {
+    loop {
+        for child in children(getpid())? {
+            // One that has ended meanwhile is reaped below.
+            let _gone = kill_process(child, Signal::KILL);
+        }
+        match rustix::process::wait(WaitOptions::empty()) {
+            Err(rustix::io::Errno::CHILD) => return Ok(()),
+            Err(rustix::io::Errno::INTR) | Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The processes whose parent is the one given.
+fn children(parent: Pid) -> io::Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    for entry in fs_err::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        // `PID (name) state parent …`, and the name may hold anything. It may have ended by now.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        if fields.split_whitespace().nth(1).and_then(|field| field.parse().ok()) == Some(parent.as_raw_pid()) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
 }
 
 #[cfg(test)]

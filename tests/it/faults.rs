@@ -129,7 +129,7 @@ fn a_compiler_error_is_shown_with_its_context_and_the_log() {
     let ended =
         toy.build().exits(1).says(&["a.c:3:1: error: unknown type name 'foo'", "3 | foo bar;", "the whole log is"]);
     let log = ended.err.split("the whole log is ").nth(1).and_then(|rest| rest.lines().next()).expect("a path");
-    assert!(fs_err::read_to_string(log).expect("the log").contains("$ make -j"));
+    assert!(fs_err::read_to_string(log).expect("the log").contains("$ make -o"));
     toy.left_nothing();
 }
 

@@ -65,14 +65,14 @@ fn runs(prefix: &Path) {
 fn an_installation_is_new_then_there_then_replaced() {
     let site = Site::new();
     let prefix = site.path("opt/python-3.13");
-    assert_eq!(site.install(&prefix, &[]).exits(0).json()["placement"], "new");
+    assert_eq!(site.install(&prefix, &[]).exits(0).json()[0]["placement"], "new");
     runs(&prefix);
-    assert_eq!(site.install(&prefix, &[]).exits(0).json()["placement"], "already-there");
+    assert_eq!(site.install(&prefix, &[]).exits(0).json()[0]["placement"], "already-there");
     // Another artifact of pykeel's takes its place without being asked twice.
-    assert_eq!(site.install(&prefix, &["--flavor", "builder"]).exits(0).json()["placement"], "exchanged");
+    assert_eq!(site.install(&prefix, &["--flavor", "builder"]).exits(0).json()[0]["placement"], "exchanged");
     runs(&prefix);
     assert!(prefix.join("include").exists());
-    assert_eq!(site.install(&prefix, &["--force"]).exits(0).json()["placement"], "exchanged");
+    assert_eq!(site.install(&prefix, &["--force"]).exits(0).json()[0]["placement"], "exchanged");
     assert!(!prefix.join("include").exists());
     assert_eq!(site.neighbours("opt"), ["python-3.13"]);
     run(site.command(&["verify"]).arg(&prefix)).exits(0);
@@ -83,7 +83,7 @@ fn an_installation_is_new_then_there_then_replaced() {
     manifest["build_key"] = "0".repeat(64).into();
     manifest["plan"] = serde_json::json!({"another": "version"});
     fs_err::write(&path, manifest.to_string()).expect("the manifest");
-    assert_eq!(site.install(&prefix, &[]).exits(0).json()["placement"], "exchanged");
+    assert_eq!(site.install(&prefix, &[]).exits(0).json()[0]["placement"], "exchanged");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_artifact_can_be_pinned_by_its_digest() {
     let prefix = site.path("pinned");
     let pin = format!("sha256:{}", builder.digest);
     let ended = run(site.command(&["install", &pin, "--json", "--prefix"]).arg(&prefix)).exits(0);
-    assert_eq!(ended.json()["name"].as_str(), Some(builder.name.as_str()));
+    assert_eq!(ended.json()[0]["name"].as_str(), Some(builder.name.as_str()));
     let absent = format!("sha256:{}", "0".repeat(64));
     run(site.command(&["install", &absent, "--prefix"]).arg(&prefix))
         .exits(2)
@@ -255,11 +255,11 @@ fn an_overlay_of_a_lower_layer_is_replaced_without_an_exchange_and_a_broken_one_
     let after = site.neighbours("merged/opt");
     check("umount", &[&merged]);
     let ended = ended.exits(0).says(&["this file system cannot exchange directories"]);
-    assert_eq!(ended.json()["placement"], "replaced");
+    assert_eq!(ended.json()[0]["placement"], "replaced");
     assert!(whole);
     assert_eq!(neighbours, ["python-3.13"]);
     let repaired = repaired.exits(0).says(&["an interrupted installation", "was completed"]);
-    assert_eq!(repaired.json()["placement"], "already-there");
+    assert_eq!(repaired.json()[0]["placement"], "already-there");
     assert_eq!(after, ["python-3.13"]);
 }
 

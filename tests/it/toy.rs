@@ -37,11 +37,19 @@ impl Toy {
         unpack(&artifact("runtime"), &real);
         // pykeel writes that itself.
         fs_err::remove_dir_all(real.join("share/pykeel")).expect("a directory");
-        let source = toy.path("source");
+        toy.add_source("3.13.5", behaviour);
+        toy.write_recipe(|recipe| recipe);
+        toy
+    }
+
+    /// Adds a source archive of a release. A recipe has to name its sum before it can be built.
+    pub fn add_source(&self, release: &str, behaviour: Behaviour) {
+        let source = self.path(&format!("source-{release}"));
         fs_err::create_dir_all(source.join("Modules")).expect("a directory");
         let Behaviour { configure, all, install } = behaviour;
         write_script(&source.join("configure"), &format!("#!/bin/sh\nset -e\n{configure}\n"));
         let prefix = "$(DESTDIR)/opt/myorg/python-3.13";
+        let real = self.path("real");
         let real = real.display();
         let makefile = format!(
             ".PHONY: all install\nall:\n\t@{}\ninstall:\n\t@mkdir -p {prefix} && cp -a {real}/. {prefix}/\n\t@cd {prefix} && {}\n",
@@ -49,15 +57,13 @@ impl Toy {
             or_true(install)
         );
         fs_err::write(source.join("Makefile"), makefile).expect("a file");
-        let archive = toy.archive();
-        fs_err::create_dir_all(toy.mirror()).expect("a directory");
-        let file = fs_err::File::create(&archive).expect("a file");
+        fs_err::create_dir_all(self.mirror()).expect("a directory");
+        let file = fs_err::File::create(self.archive_of(release)).expect("a file");
+        let top = format!("Python-{release}");
         let (mut file, ()) =
-            archive::encode(Format::Xz, file, |writer| archive::pack(&source, "Python-3.13.5", 1_700_000_000, writer))
+            archive::encode(Format::Xz, file, |writer| archive::pack(&source, &top, 1_700_000_000, writer))
                 .expect("an archive");
         file.flush().expect("a file");
-        toy.write_recipe(|recipe| recipe);
-        toy
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -69,7 +75,17 @@ impl Toy {
     }
 
     pub fn archive(&self) -> PathBuf {
-        self.mirror().join("Python-3.13.5.tar.xz")
+        self.archive_of("3.13.5")
+    }
+
+    fn archive_of(&self, release: &str) -> PathBuf {
+        self.mirror().join(format!("Python-{release}.tar.xz"))
+    }
+
+    /// The row of a recipe for a release whose source was added.
+    pub fn row(&self, release: &str) -> String {
+        let sum = Digest::of(fs_err::read(self.archive_of(release)).expect("the archive"));
+        format!("[[release]]\nversion = \"{release}\"\nxz = \"{sum}\"\n")
     }
 
     pub fn store(&self) -> PathBuf {
@@ -78,10 +94,9 @@ impl Toy {
 
     /// Writes the recipe that names the toy's sum, with some further change.
     pub fn write_recipe(&self, change: impl FnOnce(String) -> String) {
-        let sum = Digest::of(fs_err::read(self.archive()).expect("the archive"));
         // The rows and patches of the real recipe are of the real source.
         let shared = RECIPE.split("[[patch]]").next().unwrap_or_default();
-        let text = format!("{shared}[[release]]\nversion = \"3.13.5\"\nxz = \"{sum}\"\n");
+        let text = format!("{shared}{}", self.row("3.13.5"));
         fs_err::create_dir_all(self.path("recipes")).expect("a directory");
         fs_err::write(self.path("recipes/3.13.toml"), change(text)).expect("a file");
     }
@@ -95,8 +110,13 @@ impl Toy {
 
     /// `pykeel build` of the toy.
     pub fn build_command(&self) -> Command {
-        let mut command = self.command(&["build", "3.13.5", "--json", "--offline", "--mirror"]);
-        command.arg(self.mirror());
+        self.build_of(&["3.13.5"])
+    }
+
+    /// `pykeel build` of some versions.
+    pub fn build_of(&self, versions: &[&str]) -> Command {
+        let mut command = self.command(&["build", "--json", "--offline", "--mirror"]);
+        command.arg(self.mirror()).args(versions);
         command
     }
 

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::super::args::BuildArgs;
 use super::super::config::Config;
-use super::print;
+use super::{print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
-use crate::pipeline::{Built, Pipeline};
+use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::stages::package;
 use crate::store::{StoredArtifact, debug_file, manifest_file};
 use crate::sys::fs;
@@ -34,27 +34,29 @@ struct Output {
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
-    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
+    let jobs = config.jobs()?;
+    let pipeline =
+        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
     let settings = &config.settings;
     let choices = config.choices(settings.prefix.value.clone(), args.debug_files);
     let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;
-        let mut plans = Vec::new();
-        for request in &args.versions {
-            plans.extend(pipeline.plan(*request, &options)?);
-        }
+        let plans = pipeline.plan(&args.versions, &options)?;
         print(config, &plans, || plans.iter().map(plan_text).collect())?;
         return Ok(0);
     }
-    let mut outputs = Vec::new();
-    for request in &args.versions {
-        for built in pipeline.build(*request, &options)? {
-            outputs.push(deliver(&built, settings.out.value.as_deref(), settings.format.value)?);
-        }
-    }
+    let results = pipeline.build(&args.versions, &options)?;
+    let (out, format) = (settings.out.value.as_deref(), settings.format.value);
+    let delivered = results.into_iter().map(|VersionResult { version, built }| {
+        let outputs =
+            built.and_then(|built| built.iter().map(|built| deliver(built, out, format)).collect::<Result<Vec<_>>>());
+        (version, outputs)
+    });
+    let (outputs, failure) = sorted_out(delivered)?;
+    let outputs: Vec<Output> = outputs.into_iter().flatten().collect();
     print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.tarball.display())).collect())?;
-    Ok(0)
+    failure.map_or(Ok(0), Err)
 }
 
 /// Copies an artifact to where the user wants it.

@@ -7,16 +7,16 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
-use super::print;
+use super::{print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
-use crate::domain::plan::ArtifactRequest;
+use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::prefix::{self, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::recipe::ReleaseRecipe;
 use crate::stages::install::{self, Durability, Placement, Terms};
 use crate::stages::preflight;
@@ -33,69 +33,213 @@ struct Output {
     placement: Placement,
 }
 
+/// One thing to install, and the prefix that decides where it goes.
+struct Item {
+    name: String,
+    what: What,
+    prefix: PathBuf,
+}
+
+enum What {
+    Pinned(Box<StoredArtifact>),
+    Version(VersionRequest, Box<ReleaseRecipe>),
+}
+
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
-    let artifact = match args.what {
-        Wanted::Artifact(digest) => pinned(digest, config)?,
-        Wanted::Version(request) => find_or_build(request, args, config)?,
-    };
-    let output = match place(&artifact, args, config) {
-        Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => {
-            let place = config.store.set_aside(&artifact)?;
-            config.reporter.report(Event::Warning(format!("{error}; it is now in {}", place.display())));
-            // The prefix is as it was. What is pinned or may not be built is an error now.
-            match args.what {
-                Wanted::Version(request) if !args.no_build => place_again(request, args, config)?,
-                _ => return Err(error),
+    let catalog = config.catalog()?;
+    let jobs = config.jobs()?;
+    let pipeline =
+        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let installation = Installation { args, config, pipeline };
+    let items = installation.items()?;
+    let artifacts = installation.artifacts(&items)?;
+    let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
+        let output = artifact.and_then(|artifact| installation.place_whole(&item, &artifact));
+        (item.name, output)
+    });
+    let (outputs, failure) = sorted_out(placed)?;
+    print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.path.display())).collect())?;
+    failure.map_or(Ok(0), Err)
+}
+
+/// What was asked for, and what serves it.
+struct Installation<'a> {
+    args: &'a InstallArgs,
+    config: &'a Config,
+    pipeline: Pipeline<'a>,
+}
+
+impl Installation<'_> {
+    /// What is to be installed. Nothing is, where two things would go to one place.
+    fn items(&self) -> Result<Vec<Item>> {
+        let mut items: Vec<Item> = Vec::new();
+        for wanted in &self.args.what {
+            let item = match wanted {
+                Wanted::Artifact(digest) => {
+                    let artifact = pinned(*digest, self.config)?;
+                    let prefix = self.destination(&manifest(&artifact)?.plan.request())?;
+                    Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
+                }
+                Wanted::Version(request) => {
+                    let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
+                    let name = format!("{}{}", recipe.version, recipe.variant);
+                    let prefix = self.destination(&self.request(&recipe, &self.config.settings.prefix.value)?)?;
+                    Item { name, what: What::Version(*request, Box::new(recipe)), prefix }
+                }
+            };
+            match items.iter().find(|other| other.prefix == item.prefix) {
+                // By another name the same.
+                Some(other) if other.name == item.name => {}
+                Some(other) => {
+                    return Err(Error::Usage(format!(
+                        "{} and {} would both be installed into {}: give `--prefix` places such as {{series}}{{variant}} or \
+                         {{version}}, or install them one at a time",
+                        other.name,
+                        item.name,
+                        item.prefix.display()
+                    )));
+                }
+                None => items.push(item),
             }
         }
-        other => other?,
-    };
-    print(config, &output, || format!("{}\n", output.path.display()))?;
-    Ok(0)
-}
-
-fn place_again(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<Output> {
-    place(&find_or_build(request, args, config)?, args, config)
-}
-
-fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Result<Output> {
-    let plan = manifest(artifact)?.plan;
-    let prefix = match &args.prefix {
-        None => plan.prefix.as_path().to_owned(),
-        Some(prefix) => {
-            // The places of a template are filled, in a path that need not be fit to be compiled in.
-            let prefix = match prefix.to_str() {
-                Some(text) => prefix::fill(text, plan.release, plan.variant).into(),
-                None => prefix.clone(),
-            };
-            // Below another root there is no current directory to be relative to.
-            if args.root.is_some() { prefix } else { std::path::absolute(prefix)? }
-        }
-    };
-    let destination = Destination { root: args.root.clone(), prefix };
-    let durability = if args.no_sync { Durability::Unsynced } else { Durability::Synced };
-    let terms = Terms { force: args.force, durability };
-    let record = &artifact.record;
-    let placement = staged(
-        &config.reporter,
-        "install",
-        record.name.to_string(),
-        || install::install(artifact, &destination, terms, &config.reporter),
-        |placement| {
-            let how = match placement {
-                Placement::AlreadyThere => "was there already",
-                Placement::New => "is new",
-                Placement::Exchanged => "replaces the one before in one step",
-                Placement::Replaced => "replaces the one before",
-            };
-            format!("{} {how} (sha256:{})", record.name, record.digest)
-        },
-    )?;
-    if placement != Placement::AlreadyThere {
-        report_libraries(artifact, &config.reporter)?;
+        Ok(items)
     }
-    Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
+
+    /// Where an artifact goes.
+    fn destination(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
+        let Some(prefix) = &self.args.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
+        // The places of a template are filled, in a path that need not be fit to be compiled in.
+        let prefix = match prefix.to_str() {
+            Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
+            None => prefix.clone(),
+        };
+        // Below another root there is no current directory to be relative to.
+        if self.args.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
+    }
+
+    /// The artifacts of all items: those in the store, and those that are built now.
+    fn artifacts(&self, items: &[Item]) -> Result<Vec<Result<StoredArtifact>>> {
+        let found: Vec<_> = items.iter().map(|item| self.in_store(&item.what)).collect();
+        let missing: Vec<VersionRequest> = items
+            .iter()
+            .zip(&found)
+            .filter_map(|(item, found)| match (&item.what, found) {
+                (What::Version(request, _), Ok(None)) => Some(*request),
+                _ => None,
+            })
+            .collect();
+        let mut built = self.build(&missing)?.into_iter();
+        let artifact = |(item, found): (&Item, Result<Option<StoredArtifact>>)| match found {
+            Ok(Some(artifact)) => Ok(artifact),
+            Ok(None) => built.next().unwrap_or_else(|| Err(not_in_store(&item.name, None))),
+            Err(error) => Err(error),
+        };
+        Ok(items.iter().zip(found).map(artifact).collect())
+    }
+
+    /// Builds versions that are not in the store; the results are in their order.
+    fn build(&self, versions: &[VersionRequest]) -> Result<Vec<Result<StoredArtifact>>> {
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
+        let choices = self.config.choices(prefix, false);
+        let options = self.config.build_options(&self.args.how, choices, vec![self.flavor()])?;
+        let results = self.pipeline.build(versions, &options)?.into_iter();
+        let artifact = |VersionResult { version, built }| {
+            built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
+        };
+        Ok(results.map(artifact).collect())
+    }
+
+    /// The prefix to compile in. A path that cannot be is still one that a tree can be moved to.
+    fn wished_prefix(&self) -> Option<PrefixTemplate> {
+        self.args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok())
+    }
+
+    fn flavor(&self) -> Flavor {
+        self.config.settings.flavor.value.installed()
+    }
+
+    fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
+        let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
+        Ok(self.config.choices(prefix.clone(), false).request(recipe, self.flavor(), target))
+    }
+
+    /// The artifact in the store; none where it is to be built.
+    fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
+        let recipe = match what {
+            What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
+            What::Version(_, recipe) => recipe,
+        };
+        let mut why = None;
+        for prefix in self.wished_prefix().iter().chain([&self.config.settings.prefix.value]) {
+            match from_store(&self.request(recipe, prefix)?, self.args.root.as_deref(), self.config)? {
+                Ok(artifact) => return Ok(Some(artifact)),
+                Err(reason) => why = why.or(reason),
+            }
+        }
+        if self.args.no_build {
+            let release = format!("{}{}", recipe.version, recipe.variant);
+            return Err(not_in_store(&release, why.or(others_of_series(recipe, self.config)?)));
+        }
+        if let Some(why) = why {
+            self.config.reporter.report(Event::Note(format!("building anew: {why}")));
+        }
+        Ok(None)
+    }
+
+    /// Places an artifact. One that turns out to be damaged is set aside, and another found or built.
+    fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
+        let error = match self.place(item, artifact) {
+            Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
+            other => return other,
+        };
+        let aside = self.config.store.set_aside(artifact)?;
+        self.config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
+        // The prefix is as it was. What is pinned or may not be built is an error now.
+        let What::Version(request, _) = &item.what else { return Err(error) };
+        if self.args.no_build {
+            return Err(error);
+        }
+        let artifact = match self.in_store(&item.what)? {
+            Some(artifact) => artifact,
+            None => self.build(&[*request])?.pop().unwrap_or(Err(error))?,
+        };
+        self.place(item, &artifact)
+    }
+
+    fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
+        let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
+        let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
+        let terms = Terms { force: self.args.force, durability };
+        let record = &artifact.record;
+        let reporter = &self.config.reporter;
+        let placement = staged(
+            reporter,
+            "install",
+            record.name.to_string(),
+            || install::install(artifact, &destination, terms, reporter),
+            |placement| {
+                let how = match placement {
+                    Placement::AlreadyThere => "was there already",
+                    Placement::New => "is new",
+                    Placement::Exchanged => "replaces the one before in one step",
+                    Placement::Replaced => "replaces the one before",
+                };
+                format!("{} {how} (sha256:{})", record.name, record.digest)
+            },
+        )?;
+        if placement != Placement::AlreadyThere {
+            report_libraries(artifact, reporter)?;
+        }
+        Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
+    }
+}
+
+fn not_in_store(request: &str, why: Option<String>) -> Error {
+    Error::NotInStore { request: request.to_owned(), why }
 }
 
 fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manifest> {
@@ -124,42 +268,6 @@ fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
     let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
     held.flatten().ok_or(Error::NoSuchArtifact { digest })
-}
-
-fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -> Result<StoredArtifact> {
-    let catalog = config.catalog()?;
-    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
-    let recipe = pipeline.recipe(request, config.settings.allow_eol.value)?;
-    let flavor = config.settings.flavor.value.installed();
-    let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-    // A path that cannot be compiled in is still one that a tree can be moved to.
-    let wished: Option<PrefixTemplate> =
-        args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok());
-    let usual = &config.settings.prefix.value;
-    let mut why = None;
-    for prefix in wished.iter().chain([usual]) {
-        let choices = config.choices(prefix.clone(), false);
-        let wanted = choices.request(&recipe, flavor, target);
-        match from_store(&wanted, args.root.as_deref(), config)? {
-            Ok(artifact) => return Ok(artifact),
-            Err(reason) => why = why.or(reason),
-        }
-    }
-    if args.no_build {
-        let release = format!("{}{}", recipe.version, recipe.variant);
-        return Err(Error::NotInStore { why: why.or(others_of_series(&recipe, config)?), request: release });
-    }
-    if let Some(why) = why {
-        config.reporter.report(Event::Note(format!("building anew: {why}")));
-    }
-    let choices = config.choices(wished.unwrap_or_else(|| usual.clone()), false);
-    let options = config.build_options(&args.how, choices, vec![flavor])?;
-    let built = pipeline.build(request, &options)?;
-    built
-        .into_iter()
-        .next()
-        .map(|built| built.artifact)
-        .ok_or_else(|| Error::NotInStore { request: request.to_string(), why: None })
 }
 
 /// What else of a series the store has, in words.

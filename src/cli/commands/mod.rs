@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::args::Command;
 use super::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Runs a command.
 ///
@@ -35,6 +35,30 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Config => config::run(config),
         Command::Completions(args) => completions::run(args, config),
         Command::Man(args) => man::run(args, config),
+    }
+}
+
+/// What some versions came to: what the good ones gave, and one error for all others.
+///
+/// # Errors
+/// The error of a single version, for which there is nothing to print; an interrupt.
+fn sorted_out<T>(results: impl IntoIterator<Item = (String, Result<T>)>) -> Result<(Vec<T>, Option<Error>)> {
+    let (mut good, mut failed) = (Vec::new(), Vec::new());
+    for (version, result) in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(interrupted @ Error::Interrupted(_)) => return Err(interrupted),
+            Err(error) => failed.push((version, error)),
+        }
+    }
+    let of = good.len() + failed.len();
+    match failed.pop() {
+        None => Ok((good, None)),
+        Some((_, error)) if of == 1 => Err(error),
+        Some(last) => {
+            failed.push(last);
+            Ok((good, Some(Error::SomeFailed { failed, of })))
+        }
     }
 }
 
