@@ -48,8 +48,8 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub recipes: Option<PathBuf>,
 
-    /// The one configuration file to read [default: every pykeel.toml that is found] [env: PYKEEL_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help = "The one configuration file to read [default: every pykeel.toml that is found] [env: PYKEEL_CONFIG]")]
     pub config: Option<PathBuf>,
 
     /// Print the result as JSON
@@ -474,7 +474,6 @@ pub(super) enum CacheCommand {
 }
 
 #[derive(Debug, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct PruneArgs {
     /// Remove what nothing refers to
     #[arg(long)]

@@ -108,8 +108,8 @@ fn look(site: &Site) -> Result<Finding> {
     });
     match occupant? {
         Some(identity) => {
-            let (size, strays) = contents(site.target(), &identity)?;
-            Ok(Finding::Python(Removable { name: identity.name, size, strays }))
+            let (bytes, strays) = contents(site.target(), &identity)?;
+            Ok(Finding::Python(Removable { name: identity.name, size: bytes, strays }))
         }
         None if site.old().exists() => Ok(Finding::Remains),
         None => Ok(Finding::Nothing),

@@ -93,7 +93,7 @@ impl Contents {
     /// What the system answers.
     pub fn read(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
         let artifacts = store.list()?;
-        let origins: Vec<Origin> = artifacts.iter().map(|artifact| Origin::read(artifact)).collect();
+        let origins: Vec<Origin> = artifacts.iter().map(Origin::read).collect();
         let mut items = Vec::new();
         items.extend(artifacts.iter().map(|artifact| artifact_item(artifact, &artifacts, store)));
         items.extend(sources(store, &origins)?);
@@ -188,6 +188,9 @@ fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Loca
 
 fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
     let mut made_of: BTreeMap<Digest, (String, BTreeSet<Digest>)> = BTreeMap::new();
+    // What an artifact was made of that does not say it may be any of them.
+    let silent: BTreeSet<Digest> =
+        origins.iter().filter(|origin| origin.source.is_none()).map(|origin| origin.build_key).collect();
     for origin in origins {
         let Some((release, sums)) = &origin.source else { continue };
         for (sum, ending) in [(sums.xz, "tar.xz"), (sums.tgz, "tgz")] {
@@ -199,7 +202,7 @@ fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(&store.root().join("sources"))? {
         let Some(digest) = file_name(&path).parse::<Digest>().ok() else { continue };
-        let (name, keys) = made_of.remove(&digest).unwrap_or_else(|| (digest.to_string(), BTreeSet::new()));
+        let (name, keys) = made_of.remove(&digest).unwrap_or_else(|| (digest.to_string(), silent.clone()));
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
         let locks = vec![Guard::Maker(store.source_lock(digest)), Guard::Readers(path.clone())];
         items.push(Item { locks, ..item(Kind::Source, name, path, need) });

@@ -108,11 +108,15 @@ fn clean(place: &Path) -> Result<()> {
             continue;
         }
         let directory = path.with_extension("");
-        if kept_mark_of(&directory).exists() {
+        let mark = kept_mark_of(&directory);
+        if mark.exists() && directory.exists() {
             continue;
         }
         if let Some(_lock) = Lock::try_acquire(&path)? {
             fs::remove_tree(&directory)?;
+            if mark.exists() {
+                fs_err::remove_file(&mark)?;
+            }
             fs_err::remove_file(&path)?;
         }
     }
@@ -150,6 +154,10 @@ mod tests {
         drop(kept);
         drop(WorkDirectory::create(&store, &[]).unwrap());
         assert!(path.exists());
+        // Whoever looked at it has removed it, and the mark goes with it.
+        fs_err::remove_dir_all(&path).unwrap();
+        drop(WorkDirectory::create(&store, &[]).unwrap());
+        assert!(!kept_mark_of(&path).exists() && !lock_of(&path).exists());
     }
 
     #[test]

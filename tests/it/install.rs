@@ -8,12 +8,12 @@ use crate::skip;
 use crate::support::{Ended, artifact, check, is_root, pykeel, run, shared_store, unpack};
 
 /// A store of its own with copies of the real artifacts, and a place to install to.
-struct Site {
+pub struct Site {
     directory: tempfile::TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         // The artifacts are in the shared store before its entries are copied.
         artifact("runtime");
         let directory = tempfile::tempdir().expect("a directory");
@@ -27,23 +27,23 @@ impl Site {
         Self { directory }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = pykeel();
         command.args(args).env("PYKEEL_STORE", self.path("store"));
         command
     }
 
     /// `pykeel install 3.13.5 --prefix …` from the store alone.
-    fn install(&self, prefix: &Path, more: &[&str]) -> Ended {
+    pub fn install(&self, prefix: &Path, more: &[&str]) -> Ended {
         run(self.command(&["install", "3.13.5", "--no-build", "--json", "--prefix"]).arg(prefix).args(more))
     }
 
     /// What lies beside a prefix, hidden or not.
-    fn neighbours(&self, name: &str) -> Vec<String> {
+    pub fn neighbours(&self, name: &str) -> Vec<String> {
         let mut names: Vec<_> = fs_err::read_dir(self.path(name))
             .expect("a directory")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

@@ -6,9 +6,13 @@
 mod support;
 mod toy;
 
+mod cache;
 mod cli;
+mod completions;
+mod config;
 mod faults;
 mod install;
+mod json;
 mod policies;
 mod processes;
 mod races;
@@ -16,3 +20,4 @@ mod regression;
 mod roots;
 mod several;
 mod sources;
+mod uninstall;

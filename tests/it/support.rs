@@ -22,10 +22,16 @@ pub fn shared_store() -> PathBuf {
 /// The program with nothing of the user's environment that it would heed.
 pub fn pykeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
-    for name in ["PYKEEL_STORE", "PYKEEL_RECIPES", "PYKEEL_MIRROR", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"] {
+    for name in ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"] {
         command.env_remove(name);
     }
-    command.env("PYKEEL_STORE", shared_store());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"PYKEEL_") {
+            command.env_remove(name);
+        }
+    }
+    // An empty configuration stands for all that are there.
+    command.env("PYKEEL_STORE", shared_store()).env("PYKEEL_CONFIG", "/dev/null");
     command
 }
 

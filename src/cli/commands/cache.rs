@@ -1,5 +1,6 @@
 //! `pykeel cache list` and `pykeel cache prune`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ fn list(config: &Config) -> Result<()> {
     let listed = Listed { store: config.store.root(), size: contents.size(), entries };
     print(config, &listed, || {
         let mut text: String = listed.entries.iter().map(row).collect();
-        text.push_str(&format!("{} in {}\n", megabytes(listed.size), listed.store.display()));
+        let _ = writeln!(text, "{} in {}", megabytes(listed.size), listed.store.display());
         text
     })
 }
@@ -130,7 +131,7 @@ fn prune(args: &PruneArgs, config: &Config) -> Result<()> {
         let mut text: String = outcome.removed.iter().map(row).collect();
         let (freed, left) = (megabytes(outcome.freed), megabytes(outcome.size));
         let would = if outcome.dry_run { "would be freed" } else { "freed" };
-        text.push_str(&format!("{freed} {would}, {left} left\n"));
+        let _ = writeln!(text, "{freed} {would}, {left} left");
         text
     })
 }

@@ -1,6 +1,7 @@
 //! `pykeel completions`.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use clap::builder::PossibleValuesParser;
 use clap_complete::aot;
@@ -53,9 +54,7 @@ fn versions(catalog: &Catalog) -> Vec<String> {
 /// The command, with versions for every argument that takes one.
 fn with_versions(command: clap::Command, versions: &[String]) -> clap::Command {
     let command = command.mut_args(|arg| {
-        let takes_version =
-            arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.starts_with("VERSION")));
-        if takes_version { arg.value_parser(PossibleValuesParser::new(versions.to_vec())) } else { arg }
+        if takes_version(&arg) { arg.value_parser(PossibleValuesParser::new(versions.to_vec())) } else { arg }
     });
     command.mut_subcommands(|subcommand| with_versions(subcommand, versions))
 }
@@ -73,7 +72,7 @@ fn fish_versions(command: &clap::Command, versions: &[String]) -> String {
         let second = first.get_subcommands().filter(|second| takes(second));
         let second = second.map(|second| format!("{using}; and __fish_seen_subcommand_from {}", second.get_name()));
         for condition in takes(first).then(|| using.clone()).into_iter().chain(second) {
-            lines.push_str(&format!("complete -c pykeel -n \"{condition}\" -f -k -a \"{}\"\n", versions.join(" ")));
+            let _ = writeln!(lines, "complete -c pykeel -n \"{condition}\" -f -k -a \"{}\"", versions.join(" "));
         }
     }
     lines

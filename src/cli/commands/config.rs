@@ -1,5 +1,6 @@
 //! `pykeel config`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -29,7 +30,7 @@ fn text(output: &Output<'_>) -> String {
     let mut text: String =
         rows.iter().map(|(entry, value)| format!("{:<12} {value:<width$}  {}\n", entry.key, entry.origin)).collect();
     for file in output.files {
-        text.push_str(&format!("read {}\n", file.display()));
+        let _ = writeln!(text, "read {}", file.display());
     }
     text
 }

@@ -13,7 +13,7 @@ use crate::sys::fs;
 #[derive(Debug, Serialize)]
 struct Page {
     /// `pykeel-build.1`.
-    page: String,
+    file: String,
     /// Where it was written; null where it was not.
     path: Option<PathBuf>,
     text: String,
@@ -26,7 +26,7 @@ pub(super) fn run(args: &ManArgs, config: &Config) -> Result<u8> {
     render(&command, &mut pages)?;
     if let Some(directory) = &args.out {
         for page in &mut pages {
-            let path = directory.join(&page.page);
+            let path = directory.join(&page.file);
             fs::write_atomically(&path, page.text.as_bytes())?;
             page.path = Some(path);
         }
@@ -46,7 +46,7 @@ fn render(command: &clap::Command, pages: &mut Vec<Page>) -> Result<()> {
     let man = clap_mangen::Man::new(command.clone()).date("\\&").source(source).manual("pykeel");
     let mut text = Vec::new();
     man.render(&mut text)?;
-    pages.push(Page { page: man.get_filename(), path: None, text: String::from_utf8_lossy(&text).into_owned() });
+    pages.push(Page { file: man.get_filename(), path: None, text: String::from_utf8_lossy(&text).into_owned() });
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         render(subcommand, pages)?;
     }

@@ -1,0 +1,118 @@
+//! `docs/json.md` says what every command prints: its examples have the shape of the real output.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::install::Site;
+use crate::support::{artifact, pykeel, run};
+
+const DOCUMENT: &str = include_str!("../../docs/json.md");
+
+/// The example below each heading that is a command.
+fn examples() -> BTreeMap<String, Value> {
+    let mut examples = BTreeMap::new();
+    for section in DOCUMENT.split("\n## `pykeel ").skip(1) {
+        let (heading, text) = section.split_once('`').expect("a heading");
+        let json = text.split_once("```json\n").and_then(|(_, rest)| rest.split_once("```"));
+        let (json, _) = json.unwrap_or_else(|| panic!("{heading} has no example"));
+        let value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{heading}: {error}"));
+        examples.insert(heading.to_owned(), value);
+    }
+    examples
+}
+
+/// Where two values differ in shape. `…` in the example stands for more of the like.
+fn differences(place: &str, example: &Value, real: &Value, found: &mut Vec<String>) {
+    match (example, real) {
+        (Value::Object(example), Value::Object(real)) => {
+            let open = example.contains_key("…");
+            for (key, value) in example.iter().filter(|(key, _)| *key != "…") {
+                match real.get(key) {
+                    Some(real) => differences(&format!("{place}.{key}"), value, real, found),
+                    None if open => {}
+                    None => found.push(format!("{place}.{key} is documented, and not there")),
+                }
+            }
+            let strange = real.keys().filter(|key| !open && !example.contains_key(*key));
+            found.extend(strange.map(|key| format!("{place}.{key} is there, and not documented")));
+        }
+        (Value::Array(example), Value::Array(real)) => {
+            if let (Some(example), Some(real)) = (example.first(), real.first()) {
+                differences(&format!("{place}[0]"), example, real, found);
+            }
+        }
+        // What need not be there is null.
+        (Value::Null, _) | (_, Value::Null) => {}
+        _ if std::mem::discriminant(example) == std::mem::discriminant(real) => {}
+        _ => found.push(format!("{place} is {example} in the example and {real} in truth")),
+    }
+}
+
+#[test]
+fn the_examples_have_the_shape_of_the_output() {
+    let site = Site::new();
+    let runtime = artifact("runtime");
+    let out = site.path("out").display().to_string();
+    let tarball = runtime.tarball.display().to_string();
+    let prefix = site.path("python").display().to_string();
+    site.install(&site.path("python"), &[]).exits(0);
+    // A check that was skipped or failed has a detail, as in the example.
+    fs_err::remove_file(site.path("python/lib/python3.13/colorsys.py")).expect("a file");
+    fs_err::create_dir_all(site.path("store/damaged/x-1700000000")).expect("a directory");
+    // In the order in which they are run: what is removed was installed before.
+    let commands: &[(&str, &[&str])] = &[
+        ("build VERSION… --dry-run --json", &["build", "3.13.5", "--dry-run"]),
+        ("install … --json", &["install", "3.13.5", "--no-build", "--root", &out]),
+        ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),
+        ("list --json", &["list"]),
+        ("list --all --json", &["list", "--all"]),
+        ("inspect PATH --json", &["inspect", &tarball]),
+        ("verify PATH --json", &["verify", &prefix]),
+        ("recipe show VERSION --json", &["recipe", "show", "3.13.5"]),
+        ("recipe check --json", &["recipe", "check"]),
+        ("cache list --json", &["cache", "list"]),
+        ("cache prune --json", &["cache", "prune"]),
+        ("config --json", &["config"]),
+        ("completions SHELL --json", &["completions", "bash"]),
+        ("man --json", &["man"]),
+    ];
+    let mut examples = examples();
+    let mut found = Vec::new();
+    let mut compare = |heading: &str, command: &mut Command| {
+        let ended = run(command);
+        let example = examples.remove(heading).unwrap_or_else(|| panic!("docs/json.md has no `pykeel {heading}`"));
+        differences(heading, &example, &ended.json(), &mut found);
+    };
+    compare("build VERSION… --json", pykeel().args(["build", "3.13.5", "--json"]));
+    for (heading, args) in commands {
+        compare(heading, site.command(args).arg("--json"));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(examples.is_empty(), "nothing compares {:?}", examples.keys());
+}
+
+#[test]
+fn every_command_is_documented() {
+    let commands = |args: &[&str]| -> Vec<String> {
+        let help = run(pykeel().args(args).arg("-h")).exits(0).out;
+        let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+        let names = lines.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
+        let names = names.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").map(str::to_owned).collect()
+    };
+    let first = commands(&[]);
+    assert!(first.len() > 8, "{first:?}");
+    for command in first {
+        let second = commands(&[&command]);
+        let all = if second.is_empty() {
+            vec![command.clone()]
+        } else {
+            second.iter().map(|second| format!("{command} {second}")).collect()
+        };
+        for command in all {
+            assert!(DOCUMENT.contains(&format!("\n## `pykeel {command} ")), "docs/json.md has no `pykeel {command}`");
+        }
+    }
+}
