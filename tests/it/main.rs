@@ -13,3 +13,4 @@ mod policies;
 mod regression;
 mod roots;
 mod sources;
+mod variants;
