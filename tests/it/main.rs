@@ -10,6 +10,7 @@ mod cli;
 mod faults;
 mod install;
 mod policies;
+mod recipes;
 mod regression;
 mod roots;
 mod sources;
