@@ -27,7 +27,7 @@ need_packages() {
 
 # What CPython's build needs. `pykeel build --install-deps` installs the same by the recipe.
 CPYTHON_PACKAGES="gcc libc6-dev make pkg-config binutils libbz2-dev libedit-dev libffi-dev liblzma-dev
-  libncurses-dev libsqlite3-dev libssl-dev uuid-dev zlib1g-dev"
+  libncurses-dev libsqlite3-dev libssl-dev libzstd-dev uuid-dev zlib1g-dev"
 
 command -v cargo >/dev/null || {
   [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"

@@ -117,6 +117,8 @@ pub(super) struct Release {
     pub tgz: Option<Spanned<String>>,
     #[serde(default)]
     pub built: bool,
+    #[serde(default)]
+    pub built_variants: Vec<Spanned<String>>,
 }
 
 /// Reads the text of a recipe file.

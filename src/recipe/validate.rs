@@ -46,7 +46,7 @@ struct Shared {
 }
 
 /// One `[[release]]` row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReleaseRow {
     /// The release.
     pub version: Release,
@@ -54,6 +54,16 @@ pub struct ReleaseRow {
     pub sums: SourceSums,
     /// Whether this project has built it, or only knows it.
     pub built: bool,
+    /// The variants of it that this project has built too.
+    pub built_variants: BTreeSet<Variant>,
+}
+
+impl ReleaseRow {
+    /// Whether this project has built the release in a variant.
+    #[must_use]
+    pub fn is_built(&self, variant: Variant) -> bool {
+        if variant == Variant::Default { self.built } else { self.built_variants.contains(&variant) }
+    }
 }
 
 /// Where sources come from.
@@ -274,6 +284,7 @@ impl Check<'_> {
         let end_of_life = document.end_of_life.map(|day| self.day(day)).transpose()?;
         let releases = self.releases(series, &document.release)?;
         let variants = self.variants(document.variant)?;
+        self.built_variants(&document.release, &variants)?;
         let modules = self.modules(&document.modules)?;
         let shared = Shared {
             source: self.source(document.source)?,
@@ -321,11 +332,26 @@ impl Check<'_> {
                     format!("release {version} has neither `xz` nor `tgz`: one SHA-256 is needed"),
                 ));
             }
-            if releases.insert(version, ReleaseRow { version, sums, built: row.built }).is_some() {
+            let built_variants = row.built_variants.iter().map(|name| self.parsed(name)).collect::<Result<_, _>>()?;
+            let checked = ReleaseRow { version, sums, built: row.built, built_variants };
+            if releases.insert(version, checked).is_some() {
                 return Err(self.error(&row.version, format!("release {version} is there twice")));
             }
         }
         Ok(releases.into_values().collect())
+    }
+
+    fn built_variants(
+        &self,
+        rows: &[document::Release],
+        variants: &BTreeMap<Variant, Vec<String>>,
+    ) -> Result<(), RecipeError> {
+        for name in rows.iter().flat_map(|row| &row.built_variants) {
+            if !variants.contains_key(&self.parsed(name)?) {
+                return Err(self.error(name, format!("the series has no variant `{}`", name.get_ref())));
+            }
+        }
+        Ok(())
     }
 
     fn variants(
@@ -487,6 +513,8 @@ mod tests {
             ("version = \"3.13.4\"", "version = \"3.12.4\"", "release 3.12.4 is not of the series 3.13"),
             ("version = \"3.13.4\"", "version = \"3.13.3\"", "release 3.13.3 is there twice"),
             ("\"93e583f2", "\"93e583F2", "is not a SHA-256 digest"),
+            ("built-variants = [\"t\"", "built-variants = [\"x\"", "`x` is not one of , t, d"),
+            ("built-variants = [\"t\"", "built-variants = [\"\"", "the series has no variant ``"),
         ];
         for (before, after, expected) in cases {
             assert!(REAL.contains(before), "{before}");
@@ -509,8 +537,8 @@ mod tests {
     fn another_release_does_not_change_the_digest_of_a_recipe() {
         let digest = |text: &str| {
             let recipe = Recipe::parse("r.toml", text).unwrap();
-            let row = *recipe.releases.iter().find(|row| row.version.to_string() == "3.13.5").unwrap();
-            recipe.release(&row, Variant::Default).unwrap().digest()
+            let row = recipe.releases.iter().find(|row| row.version.to_string() == "3.13.5").unwrap();
+            recipe.release(row, Variant::Default).unwrap().digest()
         };
         let sum = "a".repeat(64);
         let more = format!("{REAL}\n[[release]]\nversion = \"3.13.99\"\nxz = \"{sum}\"\n");

@@ -112,4 +112,113 @@ mod tests {
         }
         assert!(split("no diff at all\n").is_err());
     }
+
+    /// A text of upstream as `tests/data/upstream-lines` has it: `scripts/upstream-lines` says how.
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct UpstreamText {
+        file: PathBuf,
+        #[serde(rename = "sha256")]
+        _sha256: crate::domain::digest::Digest,
+        #[serde(rename = "origin")]
+        _origin: String,
+        releases: Vec<crate::domain::version::Release>,
+        lines: String,
+    }
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct UpstreamTexts {
+        text: Vec<UpstreamText>,
+    }
+
+    const FINGERPRINT: usize = 4;
+
+    fn fingerprint(line: &str) -> String {
+        crate::domain::digest::Digest::of(line).to_string()[..FINGERPRINT].to_owned()
+    }
+
+    /// Applies a diff to a text of which only fingerprints are known: each hunk's own lines are put
+    /// where the fingerprints say that upstream has them. That has to be one place.
+    fn apply_to_fingerprints(diff: &str, fingerprints: &str) -> Result<(), String> {
+        let digits: String = fingerprints.split_whitespace().collect();
+        let known: Vec<&str> = (0..digits.len()).step_by(FINGERPRINT).map(|at| &digits[at..at + FINGERPRINT]).collect();
+        let mut lines: Vec<String> = (0..known.len()).map(|number| format!("another line, {number}\n")).collect();
+        let patch = diffy::Patch::from_str(diff).map_err(|error| error.to_string())?;
+        for (number, hunk) in patch.hunks().iter().enumerate() {
+            let before = hunk.lines().iter().filter_map(|line| match line {
+                diffy::Line::Context(text) | diffy::Line::Delete(text) => Some(*text),
+                diffy::Line::Insert(_) => None,
+            });
+            let before: Vec<&str> = before.collect();
+            let wanted: Vec<String> = before.iter().map(|text| fingerprint(text.trim_end_matches('\n'))).collect();
+            let places: Vec<usize> = known
+                .windows(wanted.len())
+                .enumerate()
+                .filter(|(_, window)| *window == wanted)
+                .map(|(at, _)| at)
+                .collect();
+            let [place] = places[..] else {
+                return Err(format!("hunk {} has {} places in upstream's text", number + 1, places.len()));
+            };
+            for (line, text) in lines[place..].iter_mut().zip(before) {
+                text.clone_into(line);
+            }
+        }
+        patched(&lines.concat(), diff).map(|_| ())
+    }
+
+    fn upstream_texts(series: crate::domain::version::Series) -> Vec<UpstreamText> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/upstream-lines");
+        let path = directory.join(format!("{series}.toml"));
+        if path.exists() {
+            toml::from_str::<UpstreamTexts>(&fs_err::read_to_string(path).unwrap()).unwrap().text
+        } else {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn the_own_patches_fit_every_release_whose_lines_are_known() {
+        let catalog = crate::recipe::Catalog::load(None).unwrap();
+        for recipe in catalog.recipes() {
+            let texts = upstream_texts(recipe.series);
+            for text in &texts {
+                for release in &text.releases {
+                    assert!(recipe.releases.iter().any(|row| row.version == *release), "no row for {release}");
+                }
+            }
+            let newest = recipe.release(recipe.newest().unwrap(), crate::domain::version::Variant::Default).unwrap();
+            // A build of the series tries its patches on the source itself.
+            let is_built = recipe.releases.iter().any(|row| row.built);
+            for patch in catalog.patches(&newest).unwrap() {
+                for (file, diff) in split(&patch.text).unwrap() {
+                    let of_file: Vec<_> = texts.iter().filter(|text| text.file == file).collect();
+                    assert!(
+                        is_built || !of_file.is_empty(),
+                        "{}: no lines of {} are known",
+                        patch.name,
+                        file.display()
+                    );
+                    for text in of_file {
+                        if let Err(reason) = apply_to_fingerprints(&diff, &text.lines) {
+                            panic!("{} does not fit {:?}: {reason}", patch.name, text.releases);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_is_known_by_fingerprints_alone() {
+        let upstream = |lines: &[&str]| lines.iter().map(|line| fingerprint(line)).collect::<String>();
+        let (_, diff) = split(PATCH).unwrap().swap_remove(0);
+        let fits = |lines: &[&str]| apply_to_fingerprints(&diff, &upstream(lines));
+        assert_eq!(fits(&["one", "two", "three"]), Ok(()));
+        assert_eq!(fits(&["zero", "one", "two", "three", "four"]), Ok(()));
+        assert!(fits(&["one", "2", "three"]).unwrap_err().contains("hunk 1 has 0 places"));
+        let twice = fits(&["one", "two", "three", "one", "two", "three"]);
+        assert!(twice.unwrap_err().contains("hunk 1 has 2 places"));
+    }
 }

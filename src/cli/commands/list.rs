@@ -21,6 +21,7 @@ struct Known {
     variants: Vec<Variant>,
     pre_release: bool,
     built: bool,
+    built_variants: Vec<Variant>,
     end_of_life: Option<String>,
     past_end_of_life: bool,
 }
@@ -58,6 +59,7 @@ fn versions(config: &Config) -> Result<()> {
                 variants: recipe.variants.keys().copied().collect(),
                 pre_release: row.version.is_pre_release(),
                 built: row.built,
+                built_variants: row.built_variants.iter().copied().collect(),
                 end_of_life: recipe.end_of_life.clone(),
                 past_end_of_life: is_past(recipe),
             });
@@ -66,8 +68,13 @@ fn versions(config: &Config) -> Result<()> {
     print(config, &known, || {
         known.iter().fold(String::new(), |mut text, version| {
             let mut notes = Vec::new();
-            if version.built {
-                notes.push("built by this project".to_owned());
+            let built: Vec<String> = std::iter::once(Variant::Default)
+                .filter(|_| version.built)
+                .chain(version.built_variants.iter().copied())
+                .map(|variant| format!("{}{variant}", version.version))
+                .collect();
+            if !built.is_empty() {
+                notes.push(format!("built by this project: {}", built.join(", ")));
             }
             if version.pre_release {
                 notes.push("pre-release".to_owned());

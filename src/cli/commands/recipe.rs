@@ -23,14 +23,28 @@ pub(super) fn run(command: &RecipeCommand, config: &Config) -> Result<u8> {
 fn show(version: VersionRequest, config: &Config) -> Result<()> {
     let catalog = config.catalog()?;
     let (series, recipe) = catalog.find(version)?;
-    print(config, &recipe, || text(&recipe, &series.file, series.end_of_life.as_deref()))
+    let built = series.releases.iter().any(|row| row.version == recipe.version && row.is_built(recipe.variant));
+    let shown = Shown { pre_release: recipe.version.is_pre_release(), built, recipe };
+    print(config, &shown, || text(&shown, &series.file, series.end_of_life.as_deref()))
 }
 
-fn text(recipe: &ReleaseRecipe, file: &str, end_of_life: Option<&str>) -> String {
-    let mut text = format!("Python {}{} ({file})\n", recipe.version, recipe.variant);
+/// A release as the recipe has it, with what does not decide how it is built.
+#[derive(Debug, Serialize)]
+struct Shown {
+    pre_release: bool,
+    built: bool,
+    #[serde(flatten)]
+    recipe: ReleaseRecipe,
+}
+
+fn text(shown: &Shown, file: &str, end_of_life: Option<&str>) -> String {
+    let recipe = &shown.recipe;
+    let kind = if shown.pre_release { ", a pre-release" } else { "" };
+    let mut text = format!("Python {}{}{kind} ({file})\n", recipe.version, recipe.variant);
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<12} {value}");
     };
+    row("built", if shown.built { "by this project" } else { "not by this project" }.to_owned());
     row("end of life", end_of_life.unwrap_or("unknown").to_owned());
     row("digest", recipe.digest().to_string());
     row("source", recipe.source.url.clone());

@@ -1,8 +1,10 @@
 //! Relocate: makes a prefix work wherever it is moved, and rids it of the build's own paths.
 //!
 //! What Python itself decides at run time (`sysconfig`, `distutils`) is a patch of the recipe; here
-//! are the files that something else reads: scripts, pkg-config files, recorded variables.
+//! are the files that something else reads: scripts, pkg-config files, `build-details.json`,
+//! recorded variables.
 
+mod build_details;
 mod build_paths;
 mod pkg_config;
 mod record;
@@ -34,7 +36,8 @@ impl RelocatedPrefix {
 /// Rewrites what would not survive a move.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a binary file that mentions the build, and what the system answers.
+/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
+/// is no JSON, and what the system answers.
 pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPrefix> {
     let root = bundled.root().to_owned();
     links(&root, plan)?;
@@ -67,6 +70,9 @@ fn rewritten(path: &Path, before: &[u8], paths: &build_paths::BuildPaths, plan: 
     };
     let after = if path.starts_with("lib/pkgconfig") {
         pkg_config::rewrite(text, plan.prefix.as_str())
+    } else if path.parent() == Some(Path::new(&plan.stdlib())) && build_details::is_description(path) {
+        build_details::rewrite(path, text, plan.prefix.as_str())
+            .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })?
     } else {
         shebang::rewrite(path, text, plan.prefix.as_str(), paths.staged_prefix())
     };

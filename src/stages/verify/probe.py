@@ -433,6 +433,8 @@ def layout_checks(_request):
         Check("sysconfig:values", sysconfig_values),
         Check("sysconfig:data", sysconfig_data),
         Check("sysconfig:files", sysconfig_files),
+        Check("sysconfig:build-details", build_details),
+        Check("sysconfig:vars-json", sysconfig_vars_json),
     ]
 
 
@@ -521,6 +523,69 @@ def sysconfig_files(request):
     if request.builder:
         missing = [path for path in paths if not os.path.isfile(path)]
         expect(not missing, f"missing: {missing}")
+
+
+def descriptions(beginning):
+    """The JSON files with such a name in the standard library's directory.
+
+    CPython has written them since 3.14.
+    """
+    directory = os.path.dirname(os.__file__)
+    names = [name for name in os.listdir(directory)
+             if name.startswith(beginning) and name.endswith(".json")]
+    expect(names or sys.version_info < (3, 14), f"there is no {beginning}*.json")
+    found = {}
+    for name in names:
+        path = os.path.join(directory, name)
+        with open(path, encoding="utf-8") as file:
+            found[path] = json.load(file)
+    return found
+
+
+def build_details(request):
+    """Who reads the file finds this tree (PEP 739), wherever it is."""
+    for path, details in descriptions("build-details").items():
+        absolute = [text for text in strings(details) if os.path.isabs(text)]
+        expect(not absolute, f"{path} has absolute paths: {absolute}")
+        base = os.path.join(os.path.dirname(path), details["base_prefix"])
+        expect(os.path.realpath(base) == os.path.realpath(request.prefix),
+               f"base_prefix of {path} is {base}")
+        wanted = [details["base_interpreter"]]
+        if request.builder:
+            wanted.append(details["c_api"]["headers"])
+        missing = [name for name in wanted
+                   if not os.path.exists(os.path.join(base, name))]
+        expect(not missing, f"{path} names what is not there: {missing}")
+
+
+def strings(value):
+    """All texts in a value of JSON."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value
+    return ([text for part in parts for text in strings(part)]
+            if isinstance(value, (dict, list)) else [])
+
+
+def sysconfig_vars_json(request):
+    """It says what the literal dict beside it says: neither knows of a move."""
+    import importlib
+    import sysconfig
+    found = descriptions("_sysconfig_vars")
+    if not found:
+        return
+    data = importlib.import_module(sysconfig._get_sysconfigdata_name())
+    for path, values in found.items():
+        stray = [f"{name} mentions {text}" for name, value in values.items()
+                 for text in request.forbidden
+                 if isinstance(value, str) and text in value]
+        expect(not stray, f"{path}: {stray}")
+        expect(values["prefix"] == request.compiled_prefix,
+               f"prefix in {path} is {values['prefix']!r}")
+        differ = [name for name, value in data.build_time_vars.items()
+                  if values.get(name) != value]
+        # The one is where the build read it, the other where it is installed.
+        expect(set(differ) <= {"srcdir"}, f"{path} differs in {differ}")
 
 
 # --------------------------------------------------------------- the modules

@@ -1,0 +1,94 @@
+//! The recipes of all series, as far as can be told without their sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::support::{pykeel, run};
+
+/// What `list --all` says, by series.
+fn rows() -> BTreeMap<String, Vec<Value>> {
+    let rows = run(pykeel().args(["list", "--all", "--json"])).exits(0).json();
+    let mut by_series = BTreeMap::<String, Vec<Value>>::new();
+    for row in rows.as_array().expect("an array") {
+        by_series.entry(text(row, "series")).or_default().push(row.clone());
+    }
+    by_series
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().expect(key).to_owned()
+}
+
+fn texts(value: &Value, key: &str) -> Vec<String> {
+    value[key].as_array().expect(key).iter().map(|text| text.as_str().expect(key).to_owned()).collect()
+}
+
+/// The plans of every release of a series, and of the newest in each variant.
+fn plans(rows: &[Value]) -> Vec<Value> {
+    let newest = rows.first().expect("a release");
+    let variants = texts(newest, "variants").into_iter().map(|variant| format!("{}{variant}", text(newest, "version")));
+    let versions: Vec<String> = rows.iter().map(|row| text(row, "version")).chain(variants).collect();
+    let ended = run(pykeel().arg("build").args(&versions).args(["--dry-run", "--allow-eol", "--json"])).exits(0);
+    let plans = ended.json().as_array().expect("an array").clone();
+    assert_eq!(plans.len(), versions.len(), "one plan for each of {versions:?}");
+    plans
+}
+
+#[test]
+fn every_release_has_a_plan_and_so_has_each_variant() {
+    let mut plans_of_all = 0;
+    let mut distinct = BTreeSet::new();
+    for (series, rows) in rows() {
+        let free_threaded = series.split_once('.').expect("a series").1.parse::<u8>().expect("a number") >= 13;
+        for plan in plans(&rows) {
+            let (release, variant) = (text(&plan, "release"), text(&plan, "variant"));
+            assert_eq!(plan["prefix"], format!("/opt/myorg/python-{series}{variant}"));
+            let configure = texts(&plan, "configure");
+            let has = |argument: &str| configure.iter().any(|given| given == argument);
+            assert_eq!(has("--disable-gil"), variant == "t", "{release}{variant}");
+            assert_eq!(has("--with-pydebug"), variant == "d", "{release}{variant}");
+            assert!(free_threaded || variant != "t", "{release}{variant}");
+            // What is linked is what the modules need, and none of it is GPL.
+            let linked: Vec<String> =
+                plan["libraries"].as_array().expect("a list").iter().map(|library| text(library, "soname")).collect();
+            let links = |name: &str| linked.iter().any(|soname| soname.starts_with(&format!("{name}.so")));
+            let builds = |name: &str| texts(&plan, "modules").iter().any(|module| module == name);
+            assert!(links("libssl") && links("libcrypto") && links("libsqlite3"), "{release}: {linked:?}");
+            assert_eq!(builds("_zstd"), links("libzstd"), "{release}: {linked:?}");
+            assert!(!links("libreadline") && !links("libgdbm"), "{release}: {linked:?}");
+            plans_of_all += 1;
+            distinct.insert(plan.to_string());
+        }
+    }
+    assert_eq!(distinct.len(), plans_of_all, "two releases have one plan");
+    assert!(plans_of_all >= 50, "{plans_of_all}");
+}
+
+#[test]
+fn a_missing_header_of_a_newer_series_is_named_with_its_package() {
+    // As on a machine without it: a recipe that wants a header which no package has.
+    let directory = tempfile::tempdir().expect("a directory");
+    let recipe = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/3.14.toml")).expect("the recipe");
+    assert!(recipe.contains("\"zdict.h\""));
+    let recipe = recipe.replace("\"zdict.h\"", "\"zdict-that-is-not-there.h\"");
+    fs_err::write(directory.path().join("3.14.toml"), recipe).expect("a file");
+    let ended = run(pykeel().args(["build", "3.14", "--dry-run", "--recipes"]).arg(directory.path())).exits(1);
+    ended.says(&["zdict-that-is-not-there.h", "libzstd-dev"]);
+}
+
+#[test]
+fn a_series_means_its_newest_release_that_is_no_pre_release() {
+    for (series, rows) in rows() {
+        let newest = rows.iter().find(|row| row["pre_release"] == false).expect("a release");
+        let shown = run(pykeel().args(["recipe", "show", &series, "--json"])).exits(0).json();
+        assert_eq!(shown["version"], newest["version"], "{series}");
+    }
+    let pre_releases: Vec<String> = rows()
+        .into_values()
+        .flatten()
+        .filter(|row| row["pre_release"] == true)
+        .map(|row| text(&row, "version"))
+        .collect();
+    assert_eq!(pre_releases, ["3.15.0b4"]);
+}
