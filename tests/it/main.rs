@@ -12,4 +12,5 @@ mod install;
 mod policies;
 mod regression;
 mod roots;
+mod series;
 mod sources;
