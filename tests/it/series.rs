@@ -128,7 +128,8 @@ fn distutils_of_a_moved_installation_builds_extension_modules() {
         let install =
             ["-m", "pip", "install", "--no-index", "--no-build-isolation", "--no-cache-dir", "--target", &target_text];
         in_place(&[&install[..], &["."]].concat()).exits(0);
-        let answer = format!("import sys; sys.path.insert(0, {target_text:?}); import answers; print(answers.__file__)");
+        let answer =
+            format!("import sys; sys.path.insert(0, {target_text:?}); import answers; print(answers.__file__)");
         let file = in_place(&["-I", "-c", &answer]).exits(0).out;
         assert!(Path::new(file.trim()).starts_with(&target), "{file}");
     }
