@@ -212,3 +212,58 @@ fn is_recipe(path: &Path) -> bool {
 fn not_utf8(file: &str) -> RecipeError {
     RecipeError { file: file.to_owned(), line: 1, column: 1, message: "the file is not UTF-8".into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The recipes compiled in, with their texts.
+    fn texts() -> impl Iterator<Item = (Series, &'static str)> {
+        let text = |file: &'static include_dir::File<'_>| {
+            let series = file.path().file_stem().and_then(|stem| stem.to_str()).expect("a name").parse();
+            (series.expect("a series"), file.contents_utf8().expect("UTF-8"))
+        };
+        RECIPES.files().filter(|file| is_recipe(file.path())).map(text)
+    }
+
+    #[test]
+    fn every_recipe_is_sound_and_lists_its_releases_in_order() {
+        let catalog = Catalog::load(None).unwrap();
+        for (series, text) in texts() {
+            let recipe = catalog.get(series).unwrap();
+            assert!(recipe.end_of_life.is_some(), "{series}");
+            let rows = text.lines().filter_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+            let versions: Vec<Release> = rows.map(|version| version.parse().unwrap()).collect();
+            assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{series}: {versions:?}");
+            assert_eq!(versions, recipe.releases.iter().map(|row| row.version).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn every_patch_that_is_there_belongs_to_a_recipe() {
+        let catalog = Catalog::load(None).unwrap();
+        let used: Vec<&str> =
+            catalog.recipes().flat_map(|recipe| recipe.patches().iter().map(|patch| patch.file.as_str())).collect();
+        for directory in PATCHES.dirs() {
+            for file in directory.files() {
+                let name = file.path().to_str().unwrap();
+                assert!(used.contains(&name), "no recipe uses patches/{name}");
+                let text = file.contents_utf8().unwrap();
+                let prose = text.split("--- a/").next().unwrap_or_default();
+                assert!(prose.lines().filter(|line| !line.is_empty()).count() > 1, "{name} does not say why it exists");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_is_of_one_release_alone() {
+        let mut seen = BTreeMap::new();
+        for recipe in Catalog::load(None).unwrap().recipes() {
+            for row in &recipe.releases {
+                for sum in [row.sums.xz, row.sums.tgz].into_iter().flatten() {
+                    assert_eq!(seen.insert(sum, row.version), None, "{} has the sum of another", row.version);
+                }
+            }
+        }
+    }
+}

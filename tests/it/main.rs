@@ -19,6 +19,7 @@ mod races;
 mod recipes;
 mod regression;
 mod roots;
+mod series;
 mod several;
 mod sources;
 mod uninstall;

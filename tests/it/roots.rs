@@ -10,23 +10,23 @@ use crate::support::{Artifact, artifact, check, is_root, run, shared_store, unpa
 const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
 
 /// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
-const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];
+pub const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];
 
 /// `chroot` with an environment that is as bare as the root.
-fn in_root() -> Command {
+pub fn in_root() -> Command {
     let mut command = Command::new("/usr/sbin/chroot");
     command.env_clear();
     command
 }
 
 /// Runs the probe of `pykeel verify` in a root, with the tree at its compiled prefix.
-fn probe(root: &Path, artifact: &Artifact, may_lack: &[&str]) {
-    let prefix = "/opt/myorg/python-3.13";
+pub fn probe(root: &Path, artifact: &Artifact, may_lack: &[&str]) {
+    let prefix = artifact.prefix();
     unpack(artifact, &root.join(&prefix[1..]));
     probe_at(root, artifact, prefix, may_lack);
 }
 
-fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
+pub fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
     let probe = root.join("probe");
     fs_err::create_dir_all(probe.join("scratch")).expect("a directory");
     fs_err::write(probe.join("probe.py"), PROBE).expect("a file");
@@ -40,7 +40,7 @@ fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
     let flavor = &artifact.manifest["plan"]["flavor"];
     let request = serde_json::json!({
         "prefix": prefix,
-        "compiled_prefix": "/opt/myorg/python-3.13",
+        "compiled_prefix": artifact.prefix(),
         "modules": artifact.manifest["modules"],
         "scripts": scripts,
         "flavor": flavor,
@@ -53,7 +53,7 @@ fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
     fs_err::write(probe.join("request.json"), request.to_string()).expect("a file");
     let ended = run(in_root()
         .arg(root)
-        .arg(format!("{prefix}/bin/python3.13"))
+        .arg(format!("{prefix}/bin/{}", artifact.python()))
         .args(["-I", "-B", "/probe/probe.py", "/probe/request.json"])
         .env("LC_ALL", "C.UTF-8"))
     .exits(0);
@@ -73,7 +73,7 @@ fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
 }
 
 /// A root with the loader, glibc, `/dev` and `/tmp`, and nothing else at all.
-fn bare_root() -> tempfile::TempDir {
+pub fn bare_root() -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a directory");
     let mut libraries: Vec<PathBuf> = Vec::new();
     for name in ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libutil.so.1", "librt.so.1"] {

@@ -1,14 +1,19 @@
 //! What the tests share: the program, the store with the one real build, and roots to run it in.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
-/// The release that is really built.
+/// The release that is really built, and that most tests look at.
 pub const RELEASE: &str = "3.13.5";
+
+/// Others that are really built: of series whose extension modules are made by setup.py, one with
+/// distutils reading the recorded variables itself (3.9) and one without.
+pub const OLD_RELEASES: [&str; 2] = ["3.9.2", "3.11.2"];
 
 /// The store that all tests share and that outlives them: verified sources and finished artifacts.
 pub fn shared_store() -> PathBuf {
@@ -96,7 +101,7 @@ pub fn check<S: AsRef<OsStr>>(program: &str, args: &[S]) -> String {
     run(Command::new(program).args(args)).exits(0).out
 }
 
-/// One of the two artifacts of the real build, as it lies in the shared store.
+/// An artifact of a real build, as it lies in the shared store.
 #[derive(Debug, Clone)]
 pub struct Artifact {
     pub name: String,
@@ -106,32 +111,56 @@ pub struct Artifact {
     pub manifest: Value,
 }
 
-/// Builds 3.13.5 in both flavors, unless the shared store has it, and gives the artifacts. The
-/// first test that asks waits for it, and so do all others.
+impl Artifact {
+    /// The prefix that is compiled in: `/opt/myorg/python-3.13`.
+    pub fn prefix(&self) -> &str {
+        self.manifest["plan"]["prefix"].as_str().expect("a prefix")
+    }
+
+    /// The name of the interpreter: `python3.13`.
+    pub fn python(&self) -> String {
+        let release = self.manifest["plan"]["release"].as_str().expect("a release");
+        let (series, _) = release.rsplit_once('.').expect("a release");
+        format!("python{series}")
+    }
+}
+
+/// What each real build came to; none where its source could not be had.
+static BUILDS: LazyLock<BTreeMap<&str, OnceLock<Option<Vec<Artifact>>>>> =
+    LazyLock::new(|| std::iter::once(RELEASE).chain(OLD_RELEASES).map(|release| (release, OnceLock::new())).collect());
+
+/// Builds a release in both flavors, unless the shared store has it.
+fn build(release: &str) -> Option<Vec<Artifact>> {
+    let ended = run(pykeel().args(["build", release, "--flavor", "all", "--allow-eol", "--json"]));
+    if ended.code == 3 {
+        eprintln!("{}", ended.err);
+        return None;
+    }
+    let built = ended.exits(0).json();
+    let artifact = |built: &Value| {
+        let text = |key: &str| built[key].as_str().expect(key).to_owned();
+        let manifest = fs_err::read(text("manifest")).expect("the manifest");
+        Artifact {
+            name: text("name"),
+            tarball: text("tarball").into(),
+            digest: text("digest"),
+            build_key: text("build_key"),
+            manifest: serde_json::from_slice(&manifest).expect("JSON"),
+        }
+    };
+    Some(built.as_array().expect("an array").iter().map(artifact).collect())
+}
+
+/// An artifact of [`RELEASE`]. The first test that asks builds it, and all others wait.
 pub fn artifact(flavor: &str) -> Artifact {
-    static BUILT: OnceLock<Vec<Artifact>> = OnceLock::new();
-    let artifacts = BUILT.get_or_init(|| {
-        let ended = run(pykeel().args(["build", RELEASE, "--flavor", "all", "--json"])).exits(0);
-        let built = ended.json();
-        built
-            .as_array()
-            .expect("an array")
-            .iter()
-            .map(|built| {
-                let text = |key: &str| built[key].as_str().expect(key).to_owned();
-                let manifest = fs_err::read(text("manifest")).expect("the manifest");
-                Artifact {
-                    name: text("name"),
-                    tarball: text("tarball").into(),
-                    digest: text("digest"),
-                    build_key: text("build_key"),
-                    manifest: serde_json::from_slice(&manifest).expect("JSON"),
-                }
-            })
-            .collect()
-    });
+    artifact_of(RELEASE, flavor).expect("the source of the release that the tests need")
+}
+
+/// An artifact of a release that is really built; none where its source could not be had.
+pub fn artifact_of(release: &str, flavor: &str) -> Option<Artifact> {
+    let artifacts = BUILDS[release].get_or_init(|| build(release)).as_ref()?;
     let wanted = format!("-{flavor}-");
-    artifacts.iter().find(|artifact| artifact.name.contains(&wanted)).expect("both flavors").clone()
+    Some(artifacts.iter().find(|artifact| artifact.name.contains(&wanted)).expect("both flavors").clone())
 }
 
 /// Unpacks an artifact's tree (without its top directory) into a new directory.
