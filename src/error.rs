@@ -233,6 +233,15 @@ pub enum Error {
         why: Option<String>,
     },
 
+    /// Exit code 2.
+    #[error("Python {request} may mean {} artifacts of the store", .candidates.len())]
+    AmbiguousArtifact {
+        /// What was asked for.
+        request: String,
+        /// The digest and the name of each.
+        candidates: Vec<String>,
+    },
+
     /// Exit code 5.
     #[error("{path} is not a Python that pykeel installed: {reason}")]
     ForeignPrefix {
@@ -284,6 +293,7 @@ impl Error {
             | Self::Musl { .. }
             | Self::NoSuchArtifact { .. }
             | Self::NotInStore { .. }
+            | Self::AmbiguousArtifact { .. }
             | Self::NotAnArtifact { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
@@ -342,6 +352,7 @@ impl Error {
             }
             Self::NoSuchArtifact { .. } => Some("`pykeel list` shows the digests of what is there".into()),
             Self::NotInStore { request, .. } => Some(format!("`pykeel build {request}` makes one")),
+            Self::AmbiguousArtifact { .. } => Some("name one by its digest: `sha256:…`".into()),
             Self::ForeignPrefix { .. } => Some("`--force` replaces it; `--prefix DIR` installs elsewhere".into()),
             Self::Io(error) => io_hint(error),
             _ => None,

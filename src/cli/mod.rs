@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod render;
 mod reporter;
+mod treemap;
 
 use clap::Parser as _;
 

@@ -64,6 +64,7 @@ fn details(error: &Error) -> Vec<String> {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
         }
         Error::Verification { findings, .. } => findings.clone(),
+        Error::AmbiguousArtifact { candidates, .. } => candidates.clone(),
         _ => Vec::new(),
     }
 }

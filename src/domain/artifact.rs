@@ -96,6 +96,24 @@ impl ArtifactName {
         }
     }
 
+    /// The release.
+    #[must_use]
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// Its variant.
+    #[must_use]
+    pub const fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub const fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
     /// The file name of the tarball.
     #[must_use]
     pub fn file(&self, format: Format) -> String {
