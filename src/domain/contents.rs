@@ -1,7 +1,6 @@
 //! What an artifact holds, file by file, and which part of it each file belongs to.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -157,9 +156,12 @@ impl File {
             },
             Part::SitePackages => below(&stdlib.join("site-packages")).0,
             Part::Licenses => below(Path::new(LICENSES_PATH)).0,
-            Part::Modules | Part::Libraries | Part::Interpreter => {
-                path_text(Path::new(self.path.file_name().unwrap_or(OsStr::new(""))))
+            Part::Modules => {
+                let name = path_text(Path::new(self.path.file_name()?));
+                // `_ssl.cpython-313-x86_64-linux-gnu.so` is the module `_ssl`.
+                name.split('.').next().unwrap_or_default().to_owned()
             }
+            Part::Libraries | Part::Interpreter => path_text(Path::new(self.path.file_name()?)),
             Part::Headers | Part::Config | Part::Metadata | Part::Bytecode | Part::Other => return None,
         })
     }
@@ -291,6 +293,8 @@ fn sorted(groups: BTreeMap<String, Size>) -> Vec<GroupSize> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
     use crate::domain::artifact::ArtifactName;
     use crate::domain::manifest::{BundledLibrary, Hardening, Sizes};

@@ -3,13 +3,16 @@
 //! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
+mod browser;
 mod support;
 mod toy;
 
 mod cli;
 mod faults;
+mod inspect;
 mod install;
 mod policies;
 mod regression;
 mod roots;
 mod sources;
+mod treemap;

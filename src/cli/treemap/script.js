@@ -64,6 +64,18 @@
     }
   };
 
+  // Labels are whole, or without their endings, or cut, or gone: a letter and an ellipsis tell nothing.
+  const family = getComputedStyle(document.body).fontFamily;
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (text, font) => {
+    pen.font = `${font} ${family}`;
+    return pen.measureText(text).width;
+  };
+  const fitting = (name, room, font) => {
+    const stem = name.replace(/(\.cpython-[^.]*)?\.(pyc?|h|so(\.\d+)*)$/, "");
+    return [name, stem].find((text) => width(text, font) <= room) ?? (room >= 46 ? stem : "");
+  };
+
   let here = root, tiles = new Map(), current = null;
 
   const describe = (node) => {
@@ -80,6 +92,8 @@
     tile.setAttribute("aria-level", level);
     tile.setAttribute("aria-label", describe(node));
     tile.dataset.part = node.part;
+    // The smaller beside its siblings, the fainter.
+    tile.style.setProperty("--tone", `${Math.round(100 - 26 * (1 - Math.sqrt(node.s / node.up.c[0].s)))}%`);
     Object.assign(tile.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` });
     if (node.c) tile.classList.add("opens");
     if (node.p) tile.classList.add("part");
@@ -89,20 +103,32 @@
     if (opened) {
       tile.setAttribute("aria-expanded", "true");
       tile.classList.add("frame");
-      const head = h >= 44 && w >= 54 ? (node.p ? 22 : 18) : 2;
-      if (head > 2) tile.append(element("span", { className: "label" }, node.n, element("b", {}, w >= 130 ? size(node.s) : "")));
+      const font = node.p ? "600 13px" : "600 11.5px";
+      const label = h >= 44 ? fitting(node.n, w - 12, font) : "";
+      const head = label ? (node.p ? 22 : 18) : 3;
+      if (label) {
+        const amount = size(node.s);
+        const room = w - 24 - width(label, font) - width(amount, font);
+        tile.append(element("span", { className: "label" }, label, element("b", {}, room > 0 ? amount : "")));
+      }
       squarify(node.c, { x: x + 3, y: y + head, w: w - 6, h: h - head - 3 }, (child, part) => draw(child, part, level + 1));
-    } else if (w >= 34 && h >= 18) {
-      tile.classList.toggle("large", w >= 150 && h >= 64);
-      tile.append(element("span", { className: "label" }, node.n));
-      if (h >= 34 && w >= 48) tile.append(element("span", { className: "amount" }, size(node.s)));
+    } else if (w >= 24 && h >= 18) {
+      const large = w >= 150 && h >= 64;
+      tile.classList.toggle("large", large);
+      const label = fitting(node.n, w - 11, large ? "600 14px" : "12px");
+      if (label) tile.append(element("span", { className: "label" }, label));
+      if (label && h >= 36 && width(size(node.s), large ? "12.5px" : "11px") <= w - 11) {
+        tile.append(element("span", { className: "amount" }, size(node.s)));
+      }
     }
   };
 
   const render = () => {
     map.replaceChildren();
     tiles = new Map();
-    const box = { x: 0, y: 0, w: map.clientWidth, h: map.clientHeight };
+    // Not clientWidth, which is rounded.
+    const { width: w, height: h } = map.getBoundingClientRect();
+    const box = { x: 0, y: 0, w, h };
     squarify(here.c ?? [here], box, (child, part) => draw(child, part, 1));
     select(tiles.get(current) ?? map.firstElementChild, false);
     mark();

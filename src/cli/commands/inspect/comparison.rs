@@ -104,7 +104,9 @@ fn sizes(before: u64, after: u64) -> String {
     if before == after {
         return human(before);
     }
-    let share = if before == 0 { String::new() } else { format!(" ({})", percent(before.abs_diff(after), before)) };
+    // Of next to nothing a share tells nothing.
+    let tells = before.saturating_mul(10) >= after;
+    let share = if tells { format!(" ({})", percent(before.abs_diff(after), before)) } else { String::new() };
     format!("{} -> {}, {}{share}", human(before), human(after), difference(before, after))
 }
 
@@ -172,10 +174,13 @@ fn words(before: Option<String>, after: Option<String>) -> String {
     let side = |value: &Option<String>| match value.as_deref() {
         None => "none".to_owned(),
         Some("") => "''".to_owned(),
+        Some(text) if text.chars().count() > LONG => {
+            format!("{}…", shown(&text.chars().take(LONG).collect::<String>()))
+        }
         Some(text) => shown(text),
     };
     let is_long = |value: &Option<String>| value.as_ref().is_some_and(|text| text.chars().count() > LONG);
-    if !is_long(&before) && !is_long(&after) {
+    if before.is_none() || after.is_none() || !is_long(&before) && !is_long(&after) {
         return format!("{} -> {}", side(&before), side(&after));
     }
     let split = |value: Option<String>| -> Vec<String> {
