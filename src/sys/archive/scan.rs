@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn hostile_archives_are_refused_with_a_reason() {
-        let cases: &[(&str, &[(EntryType, &str, &str)])] = &[
+        type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
+        let cases: &[Case<'_>] = &[
             ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
             ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
             ("a device", &[(EntryType::Char, "top/null", "")]),

@@ -123,10 +123,17 @@ fn both<T: Display>(change: &Change<T>) -> String {
     format!("{} -> {}", side(&change.before), side(&change.after))
 }
 
-fn list<T: AsRef<str>>(removed: &[T], added: &[T]) -> String {
-    let removed = removed.iter().map(|item| format!("{REMOVED}-{}{REMOVED:#}", shown(item.as_ref())));
-    let added = added.iter().map(|item| format!("{ADDED}+{}{ADDED:#}", shown(item.as_ref())));
-    removed.chain(added).collect::<Vec<_>>().join(" ")
+/// What went after one sign, what came after another: `- _bz2 _dbm  + _ssl`.
+fn list(removed: &[String], added: &[String]) -> String {
+    let words = |words: &[String]| words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ");
+    let mut sides = Vec::new();
+    if !removed.is_empty() {
+        sides.push(format!("{REMOVED}-{REMOVED:#} {}", words(removed)));
+    }
+    if !added.is_empty() {
+        sides.push(format!("{ADDED}+{ADDED:#} {}", words(added)));
+    }
+    sides.join("  ")
 }
 
 fn library(change: &Change<LibraryVersion>) -> String {

@@ -133,7 +133,7 @@ mod tests {
         let files: Vec<_> = names.iter().map(|name| (OsStr::from_bytes(name).into(), 10)).collect();
         let text = plain(&contents_of(&files), 10);
         let listed: Vec<&str> = text.split("largest files\n").nth(1).unwrap().lines().map(|line| &line[21..]).collect();
-        assert_eq!(listed, ["lib/a\\nb", "lib/\\u{1b}[31mred", "lib/\\u{202e}x", "lib/\\xFF\\xFE"]);
+        assert_eq!(listed, ["lib/\\u{1b}[31mred", "lib/a\\nb", "lib/\\u{202e}x", "lib/\\xFF\\xFE"]);
     }
 
     #[test]
