@@ -340,4 +340,70 @@ mod tests {
             assert_eq!(STYLE.matches(&format!("--{part}: #")).count(), 2, "{part}");
         }
     }
+
+    /// How people see linear RGB whose red, green or blue cones are missing, after Machado, Oliveira
+    /// and Fernandes 2009 (severity 1.0), and those who have all.
+    const VISIONS: [[[f64; 3]; 3]; 4] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [[0.152_286, 1.052_583, -0.204_868], [0.114_503, 0.786_281, 0.099_216], [-0.003_882, -0.048_116, 1.051_998]],
+        [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
+        [[1.255_528, -0.076_749, -0.178_779], [-0.078_411, 0.930_809, 0.147_602], [0.004_733, 0.691_367, 0.303_900]],
+    ];
+
+    fn times(matrix: &[[f64; 3]; 3], vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
+    }
+
+    /// A colour as Oklab has it, in which distances are as people see them.
+    fn oklab(rgb: [f64; 3]) -> [f64; 3] {
+        let cones = [
+            [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
+            [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
+            [0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5],
+        ];
+        let opponents = [
+            [0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8],
+            [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
+            [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
+        ];
+        times(&opponents, times(&cones, rgb.map(|value| value.max(0.0))).map(f64::cbrt))
+    }
+
+    /// The colours of the style that have a name, as linear RGB: in the light scheme and in the dark.
+    fn colours(name: &str) -> Vec<[f64; 3]> {
+        let digits = STYLE.split(&format!("--{name}: #")).skip(1).map(|rest| &rest[..6]);
+        let linear = |pair: &str| {
+            let value = f64::from(u8::from_str_radix(pair, 16).unwrap()) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        digits.map(|digits| [linear(&digits[..2]), linear(&digits[2..4]), linear(&digits[4..])]).collect()
+    }
+
+    #[test]
+    fn the_large_parts_are_told_apart_by_everybody() {
+        let large = &Part::ALL[..7];
+        for scheme in 0..2 {
+            for vision in &VISIONS {
+                let seen = |part: &Part| oklab(times(vision, colours(part.name())[scheme]));
+                for (index, a) in large.iter().enumerate() {
+                    for b in &large[index + 1..] {
+                        let far = seen(a).iter().zip(seen(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        assert!(far > 0.085, "{a} and {b} are {far} apart in scheme {scheme} with {vision:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ink_is_legible_on_every_part() {
+        let luminance = |rgb: [f64; 3]| times(&[[0.2126, 0.7152, 0.0722], [0.0; 3], [0.0; 3]], rgb)[0] + 0.05;
+        for part in Part::ALL {
+            for (colour, ink) in colours(part.name()).into_iter().zip(colours("tile-ink")) {
+                let (a, b) = (luminance(colour), luminance(ink));
+                // WCAG 2.2, success criterion 1.4.3.
+                assert!(a.max(b) / a.min(b) >= 4.5, "{part}: {}", a.max(b) / a.min(b));
+            }
+        }
+    }
 }

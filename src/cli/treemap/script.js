@@ -93,7 +93,7 @@
     tile.setAttribute("aria-label", describe(node));
     tile.dataset.part = node.part;
     // The smaller beside its siblings, the fainter.
-    tile.style.setProperty("--tone", `${Math.round(100 - 26 * (1 - Math.sqrt(node.s / node.up.c[0].s)))}%`);
+    tile.style.setProperty("--tone", `${Math.round(100 - 20 * (1 - Math.sqrt(node.s / node.up.c[0].s)))}%`);
     Object.assign(tile.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` });
     if (node.c) tile.classList.add("opens");
     if (node.p) tile.classList.add("part");
