@@ -371,7 +371,8 @@ mod tests {
 
     /// The colours of the style that have a name, as linear RGB: in the light scheme and in the dark.
     fn colours(name: &str) -> Vec<[f64; 3]> {
-        let digits = STYLE.split(&format!("--{name}: #")).skip(1).map(|rest| &rest[..6]);
+        let place = format!("--{name}: #");
+        let digits = STYLE.split(&place).skip(1).map(|rest| &rest[..6]);
         let linear = |pair: &str| {
             let value = f64::from(u8::from_str_radix(pair, 16).unwrap()) / 255.0;
             if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
