@@ -33,7 +33,8 @@ pub struct Unpacked {
 /// `name` is the archive's name for errors.
 ///
 /// # Errors
-/// [`Error::HostileArchive`], [`Error::Damaged`], or what the system answers.
+/// [`HostileArchive`](crate::error::Error::HostileArchive), [`Damaged`](crate::error::Error::Damaged), or what the
+/// system answers.
 pub fn unpack(name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
     std::thread::scope(|scope| {
         let writers = WriteBehind::new(scope, name);
