@@ -184,6 +184,8 @@ fn the_map_is_used_with_mouse_and_keyboard() {
     let pages = pages(&artifact("runtime").tarball);
     let seen = report(&browser.document(&pages.probed, Scheme::Light, WIDE));
     let steps = &seen["steps"];
+    let under = steps["under"].as_str().expect("a path");
+    assert!(under.starts_with("lib/python3.13/asyncio"), "a frame with the focus hides what it holds: {under}");
     let hovered = steps["hovered"]["text"].as_str().expect("a text");
     assert_eq!(steps["hovered"]["shown"], true);
     assert!(
@@ -213,6 +215,9 @@ fn the_map_is_used_with_mouse_and_keyboard() {
     assert!(steps["found"]["text"].as_str().is_some_and(|text| text.starts_with("1 file, ")), "{}", steps["found"]);
     assert_eq!(steps["cleared"], serde_json::json!({"query": "", "finding": false}));
     assert_eq!(steps["listed"]["hash"], "#modules");
+    // Drawn anew for another window, and the focus is where it was.
+    assert_eq!(steps["resized"]["focused"], steps["focused"]["focused"]);
+    assert!(steps["resized"]["height"].as_u64() <= Some(501), "{}", steps["resized"]);
     for step in ["clicked", "escaped", "moved", "entered", "listed"] {
         assert_eq!(steps[step]["outside"], 0, "{step} shows what is elsewhere");
         assert_eq!(steps[step]["stops"], 1, "one rectangle is in the tab order: {step}");

@@ -55,6 +55,8 @@ addEventListener("load", () => setTimeout(() => {
 
   const asyncio = tileOf("lib/python3.13/asyncio");
   const at = asyncio.getBoundingClientRect();
+  tileOf("lib/python3.13").focus({ focusVisible: true });
+  seen.steps.under = document.elementFromPoint(at.left + at.width / 2, at.top + at.height / 2).closest(".tile").node.path;
   asyncio.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: at.left + 9, clientY: at.top + 9 }));
   seen.steps.hovered = { shown: !tip.hidden, text: tip.innerText };
   asyncio.click();
@@ -81,8 +83,14 @@ addEventListener("load", () => setTimeout(() => {
   [...document.querySelectorAll("#listing button")].find((button) => button.textContent === "Extension modules").click();
   seen.steps.listed = where();
 
-  const report = document.createElement("pre");
-  report.id = "report";
-  report.textContent = encodeURIComponent(JSON.stringify(seen));
-  document.body.append(report);
+  tiles()[2].focus();
+  seen.steps.focused = where();
+  map.style.height = "500px";
+  setTimeout(() => {
+    seen.steps.resized = { ...where(), height: Math.max(...tiles().map((tile) => tile.offsetTop + tile.offsetHeight)) };
+    const report = document.createElement("pre");
+    report.id = "report";
+    report.textContent = encodeURIComponent(JSON.stringify(seen));
+    document.body.append(report);
+  }, 200);
 }, 200));

@@ -124,13 +124,15 @@
   };
 
   const render = () => {
+    // Whoever is in the map stays in it when the window changes.
+    const focused = map.contains(document.activeElement);
     map.replaceChildren();
     tiles = new Map();
     // Not clientWidth, which is rounded.
     const { width: w, height: h } = map.getBoundingClientRect();
     const box = { x: 0, y: 0, w, h };
     squarify(here.c ?? [here], box, (child, part) => draw(child, part, 1));
-    select(tiles.get(current) ?? map.firstElementChild, false);
+    select(tiles.get(current) ?? map.firstElementChild, focused);
     mark();
   };
 
@@ -248,6 +250,7 @@
   map.addEventListener("pointerleave", hide);
   map.addEventListener("focusin", (event) => {
     const tile = event.target.closest(".tile");
+    select(tile, false);
     if (!tile?.matches(":focus-visible")) return;
     const { left, top, height } = tile.getBoundingClientRect();
     explain(tile, left, top + Math.min(height, 40));
