@@ -250,6 +250,15 @@ pub enum Error {
         why: Option<String>,
     },
 
+    /// Exit code 2.
+    #[error("Python {request} may mean {} artifacts of the store", .candidates.len())]
+    AmbiguousArtifact {
+        /// What was asked for.
+        request: String,
+        /// The digest and the name of each.
+        candidates: Vec<String>,
+    },
+
     /// Exit code 5.
     #[error("{path} is not a Python that pykeel installed: {reason}")]
     ForeignPrefix {
@@ -344,6 +353,7 @@ impl Error {
             | Self::NoSuchArtifact { .. }
             | Self::NotInStore { .. }
             | Self::NotInstalled { .. }
+            | Self::AmbiguousArtifact { .. }
             | Self::NotAnArtifact { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
@@ -407,6 +417,7 @@ impl Error {
             }
             Self::NoSuchArtifact { .. } => Some("`pykeel list` shows the digests of what is there".into()),
             Self::NotInStore { request, .. } => Some(format!("`pykeel build {request}` makes one")),
+            Self::AmbiguousArtifact { .. } => Some("name one by its digest: `sha256:…`".into()),
             Self::ForeignPrefix { .. } => Some("`--force` replaces it; `--prefix DIR` installs elsewhere".into()),
             Self::Strays { .. } => Some("`--force` removes them with it".into()),
             Self::NotInstalled { there, .. } if there.is_empty() => {

@@ -103,8 +103,9 @@ pub(super) enum Command {
     Uninstall(UninstallArgs),
     /// List the artifacts in the store
     List(ListArgs),
-    /// Show what an artifact or an installed prefix is
-    Inspect(PathArgs),
+    /// Show what an artifact or an installed prefix holds, or what differs between two
+    #[command(after_help = INSPECT_HELP)]
+    Inspect(InspectArgs),
     /// Check an artifact or an installed prefix
     Verify(PathArgs),
     /// Show or check recipes
@@ -208,6 +209,13 @@ Examples:
   pykeel completions bash > /etc/bash_completion.d/pykeel
   pykeel completions zsh > /usr/local/share/zsh/site-functions/_pykeel
   pykeel completions fish > ~/.config/fish/completions/pykeel.fish";
+
+const INSPECT_HELP: &str = "\
+Examples:
+  pykeel inspect dist/cpython-3.13.5-….tar.zst   what it is and what its bytes are
+  pykeel inspect 3.13 --html sizes.html          the sizes as a map, for a browser
+  pykeel inspect OLD.tar.zst NEW.tar.zst         what changed: options, modules, libraries, files
+  pykeel inspect 3.13.5 /opt/myorg/python-3.13   whether an installed Python is still the store's";
 
 /// What decides which artifact is meant.
 #[derive(Debug, Clone, ClapArgs)]
@@ -416,6 +424,29 @@ pub(super) struct ListArgs {
     /// List all versions that there are recipes for
     #[arg(long)]
     pub all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct InspectArgs {
+    /// A tarball, a prefix, or a version or sha256: and a digest in the store
+    #[arg(value_name = "PATH|VERSION|sha256:DIGEST")]
+    pub what: PathBuf,
+
+    /// Compare with that one: what it has that is new
+    #[arg(value_name = "WITH")]
+    pub with: Option<PathBuf>,
+
+    /// Which flavor of a version in the store is meant
+    #[arg(long, value_name = "FLAVOR", default_value = "runtime", value_parser = named::<Flavor>())]
+    pub flavor: Flavor,
+
+    /// How long lists of files and packages get, in text
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// Write the sizes as a map, too: one page for a browser that needs nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "with")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

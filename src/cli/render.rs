@@ -75,6 +75,7 @@ fn details(error: &Error) -> Vec<String> {
             let shown = strays.iter().take(STRAYS).cloned();
             shown.chain(more.map(|more| format!("and {more} more"))).collect()
         }
+        Error::AmbiguousArtifact { candidates, .. } => candidates.clone(),
         _ => Vec::new(),
     }
 }

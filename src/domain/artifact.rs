@@ -102,10 +102,16 @@ impl ArtifactName {
         self.release
     }
 
-    /// The variant.
+    /// Its variant.
     #[must_use]
     pub const fn variant(&self) -> Variant {
         self.variant
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub const fn flavor(&self) -> Flavor {
+        self.flavor
     }
 
     /// The file name of the tarball.

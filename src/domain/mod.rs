@@ -1,10 +1,13 @@
 //! The words of the trade as plain data: no I/O, nothing that runs.
 
 pub mod artifact;
+pub mod comparison;
+pub mod contents;
 pub mod digest;
 pub mod manifest;
 pub mod plan;
 pub mod prefix;
+pub mod sysconfig;
 pub mod target;
 pub mod version;
 

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod compile;
 pub mod configure;
 pub mod fetch;
+pub mod inspect;
 pub mod install;
 pub mod package;
 pub mod patch;

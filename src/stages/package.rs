@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::compile::built_modules;
 use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
+use crate::domain::contents::Part;
 use crate::domain::digest::{Digest, HashingWriter};
-use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH, Sizes};
+use crate::domain::manifest::{MANIFEST_PATH, Manifest, SUMS_PATH, Sizes};
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
 use crate::sys::fs::{self, Kind};
@@ -133,6 +134,7 @@ struct Inventory {
 
 fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
     use std::fmt::Write as _;
+    let stdlib = PathBuf::from(plan.stdlib());
     let sizes = Sizes { files: 0, bytes: 0, parts: BTreeMap::new() };
     let mut inventory = Inventory { sums: String::new(), sizes, links: BTreeMap::new() };
     for entry in fs::walk(root)? {
@@ -143,7 +145,8 @@ fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
                 let _ = writeln!(inventory.sums, "{digest}  {name}");
                 inventory.sizes.files += 1;
                 inventory.sizes.bytes += size;
-                *inventory.sizes.parts.entry(part(&entry.path, plan).to_owned()).or_default() += size;
+                let part = Part::of(&entry.path, &stdlib).in_manifest(&entry.path);
+                *inventory.sizes.parts.entry(part.to_owned()).or_default() += size;
             }
             Kind::Symlink(target) => {
                 inventory.links.insert(name, target.display().to_string());
@@ -152,28 +155,4 @@ fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
         }
     }
     Ok(inventory)
-}
-
-/// Which part of an artifact a file belongs to.
-fn part(path: &Path, plan: &BuildPlan) -> &'static str {
-    let stdlib = PathBuf::from(plan.stdlib());
-    if path.extension().is_some_and(|extension| extension == "pyc") {
-        "bytecode"
-    } else if path.starts_with(stdlib.join("lib-dynload")) {
-        "modules"
-    } else if path.starts_with(stdlib.join("site-packages")) {
-        "site-packages"
-    } else if path.starts_with(stdlib) {
-        "stdlib"
-    } else if path.starts_with("bin") {
-        "interpreter"
-    } else if path.starts_with("include") {
-        "headers"
-    } else if path.starts_with(LICENSES_PATH) {
-        "licenses"
-    } else if path.starts_with("lib") {
-        "libraries"
-    } else {
-        "other"
-    }
 }

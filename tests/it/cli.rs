@@ -9,7 +9,7 @@ fn help_has_examples_and_exit_codes() {
     let ended = run(pykeel().arg("--help")).exits(0);
     assert!(ended.out.contains("Examples:") && ended.out.contains("Exit codes: 0 done"), "{}", ended.out);
     assert!(ended.err.is_empty());
-    for command in ["build", "install"] {
+    for command in ["build", "install", "inspect"] {
         let ended = run(pykeel().args([command, "--help"])).exits(0);
         assert!(ended.out.contains("Examples:"), "{}", ended.out);
     }
@@ -104,8 +104,8 @@ fn what_is_there_is_listed_and_inspected() {
     assert!(listed.as_array().expect("an array").iter().any(|record| record["digest"] == runtime.digest.as_str()));
     let ended = run(pykeel().arg("inspect").arg(&runtime.tarball)).exits(0);
     assert!(ended.out.contains("libssl.so.3") && ended.out.contains("glibc floor"), "{}", ended.out);
-    let manifest = run(pykeel().args(["inspect", "--json"]).arg(&runtime.tarball)).exits(0).json();
-    assert_eq!(manifest, runtime.manifest);
+    let inspected = run(pykeel().args(["inspect", "--json"]).arg(&runtime.tarball)).exits(0).json();
+    assert_eq!(inspected["manifest"], runtime.manifest);
     let versions = run(pykeel().args(["list", "--all", "--json"])).exits(0).json();
     let built =
         versions.as_array().expect("an array").iter().find(|version| version["version"] == "3.13.5").expect("3.13.5");

@@ -3,6 +3,7 @@
 //! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
+mod browser;
 mod support;
 mod toy;
 
@@ -11,6 +12,7 @@ mod cli;
 mod completions;
 mod config;
 mod faults;
+mod inspect;
 mod install;
 mod json;
 mod policies;
@@ -22,5 +24,6 @@ mod roots;
 mod series;
 mod several;
 mod sources;
+mod treemap;
 mod uninstall;
 mod variants;

@@ -8,8 +8,7 @@ mod probe;
 mod report;
 mod tree;
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use report::{Check, Report, Status};
 
@@ -20,9 +19,6 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::sys::process::Runner;
 use crate::sys::{archive, fs};
-
-/// The most of a manifest that is read, in bytes; a real one has 20,000.
-const LARGEST_MANIFEST: u64 = 16 << 20;
 
 /// An artifact that passed every check.
 #[derive(Debug)]
@@ -156,34 +152,14 @@ pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
     parse_manifest(&path, &fs_err::read(&path)?)
 }
 
-fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
+/// Reads the bytes of a manifest; the path is for errors.
+pub(super) fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     serde_json::from_slice(bytes)
         .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
 }
 
-/// Reads the manifest in a tarball without unpacking the rest of it.
-///
-/// # Errors
-/// That it is no artifact of pykeel.
-pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
-    let format = format_of(tarball)?;
-    let damaged =
-        |error: std::io::Error| Error::Damaged { what: tarball.display().to_string(), reason: error.to_string() };
-    let mut archive = tar::Archive::new(archive::decoder(format, fs_err::File::open(tarball)?)?);
-    for entry in archive.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        let path: PathBuf = entry.path().map_err(damaged)?.components().skip(1).collect();
-        if path == Path::new(MANIFEST_PATH) {
-            let mut bytes = Vec::new();
-            (&mut entry).take(LARGEST_MANIFEST).read_to_end(&mut bytes).map_err(damaged)?;
-            return parse_manifest(&tarball.join(MANIFEST_PATH), &bytes);
-        }
-    }
-    Err(Error::NotAnArtifact { path: tarball.to_owned(), reason: format!("it has no {MANIFEST_PATH}") })
-}
-
 /// The format of a tarball, by its name.
-fn format_of(tarball: &Path) -> Result<Format> {
+pub(super) fn format_of(tarball: &Path) -> Result<Format> {
     let name = tarball.file_name().unwrap_or_default().to_string_lossy();
     let reason = if tarball.exists() {
         "it is neither a directory nor a .tar.zst, .tar.xz or .tar.gz"

@@ -1,5 +1,7 @@
 //! Tarballs: read with suspicion, written the same every time.
 
+mod guard;
+mod scan;
 mod threads;
 mod unpack;
 
@@ -8,6 +10,7 @@ use std::path::Path;
 
 use tar::EntryType;
 
+pub use scan::scan;
 pub use threads::ReadAhead;
 pub use unpack::{Unpacked, unpack};
 

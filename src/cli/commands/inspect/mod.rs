@@ -1,0 +1,125 @@
+//! `pykeel inspect`.
+
+mod comparison;
+mod sizes;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::super::args::{InspectArgs, Wanted};
+use super::super::config::Config;
+use super::super::treemap;
+use super::print;
+use crate::domain::comparison::compare;
+use crate::domain::contents::{Contents, File, PartSize, Tarball};
+use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::Flavor;
+use crate::domain::version::{Selector, VersionRequest};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter as _};
+use crate::stages::inspect;
+use crate::store::{Store as _, StoredArtifact};
+use crate::sys::fs;
+
+/// What an artifact holds, as JSON has it.
+#[derive(Serialize)]
+struct Output<'a> {
+    manifest: &'a Manifest,
+    tarball: Option<&'a Tarball>,
+    sizes: Sizes,
+    files: &'a [File],
+}
+
+#[derive(Serialize)]
+struct Sizes {
+    files: u64,
+    links: u64,
+    bytes: u64,
+    parts: Vec<PartSize>,
+}
+
+pub(super) fn run(args: &InspectArgs, config: &Config) -> Result<u8> {
+    let contents = read(&args.what, args.flavor, config)?;
+    if let Some(with) = &args.with {
+        let other = read(with, args.flavor, config)?;
+        let (before, after) = (inspect::sysconfig(&contents)?, inspect::sysconfig(&other)?);
+        let comparison = compare((&contents, &before), (&other, &after));
+        print(config, &comparison, || comparison::text(&comparison, args.top))?;
+        return Ok(0);
+    }
+    if let Some(path) = &args.html {
+        fs::write_atomically(path, treemap::page(&contents).as_bytes())?;
+    }
+    let size = contents.total();
+    let sizes = Sizes { files: size.files, links: contents.links, bytes: size.bytes, parts: contents.parts() };
+    let output =
+        Output { manifest: &contents.manifest, tarball: contents.tarball.as_ref(), sizes, files: &contents.files };
+    print(config, &output, || sizes::text(&contents, args.top))?;
+    if let Some(path) = &args.html {
+        config.reporter.report(Event::Note(format!("the map of its sizes is {}", path.display())));
+    }
+    Ok(0)
+}
+
+/// Reads what an argument names. A path that is there comes before a version of the same name.
+fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
+    let wanted = match what.to_str() {
+        Some(text) if text.starts_with("sha256:") => Some(text.parse().map_err(Error::Usage)?),
+        Some(text) if !what.exists() => text.parse().ok(),
+        _ => None,
+    };
+    let artifact = match wanted {
+        None => return inspect::contents(what),
+        Some(Wanted::Artifact(digest)) => by_digest(digest, config)?,
+        Some(Wanted::Version(request)) => by_version(request, flavor, config)?,
+    };
+    let contents = inspect::contents(&artifact.tarball())?;
+    match &contents.tarball {
+        Some(tarball) if tarball.sha256 != artifact.record.digest => Err(Error::DigestMismatch {
+            what: artifact.tarball().display().to_string(),
+            found: tarball.sha256,
+            expected: artifact.record.digest,
+        }),
+        _ => Ok(contents),
+    }
+}
+
+fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
+    let mut artifacts = config.store.list()?.into_iter();
+    artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
+}
+
+/// The one artifact of a version in the store. A series means its newest release that is there.
+fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Result<StoredArtifact> {
+    let artifacts = config.store.list()?;
+    let describe = |artifact: &StoredArtifact| format!("sha256:{}  {}", artifact.record.digest, artifact.record.name);
+    let there: Vec<String> = artifacts.iter().map(|artifact| artifact.record.name.to_string()).collect();
+    let mut candidates: Vec<StoredArtifact> = artifacts
+        .into_iter()
+        .filter(|artifact| {
+            let name = &artifact.record.name;
+            let release = name.release();
+            let selected = match request.selector {
+                Selector::Latest => true,
+                Selector::Series(series) => release.series() == series,
+                Selector::Release(wanted) => release == wanted,
+            };
+            selected && name.variant() == request.variant && name.flavor() == flavor
+        })
+        .collect();
+    let newest = candidates.iter().map(|artifact| artifact.record.name.release()).max();
+    candidates.retain(|artifact| Some(artifact.record.name.release()) == newest);
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        0 => {
+            let why = if there.is_empty() { "it is empty".into() } else { format!("it has {}", there.join(", ")) };
+            Err(Error::NotInStore { request: request.to_string(), why: Some(why) })
+        }
+        _ => Err(Error::AmbiguousArtifact {
+            request: request.to_string(),
+            candidates: candidates.iter().map(describe).collect(),
+        }),
+    }
+}

@@ -1,0 +1,410 @@
+//! The sizes of an artifact as a map: one page for a browser that needs nothing else, neither file
+//! nor network. The same contents give the same bytes.
+//!
+//! `page.html` is the frame, `style.css` how it looks and `script.js` what lays it out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::commands::{human, percent, shown};
+use crate::domain::contents::{Contents, File, Part, path_text};
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// A rectangle of the map: a file, a directory, or a part.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Node {
+    /// The name.
+    n: String,
+    /// The size of a file in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s: Option<u64>,
+    /// What a directory holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<Vec<Node>>,
+    /// Which part it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p: Option<Part>,
+    /// The directory that all files of a part are in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    d: Option<String>,
+}
+
+/// A directory while files are put into it.
+#[derive(Default)]
+struct Directory<'a> {
+    files: BTreeMap<String, u64>,
+    directories: BTreeMap<&'a [u8], Directory<'a>>,
+}
+
+/// The page.
+pub(super) fn page(contents: &Contents) -> String {
+    let manifest = &contents.manifest;
+    let plan = &manifest.plan;
+    let fields = [
+        ("title", format!("{}: sizes", manifest.name)),
+        ("style-source", source(STYLE)),
+        ("script-source", source(SCRIPT)),
+        ("style", STYLE.to_owned()),
+        ("script", SCRIPT.to_owned()),
+        ("heading", format!("CPython {}{} <small>{}</small>", plan.release, plan.variant, plan.flavor)),
+        ("name", escaped(&manifest.name.to_string())),
+        ("figures", figures(contents)),
+        ("parts", parts(contents)),
+        ("libraries", libraries(contents)),
+        ("facts", facts(contents)),
+        ("data", data(contents)),
+    ];
+    filled(PAGE, &fields)
+}
+
+/// Fills a template in one pass, so that what is filled in is never taken for a place.
+fn filled(template: &str, fields: &[(&str, String)]) -> String {
+    let mut pieces = template.split("{{");
+    let mut page = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once("}}").unwrap_or((piece, ""));
+        page.extend(fields.iter().find(|(field, _)| *field == name).map(|(_, text)| text.as_str()));
+        page.push_str(rest);
+    }
+    page
+}
+
+/// How a content security policy names a script or a style: nothing else may run.
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text)))
+}
+
+/// Text as HTML, in elements and in attributes.
+fn escaped(text: &str) -> String {
+    let text = shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+fn figures(contents: &Contents) -> String {
+    let manifest = &contents.manifest;
+    let total = contents.total();
+    let mut figures = vec![("in all".to_owned(), human(total.bytes)), ("files".to_owned(), total.files.to_string())];
+    if let Some(tarball) = &contents.tarball {
+        figures.push((format!("as .tar.{}", tarball.format), human(tarball.size)));
+    }
+    figures.push(("extension modules".to_owned(), manifest.modules.len().to_string()));
+    figures.push(("bundled libraries".to_owned(), manifest.libraries.len().to_string()));
+    figures.push(("glibc, or newer".to_owned(), manifest.glibc_floor.to_string()));
+    let div = |(name, value): (String, String)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
+    figures.into_iter().map(div).collect()
+}
+
+/// The sizes by part as rows of a table, for those without scripts; the script replaces them.
+fn parts(contents: &Contents) -> String {
+    let total = contents.total().bytes;
+    let mut rows = String::new();
+    for part in contents.parts() {
+        let (title, size, share) = (capital(part.part.title()), human(part.bytes), percent(part.bytes, total));
+        let _ = write!(
+            rows,
+            "<tr data-part=\"{}\"><th scope=\"row\">{title}</th><td class=\"meter\"></td><td class=\"number\">{size}</td>\
+             <td class=\"number\">{share}</td><td class=\"number\">{}</td></tr>",
+            part.part, part.files
+        );
+    }
+    rows
+}
+
+fn libraries(contents: &Contents) -> String {
+    let mut libraries: Vec<_> = contents.manifest.libraries.iter().collect();
+    if libraries.is_empty() {
+        return String::new();
+    }
+    libraries.sort_by_key(|library| std::cmp::Reverse(library.size));
+    let mut rows = String::new();
+    for library in libraries {
+        let [soname, package, version] =
+            [&library.soname, &library.package, &library.version].map(|text| escaped(text));
+        let _ = write!(
+            rows,
+            "<tr><th scope=\"row\"><code>{soname}</code></th><td>{package}</td><td>{version}</td><td class=\"number\">{}</td></tr>",
+            human(library.size)
+        );
+    }
+    format!(
+        "<section aria-labelledby=\"libraries-title\">\n<h2 id=\"libraries-title\">Bundled libraries</h2>\n\
+         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"libraries-title\">\n<table>\n\
+         <thead><tr><th scope=\"col\">Library</th><th scope=\"col\">Package</th><th scope=\"col\">Version</th>\
+         <th scope=\"col\" class=\"number\">Size</th></tr></thead>\n<tbody>{rows}</tbody>\n</table>\n</div>\n</section>"
+    )
+}
+
+fn facts(contents: &Contents) -> String {
+    let manifest = &contents.manifest;
+    let plan = &manifest.plan;
+    let mut facts = vec![
+        ("Prefix", plan.prefix.to_string()),
+        ("Target", plan.target.to_string()),
+        ("Optimisation", plan.optimize.to_string()),
+        ("Bytecode", plan.bytecode.to_string()),
+        ("Libraries", plan.library_policy.to_string()),
+        ("Compiler", plan.toolchain.compiler.clone()),
+        ("Build key", manifest.build_key.to_string()),
+    ];
+    if let Some(tarball) = &contents.tarball {
+        facts.push(("SHA-256", tarball.sha256.to_string()));
+    }
+    if !manifest.runtime_packages.is_empty() {
+        facts.push(("Needs", manifest.runtime_packages.join(" ")));
+    }
+    facts.into_iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escaped(&value))).collect()
+}
+
+/// The tree as JSON that can stand in a page: no `<` ends the script element or opens a comment.
+fn data(contents: &Contents) -> String {
+    let json = serde_json::to_string(&tree(contents)).expect("a node is strings, numbers and lists");
+    json.replace('<', "\\u003c")
+}
+
+/// The parts, and in each the directories below the one that all its files are in.
+fn tree(contents: &Contents) -> Node {
+    let mut by_part: BTreeMap<Part, Vec<&File>> = BTreeMap::new();
+    for file in &contents.files {
+        by_part.entry(file.part).or_default().push(file);
+    }
+    let parts = by_part.into_iter().map(|(part, files)| {
+        let base = common_directory(&files);
+        let mut directory = Directory::default();
+        for file in files {
+            directory.put(file.path.strip_prefix(base).unwrap_or(&file.path), file.size);
+        }
+        let node = directory.node(capital(part.title()));
+        Node { p: Some(part), d: Some(path_text(base)), ..node }
+    });
+    let parts = sorted(parts.collect());
+    Node { n: contents.manifest.plan.prefix.name().to_owned(), c: Some(parts), ..Node::default() }
+}
+
+/// The deepest directory that holds all of some files.
+fn common_directory<'a>(files: &[&'a File]) -> &'a Path {
+    let parent = |file: &&'a File| file.path.parent().unwrap_or(Path::new(""));
+    let mut common = files.first().map_or(Path::new(""), parent);
+    while !files.iter().all(|file| parent(file).starts_with(common)) {
+        common = common.parent().unwrap_or(Path::new(""));
+    }
+    common
+}
+
+impl<'a> Directory<'a> {
+    fn put(&mut self, path: &'a Path, size: u64) {
+        use std::os::unix::ffi::OsStrExt as _;
+        let Some(name) = path.file_name() else { return };
+        let directory = path
+            .parent()
+            .into_iter()
+            .flat_map(Path::iter)
+            .fold(self, |directory, name| directory.directories.entry(name.as_bytes()).or_default());
+        directory.files.insert(path_text(Path::new(name)), size);
+    }
+
+    fn node(self, name: String) -> Node {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+        let files = self.files.into_iter().map(|(n, size)| Node { n, s: Some(size), ..Node::default() });
+        let name_of = |bytes: &[u8]| path_text(Path::new(OsStr::from_bytes(bytes)));
+        let directories = self.directories.into_iter().map(|(bytes, directory)| directory.node(name_of(bytes)));
+        Node { n: name, c: Some(sorted(files.chain(directories).collect())), ..Node::default() }
+    }
+}
+
+impl Node {
+    fn bytes(&self) -> u64 {
+        self.s.unwrap_or_default() + self.c.iter().flatten().map(Self::bytes).sum::<u64>()
+    }
+}
+
+/// The largest first, as the layout wants them.
+fn sorted(mut nodes: Vec<Node>) -> Vec<Node> {
+    nodes.sort_by_cached_key(|node| (std::cmp::Reverse(node.bytes()), node.n.clone()));
+    nodes
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+    use crate::domain::contents::tests::{contents, contents_of};
+
+    /// The data of a page, as a browser reads it: to the first end of the element.
+    fn embedded(page: &str) -> serde_json::Value {
+        let (_, data) = page.split_once("id=\"data\">").unwrap();
+        serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn a_page_needs_nothing_else() {
+        let page = page(&contents(&[("bin/python3.13", 500), ("lib/python3.13/ssl.py", 10)]));
+        assert!(!page.contains("{{"), "every place is filled");
+        for source in ["http:", "https:", "src=", "href=", "url(", "@import", "//cdn"] {
+            assert!(!page.contains(source), "{source}");
+        }
+        assert!(page.contains("default-src 'none'"));
+    }
+
+    #[test]
+    fn the_same_contents_give_the_same_page() {
+        let files = [("bin/python3.13", 500), ("lib/python3.13/b/ssl.py", 10), ("lib/python3.13/a/ssl.py", 10)];
+        let mut turned = files;
+        turned.reverse();
+        assert_eq!(page(&contents(&files)), page(&contents(&turned)));
+    }
+
+    #[test]
+    fn the_tree_is_of_parts_and_their_directories() {
+        let contents = contents(&[
+            ("bin/python3.13", 500),
+            ("lib/python3.13/json/a.py", 30),
+            ("lib/python3.13/json/b.py", 20),
+            ("lib/python3.13/ssl.py", 90),
+            ("lib/libz.so.1", 7),
+            ("share/licenses/a/copyright", 1),
+            ("share/licenses/b/copyright", 2),
+        ]);
+        let tree = embedded(&page(&contents));
+        let names = |node: &serde_json::Value| -> Vec<String> {
+            node["c"].as_array().unwrap().iter().map(|node| node["n"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(names(&tree), ["Interpreter", "Standard library", "Bundled libraries", "Licence texts"]);
+        let stdlib = &tree["c"][1];
+        assert_eq!((stdlib["p"].as_str(), stdlib["d"].as_str()), (Some("stdlib"), Some("lib/python3.13")));
+        assert_eq!(names(stdlib), ["ssl.py", "json"]);
+        assert_eq!(names(&stdlib["c"][1]), ["a.py", "b.py"]);
+        assert_eq!(tree["c"][3]["d"], "share/licenses");
+        assert_eq!(names(&tree["c"][3]), ["b", "a"]);
+    }
+
+    #[test]
+    fn no_name_breaks_out_of_the_page() {
+        let names: [&[u8]; 6] = [
+            b"</script><script>alert(1)</script>",
+            b"<!--<script>",
+            b"a\"b'c&d\\",
+            b"line\nbreak",
+            b"\xff\xfe",
+            b"{{script}}",
+        ];
+        let path = |name: &&[u8]| {
+            Path::new("lib/python3.13")
+                .join(OsStr::from_bytes(&name.iter().map(|b| if *b == b'/' { b'|' } else { *b }).collect::<Vec<_>>()))
+        };
+        let files: Vec<_> =
+            names.iter().map(|name| (path(name), 10)).chain([("lib/python3.13/</script>/x".into(), 5)]).collect();
+        let mut contents = contents_of(&files);
+        contents.manifest.libraries[0].package = "<b>\"x\"".into();
+        let page = page(&contents);
+        // The page has the elements that its template has, and no other.
+        assert_eq!(page.matches("</script>").count(), PAGE.matches("</script>").count());
+        assert_eq!(page.matches("<script").count(), PAGE.matches("<script").count());
+        assert!(!page.contains("<!--") && !page.contains("<b>\"x\"") && page.contains("&lt;b&gt;&quot;x&quot;"));
+        assert_eq!(page.matches(SCRIPT).count(), 1);
+        let tree = embedded(&page);
+        let stdlib = tree["c"][0]["c"].as_array().unwrap();
+        let found: Vec<&str> = stdlib.iter().filter_map(|node| node["n"].as_str()).collect();
+        for name in [
+            "<|script><script>alert(1)<|script>",
+            "<!--<script>",
+            "a\"b'c&d\\",
+            "line\nbreak",
+            "\\xFF\\xFE",
+            "{{script}}",
+            "<",
+        ] {
+            assert!(found.contains(&name), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn every_part_has_its_colour_in_both_schemes() {
+        for part in Part::ALL {
+            assert!(STYLE.contains(&format!("[data-part=\"{part}\"] {{ --color: var(--{part}); }}")), "{part}");
+            assert_eq!(STYLE.matches(&format!("--{part}: #")).count(), 2, "{part}");
+        }
+    }
+
+    /// How people see linear RGB whose red, green or blue cones are missing, after Machado, Oliveira
+    /// and Fernandes 2009 (severity 1.0), and those who have all.
+    const VISIONS: [[[f64; 3]; 3]; 4] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [[0.152_286, 1.052_583, -0.204_868], [0.114_503, 0.786_281, 0.099_216], [-0.003_882, -0.048_116, 1.051_998]],
+        [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
+        [[1.255_528, -0.076_749, -0.178_779], [-0.078_411, 0.930_809, 0.147_602], [0.004_733, 0.691_367, 0.303_900]],
+    ];
+
+    fn times(matrix: &[[f64; 3]; 3], vector: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
+    }
+
+    /// A colour as Oklab has it, in which distances are as people see them.
+    fn oklab(rgb: [f64; 3]) -> [f64; 3] {
+        let cones = [
+            [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
+            [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
+            [0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5],
+        ];
+        let opponents = [
+            [0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8],
+            [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
+            [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
+        ];
+        times(&opponents, times(&cones, rgb.map(|value| value.max(0.0))).map(f64::cbrt))
+    }
+
+    /// The colours of the style that have a name, as linear RGB: in the light scheme and in the dark.
+    fn colours(name: &str) -> Vec<[f64; 3]> {
+        let place = format!("--{name}: #");
+        let digits = STYLE.split(&place).skip(1).map(|rest| &rest[..6]);
+        let linear = |pair: &str| {
+            let value = f64::from(u8::from_str_radix(pair, 16).unwrap()) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        digits.map(|digits| [linear(&digits[..2]), linear(&digits[2..4]), linear(&digits[4..])]).collect()
+    }
+
+    #[test]
+    fn the_large_parts_are_told_apart_by_everybody() {
+        let large = &Part::ALL[..7];
+        for scheme in 0..2 {
+            for vision in &VISIONS {
+                let seen = |part: &Part| oklab(times(vision, colours(part.name())[scheme]));
+                for (index, a) in large.iter().enumerate() {
+                    for b in &large[index + 1..] {
+                        let far = seen(a).iter().zip(seen(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        assert!(far > 0.085, "{a} and {b} are {far} apart in scheme {scheme} with {vision:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ink_is_legible_on_every_part() {
+        let luminance = |rgb: [f64; 3]| times(&[[0.2126, 0.7152, 0.0722], [0.0; 3], [0.0; 3]], rgb)[0] + 0.05;
+        for part in Part::ALL {
+            for (colour, ink) in colours(part.name()).into_iter().zip(colours("tile-ink")) {
+                let (a, b) = (luminance(colour), luminance(ink));
+                // WCAG 2.2, success criterion 1.4.3.
+                assert!(a.max(b) / a.min(b) >= 4.5, "{part}: {}", a.max(b) / a.min(b));
+            }
+        }
+    }
+}
