@@ -6,6 +6,7 @@ use super::super::args::PathArgs;
 use super::super::config::Config;
 use super::{megabytes, print};
 use crate::domain::manifest::Manifest;
+use crate::domain::plan::LibraryPolicy;
 use crate::error::Result;
 use crate::stages::verify;
 
@@ -36,6 +37,11 @@ fn text(manifest: &Manifest) -> String {
     row("libraries", format!("{} ({})", manifest.libraries.len(), plan.library_policy));
     for library in &manifest.libraries {
         row("", format!("{:>9}  {}  {} {}", megabytes(library.size), library.soname, library.package, library.version));
+    }
+    if plan.library_policy == LibraryPolicy::System {
+        for library in plan.libraries.iter().filter(|library| manifest.runtime_packages.contains(&library.package)) {
+            row("", format!("{}  {} {}", library.soname, library.package, library.version));
+        }
     }
     row("packages", manifest.runtime_packages.join(" "));
     text
