@@ -3,6 +3,7 @@
 //! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
+mod debian;
 mod support;
 mod toy;
 
@@ -12,4 +13,7 @@ mod install;
 mod policies;
 mod regression;
 mod roots;
+mod rpm;
 mod sources;
+mod system;
+mod trixie;

@@ -100,29 +100,28 @@ pub struct Artifact {
     pub manifest: Value,
 }
 
+impl Artifact {
+    /// One of the results of `pykeel build --json`.
+    pub fn built(built: &Value) -> Self {
+        let text = |key: &str| built[key].as_str().expect(key).to_owned();
+        let manifest = fs_err::read(text("manifest")).expect("the manifest");
+        Self {
+            name: text("name"),
+            tarball: text("tarball").into(),
+            digest: text("digest"),
+            build_key: text("build_key"),
+            manifest: serde_json::from_slice(&manifest).expect("JSON"),
+        }
+    }
+}
+
 /// Builds 3.13.5 in both flavors, unless the shared store has it, and gives the artifacts. The
 /// first test that asks waits for it, and so do all others.
 pub fn artifact(flavor: &str) -> Artifact {
     static BUILT: OnceLock<Vec<Artifact>> = OnceLock::new();
     let artifacts = BUILT.get_or_init(|| {
         let ended = run(pykeel().args(["build", RELEASE, "--flavor", "all", "--json"])).exits(0);
-        let built = ended.json();
-        built
-            .as_array()
-            .expect("an array")
-            .iter()
-            .map(|built| {
-                let text = |key: &str| built[key].as_str().expect(key).to_owned();
-                let manifest = fs_err::read(text("manifest")).expect("the manifest");
-                Artifact {
-                    name: text("name"),
-                    tarball: text("tarball").into(),
-                    digest: text("digest"),
-                    build_key: text("build_key"),
-                    manifest: serde_json::from_slice(&manifest).expect("JSON"),
-                }
-            })
-            .collect()
+        ended.json().as_array().expect("an array").iter().map(Artifact::built).collect()
     });
     let wanted = format!("-{flavor}-");
     artifacts.iter().find(|artifact| artifact.name.contains(&wanted)).expect("both flavors").clone()
