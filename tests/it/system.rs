@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use serde_json::Value;
 
 use crate::debian::{Root, cannot_enter, minbase};
@@ -132,6 +132,10 @@ print(talk("signed"), talk("unsigned"))
     let key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Python 3.13 verifies strictly, as RFC 5280 has it.
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    // A certificate that has its issuer's name passes for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "Authority of the tests");
     let place = root.path().join("usr/local/share/ca-certificates");
     fs_err::create_dir_all(&place).expect("a directory");
     let certificate = authority.self_signed(&key).expect("a certificate");
@@ -139,7 +143,8 @@ print(talk("signed"), talk("unsigned"))
     root.check("update-ca-certificates");
     let issuer = Issuer::new(authority, key);
     let key = KeyPair::generate().expect("a key");
-    let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    let mut server = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    server.use_authority_key_identifier_extension = true;
     let temporary = root.path().join("tmp");
     for (name, certificate) in [
         ("signed", server.signed_by(&key, &issuer).expect("a certificate")),
