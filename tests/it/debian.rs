@@ -13,16 +13,17 @@ pub fn beside_store(name: &str) -> PathBuf {
 }
 
 /// Makes a directory that outlives the tests, once: no other test makes it at the same time, and
-/// a half-made one is made again.
+/// it has its name when it is whole.
 pub fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     static MAKING: Mutex<()> = Mutex::new(());
-    // A test that failed in here has left something half-made, and that is all.
+    // A test that failed in here has left something half-made under the other name, and that is all.
     let _alone = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let root = beside_store(name);
-    if !root.join("complete").exists() {
-        let _absent = fs_err::remove_dir_all(&root);
-        make(&root);
-        fs_err::write(root.join("complete"), "").expect("a file");
+    if !root.exists() {
+        let new = beside_store(&format!("{name}.new"));
+        let _absent = fs_err::remove_dir_all(&new);
+        make(&new);
+        fs_err::rename(new, &root).expect("a directory");
     }
     root
 }
@@ -35,7 +36,7 @@ fn site() -> Option<String> {
 
 /// A minimal Debian, made once and kept beside the shared store; or why there is none.
 fn bootstrapped(name: &str, codename: &str) -> Result<PathBuf, String> {
-    if beside_store(name).join("complete").exists() {
+    if beside_store(name).exists() {
         return Ok(beside_store(name));
     }
     if !Path::new("/usr/sbin/debootstrap").exists() {
