@@ -242,9 +242,14 @@ pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn P
 /// # Errors
 /// That a database which is there cannot be read.
 pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
-    match dpkg::installed(root)? {
-        Some(names) => Ok(Some(names)),
-        None => rpm::installed(root, runner),
+    // A system of one family may have the other's tools installed, with an empty database.
+    match Distro::read(root).family {
+        Family::Debian => dpkg::installed(root),
+        Family::Fedora => rpm::installed(root, runner),
+        Family::Other => match dpkg::installed(root)? {
+            Some(names) => Ok(Some(names)),
+            None => rpm::installed(root, runner),
+        },
     }
 }
 
