@@ -103,7 +103,7 @@ mod tests {
             Error::UnknownVersion { request: "3.13.99".into(), nearest: vec!["3.13.15".into(), "3.13.18".into()] },
             Error::MissingDependencies {
                 missing: vec!["make".into(), "openssl/ssl.h (for _ssl, _hashlib)".into()],
-                install: Some("apt-get install -y --no-install-recommends libssl-dev make".into()),
+                install: Some("apt-get update && apt-get install -y --no-install-recommends libssl-dev make".into()),
             },
             Error::SourceUnavailable {
                 release: "3.13.5".into(),

@@ -14,6 +14,10 @@ pub const MANIFEST_PATH: &str = "share/pykeel/manifest.json";
 /// Where the sums of all other files lie, relative to the prefix, in `sha256sum`'s format.
 pub const SUMS_PATH: &str = "share/pykeel/SHA256SUMS";
 
+/// Where the packages lie that the runtime image has to install, relative to the prefix: one a
+/// line. Only where libraries are the system's.
+pub const RUNTIME_PACKAGES_PATH: &str = "share/pykeel/runtime-packages.txt";
+
 /// Where licence texts lie, relative to the prefix: one directory a package.
 pub const LICENSES_PATH: &str = "share/licenses";
 
@@ -35,10 +39,19 @@ pub struct BundledLibrary {
     pub source_package: String,
     /// The source package's version.
     pub source_version: String,
-    /// The checksum of the package database that the file was checked against.
+    /// The checksum of the package database that the file was checked against: `md5:…`, `sha256:…`.
     pub package_checksum: String,
     /// How the distribution linked it. Recorded, not required.
     pub hardening: Hardening,
+}
+
+/// What an artifact needs besides glibc, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Libraries {
+    /// The libraries that were copied into it.
+    pub bundled: Vec<BundledLibrary>,
+    /// The packages that the runtime image has to install.
+    pub runtime_packages: Vec<String>,
 }
 
 /// How an ELF file was linked.

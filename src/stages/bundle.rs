@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 
 use super::compile::StagedPrefix;
 use crate::domain::digest::Digest;
-use crate::domain::manifest::{BundledLibrary, LICENSES_PATH};
+use crate::domain::manifest::{BundledLibrary, LICENSES_PATH, Libraries};
 use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedLibrary};
 use crate::error::{Error, Result};
-use crate::sys::distro::{self, Distro, PackageDatabase};
+use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
 use crate::sys::process::Runner;
+
+/// The name of the file that says which licence a package has that has no licence text.
+const NAMED_LICENSE: &str = "LICENSE";
 
 /// A staged prefix with all the libraries that its policy gives it.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
-    libraries: Vec<BundledLibrary>,
+    libraries: Libraries,
 }
 
 impl BundledPrefix {
@@ -30,30 +33,47 @@ impl BundledPrefix {
     /// What was bundled.
     #[must_use]
     pub fn libraries(&self) -> &[BundledLibrary] {
-        &self.libraries
+        &self.libraries.bundled
     }
 
-    pub(super) fn into_parts(self) -> (StagedPrefix, Vec<BundledLibrary>) {
+    /// What the runtime image has to install.
+    #[must_use]
+    pub fn runtime_packages(&self) -> &[String] {
+        &self.libraries.runtime_packages
+    }
+
+    pub(super) fn into_parts(self) -> (StagedPrefix, Libraries) {
         (self.staged, self.libraries)
     }
 }
 
-/// Walks DT_NEEDED of everything staged and copies what is not glibc's own.
+/// Walks DT_NEEDED of everything staged and copies what is not glibc's own, or lists the packages
+/// that have it.
 ///
 /// # Errors
 /// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
 /// licence text is not there.
 pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Result<BundledPrefix> {
     let needed = needed_libraries(staged.root(), plan)?;
-    if plan.library_policy == LibraryPolicy::System {
-        return Ok(BundledPrefix { staged, libraries: Vec::new() });
+    let runtime_packages = runtime_packages(plan, &needed);
+    let mut bundled = Vec::new();
+    if plan.library_policy == LibraryPolicy::Bundle {
+        let database = distro::database(runner, &Distro::read(Path::new("/")))?;
+        for library in needed {
+            bundled.push(copy(library, staged.root(), database.as_ref())?);
+        }
     }
-    let database = PackageDatabase::open(runner, &Distro::read(Path::new("/")))?;
-    let mut libraries = Vec::new();
-    for library in needed {
-        libraries.push(copy(library, staged.root(), &database)?);
-    }
-    Ok(BundledPrefix { staged, libraries })
+    Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
+}
+
+/// The plan's packages without those that only have libraries which nothing turned out to need.
+fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String> {
+    let is_of = |library: &PlannedLibrary, package: &String| library.package == *package;
+    let is_wanted = |package: &&String| {
+        needed.iter().any(|library| is_of(library, package))
+            || !plan.libraries.iter().any(|library| is_of(library, package))
+    };
+    plan.runtime_packages.iter().filter(is_wanted).cloned().collect()
 }
 
 /// The planned libraries that the ELF files below a directory need, directly or through another.
@@ -83,7 +103,7 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
     Ok(needed.iter().filter_map(|soname| planned.get(soname.as_str()).copied()).collect())
 }
 
-fn copy(library: &PlannedLibrary, root: &Path, database: &PackageDatabase<'_>) -> Result<BundledLibrary> {
+fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -> Result<BundledLibrary> {
     let error = |reason: String, remedy: &str| Error::Library {
         soname: library.soname.clone(),
         reason,
@@ -96,13 +116,10 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &PackageDatabase<'_>) -
             "reinstall the package",
         )
     })?;
-    let found = distro::md5_of(&library.path)?;
+    let found = recorded.of_file_as(&library.path)?;
     if found != recorded {
         return Err(error(
-            format!(
-                "{} has the MD5 {found}, and {package} has {recorded} for it: it was changed",
-                library.path.display()
-            ),
+            format!("{} has {found}, and {package} has {recorded} for it: it was changed", library.path.display()),
             "reinstall the package",
         ));
     }
@@ -112,16 +129,27 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &PackageDatabase<'_>) -
     if digest != library.sha256 {
         return Err(error("it changed while the build ran".into(), "build again"));
     }
-    let license = database.license(package);
-    if !license.exists() {
-        return Err(error(
-            format!("its licence text {} is not there", license.display()),
-            "reinstall the package without an apt or dpkg setting that leaves documentation out",
-        ));
-    }
     let place = root.join(LICENSES_PATH).join(package);
     fs_err::create_dir_all(&place)?;
-    fs_err::copy(license, place.join("copyright"))?;
+    match database.license(package)? {
+        License::Texts(texts) => {
+            for (name, text) in texts {
+                if !text.exists() {
+                    return Err(error(
+                        format!("its licence text {} is not there", text.display()),
+                        "reinstall the package without a setting of the package manager that leaves documentation out",
+                    ));
+                }
+                let to = place.join(name);
+                fs_err::create_dir_all(to.parent().unwrap_or(&place))?;
+                fs_err::copy(text, to)?;
+            }
+        }
+        License::Named(name) => {
+            let text = format!("The package {package} has no licence text. Its licence, as it states it:\n{name}\n");
+            fs_err::write(place.join(NAMED_LICENSE), text)?;
+        }
+    }
     Ok(BundledLibrary {
         soname: library.soname.clone(),
         sha256: digest,
@@ -130,7 +158,7 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &PackageDatabase<'_>) -
         version: library.version.clone(),
         source_package: library.source_package.clone(),
         source_version: library.source_version.clone(),
-        package_checksum: format!("md5:{recorded}"),
+        package_checksum: recorded.to_string(),
         hardening: elf::read(&target)?.hardening,
     })
 }

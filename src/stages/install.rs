@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use super::site::{Destination, Site};
 use crate::domain::artifact::{Format, GlibcVersion};
 use crate::domain::digest::{Digest, HashingReader};
+use crate::domain::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
-use crate::sys::{archive, elf, fs};
+use crate::sys::process::Runner;
+use crate::sys::{archive, distro, elf, fs};
 
 /// What a crash of the whole machine may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,18 @@ pub fn glibc_of(root: &Path) -> Option<GlibcVersion> {
         .map(|place| root.join(place).join("libc.so.6"))
         .filter(|path| path.exists())
         .find_map(|path| elf::provided_glibc(&path).ok().flatten())
+}
+
+/// Which of the packages that an artifact wants a root has not, by its package database. A package
+/// counts that another one provides. None where the root has no database that can be read here.
+///
+/// # Errors
+/// That a database which is there cannot be read.
+pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
+    let installed = distro::installed_packages(root, runner)?;
+    let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
+    let missing = || manifest.runtime_packages.iter().filter(is_missing).cloned().collect();
+    Ok(installed.is_some().then(missing))
 }
 
 /// Installs an artifact. The tarball's digest is checked while it is unpacked beside the prefix;

@@ -9,8 +9,8 @@ use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
 use crate::domain::contents::Part;
 use crate::domain::digest::{Digest, HashingWriter};
-use crate::domain::manifest::{MANIFEST_PATH, Manifest, SUMS_PATH, Sizes};
-use crate::domain::plan::BuildPlan;
+use crate::domain::manifest::{MANIFEST_PATH, Manifest, RUNTIME_PACKAGES_PATH, SUMS_PATH, Sizes};
+use crate::domain::plan::{BuildPlan, LibraryPolicy};
 use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, elf};
@@ -59,6 +59,10 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         let text = format!("[externally-managed]\nError={}\n", message.trim_end().replace('\n', "\n "));
         fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
     }
+    let libraries = stripped.libraries();
+    if plan.library_policy == LibraryPolicy::System {
+        write_runtime_packages(root, &libraries.runtime_packages)?;
+    }
     let floor = glibc_floor(root)?;
     let Inventory { sums, sizes, links } = inventory(root, plan)?;
     let place = root.join(SUMS_PATH);
@@ -72,8 +76,8 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         glibc_floor: floor,
         modules: built_modules(root, plan)?.into_iter().collect(),
         builtin_modules: stripped.builtin_modules().to_vec(),
-        libraries: stripped.libraries().to_vec(),
-        runtime_packages: plan.runtime_packages.clone(),
+        libraries: libraries.bundled.clone(),
+        runtime_packages: libraries.runtime_packages.clone(),
         sizes,
         links,
         sums: Digest::of(&sums),
@@ -91,6 +95,14 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         }
     };
     Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
+}
+
+/// Writes the list of packages as a package manager's command line takes it: one a line.
+fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
+    let place = root.join(RUNTIME_PACKAGES_PATH);
+    fs_err::create_dir_all(place.parent().unwrap_or(root))?;
+    let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
+    Ok(fs_err::write(place, lines)?)
 }
 
 fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {

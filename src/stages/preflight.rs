@@ -7,7 +7,7 @@ use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::{self, Distro, Family, PackageDatabase};
+use crate::sys::distro::{self, Distro, Family};
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{Compiler, find_program};
 
@@ -67,7 +67,7 @@ pub fn check<'a>(
 ) -> Result<Host<'a>> {
     let distro = Distro::read(Path::new("/"));
     // Before anything is installed for a build that could not be finished.
-    PackageDatabase::open(runner, &distro)?;
+    distro::database(runner, &distro)?;
     let missing = match find(recipe, cc, &distro, runner)? {
         Ok(host) => return Ok(host),
         Err(missing) => missing,

@@ -13,7 +13,7 @@ use crate::domain::prefix::{Prefix, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::PackageDatabase;
+use crate::sys::distro::{self, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
@@ -74,8 +74,8 @@ pub fn resolve(
 ) -> Result<BuildPlan> {
     let request = choices.request(recipe, flavor, host.target);
     let kept = recipe.flavor(flavor);
-    let database = PackageDatabase::open(runner, &host.distro)?;
-    let libraries = libraries(recipe, host, &database)?;
+    let database = distro::database(runner, &host.distro)?;
+    let libraries = libraries(recipe, host, database.as_ref())?;
     let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
     if choices.library_policy == LibraryPolicy::System {
         runtime_packages.extend(libraries.iter().map(|library| library.package.clone()));
@@ -113,7 +113,7 @@ pub fn resolve(
         strip: Vec::new(),
         pip: kept.pip,
         externally_managed: kept.externally_managed.clone(),
-        toolchain: toolchain(host, &database)?,
+        toolchain: toolchain(host, database.as_ref())?,
         libraries,
         runtime_packages,
     };
@@ -148,7 +148,7 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
     variables
 }
 
-fn toolchain(host: &Host<'_>, database: &PackageDatabase<'_>) -> Result<ToolchainId> {
+fn toolchain(host: &Host<'_>, database: &dyn PackageDatabase) -> Result<ToolchainId> {
     let mut programs = host.compiler.programs()?;
     if let Some(strip) = find_program("strip") {
         programs.insert("strip".into(), Digest::of_reader(fs_err::File::open(strip)?)?);
@@ -160,7 +160,7 @@ fn toolchain(host: &Host<'_>, database: &PackageDatabase<'_>) -> Result<Toolchai
 }
 
 /// The libraries that the recipe links and all that these need, glibc's left out.
-fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &PackageDatabase<'_>) -> Result<Vec<PlannedLibrary>> {
+fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageDatabase) -> Result<Vec<PlannedLibrary>> {
     let mut found: BTreeMap<String, (PathBuf, elf::ElfFile)> = BTreeMap::new();
     let mut queue: Vec<String> = Vec::new();
     for library in &recipe.libraries {

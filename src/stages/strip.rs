@@ -6,7 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::compile::StagedPrefix;
 use super::relocate::RelocatedPrefix;
-use crate::domain::manifest::BundledLibrary;
+use crate::domain::manifest::{BundledLibrary, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};
 use crate::error::{Error, Result};
 use crate::sys::elf;
@@ -19,7 +19,7 @@ use crate::sys::toolchain::SEARCH_PATH;
 #[derive(Debug)]
 pub struct StrippedPrefix {
     staged: StagedPrefix,
-    libraries: Vec<BundledLibrary>,
+    libraries: Libraries,
     debug_files: Option<PathBuf>,
 }
 
@@ -40,7 +40,7 @@ impl StrippedPrefix {
         self.staged.build_directory()
     }
 
-    pub(super) fn libraries(&self) -> &[BundledLibrary] {
+    pub(super) const fn libraries(&self) -> &Libraries {
         &self.libraries
     }
 
@@ -58,7 +58,7 @@ pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_
     let root = staged.root().to_owned();
     remove(&root, &patterns(&plan.strip)?)?;
     remove_empty_directories(&root)?;
-    let files = linked_here(&root, &libraries)?;
+    let files = linked_here(&root, &libraries.bundled)?;
     let debug_files = if plan.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
     run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
     if let Some(directory) = &debug_files {

@@ -158,6 +158,32 @@ mod tests {
     }
 
     #[test]
+    fn relative_relocations_raise_the_floor() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = directory.path().join("relative.c");
+        // A pointer that has to be relocated at start, and nothing newer than glibc 2.2.5.
+        fs_err::write(
+            &source,
+            "extern int puts(const char *); int (*pointer)(const char *) = puts;\n\
+                                static int here; int *to_here = &here;\n",
+        )
+        .unwrap();
+        let linked = |name: &str, flags: &[&str]| {
+            let library = directory.path().join(name);
+            let mut command = std::process::Command::new("gcc");
+            command.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).args(flags);
+            command.output().unwrap().status.success().then_some(library)
+        };
+        let plain = linked("plain.so", &["-Wl,-z,nopack-relative-relocs"]);
+        let Some((plain, packed)) = plain.zip(linked("packed.so", &["-Wl,-z,pack-relative-relocs"])) else {
+            eprintln!("SKIPPED: this linker or glibc knows no relative relocations");
+            return;
+        };
+        assert!(read(&plain).unwrap().glibc_floor.unwrap() < GlibcVersion::DT_RELR);
+        assert_eq!(read(&packed).unwrap().glibc_floor, Some(GlibcVersion::DT_RELR));
+    }
+
+    #[test]
     fn what_is_not_elf_is_said_to_be_damaged() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs_err::write(file.path(), b"\x7fELF and then nothing").unwrap();

@@ -69,7 +69,7 @@ fn a_missing_header_is_named_before_configure_runs_with_the_line_that_installs_i
         "--install-deps",
     ]);
     if Path::new("/etc/debian_version").exists() {
-        ended.says(&["apt-get install -y --no-install-recommends libssl-dev zlib1g-dev"]);
+        ended.says(&["apt-get update && apt-get install -y --no-install-recommends libssl-dev zlib1g-dev"]);
     }
     toy.left_nothing();
 }

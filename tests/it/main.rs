@@ -4,6 +4,7 @@
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
 mod browser;
+mod debian;
 mod support;
 mod toy;
 
@@ -21,9 +22,12 @@ mod races;
 mod recipes;
 mod regression;
 mod roots;
+mod rpm;
 mod series;
 mod several;
 mod sources;
+mod system;
 mod treemap;
+mod trixie;
 mod uninstall;
 mod variants;

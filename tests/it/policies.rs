@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{check, run};
+use crate::support::{artifact, check, run};
 use crate::toy::{Behaviour, Toy};
 
 /// Builds a toy with some options, and gives what it came to and its manifest.
@@ -59,6 +59,12 @@ fn libraries_of_the_system_are_listed_and_not_copied() {
     let packages: Vec<_> =
         manifest["runtime_packages"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert!(packages.contains(&"ca-certificates") && packages.contains(&"tzdata"), "{packages:?}");
+    let member = "python-3.13/share/pykeel/runtime-packages.txt";
+    let listed = check("tar", &["-xOf", built["tarball"].as_str().expect("a path"), member]);
+    assert_eq!(listed.lines().collect::<Vec<_>>(), packages);
+    assert!(!entries(&artifact("runtime").tarball.to_str().into()).contains(&member.to_owned()));
+    let shown = run(toy.command(&["inspect"]).arg(built["tarball"].as_str().expect("a path"))).exits(0).out;
+    assert!(shown.contains("libcrypto.so.3  ") && shown.contains(&packages.join(" ")), "{shown}");
     if Path::new("/etc/debian_version").exists() {
         assert!(packages.iter().any(|package| package.starts_with("libssl")), "{packages:?}");
         assert!(packages.iter().all(|package| !package.contains(':')), "{packages:?}");

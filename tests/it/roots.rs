@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::debian::minbase;
 use crate::skip;
-use crate::support::{Artifact, artifact, check, is_root, run, shared_store, unpack};
+use crate::support::{Artifact, artifact, check, is_root, run, unpack};
 
 const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
 
@@ -27,6 +28,22 @@ pub fn probe(root: &Path, artifact: &Artifact, may_lack: &[&str]) {
 }
 
 pub fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str]) {
+    let enter = |words: &[&str]| {
+        let mut command = in_root();
+        command.arg(root).args(words).env("LC_ALL", "C.UTF-8");
+        command
+    };
+    probe_by(root, enter, artifact, prefix, may_lack);
+}
+
+/// Runs the probe in a root that is entered by a command of one's own.
+pub fn probe_by(
+    root: &Path,
+    enter: impl FnOnce(&[&str]) -> Command,
+    artifact: &Artifact,
+    prefix: &str,
+    may_lack: &[&str],
+) {
     let probe = root.join("probe");
     fs_err::create_dir_all(probe.join("scratch")).expect("a directory");
     fs_err::write(probe.join("probe.py"), PROBE).expect("a file");
@@ -51,12 +68,8 @@ pub fn probe_at(root: &Path, artifact: &Artifact, prefix: &str, may_lack: &[&str
         "forbidden": [],
     });
     fs_err::write(probe.join("request.json"), request.to_string()).expect("a file");
-    let ended = run(in_root()
-        .arg(root)
-        .arg(format!("{prefix}/bin/{}", artifact.python()))
-        .args(["-I", "-B", "/probe/probe.py", "/probe/request.json"])
-        .env("LC_ALL", "C.UTF-8"))
-    .exits(0);
+    let python = format!("{prefix}/bin/{}", artifact.python());
+    let ended = run(&mut enter(&[&python, "-I", "-B", "/probe/probe.py", "/probe/request.json"])).exits(0);
     let checks = ended.json()["checks"].as_array().expect("checks").clone();
     assert!(checks.len() > 100, "{checks:?}");
     for check in &checks {
@@ -156,31 +169,15 @@ fn nothing_of_the_build_host_is_needed_to_find_certificates() {
     }
 }
 
-/// A minimal Debian of this host's release, made once and kept beside the shared store.
-fn minbase() -> Option<PathBuf> {
-    let root = shared_store().with_file_name("pykeel-tests-minbase");
-    if root.join("complete").exists() {
-        return Some(root);
-    }
-    if !Path::new("/usr/sbin/debootstrap").exists() {
-        return None;
-    }
-    let _absent = fs_err::remove_dir_all(&root);
-    let codename = check("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
-    // The first site of apt's own configuration that is the distribution's.
-    let site = check("sh", &["-c", "apt-get indextargets --format '$(SITE)' 'Origin: Debian' | sort -u | head -n 1"]);
-    let root_text = root.display().to_string();
-    check("debootstrap", &["--variant=minbase", codename.trim(), &root_text, site.trim()]);
-    fs_err::write(root.join("complete"), "").expect("a file");
-    Some(root)
-}
-
 #[test]
 fn it_works_in_a_minimal_debian() {
     if !is_root() {
         skip!("only root can chroot");
     }
-    let Some(template) = minbase() else { skip!("there is no debootstrap") };
+    let template = match minbase() {
+        Ok(template) => template,
+        Err(reason) => skip!("{reason}"),
+    };
     let place = tempfile::tempdir().expect("a directory");
     let root = place.path().join("root");
     check("cp", &[Path::new("-a"), &template, &root]);

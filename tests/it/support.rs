@@ -112,6 +112,19 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// One of the results of `pykeel build --json`.
+    pub fn built(built: &Value) -> Self {
+        let text = |key: &str| built[key].as_str().expect(key).to_owned();
+        let manifest = fs_err::read(text("manifest")).expect("the manifest");
+        Self {
+            name: text("name"),
+            tarball: text("tarball").into(),
+            digest: text("digest"),
+            build_key: text("build_key"),
+            manifest: serde_json::from_slice(&manifest).expect("JSON"),
+        }
+    }
+
     /// The prefix that is compiled in: `/opt/myorg/python-3.13`.
     pub fn prefix(&self) -> &str {
         self.manifest["plan"]["prefix"].as_str().expect("a prefix")
@@ -136,19 +149,7 @@ fn build(release: &str) -> Option<Vec<Artifact>> {
         eprintln!("{}", ended.err);
         return None;
     }
-    let built = ended.exits(0).json();
-    let artifact = |built: &Value| {
-        let text = |key: &str| built[key].as_str().expect(key).to_owned();
-        let manifest = fs_err::read(text("manifest")).expect("the manifest");
-        Artifact {
-            name: text("name"),
-            tarball: text("tarball").into(),
-            digest: text("digest"),
-            build_key: text("build_key"),
-            manifest: serde_json::from_slice(&manifest).expect("JSON"),
-        }
-    };
-    Some(built.as_array().expect("an array").iter().map(artifact).collect())
+    Some(ended.exits(0).json().as_array().expect("an array").iter().map(Artifact::built).collect())
 }
 
 /// An artifact of [`RELEASE`]. The first test that asks builds it, and all others wait.

@@ -10,7 +10,7 @@ use pykeel::domain::artifact::Format;
 use pykeel::domain::digest::Digest;
 use pykeel::sys::archive;
 
-use crate::support::{Ended, artifact, pykeel, run, unpack};
+use crate::support::{Artifact, Ended, artifact, pykeel, run, unpack};
 
 const RECIPE: &str = include_str!("../../recipes/3.13.toml");
 
@@ -32,9 +32,14 @@ pub struct Toy {
 
 impl Toy {
     pub fn new(behaviour: Behaviour) -> Self {
+        Self::of(&artifact("runtime"), behaviour)
+    }
+
+    /// A toy whose make copies the tree of a certain artifact.
+    pub fn of(artifact: &Artifact, behaviour: Behaviour) -> Self {
         let toy = Self { directory: tempfile::tempdir().expect("a directory") };
         let real = toy.path("real");
-        unpack(&artifact("runtime"), &real);
+        unpack(artifact, &real);
         // pykeel writes that itself.
         fs_err::remove_dir_all(real.join("share/pykeel")).expect("a directory");
         toy.add_source("3.13.5", behaviour);

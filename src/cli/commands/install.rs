@@ -10,7 +10,8 @@ use super::super::config::Config;
 use super::{print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
-use crate::domain::plan::{ArtifactRequest, Flavor};
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
 use crate::domain::prefix::{self, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
@@ -22,6 +23,7 @@ use crate::stages::install::{self, Durability, Placement, Terms};
 use crate::stages::preflight;
 use crate::stages::site::Destination;
 use crate::store::{Store, StoredArtifact};
+use crate::sys::distro::Distro;
 use crate::sys::process::System;
 
 /// What an installation came to.
@@ -31,6 +33,8 @@ struct Output {
     digest: Digest,
     path: PathBuf,
     placement: Placement,
+    /// The runtime packages that the root lacks; none where it has no package database.
+    missing_packages: Option<Vec<String>>,
 }
 
 /// One thing to install, and the prefix that decides where it goes.
@@ -231,10 +235,22 @@ impl Installation<'_> {
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
         )?;
+        let manifest = manifest(artifact)?;
+        let root = self.args.root.as_deref().unwrap_or(Path::new("/"));
+        let missing_packages = match install::missing_packages(&manifest, root, &System) {
+            Ok(missing) => missing,
+            // The Python is in place, whatever can be said of the packages it wants.
+            Err(error) => {
+                reporter.report(Event::Warning(format!("which packages {} has: {error}", root.display())));
+                None
+            }
+        };
         if placement != Placement::AlreadyThere {
-            report_libraries(artifact, reporter)?;
+            report_libraries(&manifest, reporter);
+            report_packages(&manifest, missing_packages.as_deref(), root, reporter);
         }
-        Ok(Output { name: record.name.clone(), digest: record.digest, path: destination.path(), placement })
+        let (name, digest) = (record.name.clone(), record.digest);
+        Ok(Output { name, digest, path: destination.path(), placement, missing_packages })
     }
 }
 
@@ -242,15 +258,14 @@ fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
 }
 
-fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manifest> {
+fn manifest(artifact: &StoredArtifact) -> Result<Manifest> {
     let path = artifact.manifest();
     serde_json::from_slice(&fs_err::read(&path)?)
         .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
 }
 
 /// Says which versions of the libraries an artifact carries.
-fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<()> {
-    let manifest = manifest(artifact)?;
+fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
     let packages: BTreeSet<String> = manifest
         .libraries
         .iter()
@@ -259,7 +274,25 @@ fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Resul
     if !packages.is_empty() {
         reporter.report(Event::Note(format!("bundled: {}", Vec::from_iter(packages).join(", "))));
     }
-    Ok(())
+}
+
+/// Says which packages have to be installed in the root.
+fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path, reporter: &dyn Reporter) {
+    let place = if root == Path::new("/") { "this system".to_owned() } else { root.display().to_string() };
+    let names = |packages: &[String]| packages.join(" ");
+    match missing {
+        Some([]) => {}
+        Some(missing) => {
+            let words: Vec<&str> = missing.iter().map(String::as_str).collect();
+            let line = Distro::read(root).install_line(&words);
+            let how = line.map_or_else(String::new, |line| format!("; install them there with\n    {line}"));
+            reporter.report(Event::Note(format!("{place} lacks the packages {}{how}", names(missing))));
+        }
+        // The root of an image to be: what will be in it is not known.
+        None if manifest.plan.library_policy == LibraryPolicy::System => reporter
+            .report(Event::Note(format!("where it runs it needs the packages {}", names(&manifest.runtime_packages)))),
+        None => {}
+    }
 }
 
 /// The artifact with a digest, or nothing.

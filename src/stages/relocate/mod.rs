@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::bundle::BundledPrefix;
 use super::compile::StagedPrefix;
 use super::configure::source_name;
-use crate::domain::manifest::BundledLibrary;
+use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::fs::{self, Kind};
@@ -24,11 +24,11 @@ use crate::sys::fs::{self, Kind};
 #[derive(Debug)]
 pub struct RelocatedPrefix {
     staged: StagedPrefix,
-    libraries: Vec<BundledLibrary>,
+    libraries: Libraries,
 }
 
 impl RelocatedPrefix {
-    pub(super) fn into_parts(self) -> (StagedPrefix, Vec<BundledLibrary>) {
+    pub(super) fn into_parts(self) -> (StagedPrefix, Libraries) {
         (self.staged, self.libraries)
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::LibraryPolicy;
 use crate::error::Result;
+use crate::sys::distro::PackageChecksum;
 use crate::sys::elf::{self, ElfFile};
 use crate::sys::fs;
 
@@ -116,7 +117,9 @@ fn bundled(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
         if Digest::of_reader(fs_err::File::open(&path)?)? != library.sha256 {
             findings.push(format!("lib/{} is not the file of {} {}", library.soname, library.package, library.version));
         }
-        if library.package_checksum != format!("md5:{}", crate::sys::distro::md5_of(&path)?) {
+        let recorded = PackageChecksum::parse(&library.package_checksum);
+        let found = recorded.as_ref().map(|recorded| recorded.of_file_as(&path)).transpose()?;
+        if found.is_none() || found != recorded {
             findings.push(format!("lib/{} has not the checksum that {} has for it", library.soname, library.package));
         }
     }

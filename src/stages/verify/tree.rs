@@ -70,7 +70,7 @@ pub(super) fn check(
     report.add_findings("modes", &modes(&entries));
     report.add_findings("no trace of the build", &traces(prefix, &entries, forbidden)?);
     report.add_findings("scripts find their interpreter", &shebangs(prefix, &entries)?);
-    report.add_findings("licence texts", &licenses(prefix, manifest));
+    report.add_findings("licence texts", &licenses(prefix, manifest)?);
     report.add_findings("the manifest's keys", &keys(manifest));
     Ok(())
 }
@@ -183,14 +183,16 @@ fn shebangs(prefix: &Path, entries: &[Entry]) -> Result<Vec<String>> {
     Ok(findings)
 }
 
-fn licenses(prefix: &Path, manifest: &Manifest) -> Vec<String> {
+fn licenses(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let packages: BTreeSet<&str> = manifest.libraries.iter().map(|library| library.package.as_str()).collect();
-    let text = |package: &str| prefix.join(LICENSES_PATH).join(package).join("copyright");
-    packages
-        .into_iter()
-        .filter(|package| !text(package).is_file())
-        .map(|package| format!("there is none for {package}"))
-        .collect()
+    let mut findings = Vec::new();
+    for package in packages {
+        let place = prefix.join(LICENSES_PATH).join(package);
+        if !place.is_dir() || !fs::walk(&place)?.iter().any(Entry::is_file) {
+            findings.push(format!("there is none for {package}"));
+        }
+    }
+    Ok(findings)
 }
 
 fn keys(manifest: &Manifest) -> Vec<String> {

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::super::{human, percent, shown};
 use crate::domain::artifact::Format;
 use crate::domain::contents::{Contents, GroupSize, path_text};
+use crate::domain::plan::LibraryPolicy;
 
 pub(super) const BOLD: Style = Style::new().bold();
 const BAR: Style = AnsiColor::Cyan.on_default();
@@ -75,6 +76,12 @@ fn facts(contents: &Contents) -> String {
     for library in &manifest.libraries {
         let what = format!("{}  {} {}", library.soname, library.package, library.version);
         row("", format!("{:>9}  {}", human(library.size), shown(&what)));
+    }
+    if plan.library_policy == LibraryPolicy::System {
+        for library in plan.libraries.iter().filter(|library| manifest.runtime_packages.contains(&library.package)) {
+            let what = format!("{}  {} {}", library.soname, library.package, library.version);
+            row("", shown(&what));
+        }
     }
     row("packages", shown(&manifest.runtime_packages.join(" ")));
     text

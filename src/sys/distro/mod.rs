@@ -1,0 +1,334 @@
+//! The distribution: what it is, how it installs packages, and what its package database knows.
+
+mod dpkg;
+mod rpm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use md5::{Digest as _, Md5};
+
+use super::process::{Runner, Spec};
+use super::toolchain::find_program;
+use crate::domain::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+
+/// How a distribution manages packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// dpkg and apt: Debian, Ubuntu.
+    Debian,
+    /// rpm and dnf: Fedora, Red Hat and its kin, Amazon Linux.
+    Fedora,
+    /// Something else.
+    Other,
+}
+
+/// What runs here, from `/etc/os-release`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distro {
+    /// `Debian GNU/Linux 12 (bookworm)`.
+    pub name: String,
+    /// How it manages packages.
+    pub family: Family,
+}
+
+impl Distro {
+    /// Reads `/etc/os-release` below a root, or `/usr/lib/os-release` where that is not there.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let texts = ["etc/os-release", "usr/lib/os-release"].map(|file| fs_err::read_to_string(root.join(file)));
+        // A root without either is a distribution that cannot be told.
+        Self::parse(&texts.into_iter().find_map(std::result::Result::ok).unwrap_or_default())
+    }
+
+    /// Reads the text of an os-release file (`man os-release`).
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let value = |key: &str| {
+            text.lines()
+                .filter_map(|line| line.split_once('='))
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
+        };
+        let ids = format!("{} {}", value("ID").unwrap_or_default(), value("ID_LIKE").unwrap_or_default());
+        let is = |names: &[&str]| ids.split_whitespace().any(|id| names.contains(&id));
+        let family = if is(&["debian", "ubuntu"]) {
+            Family::Debian
+        } else if is(&["fedora", "rhel", "centos", "amzn"]) {
+            Family::Fedora
+        } else {
+            Family::Other
+        };
+        Self { name: value("PRETTY_NAME").unwrap_or_else(|| "this distribution".into()), family }
+    }
+
+    /// The commands that install some packages and nothing that these only recommend, in order.
+    /// None where the package manager is not known.
+    #[must_use]
+    pub fn install_commands(&self, packages: &[&str]) -> Option<Vec<String>> {
+        let list = packages.join(" ");
+        match self.family {
+            // Images are delivered without apt's lists.
+            Family::Debian => {
+                Some(vec!["apt-get update".into(), format!("apt-get install -y --no-install-recommends {list}")])
+            }
+            Family::Fedora => {
+                // Minimal images of Red Hat have the small one alone.
+                let program = if find_program("dnf").is_none() && find_program("microdnf").is_some() {
+                    "microdnf"
+                } else {
+                    "dnf"
+                };
+                Some(vec![format!("{program} install -y --setopt=install_weak_deps=0 {list}")])
+            }
+            Family::Other => None,
+        }
+    }
+
+    /// [`Distro::install_commands`] in one line for a shell.
+    #[must_use]
+    pub fn install_line(&self, packages: &[&str]) -> Option<String> {
+        self.install_commands(packages).map(|commands| commands.join(" && "))
+    }
+}
+
+/// Installs packages as [`Distro::install_commands`] says.
+///
+/// # Errors
+/// What the package manager answers.
+pub fn install_packages(
+    runner: &dyn Runner,
+    distro: &Distro,
+    packages: &[&str],
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let Some(commands) = distro.install_commands(packages) else {
+        return Err(Error::Usage(format!("--install-deps knows apt-get and dnf, and {} has neither", distro.name)));
+    };
+    for line in commands {
+        reporter.report(Event::Detail(line.clone()));
+        let mut words = line.split(' ');
+        let spec = Spec::new(words.next().unwrap_or_default()).args(words.map(str::to_owned)).environment([
+            ("DEBIAN_FRONTEND", "noninteractive".into()),
+            ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+            ("LC_ALL", "C.UTF-8".into()),
+        ]);
+        let mut tail = Vec::new();
+        let outcome = runner.run(&spec, &mut |_, text| {
+            reporter.report(Event::Output(text.to_owned()));
+            tail.push(text.to_owned());
+        })?;
+        if !outcome.success() {
+            let last = tail.split_off(tail.len().saturating_sub(20));
+            return Err(Error::Command {
+                command: line,
+                status: outcome.to_string(),
+                output: last.join("\n"),
+                log: None,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The package that a file belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedFile {
+    /// The binary package, without its architecture.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// The source package.
+    pub source_package: String,
+    /// The source package's version.
+    pub source_version: String,
+}
+
+/// The checksum that a package database has for a file, in hexadecimal. It prints as
+/// `md5:…` or `sha256:…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageChecksum {
+    /// What dpkg has, and rpm had before 2009. It tells accidents, not attacks.
+    Md5(String),
+    /// What rpm has.
+    Sha256(String),
+}
+
+impl PackageChecksum {
+    /// The checksum of a file, by the same algorithm.
+    ///
+    /// # Errors
+    /// That it cannot be read.
+    pub fn of_file_as(&self, file: &Path) -> Result<Self> {
+        Ok(match self {
+            Self::Md5(_) => Self::Md5(md5_of(file)?),
+            Self::Sha256(_) => Self::Sha256(Digest::of_reader(fs_err::File::open(file)?)?.to_string()),
+        })
+    }
+
+    /// Reads what [`PackageChecksum`] prints.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("md5", sum) => Some(Self::Md5(sum.to_owned())),
+            ("sha256", sum) => Some(Self::Sha256(sum.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PackageChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Md5(sum) => write!(f, "md5:{sum}"),
+            Self::Sha256(sum) => write!(f, "sha256:{sum}"),
+        }
+    }
+}
+
+/// The licence of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum License {
+    /// Its texts: the name that each is kept by, and where it should lie on this system.
+    Texts(BTreeMap<PathBuf, PathBuf>),
+    /// No text is packaged; the database names the licence.
+    Named(String),
+}
+
+/// What a package database knows.
+pub trait PackageDatabase {
+    /// The packages that some files belong to. A file that belongs to none is left out.
+    ///
+    /// # Errors
+    /// What the package manager answers.
+    fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>>;
+
+    /// The checksum that the database has for a file of a package.
+    ///
+    /// # Errors
+    /// What the package manager answers.
+    fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>>;
+
+    /// The licence of a package.
+    ///
+    /// # Errors
+    /// What the package manager answers.
+    fn license(&self, package: &str) -> Result<License>;
+}
+
+/// Opens the package database of this system.
+///
+/// # Errors
+/// [`Error::Usage`] where pykeel cannot read the database.
+pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn PackageDatabase + 'a>> {
+    match distro.family {
+        Family::Debian => Ok(Box::new(dpkg::Dpkg::new(runner))),
+        Family::Fedora => Ok(Box::new(rpm::Rpm::new(runner))),
+        Family::Other => Err(Error::Usage(format!(
+            "pykeel reads the package databases of dpkg (Debian, Ubuntu) and rpm (Fedora, Red Hat, Amazon Linux), and \
+             cannot tell which package a library of {} belongs to",
+            distro.name
+        ))),
+    }
+}
+
+/// The names of all packages that are installed in a root, and the names that these provide too.
+/// None where the root has no package database that can be read here.
+///
+/// # Errors
+/// That a database which is there cannot be read.
+pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
+    // A system of one family may have the other's tools installed, with an empty database.
+    match Distro::read(root).family {
+        Family::Debian => dpkg::installed(root),
+        Family::Fedora => rpm::installed(root, runner),
+        Family::Other => match dpkg::installed(root)? {
+            Some(names) => Ok(Some(names)),
+            None => rpm::installed(root, runner),
+        },
+    }
+}
+
+/// The name below `/usr` of a file that may be named without it.
+fn unmerged(file: &Path) -> PathBuf {
+    if ["/lib", "/lib64", "/bin", "/sbin"].iter().any(|top| file.starts_with(top)) {
+        Path::new("/usr").join(file.strip_prefix("/").unwrap_or(file))
+    } else {
+        file.to_owned()
+    }
+}
+
+/// The MD5 of a file in hexadecimal: not for safety, but because dpkg's database has no other.
+fn md5_of(path: &Path) -> Result<String> {
+    let mut hasher = Md5::new();
+    let mut file = fs_err::File::open(path)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distributions_are_told_by_what_they_are_like() {
+        let family = |text: &str| Distro::parse(text).family;
+        assert_eq!(family("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n"), Family::Debian);
+        assert_eq!(family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Family::Debian);
+        // As the files of these distributions have it.
+        assert_eq!(family("NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=42\n"), Family::Fedora);
+        assert_eq!(family("ID=\"rhel\"\nID_LIKE=\"fedora\"\nVERSION_ID=\"9.4\"\n"), Family::Fedora);
+        assert_eq!(family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Family::Fedora);
+        assert_eq!(family("ID=\"amzn\"\nID_LIKE=\"fedora\"\nVERSION_ID=\"2023\"\n"), Family::Fedora);
+        assert_eq!(family("ID=arch"), Family::Other);
+        assert_eq!(family("ID=alpine\n"), Family::Other);
+        assert_eq!(family(""), Family::Other);
+    }
+
+    #[test]
+    fn the_install_line_works_in_a_fresh_image() {
+        let line = |text: &str| Distro::parse(text).install_line(&["gcc", "make"]);
+        assert_eq!(line("ID=debian").unwrap(), "apt-get update && apt-get install -y --no-install-recommends gcc make");
+        assert_eq!(line("ID=fedora").unwrap(), "dnf install -y --setopt=install_weak_deps=0 gcc make");
+        assert_eq!(line("ID=arch"), None);
+    }
+
+    #[test]
+    fn a_database_that_is_not_known_is_refused_by_name() {
+        let distro = Distro::parse("ID=arch\nPRETTY_NAME=\"Arch Linux\"\n");
+        let Err(error) = database(&crate::sys::process::System, &distro) else { panic!("it was opened") };
+        assert!(error.to_string().contains("Arch Linux"), "{error}");
+    }
+
+    #[test]
+    fn a_checksum_survives_printing_and_says_its_algorithm() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), "abc").unwrap();
+        for text in [
+            "md5:900150983cd24fb0d6963f7d28e17f72",
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ] {
+            let sum = PackageChecksum::parse(text).unwrap();
+            assert_eq!(sum.to_string(), text);
+            assert_eq!(sum.of_file_as(file.path()).unwrap(), sum);
+        }
+        assert_eq!(PackageChecksum::parse("crc:1"), None);
+        assert_eq!(PackageChecksum::parse("900150983cd24fb0d6963f7d28e17f72"), None);
+    }
+
+    #[test]
+    fn the_name_below_usr() {
+        assert_eq!(unmerged(Path::new("/lib64/libz.so.1")), Path::new("/usr/lib64/libz.so.1"));
+        assert_eq!(unmerged(Path::new("/library/x")), Path::new("/library/x"));
+    }
+}

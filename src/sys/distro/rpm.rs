@@ -1,0 +1,233 @@
+//! The database of rpm, through `rpm --query`. Fedora, Red Hat's distributions and Amazon Linux
+//! have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{License, OwnedFile, PackageChecksum, PackageDatabase, unmerged};
+use crate::error::{Error, Result};
+use crate::sys::process::{Runner, Spec, Stream};
+use crate::sys::toolchain::find_program;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// One line for every file of a package: with `=` a tag is repeated, without it is the file's own.
+const FILES: &str = "[%{=NAME}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]";
+
+/// Where the database lies in a root: since Fedora 36, and before.
+const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
+
+/// rpm's database of this system.
+pub(super) struct Rpm<'a> {
+    runner: &'a dyn Runner,
+}
+
+/// What the database says of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    owner: OwnedFile,
+    checksum: Option<PackageChecksum>,
+}
+
+impl<'a> Rpm<'a> {
+    pub(super) const fn new(runner: &'a dyn Runner) -> Self {
+        Self { runner }
+    }
+
+    fn query(&self, args: &[&str]) -> Result<String> {
+        let spec = Spec::new("rpm").arg("--query").args(args.iter().map(ToString::to_string)).timeout(LIMIT);
+        self.runner.capture(&spec)
+    }
+
+    /// The records of all files of the packages that some files belong to, by the name below `/usr`.
+    fn records(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<Record>>> {
+        let mut records: BTreeMap<PathBuf, Vec<Record>> = BTreeMap::new();
+        if files.is_empty() {
+            return Ok(records);
+        }
+        let spec = Spec::new("rpm").args(["--query", "--file", "--queryformat", FILES]).args(files).timeout(LIMIT);
+        let mut errors = Vec::new();
+        let outcome = self.runner.run(&spec, &mut |stream, line| match stream {
+            // A file that no package has is told in a sentence, on standard output too.
+            Stream::Out => {
+                if let Some((file, record)) = record(line) {
+                    records.entry(file).or_default().push(record);
+                }
+            }
+            Stream::Err => errors.push(line.to_owned()),
+        })?;
+        // It fails where one file has no package. Where it answers nothing and complains, the
+        // database itself cannot be read.
+        if records.is_empty() && !outcome.success() && !errors.is_empty() {
+            return Err(Error::Command {
+                command: "rpm --query --file".into(),
+                status: outcome.to_string(),
+                output: errors.join("\n"),
+                log: None,
+            });
+        }
+        Ok(records)
+    }
+
+    fn license_files(&self, package: &str) -> Result<BTreeSet<PathBuf>> {
+        let output = self.query(&["--licensefiles", package])?;
+        Ok(output.lines().filter(|line| line.starts_with('/')).map(PathBuf::from).collect())
+    }
+
+    /// The installed packages that were made from the same source as one, itself left out.
+    fn siblings(&self, package: &str) -> Result<BTreeSet<String>> {
+        let source = self.query(&["--queryformat", "%{SOURCERPM}\\n", package])?;
+        let source = source.lines().next().unwrap_or_default().to_owned();
+        let all = self.query(&["--all", "--queryformat", "%{SOURCERPM}\\t%{NAME}\\n"])?;
+        Ok(all
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .filter(|(from, name)| *from == source && *name != package)
+            .map(|(_, name)| name.to_owned())
+            .collect())
+    }
+}
+
+impl PackageDatabase for Rpm<'_> {
+    fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
+        let records = self.records(files)?;
+        Ok(files
+            .iter()
+            .filter_map(|file| {
+                let owner = &records.get(&unmerged(file))?.first()?.owner;
+                Some((file.clone(), owner.clone()))
+            })
+            .collect())
+    }
+
+    fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>> {
+        let mut records = self.records(&[file.to_owned()])?;
+        let of_file = records.remove(&unmerged(file)).unwrap_or_default();
+        Ok(of_file.into_iter().find(|record| record.owner.package == package).and_then(|record| record.checksum))
+    }
+
+    /// The files that the package marks with `%license`; those of its siblings where it has none,
+    /// as ncurses-libs leaves them to ncurses-base; else the licence's name.
+    fn license(&self, package: &str) -> Result<License> {
+        let mut files = self.license_files(package)?;
+        if files.is_empty() {
+            for sibling in self.siblings(package)? {
+                files.extend(self.license_files(&sibling)?);
+            }
+        }
+        if files.is_empty() {
+            let name = self.query(&["--queryformat", "%{LICENSE}\\n", package])?;
+            return Ok(License::Named(name.lines().next().unwrap_or_default().to_owned()));
+        }
+        Ok(License::Texts(files.into_iter().map(|file| (kept_as(&file), file)).collect()))
+    }
+}
+
+/// Reads a line of [`FILES`].
+fn record(line: &str) -> Option<(PathBuf, Record)> {
+    let mut fields = line.split('\t');
+    let mut field = || fields.next();
+    let (package, version, source, algorithm, sum, file) = (field()?, field()?, field()?, field()?, field()?, field()?);
+    let (source_package, source_version) = source_of(source)?;
+    let checksum = match (algorithm, sum) {
+        // Of a directory or a link.
+        (_, "") => None,
+        // The numbers are of RFC 4880, section 9.4.
+        ("1" | "(none)", sum) => Some(PackageChecksum::Md5(sum.to_owned())),
+        ("8", sum) => Some(PackageChecksum::Sha256(sum.to_owned())),
+        // No distribution has another; without a checksum a file is not bundled.
+        _ => None,
+    };
+    let owner = OwnedFile {
+        package: package.to_owned(),
+        version: version.to_owned(),
+        source_package: source_package.to_owned(),
+        source_version: source_version.to_owned(),
+    };
+    Some((unmerged(Path::new(file)), Record { owner, checksum }))
+}
+
+/// Name and version in the name of a source package: `openssl-3.0.7-24.el9.src.rpm`.
+fn source_of(file: &str) -> Option<(&str, &str)> {
+    let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
+    let (rest, _) = stem.rsplit_once('-')?;
+    let (name, _) = rest.rsplit_once('-')?;
+    Some((name, &stem[name.len() + 1..]))
+}
+
+/// The name that a licence file is kept by: what follows `/usr/share/licenses/<package>`, or the
+/// file's own.
+fn kept_as(file: &Path) -> PathBuf {
+    let below = file.strip_prefix("/usr/share/licenses").map(|path| path.iter().skip(1).collect::<PathBuf>());
+    let name = || PathBuf::from(file.file_name().unwrap_or_default());
+    below.ok().filter(|path| path.file_name().is_some()).unwrap_or_else(name)
+}
+
+/// What is installed in a root and what that provides; none where the root has no rpm database, or
+/// this system no rpm to read it.
+pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
+    let Some(place) = PLACES.iter().map(|place| root.join(place)).find(|place| place.is_dir()) else { return Ok(None) };
+    if find_program("rpm").is_none() {
+        return Ok(None);
+    }
+    let place = fs_err::canonicalize(place)?;
+    let spec = Spec::new("rpm")
+        .args(["--query", "--all", "--dbpath"])
+        .arg(place)
+        .args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"])
+        .timeout(LIMIT);
+    let output = runner.capture(&spec)?;
+    Ok(Some(output.lines().map(str::to_owned).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_rpm_names_package_source_and_checksum() {
+        let sum = "59d05945be216348714894906b60b8411e9d8dfdd414c38cb1024e3011bb9630";
+        let line =
+            format!("openssl-libs\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7");
+        let (file, found) = record(&line).unwrap();
+        assert_eq!(file, Path::new("/usr/lib64/libssl.so.3.0.7"));
+        assert_eq!(found.owner.package, "openssl-libs");
+        assert_eq!(found.owner.version, "1:3.0.7-24.el9");
+        assert_eq!(found.owner.source_package, "openssl");
+        assert_eq!(found.owner.source_version, "3.0.7-24.el9");
+        assert_eq!(found.checksum.unwrap().to_string(), format!("sha256:{sum}"));
+    }
+
+    #[test]
+    fn links_have_no_checksum_and_old_packages_an_md5() {
+        let link = "zlib\t1.2.11-40.el9\tzlib-1.2.11-40.el9.src.rpm\t8\t\t/lib64/libz.so.1";
+        let (file, found) = record(link).unwrap();
+        assert_eq!((file.as_path(), found.checksum), (Path::new("/usr/lib64/libz.so.1"), None));
+        let old = "zlib\t1.2.3\tzlib-1.2.3-3.src.rpm\t(none)\tabc\t/usr/lib64/libz.so.1.2.3";
+        assert_eq!(record(old).unwrap().1.checksum, Some(PackageChecksum::Md5("abc".into())));
+    }
+
+    #[test]
+    fn other_lines_are_no_records() {
+        for line in ["file /etc/fstab is not owned by any package", "", "\t\t\t\t\t", "(contains no files)"] {
+            assert_eq!(record(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_source_package_may_have_hyphens() {
+        assert_eq!(source_of("util-linux-2.37.4-18.el9.src.rpm"), Some(("util-linux", "2.37.4-18.el9")));
+        assert_eq!(source_of("zlib-ng-2.2.4-3.fc42.src.rpm"), Some(("zlib-ng", "2.2.4-3.fc42")));
+        // Keys of repositories are packages without a source.
+        assert_eq!(source_of("(none)"), None);
+    }
+
+    #[test]
+    fn licence_files_keep_their_place_below_their_package() {
+        assert_eq!(kept_as(Path::new("/usr/share/licenses/openssl-libs/LICENSE.txt")), Path::new("LICENSE.txt"));
+        assert_eq!(kept_as(Path::new("/usr/share/licenses/xz-libs/doc/COPYING")), Path::new("doc/COPYING"));
+        assert_eq!(kept_as(Path::new("/usr/share/doc/xz-libs/COPYING")), Path::new("COPYING"));
+        assert_eq!(kept_as(Path::new("/usr/share/licenses/odd")), Path::new("odd"));
+    }
+}
