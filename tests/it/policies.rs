@@ -87,3 +87,45 @@ fn debug_information_is_kept_aside() {
     assert!(names.iter().any(|name| name.contains("lib-dynload/_ssl.")), "{names:?}");
     assert!(with_extension(&entries(&built["tarball"]), "debug").is_empty());
 }
+
+/// What CPython 3.14 and later install besides, written by the toy's own Python as their make does:
+/// with the compiled prefix, and with a path of the build.
+const DESCRIPTIONS: &str = "bin/python3.13 -I -B -c \"\
+    import importlib, json, os, sysconfig; \
+    data = importlib.import_module(sysconfig._get_sysconfigdata_name()).build_time_vars; \
+    prefix, library = data['prefix'], 'lib/python3.13/'; \
+    write = lambda name, content: json.dump(content, open(library + name, 'w'), indent=2); \
+    write('_sysconfig_vars__linux_.json', dict(data, projectbase=os.getcwd() + '/bin')); \
+    write('build-details.json', dict(schema_version='1.0', base_prefix=prefix, \
+        base_interpreter=prefix + '/bin/python3.13', c_api=dict(headers=prefix + '/include/python3.13')))\"";
+
+#[test]
+fn descriptions_of_the_build_go_where_the_tree_goes() {
+    let toy = Toy::new(Behaviour { install: DESCRIPTIONS, ..Behaviour::default() });
+    // The build verifies them at its prefix and elsewhere.
+    let (built, _) = build(&toy, "store", &[]);
+    let tree = toy.path("tree");
+    fs_err::create_dir(&tree).expect("a directory");
+    check("tar", &[Path::new("-C"), &tree, Path::new("-xf"), Path::new(built["tarball"].as_str().expect("a path"))]);
+    let read = |name: &str| -> Value {
+        let text = fs_err::read(tree.join("python-3.13/lib/python3.13").join(name)).expect("a file");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let details = read("build-details.json");
+    assert_eq!(details["base_prefix"], "../..");
+    assert_eq!(details["base_interpreter"], "./bin/python3.13");
+    assert_eq!(details["c_api"]["headers"], "./include/python3.13");
+    let values = read("_sysconfig_vars__linux_.json");
+    assert_eq!(values["prefix"], "/opt/myorg/python-3.13");
+    assert_eq!(values["projectbase"], "/opt/myorg/python-3.13/bin");
+}
+
+#[test]
+fn descriptions_that_do_not_hold_are_findings() {
+    // Of a Python that is not this one, and not the one that the literal dict describes.
+    let install = "echo '{\"base_prefix\": \"/usr\", \"base_interpreter\": \"/usr/bin/python3\"}' \
+                   > lib/python3.13/build-details.json; \
+                   echo '{\"prefix\": \"/usr\"}' > lib/python3.13/_sysconfig_vars__linux_.json";
+    let toy = Toy::new(Behaviour { install, ..Behaviour::default() });
+    toy.build().exits(4).says(&["sysconfig:build-details", "has absolute paths", "sysconfig:vars-json"]);
+}

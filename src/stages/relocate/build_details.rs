@@ -34,7 +34,7 @@ fn relative_paths(value: &mut Value, prefix: &str) -> bool {
         Value::String(text) => {
             let Some(inside) = text.strip_prefix(prefix) else { return false };
             if inside.is_empty() {
-                *text = ".".to_owned();
+                ".".clone_into(text);
             } else if inside.starts_with('/') {
                 *text = format!(".{inside}");
             } else {
