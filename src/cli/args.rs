@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -148,8 +149,9 @@ pub(super) struct HowArgs {
     pub offline: bool,
 
     /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
-    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR", value_parser = mirror)]
-    pub mirror: Vec<String>,
+    // Checked later: clap's errors would show what is wrong with its password.
+    #[arg(long, value_name = "DIR|URL", env = "PYKEEL_MIRROR", hide_env_values = true)]
+    pub mirror: Vec<OsString>,
 
     /// Build a series that is past its end of life
     #[arg(long)]
@@ -306,16 +308,6 @@ pub(super) enum RecipeCommand {
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-}
-
-/// Checks a mirror: what has a scheme is a URL, and one that pykeel can ask.
-fn mirror(text: &str) -> Result<String, String> {
-    match text.split_once("://") {
-        Some(("http" | "https", _)) if text.contains("{file}") => Ok(text.to_owned()),
-        Some(("http" | "https", _)) => Err("it has no {file}, the place of the archive's name".into()),
-        Some((scheme, _)) => Err(format!("{scheme} is neither http nor https; a directory is given by its path")),
-        None => Ok(text.to_owned()),
-    }
 }
 
 /// A parser of clap for an enum whose values have names.

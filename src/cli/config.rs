@@ -10,9 +10,10 @@ use crate::domain::prefix::Prefix;
 use crate::error::{Error, Result};
 use crate::pipeline::BuildOptions;
 use crate::recipe::Catalog;
-use crate::stages::fetch::FetchOptions;
+use crate::stages::fetch::{FetchOptions, Mirror};
 use crate::stages::resolve::Choices;
 use crate::store::LocalStore;
+use crate::sys::http::Limits;
 
 /// The variables of the user that decide what a compiler makes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
@@ -67,18 +68,22 @@ impl Config {
     }
 
     /// How to build.
-    pub(super) fn build_options(args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> BuildOptions {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a mirror that cannot be used.
+    pub(super) fn build_options(args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> Result<BuildOptions> {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        BuildOptions {
+        let mirrors = args.mirror.iter().map(|mirror| Mirror::parse(mirror)).collect::<Result<_>>()?;
+        Ok(BuildOptions {
             choices,
             flavors,
-            fetch: FetchOptions { mirrors: args.mirror.clone(), offline: args.offline },
+            fetch: FetchOptions { mirrors, offline: args.offline, limits: Limits::default() },
             jobs: args.jobs.map_or_else(processors, usize::from),
             install_deps: args.install_deps,
             allow_eol: args.allow_eol,
             keep_build: args.keep_build,
             work_elsewhere: vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()],
-        }
+        })
     }
 }
 

@@ -3,12 +3,14 @@
 //! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
 //! the real CPython is built once. `docs/testing.md` says what runs where.
 
+mod server;
 mod support;
 mod toy;
 
 mod cli;
 mod faults;
 mod install;
+mod network;
 mod policies;
 mod regression;
 mod roots;

@@ -68,6 +68,15 @@ impl Ended {
         self
     }
 
+    /// Checks that standard error names none of some things.
+    #[track_caller]
+    pub fn says_not(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(!self.err.contains(text), "`{text}` is said in:\n{}", self.err);
+        }
+        self
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -145,6 +154,23 @@ pub fn unpack(artifact: &Artifact, into: &Path) {
 /// Whether this process is root, which some tests need to mount and to chroot.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// `faketime` with a date, to be put before a program: of the wall clock alone, or nothing would end.
+pub fn at_date(date: &str, plain: &Command) -> Option<Command> {
+    let faketime = Path::new("/usr/bin/faketime");
+    if !faketime.exists() {
+        return None;
+    }
+    let mut command = Command::new(faketime);
+    command.args(["--exclude-monotonic", date]).arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Some(command)
 }
 
 /// Says loudly that a test does not run here, and why.

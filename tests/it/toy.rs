@@ -37,6 +37,20 @@ impl Toy {
         unpack(&artifact("runtime"), &real);
         // pykeel writes that itself.
         fs_err::remove_dir_all(real.join("share/pykeel")).expect("a directory");
+        toy.write_source(behaviour, &real);
+        toy
+    }
+
+    /// A toy whose make fails at once, for what comes before: that make ran shows that all of it
+    /// went well.
+    pub fn failing() -> Self {
+        let toy = Self { directory: tempfile::tempdir().expect("a directory") };
+        toy.write_source(Behaviour { all: "exit 1", ..Behaviour::default() }, Path::new("/nonexistent"));
+        toy
+    }
+
+    fn write_source(&self, behaviour: Behaviour, real: &Path) {
+        let toy = self;
         let source = toy.path("source");
         fs_err::create_dir_all(source.join("Modules")).expect("a directory");
         let Behaviour { configure, all, install } = behaviour;
@@ -57,7 +71,6 @@ impl Toy {
                 .expect("an archive");
         file.flush().expect("a file");
         toy.write_recipe(|recipe| recipe);
-        toy
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

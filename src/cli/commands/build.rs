@@ -36,7 +36,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
     let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files);
-    let options = Config::build_options(&args.how, choices, args.flavor.flavors());
+    let options = Config::build_options(&args.how, choices, args.flavor.flavors())?;
     if args.dry_run {
         let mut plans = Vec::new();
         for request in &args.versions {

@@ -149,7 +149,7 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
         config.reporter.report(Event::Note(format!("building anew: {why}")));
     }
     let choices: Choices = Config::choices(&args.choices, wished, false);
-    let options = Config::build_options(&args.how, choices, vec![args.flavor]);
+    let options = Config::build_options(&args.how, choices, vec![args.flavor])?;
     let built = pipeline.build(request, &options)?;
     built
         .into_iter()
