@@ -191,14 +191,20 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Where a symbolic link at `link` (relative to a tree's root) leads, as a path relative to that
-/// root, by its text alone. None if it leaves the tree.
+/// root, by its text alone. None if it leaves the tree, or may: a `..` behind the name of another
+/// link leads to wherever that one does.
 #[must_use]
 pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
     let mut target: Vec<&std::ffi::OsStr> = link.parent()?.iter().collect();
+    let mut named = false;
     for part in content.components() {
         match part {
-            Component::Normal(name) => target.push(name),
+            Component::Normal(name) => {
+                target.push(name);
+                named = true;
+            }
             Component::CurDir => {}
+            Component::ParentDir if named => return None,
             Component::ParentDir => drop(target.pop()?),
             Component::RootDir | Component::Prefix(_) => return None,
         }
@@ -238,6 +244,7 @@ mod tests {
         assert_eq!(target("lib/a/b", "../../bin/./c"), Some("bin/c".into()));
         assert_eq!(target("bin/python3", "../../etc/passwd"), None);
         assert_eq!(target("bin/python3", "/etc/passwd"), None);
+        assert_eq!(target("a/b", "link/../../etc"), None);
     }
 
     #[test]

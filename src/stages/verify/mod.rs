@@ -8,8 +8,7 @@ mod probe;
 mod report;
 mod tree;
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use report::{Check, Report, Status};
 
@@ -22,7 +21,7 @@ use crate::sys::process::Runner;
 use crate::sys::{archive, fs};
 
 /// The most of a manifest that is read, in bytes; a real one has 20,000.
-const LARGEST_MANIFEST: u64 = 16 << 20;
+const LARGEST_MANIFEST: usize = 16 << 20;
 
 /// An artifact that passed every check.
 #[derive(Debug)]
@@ -167,19 +166,12 @@ fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
 /// That it is no artifact of pykeel.
 pub fn manifest_of_tarball(tarball: &Path) -> Result<Manifest> {
     let format = format_of(tarball)?;
-    let damaged =
-        |error: std::io::Error| Error::Damaged { what: tarball.display().to_string(), reason: error.to_string() };
-    let mut archive = tar::Archive::new(archive::decoder(format, fs_err::File::open(tarball)?)?);
-    for entry in archive.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        let path: PathBuf = entry.path().map_err(damaged)?.components().skip(1).collect();
-        if path == Path::new(MANIFEST_PATH) {
-            let mut bytes = Vec::new();
-            (&mut entry).take(LARGEST_MANIFEST).read_to_end(&mut bytes).map_err(damaged)?;
-            return parse_manifest(&tarball.join(MANIFEST_PATH), &bytes);
-        }
+    let name = tarball.display().to_string();
+    let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
+    match archive::find(&name, reader, Path::new(MANIFEST_PATH), LARGEST_MANIFEST)? {
+        Some(bytes) => parse_manifest(&tarball.join(MANIFEST_PATH), &bytes),
+        None => Err(Error::NotAnArtifact { path: tarball.to_owned(), reason: format!("it has no {MANIFEST_PATH}") }),
     }
-    Err(Error::NotAnArtifact { path: tarball.to_owned(), reason: format!("it has no {MANIFEST_PATH}") })
 }
 
 /// The format of a tarball, by its name.

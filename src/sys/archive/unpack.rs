@@ -1,24 +1,15 @@
-//! Unpacking: reads a tarball with suspicion.
+//! Unpacking: writes what a tarball holds, and nothing elsewhere.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tar::EntryType;
-
-use super::super::{fs, interrupt};
+use super::super::fs;
+use super::entries::{self, Entry, Limits, Member};
 use super::threads::{NewFile, WriteBehind};
 use crate::error::{Error, Result};
-
-/// The most that an archive may unpack to, in bytes. The source of CPython has 120 MB.
-const MOST_BYTES: u64 = 4 << 30;
-/// The most entries that an archive may have. The source of CPython has 5,000.
-const MOST_ENTRIES: usize = 200_000;
-/// The longest path, in bytes, and the most directories in one.
-const LONGEST_PATH: usize = 1024;
-const DEEPEST_PATH: usize = 64;
 
 /// What came out of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,133 +33,81 @@ pub struct Unpacked {
 /// # Errors
 /// [`Error::HostileArchive`], [`Error::Damaged`], or what the system answers.
 pub fn unpack(name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
+    unpack_within(Limits::USUAL, name, reader, into)
+}
+
+pub(super) fn unpack_within(limits: Limits, name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
     std::thread::scope(|scope| {
         let writers = WriteBehind::new(scope, name);
-        let unpacker = Unpacker::new(name, into, writers);
-        unpacker.run(reader)
+        let mut unpacker = Unpacker::new(name, into, limits, writers);
+        let read = entries::read(name, reader, limits, &mut |entry| unpacker.entry(entry));
+        // An error of the reader's says more than one of a writer that it stopped.
+        let summary = read?;
+        let (newest, top) = summary.map(|summary| (summary.newest, summary.top)).unwrap_or_default();
+        unpacker.finish(top, newest)
     })
 }
 
 struct Unpacker<'a, 'scope> {
     name: &'a str,
+    limits: Limits,
     writers: WriteBehind<'scope>,
     into: &'a Path,
-    top: Option<String>,
     made: HashSet<PathBuf>,
+    /// Bytes of the names of what was made.
+    names: usize,
     directories: Vec<(PathBuf, SystemTime)>,
     links: Vec<(PathBuf, PathBuf)>,
-    entries: usize,
-    newest: u64,
     files: u64,
     bytes: u64,
 }
 
 impl<'a, 'scope> Unpacker<'a, 'scope> {
-    fn new(name: &'a str, into: &'a Path, writers: WriteBehind<'scope>) -> Self {
+    fn new(name: &'a str, into: &'a Path, limits: Limits, writers: WriteBehind<'scope>) -> Self {
         Self {
             name,
+            limits,
             writers,
             into,
-            top: None,
             made: HashSet::from([PathBuf::new()]),
+            names: 0,
             directories: Vec::new(),
             links: Vec::new(),
-            entries: 0,
-            newest: 0,
             files: 0,
             bytes: 0,
         }
-    }
-
-    fn run(mut self, reader: impl Read) -> Result<Unpacked> {
-        let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries().map_err(|error| self.damaged(&error))? {
-            interrupt::check()?;
-            let entry = entry.map_err(|error| self.damaged(&error))?;
-            self.entry(entry)?;
-        }
-        self.finish()
     }
 
     fn hostile(&self, reason: impl Into<String>) -> Error {
         Error::HostileArchive { archive: self.name.to_owned(), reason: reason.into() }
     }
 
-    fn damaged(&self, error: &io::Error) -> Error {
-        if error.raw_os_error().is_some() {
-            // The system cannot read it, which says nothing of what it holds.
-            return io::Error::new(error.kind(), format!("{}: {error}", self.name)).into();
-        }
-        Error::Damaged { what: self.name.to_owned(), reason: error.to_string() }
-    }
-
-    fn entry(&mut self, mut entry: tar::Entry<'_, impl Read>) -> Result<()> {
-        let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader) {
-            return Ok(());
-        }
-        self.entries += 1;
-        if self.entries > MOST_ENTRIES {
-            return Err(self.hostile(format!("it has more than {MOST_ENTRIES} entries")));
-        }
-        let raw = entry.path_bytes().into_owned();
-        let path = self.below_top(&raw)?;
-        let mtime = entry.header().mtime().map_err(|error| self.damaged(&error))?;
-        // A time that no file system holds is a lie; the largest that does is in the year 2446.
-        let mtime = mtime.min(15_032_385_535);
-        self.newest = self.newest.max(mtime);
-        let mtime = SystemTime::UNIX_EPOCH + Duration::from_secs(mtime);
-        match kind {
-            EntryType::Directory => {
+    fn entry(&mut self, entry: &mut Entry<'_>) -> Result<ControlFlow<()>> {
+        let mtime = SystemTime::UNIX_EPOCH + Duration::from_secs(entry.mtime);
+        let path = entry.path.clone();
+        match std::mem::replace(&mut entry.member, Member::Directory) {
+            Member::Directory => {
+                self.count(&path)?;
                 self.make_directories(&path)?;
                 self.directories.push((path, mtime));
-                Ok(())
             }
-            EntryType::Regular | EntryType::Continuous => {
-                let mode = entry.header().mode().map_err(|error| self.damaged(&error))?;
-                self.file(&path, &mut entry, mode & 0o111 != 0, mtime)
-            }
-            EntryType::Symlink => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let target = PathBuf::from(std::ffi::OsStr::from_bytes(&target));
-                if target.as_os_str().is_empty() || fs::link_target(&path, &target).is_none() {
-                    let (path, target) = (path.display(), target.display());
-                    return Err(self.hostile(format!("the link {path} leads out of it, to {target}")));
-                }
+            Member::File { executable } => self.file(entry, executable, mtime)?,
+            Member::Link(target) => {
+                self.count(&path)?;
+                self.count(&target)?;
                 self.links.push((path, target));
-                Ok(())
             }
-            other => Err(self.hostile(format!("{} is a {}", path.display(), type_name(other)))),
         }
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// The path below the one top directory; the top's own is empty.
-    fn below_top(&mut self, raw: &[u8]) -> Result<PathBuf> {
-        let shown = || String::from_utf8_lossy(&raw[..raw.len().min(100)]).into_owned();
-        if raw.len() > LONGEST_PATH {
-            return Err(self.hostile(format!("the path {}… is longer than {LONGEST_PATH} bytes", shown())));
+    /// Counts a name that is kept.
+    fn count(&mut self, name: &Path) -> Result<()> {
+        self.names += name.as_os_str().len();
+        if self.names > self.limits.names || self.made.len() > self.limits.entries {
+            return Err(self.hostile("it has too many directories and links"));
         }
-        let path = Path::new(std::ffi::OsStr::from_bytes(raw));
-        let mut parts = Vec::new();
-        for part in path.components() {
-            match part {
-                Component::Normal(part) => parts.push(part),
-                Component::CurDir => {}
-                _ => return Err(self.hostile(format!("the path {} leads out of it", shown()))),
-            }
-        }
-        if parts.len() > DEEPEST_PATH {
-            return Err(self.hostile(format!("the path {}… has more than {DEEPEST_PATH} directories", shown())));
-        }
-        let Some((top, rest)) = parts.split_first() else {
-            return Err(self.hostile("it has an entry without a name"));
-        };
-        let top = top.to_string_lossy().into_owned();
-        if self.top.get_or_insert_with(|| top.clone()) != &top {
-            let first = self.top.clone().unwrap_or_default();
-            return Err(self.hostile(format!("it has two directories at its top, {first} and {top}")));
-        }
-        Ok(rest.iter().collect())
+        Ok(())
     }
 
     fn make_directories(&mut self, path: &Path) -> Result<()> {
@@ -178,6 +117,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         if let Some(parent) = path.parent() {
             self.make_directories(parent)?;
         }
+        self.count(path)?;
         match std::fs::create_dir(self.into.join(path)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -189,48 +129,32 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, entry: &mut impl Read, executable: bool, mtime: SystemTime) -> Result<()> {
-        if path.as_os_str().is_empty() {
-            return Err(self.hostile("it has a file at its top instead of a directory"));
-        }
-        if let Some(parent) = path.parent() {
+    fn file(&mut self, entry: &mut Entry<'_>, executable: bool, mtime: SystemTime) -> Result<()> {
+        if let Some(parent) = entry.path.parent() {
             self.make_directories(parent)?;
         }
-        let file = NewFile { path: path.to_owned(), target: self.into.join(path), executable, mtime };
-        let mut first = Vec::with_capacity(WriteBehind::SMALL);
-        self.read_piece(entry, &mut first)?;
-        if first.len() < WriteBehind::SMALL {
-            self.writers.write(file, first)?;
-        } else {
-            // A large file would take a writer's memory, and its writing does not wait for others.
-            let mut open = file.create(self.name)?;
-            let mut piece = first;
-            while !piece.is_empty() {
-                open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
-                piece.clear();
-                self.read_piece(entry, &mut piece)?;
-            }
-            file.close(&open)?;
-        }
+        let target = self.into.join(&entry.path);
+        let file = NewFile { path: entry.path.clone(), target, executable, mtime };
+        let mut piece = Vec::with_capacity(WriteBehind::SMALL);
+        entry.read_piece(WriteBehind::SMALL, &mut piece)?;
+        self.bytes += piece.len() as u64;
         self.files += 1;
-        Ok(())
-    }
-
-    /// Reads up to [`WriteBehind::SMALL`] bytes; fewer are the last of the entry.
-    fn read_piece(&mut self, entry: &mut impl Read, piece: &mut Vec<u8>) -> Result<()> {
-        let read = entry.take(WriteBehind::SMALL as u64).read_to_end(piece);
-        self.bytes += read.map_err(|error| self.damaged(&error))? as u64;
-        if self.bytes > MOST_BYTES {
-            return Err(self.hostile(format!("it unpacks to more than {MOST_BYTES} bytes")));
+        if piece.len() < WriteBehind::SMALL {
+            return self.writers.write(file, piece);
         }
-        Ok(())
+        // A large file would take a writer's memory, and its writing does not wait for others.
+        let mut open = file.create(self.name)?;
+        while !piece.is_empty() {
+            open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
+            piece.clear();
+            entry.read_piece(WriteBehind::SMALL, &mut piece)?;
+            self.bytes += piece.len() as u64;
+        }
+        file.close(&open)
     }
 
-    fn finish(mut self) -> Result<Unpacked> {
+    fn finish(mut self, top: String, newest: u64) -> Result<Unpacked> {
         self.writers.finish()?;
-        let Some(top) = self.top.clone() else {
-            return Err(Error::Damaged { what: self.name.to_owned(), reason: "it is empty".into() });
-        };
         // Last, so that no entry can be written through one.
         for (path, target) in &self.links {
             let link = self.into.join(path);
@@ -248,16 +172,6 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             let set = std::fs::File::open(&directory).and_then(|file| file.set_modified(*mtime));
             set.map_err(|error| fs::with_path(&directory, error))?;
         }
-        Ok(Unpacked { top, newest: self.newest, files: self.files, bytes: self.bytes })
-    }
-}
-
-fn type_name(kind: EntryType) -> &'static str {
-    match kind {
-        EntryType::Link => "hard link",
-        EntryType::Char | EntryType::Block => "device",
-        EntryType::Fifo => "pipe",
-        EntryType::GNUSparse => "sparse file",
-        _ => "thing that is neither file, directory nor link",
+        Ok(Unpacked { top, newest, files: self.files, bytes: self.bytes })
     }
 }
