@@ -251,6 +251,24 @@ pub enum Error {
         reason: String,
     },
 
+    /// Exit code 5.
+    #[error("no program can be run in {path}: its file system is mounted with noexec, or keeps no modes")]
+    NoExec {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Exit code 1.
+    #[error("the clock of this machine says {now}, and {what} was made {made}: make goes by the clock")]
+    Clock {
+        /// The time it says.
+        now: String,
+        /// What is from the future.
+        what: String,
+        /// Its time.
+        made: String,
+    },
+
     /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -290,9 +308,10 @@ impl Error {
             | Self::HostileArchive { .. }
             | Self::Damaged { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. } => ExitCode::Unavailable,
+            Self::ForeignPrefix { .. } | Self::NoExec { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
+            | Self::Clock { .. }
             | Self::MissingDependencies { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }
@@ -343,6 +362,12 @@ impl Error {
             Self::NoSuchArtifact { .. } => Some("`pykeel list` shows the digests of what is there".into()),
             Self::NotInStore { request, .. } => Some(format!("`pykeel build {request}` makes one")),
             Self::ForeignPrefix { .. } => Some("`--force` replaces it; `--prefix DIR` installs elsewhere".into()),
+            Self::NoExec { .. } => Some(
+                "set TMPDIR to a directory where programs can be run, or put the store there with `--store DIR`".into(),
+            ),
+            Self::Clock { .. } => Some("set the clock; a container has that of its host".into()),
+            Self::Damaged { .. } | Self::DigestMismatch { .. } => Some("download it or build it again".into()),
+            Self::HostileArchive { .. } => Some("do not use it; ask whoever made it".into()),
             Self::Io(error) => io_hint(error),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! What arguments and environment come to.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::path::PathBuf;
 
 use super::args::{ChoiceArgs, Global, HowArgs};
@@ -52,19 +53,26 @@ impl Config {
     }
 
     /// What the user chose.
-    pub(super) fn choices(args: &ChoiceArgs, prefix: Option<Prefix>, debug_files: bool) -> Choices {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Choices {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a variable that is not UTF-8: it would have to be in the plan.
+    pub(super) fn choices(args: &ChoiceArgs, prefix: Option<Prefix>, debug_files: bool) -> Result<Choices> {
+        let mut compiler_variables = BTreeMap::new();
+        for name in COMPILER_VARIABLES {
+            match std::env::var(name) {
+                Ok(value) if !value.trim().is_empty() => drop(compiler_variables.insert(name.to_owned(), value)),
+                Ok(_) | Err(VarError::NotPresent) => {}
+                Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
+            }
+        }
+        Ok(Choices {
             prefix,
             optimize: args.optimize,
             bytecode: args.bytecode,
             library_policy: args.libraries,
             debug_files,
-            compiler_variables: COMPILER_VARIABLES
-                .iter()
-                .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
-                .collect::<BTreeMap<_, _>>(),
-        }
+            compiler_variables,
+        })
     }
 
     /// How to build.

@@ -85,7 +85,29 @@ impl LocalStore {
                 return Err(Error::DigestMismatch { what, found, expected });
             }
         }
+        artifact.read_manifest()?;
         Ok(Some(artifact))
+    }
+
+    /// Every entry, or why its record cannot be read. Whoever looks a damaged one up sets it aside.
+    fn entries(&self) -> Result<Vec<Result<StoredArtifact>>> {
+        let directory = self.root.join("artifacts");
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            // A temporary sibling has a name that is no digest.
+            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
+                match Self::read(entry.path()) {
+                    Ok(artifact) => entries.extend(artifact.map(Ok)),
+                    Err(error @ Error::Damaged { .. }) => entries.push(Err(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(entries)
     }
 
     fn quarantine(&self, path: &Path) -> Result<PathBuf> {
@@ -160,26 +182,14 @@ impl Store for LocalStore {
     }
 
     fn list(&self) -> Result<Vec<StoredArtifact>> {
-        let directory = self.root.join("artifacts");
-        if !directory.is_dir() {
-            return Ok(Vec::new());
-        }
-        let mut artifacts = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
-            let entry = entry?;
-            // A temporary sibling has a name that is no digest.
-            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
-                // A damaged record is dealt with by whoever looks that entry up.
-                match Self::read(entry.path()) {
-                    Ok(artifact) => artifacts.extend(artifact),
-                    Err(Error::Damaged { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        let mut artifacts: Vec<_> = self.entries()?.into_iter().filter_map(Result::ok).collect();
         artifacts
             .sort_by(|a, b| (b.record.published, &b.record.build_key).cmp(&(a.record.published, &a.record.build_key)));
         Ok(artifacts)
+    }
+
+    fn unreadable(&self) -> Result<Vec<Error>> {
+        Ok(self.entries()?.into_iter().filter_map(Result::err).collect())
     }
 
     fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact> {

@@ -23,30 +23,31 @@ fn lock_of(directory: &Path) -> PathBuf {
 }
 
 impl WorkDirectory {
-    /// Makes a directory in the store, or elsewhere if make could not work in a path like the
-    /// store's (with a space, say). `elsewhere` is where to look then, in order.
+    /// Makes a directory in the store, or elsewhere if a build could not work there: make takes no
+    /// path with a space, and programs have to be run. `elsewhere` is where to look then, in order.
     ///
     /// # Errors
-    /// What the system answers, or that no path is fit.
+    /// What the system answers for the store, or why the store is not fit where no other place is.
     pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
         let in_store = store.root().join("work");
         let own_name = format!("pykeel-work-{}", rustix::process::geteuid().as_raw());
+        let why = match prepare(&in_store) {
+            Ok(()) => return Self::create_in(&in_store),
+            Err(error @ (Error::Usage(_) | Error::NoExec { .. })) => error,
+            Err(error) => return Err(error),
+        };
         let others = elsewhere.iter().map(|place| place.join(&own_name));
-        let place = std::iter::once(in_store.clone()).chain(others).find(|place| is_fit_for_make(place)).ok_or_else(|| {
-            Error::Usage(format!(
-                "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
-                 or use --store)",
-                store.root().display()
-            ))
-        })?;
-        fs_err::create_dir_all(&place)?;
-        if place != in_store {
-            check_owner(&place)?;
+        match others.into_iter().find(|place| prepare(place).and_then(|()| check_owner(place)).is_ok()) {
+            Some(place) => Self::create_in(&place),
+            None => Err(why),
         }
+    }
+
+    fn create_in(place: &Path) -> Result<Self> {
         // Making and cleaning take turns, so that a new directory is never taken for a stale one.
         let _turn = Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)?;
-        clean(&place)?;
-        let directory = fs::temporary_directory_in(&place, "build-")?;
+        clean(place)?;
+        let directory = fs::temporary_directory_in(place, "build-")?;
         let lock = Lock::try_acquire(&lock_of(directory.path()))?.ok_or_else(|| Error::Damaged {
             what: directory.path().display().to_string(),
             reason: "somebody holds its lock".into(),
@@ -80,6 +81,19 @@ fn check_owner(place: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage(format!("{} belongs to somebody else: remove it, or set TMPDIR", place.display())))
+}
+
+/// Makes a place for work, if a build can work there.
+fn prepare(place: &Path) -> Result<()> {
+    if !is_fit_for_make(place) {
+        return Err(Error::Usage(format!(
+            "make cannot work in {}: the path has characters other than letters, digits and . _ + - (set TMPDIR or use \
+             --store)",
+            place.display()
+        )));
+    }
+    fs_err::create_dir_all(place)?;
+    if fs::runs_programs(place)? { Ok(()) } else { Err(Error::NoExec { path: place.to_owned() }) }
 }
 
 fn is_fit_for_make(path: &Path) -> bool {

@@ -172,6 +172,25 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether programs that lie in a directory can be run. The kernel is asked with a file that is made
+/// for it, so that it does not matter why not: a mount without exec, or one that keeps no modes.
+///
+/// # Errors
+/// That nothing can be written there.
+pub fn runs_programs(directory: &Path) -> Result<bool> {
+    let file = tempfile::Builder::new()
+        .prefix(".pykeel-")
+        .permissions(PermissionsExt::from_mode(0o755))
+        .tempfile_in(directory);
+    Ok(may_be_run(named(directory, file)?.path()))
+}
+
+/// Whether a program can be run where it lies.
+#[must_use]
+pub fn may_be_run(program: &Path) -> bool {
+    rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
 /// Copies a tree of directories, files and symbolic links with their modes.
 ///
 /// # Errors

@@ -7,8 +7,11 @@ mod server;
 mod support;
 mod toy;
 
+mod archives;
 mod cli;
 mod faults;
+mod files;
+mod fuzz;
 mod install;
 mod network;
 mod policies;

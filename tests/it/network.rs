@@ -285,7 +285,7 @@ fn a_server_that_sends_for_ever_is_stopped() {
     let server = Server::start(|_, stream| {
         stream.write_all(&response("200 OK", "", b""))?;
         loop {
-            stream.write_all(&[0; 64 << 10])?;
+            stream.write_all(&[0; 8 << 10])?;
         }
     });
     build(&toy, &server.mirror()).exits(3).says(&["sends without an end", "a source has at most 134217728"]);
@@ -293,7 +293,7 @@ fn a_server_that_sends_for_ever_is_stopped() {
     let server = Server::start(|_, stream| {
         stream.write_all(&response("200 OK", "Content-Length: 99999999999\r\n", b""))?;
         loop {
-            stream.write_all(&[0; 64 << 10])?;
+            stream.write_all(&[0; 8 << 10])?;
         }
     });
     build(&toy, &server.mirror()).exits(3).says(&["sends 99999999999 bytes"]);
@@ -354,7 +354,7 @@ fn stall(stream: &mut dyn Write, piece: &[u8], pause: Duration) -> std::io::Resu
 fn a_server_that_stalls_is_given_up_and_one_that_wakes_is_gone_on_with() {
     let directory = tempfile::tempdir().expect("a directory");
     let content = vec![7; 100_000];
-    let long = Duration::from_secs(3600);
+    let long = Duration::from_hours(1);
     // Before the head of the answer, and in the middle of the file.
     let server = Server::start(move |_, stream| stall(stream, b"", long));
     refused(fetch_impatiently(&server.mirror(), &content, directory.path()), "the server was silent for 1 s");
@@ -367,7 +367,7 @@ fn a_server_that_stalls_is_given_up_and_one_that_wakes_is_gone_on_with() {
     refused(fetch_impatiently(&server.mirror(), &content, directory.path()), "(2 attempts)");
     // A byte now and then is no better.
     let server = Server::start(move |_, stream| {
-        stream.write_all(&cut(&[7; 100_000], 0))?;
+        stream.write_all(&cut(&vec![7; 100_000], 0))?;
         stall(stream, b"\x07", Duration::from_millis(50))
     });
     refused(fetch_impatiently(&server.mirror(), &content, directory.path()), "(2 attempts)");

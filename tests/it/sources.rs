@@ -55,21 +55,6 @@ fn nothing_to_try_is_said() {
 }
 
 #[test]
-fn a_hostile_source_with_the_right_sum_is_refused_all_the_same() {
-    let toy = Toy::new(Behaviour::default());
-    let mut builder = tar::Builder::new(xz2::write::XzEncoder::new(Vec::new(), 0));
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Symlink);
-    header.set_size(0);
-    builder.append_link(&mut header, "Python-3.13.5/Lib", "/etc").expect("an entry");
-    fs_err::write(toy.archive(), builder.into_inner().and_then(xz2::write::XzEncoder::finish).expect("an archive"))
-        .expect("a file");
-    toy.write_recipe(|text| text);
-    toy.build().exits(4).says(&["Python-3.13.5.tar.xz", "leads out of it, to /etc"]);
-    toy.left_nothing();
-}
-
-#[test]
 fn the_apt_source_pool_has_the_real_source() {
     use pykeel::event::Silent;
     use pykeel::recipe::Catalog;

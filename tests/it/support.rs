@@ -173,6 +173,42 @@ pub fn at_date(date: &str, plain: &Command) -> Option<Command> {
     Some(command)
 }
 
+/// A file system that is unmounted when it is dropped.
+pub struct Mounted(String);
+
+impl Mounted {
+    /// Mounts a tmpfs at a new directory, with options such as `size=24m`. None where this process
+    /// may not.
+    pub fn tmpfs(place: &Path, options: &str) -> Option<Self> {
+        fs_err::create_dir_all(place).expect("a directory");
+        let text = place.display().to_string();
+        let options = format!("mode=755,{options}");
+        let mut mount = Command::new("mount");
+        let mounted = is_root() && mount.args(["-t", "tmpfs", "-o", &options, "none", &text]).status().ok()?.success();
+        mounted.then_some(Self(text))
+    }
+
+    /// Mounts it with other options.
+    pub fn remount(&self, options: &str) {
+        check("mount", &["-o", &format!("remount,{options}"), &self.0]);
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        check("umount", &[&self.0]);
+    }
+}
+
+/// A store of its own with a copy of one of the real artifacts, and that artifact's directory.
+pub fn store_with(flavor: &str, store: &Path) -> PathBuf {
+    let key = artifact(flavor).build_key;
+    let place = store.join("artifacts");
+    fs_err::create_dir_all(&place).expect("a directory");
+    check("cp", &["-a".into(), shared_store().join("artifacts").join(&key), place.join(&key)]);
+    place.join(key)
+}
+
 /// Says loudly that a test does not run here, and why.
 #[macro_export]
 macro_rules! skip {

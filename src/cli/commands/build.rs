@@ -25,17 +25,20 @@ struct Output {
     /// The SHA-256 of the `.tar.zst`.
     digest: Digest,
     cached: bool,
+    #[serde(serialize_with = "super::lossy")]
     tarball: PathBuf,
     /// The SHA-256 of that file; the same as `digest` unless it is in another format.
     tarball_digest: Digest,
+    #[serde(serialize_with = "super::lossy")]
     manifest: PathBuf,
+    #[serde(serialize_with = "super::lossy_or_none")]
     debug: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter };
-    let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files);
+    let choices = Config::choices(&args.choices, args.prefix.clone(), args.debug_files)?;
     let options = Config::build_options(&args.how, choices, args.flavor.flavors())?;
     if args.dry_run {
         let mut plans = Vec::new();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
-use super::print;
+use super::{print, warn_of_unreadable};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::plan::ArtifactRequest;
@@ -29,6 +29,7 @@ use crate::sys::process::System;
 struct Output {
     name: ArtifactName,
     digest: Digest,
+    #[serde(serialize_with = "super::lossy")]
     path: PathBuf,
     placement: Placement,
 }
@@ -72,6 +73,8 @@ fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Resu
         force: args.force,
         durability: if args.no_sync { Durability::Unsynced } else { Durability::Synced },
     };
+    // Before anything is placed: what is said of it afterwards has to be true.
+    artifact.read_manifest()?;
     let record = &artifact.record;
     let placement = staged(
         &config.reporter,
@@ -96,18 +99,12 @@ fn place(artifact: &StoredArtifact, args: &InstallArgs, config: &Config) -> Resu
 
 /// The prefix that is compiled into an artifact.
 fn compiled_prefix(artifact: &StoredArtifact) -> Result<PathBuf> {
-    Ok(manifest(artifact)?.plan.prefix.as_path().to_owned())
-}
-
-fn manifest(artifact: &StoredArtifact) -> Result<crate::domain::manifest::Manifest> {
-    let path = artifact.manifest();
-    serde_json::from_slice(&fs_err::read(&path)?)
-        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
+    Ok(artifact.read_manifest()?.plan.prefix.as_path().to_owned())
 }
 
 /// Says which versions of the libraries an artifact carries.
 fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<()> {
-    let manifest = manifest(artifact)?;
+    let manifest = artifact.read_manifest()?;
     let packages: BTreeSet<String> = manifest
         .libraries
         .iter()
@@ -121,6 +118,7 @@ fn report_libraries(artifact: &StoredArtifact, reporter: &dyn Reporter) -> Resul
 
 /// The artifact with a digest, or nothing.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
+    warn_of_unreadable(config)?;
     let artifacts = config.store.list()?;
     artifacts.into_iter().find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
@@ -134,13 +132,14 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
     let wished: Option<Prefix> = args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok());
     let mut why = None;
     for prefix in [wished.clone(), None] {
-        let choices = Config::choices(&args.choices, prefix, false);
+        let choices = Config::choices(&args.choices, prefix, false)?;
         let wanted = choices.request(&recipe, args.flavor, target);
         match from_store(&wanted, args.root.as_deref(), config)? {
             Ok(artifact) => return Ok(artifact),
             Err(reason) => why = why.or(reason),
         }
     }
+    warn_of_unreadable(config)?;
     if args.no_build {
         let release = format!("{}{}", recipe.version, recipe.variant);
         return Err(Error::NotInStore { why: why.or(others_of_series(&recipe, config)?), request: release });
@@ -148,7 +147,7 @@ fn find_or_build(request: VersionRequest, args: &InstallArgs, config: &Config) -
     if let Some(why) = why {
         config.reporter.report(Event::Note(format!("building anew: {why}")));
     }
-    let choices: Choices = Config::choices(&args.choices, wished, false);
+    let choices: Choices = Config::choices(&args.choices, wished, false)?;
     let options = Config::build_options(&args.how, choices, vec![args.flavor])?;
     let built = pipeline.build(request, &options)?;
     built

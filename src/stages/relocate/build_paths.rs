@@ -8,7 +8,6 @@ use crate::domain::prefix::Prefix;
 pub(super) struct BuildPaths {
     /// Longest first, so that none is taken for the beginning of another.
     replacements: Vec<(String, String)>,
-    staged_prefix: String,
 }
 
 impl BuildPaths {
@@ -16,20 +15,14 @@ impl BuildPaths {
     /// prefix's content lies now.
     pub(super) fn new(build: &Path, staged: &Path, prefix: &Prefix, source_name: &str) -> Self {
         let text = |path: &Path| path.display().to_string();
-        let staged_prefix = text(staged);
         Self {
             replacements: vec![
-                (staged_prefix.clone(), prefix.to_string()),
+                (text(staged), prefix.to_string()),
                 (text(&build.join("staging")), String::new()),
                 (text(&build.join("source")), source_name.to_owned()),
                 (text(build), "/usr/src".to_owned()),
             ],
-            staged_prefix,
         }
-    }
-
-    pub(super) fn staged_prefix(&self) -> &str {
-        &self.staged_prefix
     }
 
     /// Whether bytes mention the build.

@@ -68,13 +68,15 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
         }
         return Ok(None);
     };
+    // First the build's paths: where one was, the prefix may be now.
+    let cleaned = paths.rewrite(text);
+    let text = cleaned.as_deref().unwrap_or(text);
     let after = if path.starts_with("lib/pkgconfig") {
         pkg_config::rewrite(text, prefix.as_str())
     } else {
-        shebang::rewrite(path, text, prefix.as_str(), paths.staged_prefix())
+        shebang::rewrite(path, text, prefix.as_str())
     };
-    let cleaned = paths.rewrite(after.as_deref().unwrap_or(text));
-    Ok(cleaned.or(after).map(String::into_bytes))
+    Ok(after.or(cleaned).map(String::into_bytes))
 }
 
 /// What rewriting makes of one file of a prefix that lies in a build directory: the path relative
@@ -144,4 +146,25 @@ fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_the_staged_prefix_goes_wherever_the_prefix_goes() {
+        let prefix: Prefix = "/opt/p".parse().unwrap();
+        let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
+        let text = |path: &str, before: &str| {
+            String::from_utf8(rewritten(Path::new(path), before.as_bytes(), &paths, &prefix).unwrap().unwrap()).unwrap()
+        };
+        assert_eq!(
+            text("lib/pkgconfig/python.pc", "prefix=/w/b/staging/opt/p\nlibdir=/w/b/staging/opt/p/lib\n"),
+            "prefix=${pcfiledir}/../..\nlibdir=${prefix}/lib\n"
+        );
+        let script = text("bin/pip", "#!/w/b/staging/opt/p/bin/python3.13\nimport sys\n");
+        assert_eq!(script, text("bin/pip", "#!/opt/p/bin/python3.13\nimport sys\n"));
+        assert!(script.starts_with("#!/bin/sh\n"), "{script}");
+    }
 }

@@ -97,13 +97,11 @@ impl<R: Read> Read for Metered<R> {
             (&self.budget.bytes, "it unpacks to more than a source or an artifact has"),
             (&self.budget.headers, "it has a name or a header without an end"),
         ] {
-            match left.get().checked_sub(spent) {
-                Some(rest) => left.set(rest),
-                None => {
-                    self.budget.exceeded.set(Some(reason));
-                    return Err(io::Error::other(reason));
-                }
-            }
+            let Some(rest) = left.get().checked_sub(spent) else {
+                self.budget.exceeded.set(Some(reason));
+                return Err(io::Error::other(reason));
+            };
+            left.set(rest);
         }
         Ok(read)
     }

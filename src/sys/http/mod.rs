@@ -99,7 +99,7 @@ pub trait Sink {
 /// A client that honours the proxies of the environment and the certificates of the system.
 #[derive(Debug, Clone)]
 pub struct Client {
-    client: reqwest::blocking::Client,
+    inner: reqwest::blocking::Client,
     limits: Limits,
     /// Why there are no certificates, and so no TLS.
     no_certificates: Option<String>,
@@ -120,11 +120,11 @@ impl Client {
                 .redirect(reason::redirects())
         };
         match builder().build() {
-            Ok(client) => Ok(Self { client, limits, no_certificates: None }),
+            Ok(inner) => Ok(Self { inner, limits, no_certificates: None }),
             Err(error) => {
                 let why = reason::no_certificates(&error);
-                let client = builder().tls_certs_only([]).build().map_err(|_| why.clone())?;
-                Ok(Self { client, limits, no_certificates: Some(why) })
+                let inner = builder().tls_certs_only([]).build().map_err(|_| why.clone())?;
+                Ok(Self { inner, limits, no_certificates: Some(why) })
             }
         }
     }
@@ -219,7 +219,7 @@ impl Transfer<'_> {
     /// Asks for the file, or for the rest of it.
     fn attempt(&mut self) -> Result<(), DownloadError> {
         let (sender, heard) = sync_channel(4);
-        let mut request = self.client.client.get(self.url);
+        let mut request = self.client.inner.get(self.url);
         let have = self.sink.position();
         if have > 0 {
             request = request.header(RANGE, format!("bytes={have}-"));
