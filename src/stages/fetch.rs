@@ -258,16 +258,20 @@ impl Fetcher<'_> {
 
 /// Copies an archive from a directory; gives its digest, or why it cannot be read.
 fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest, String>> {
-    // Opening a pipe would wait for somebody to write.
-    let opened = std::fs::metadata(file).and_then(|metadata| Ok((std::fs::File::open(file)?, metadata)));
-    let mut source = match opened {
-        Ok((_, metadata)) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
-        Ok((_, metadata)) if metadata.len() > limits.most_bytes => {
+    let unreadable = |error: std::io::Error| Ok(Err(format!("{}: {error}", file.display())));
+    match std::fs::metadata(file) {
+        // Opening a pipe would wait for somebody to write.
+        Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
+        Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
             return Ok(Err(format!("{} has {size} bytes, and a source has at most {most}", file.display())));
         }
-        Ok((source, _)) => source,
-        Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+        Ok(_) => {}
+        Err(error) => return unreadable(error),
+    }
+    let mut source = match std::fs::File::open(file) {
+        Ok(source) => source,
+        Err(error) => return unreadable(error),
     };
     let mut landing = Landing::create(slot.part())?;
     let mut buffer = vec![0; 256 << 10];
@@ -278,7 +282,7 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
         match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => landing.append(&buffer[..read])?,
-            Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+            Err(error) => return unreadable(error),
         }
     }
     landing.finish().map(Ok)
