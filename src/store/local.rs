@@ -193,36 +193,21 @@ impl Store for LocalStore {
     }
 
     fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact> {
-        let Publication { manifest, tarball, digest, debug } = publication;
-        let name = &manifest.name;
         let artifacts = self.part("artifacts")?;
         // A process that died here left one, and its lock is ours now.
         let staging = artifacts.join(format!("{}.new", lock.build_key()));
         fs::remove_tree(&staging)?;
-        fs_err::create_dir(&staging)?;
-        move_file(&tarball, &staging.join(name.file(Format::Zst)))?;
-        if let Some((debug, _)) = &debug {
-            move_file(debug, &staging.join(debug_file(name)))?;
-        }
-        let json = manifest.to_json();
-        let record = ArtifactRecord {
-            name: name.clone(),
-            build_key: manifest.build_key,
-            request_key: manifest.request_key,
-            digest,
-            size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
-            manifest_digest: Digest::of(&json),
-            debug_digest: debug.map(|(_, digest)| digest),
-            published: now(),
-            glibc_floor: manifest.glibc_floor,
-        };
-        fs::write_atomically(&staging.join(manifest_file(name)), json.as_bytes())?;
-        let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
-        fs::write_atomically(&staging.join("record.json"), &record_json)?;
         let place = self.artifact_path(lock.build_key());
-        fs_err::rename(&staging, &place)?;
-        fs::sync_directory(&artifacts)?;
-        Ok(StoredArtifact { record, directory: place })
+        let published = fill(&staging, publication).and_then(|record| {
+            fs_err::rename(&staging, &place)?;
+            fs::sync_directory(&artifacts)?;
+            Ok(StoredArtifact { record, directory: place })
+        });
+        if published.is_err() {
+            // What cannot be removed now the next publication removes, and the first error counts.
+            let _later = fs::remove_tree(&staging);
+        }
+        published
     }
 
     fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
@@ -232,6 +217,33 @@ impl Store for LocalStore {
     fn log(&self, name: &str) -> Result<PathBuf> {
         Ok(self.part("logs")?.join(format!("{name}.log")))
     }
+}
+
+/// Makes the directory of an entry, and gives its record.
+fn fill(staging: &Path, publication: Publication<'_>) -> Result<ArtifactRecord> {
+    let Publication { manifest, tarball, digest, debug } = publication;
+    let name = &manifest.name;
+    fs_err::create_dir(staging)?;
+    move_file(&tarball, &staging.join(name.file(Format::Zst)))?;
+    if let Some((debug, _)) = &debug {
+        move_file(debug, &staging.join(debug_file(name)))?;
+    }
+    let json = manifest.to_json();
+    let record = ArtifactRecord {
+        name: name.clone(),
+        build_key: manifest.build_key,
+        request_key: manifest.request_key,
+        digest,
+        size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
+        manifest_digest: Digest::of(&json),
+        debug_digest: debug.map(|(_, digest)| digest),
+        published: now(),
+        glibc_floor: manifest.glibc_floor,
+    };
+    fs::write_atomically(&staging.join(manifest_file(name)), json.as_bytes())?;
+    let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
+    fs::write_atomically(&staging.join("record.json"), &record_json)?;
+    Ok(record)
 }
 
 /// Moves a file, also to another file system, and makes it durable.
@@ -338,6 +350,16 @@ mod tests {
         assert!(store.list().unwrap().is_empty());
         publish(&store, directory.path());
         assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_publication_that_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path().join("store"));
+        let tarball = directory.path().join("gone.tar.zst");
+        let publication = Publication { manifest: &manifest(), tarball, digest: Digest::of("content"), debug: None };
+        assert!(store.publish(lock(&store), publication).is_err());
+        assert_eq!(fs_err::read_dir(store.root().join("artifacts")).unwrap().count(), 0);
     }
 
     #[test]

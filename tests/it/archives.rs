@@ -22,8 +22,14 @@ fn header(kind: EntryType, name: &str, size: u64) -> Header {
     header
 }
 
+/// Makes the content of an entry, which may have no end.
+type Content<'a> = &'a dyn Fn() -> Box<dyn io::Read>;
+
+/// A compressed archive that is being written.
+type Builder = tar::Builder<xz2::write::XzEncoder<Vec<u8>>>;
+
 /// A `.tar.zst` of headers with contents.
-fn tarball(path: &Path, entries: &[(Header, &dyn Fn() -> Box<dyn io::Read>)]) {
+fn tarball(path: &Path, entries: &[(Header, Content<'_>)]) {
     let file = fs_err::File::create(path).expect("a file");
     let mut encoder = zstd::Encoder::new(file, 1).expect("an encoder");
     for (header, content) in entries {
@@ -59,8 +65,7 @@ fn hostile_artifacts_are_refused_by_name_and_leave_nothing() {
         header.set_cksum();
         header
     };
-    type Entries<'a> = Vec<(Header, &'a dyn Fn() -> Box<dyn io::Read>)>;
-    let cases: Vec<(&str, Entries<'_>)> = vec![
+    let cases: Vec<(&str, Vec<(Header, Content<'_>)>)> = vec![
         (
             "a name or a header without an end",
             vec![(header(EntryType::GNULongName, "././@LongLink", 900 << 20), &long)],
@@ -135,7 +140,7 @@ fn a_hostile_artifact_in_the_store_is_not_installed() {
 #[test]
 fn a_hostile_source_with_the_right_sum_is_refused_all_the_same() {
     let toy = Toy::failing();
-    let source = |write: &dyn Fn(&mut tar::Builder<xz2::write::XzEncoder<Vec<u8>>>)| {
+    let source = |write: &dyn Fn(&mut Builder)| {
         let mut builder = tar::Builder::new(xz2::write::XzEncoder::new(Vec::new(), 0));
         write(&mut builder);
         let bytes = builder.into_inner().and_then(xz2::write::XzEncoder::finish).expect("an archive");

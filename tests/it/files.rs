@@ -246,8 +246,9 @@ fn a_full_disk_is_named_and_nothing_is_left() {
         let ended = ended.says(&["No space left on device", "small"]);
         assert!(ended.code == 1 || ended.err.contains("free some space"), "{}", ended.err);
         let left = walkdir::WalkDir::new(&place).into_iter().filter_map(Result::ok);
-        let left: Vec<_> =
-            left.filter(|entry| entry.file_name() == "source" || entry.path().ends_with(".new")).collect();
+        let left: Vec<_> = left
+            .filter(|entry| entry.file_name() == "source" || entry.path().extension() == Some("new".as_ref()))
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
     mounted.remount("size=400m");
@@ -298,21 +299,23 @@ fn a_store_without_exec_has_its_builds_elsewhere() {
     verify(&prefix, &toy.path("tmp")).exits(5).says(&[&text, "noexec"]);
 }
 
+/// Takes exec from everywhere a build might go, in a mount namespace of its own, with the program bound to where it
+/// can be run.
+const WITHOUT_EXEC: &str = r#"
+    mount -t tmpfs none /mnt && touch /mnt/pykeel && mount --bind "$1" /mnt/pykeel || exit 77
+    for place in /tmp /var/tmp "$2"; do
+        mount --bind "$place" "$place" && mount -o remount,bind,noexec "$place" || exit 77
+    done
+    shift 2
+    exec /mnt/pykeel "$@""#;
+
 #[test]
 fn no_place_with_exec_is_said_before_anything_is_configured() {
     let toy = Toy::new(Behaviour { configure: "echo configure ran >&2; exit 1", ..Behaviour::default() });
-    // Everywhere a build might go: in a mount namespace of its own, with the program bound to where it can be run.
-    const SCRIPT: &str = r#"
-        mount -t tmpfs none /mnt && touch /mnt/pykeel && mount --bind "$1" /mnt/pykeel || exit 77
-        for place in /tmp /var/tmp "$2"; do
-            mount --bind "$place" "$place" && mount -o remount,bind,noexec "$place" || exit 77
-        done
-        shift 2
-        exec /mnt/pykeel "$@""#;
     let plain = toy.build_command();
     let directory = toy.path("").display().to_string();
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--", "sh", "-c", SCRIPT, "sh"]).arg(plain.get_program()).arg(&directory);
+    command.args(["--mount", "--", "sh", "-c", WITHOUT_EXEC, "sh"]).arg(plain.get_program()).arg(&directory);
     command.args(plain.get_args()).env("PYKEEL_STORE", toy.store()).env("PYKEEL_RECIPES", toy.path("recipes"));
     let ended = run(command.env_remove("TMPDIR"));
     if ended.code == 77 || !is_root() {
