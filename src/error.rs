@@ -315,6 +315,24 @@ pub enum Error {
         of: usize,
     },
 
+    /// Exit code 5.
+    #[error("no program can be run in {path}: its file system is mounted with noexec, or keeps no modes")]
+    NoExec {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Exit code 1.
+    #[error("the clock of this machine says {now}, and {what} was made {made}: make goes by the clock")]
+    Clock {
+        /// The time it says.
+        now: String,
+        /// What is from the future.
+        what: String,
+        /// Its time.
+        made: String,
+    },
+
     /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -360,10 +378,13 @@ impl Error {
             | Self::HostileArchive { .. }
             | Self::Damaged { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } => ExitCode::Unavailable,
+            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
+                ExitCode::Unavailable
+            }
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::SomeFailed { .. }
+            | Self::Clock { .. }
             | Self::MissingDependencies { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }
@@ -424,6 +445,12 @@ impl Error {
                 Some("nothing that pykeel installed is where its prefixes are; `--prefix DIR` looks elsewhere".into())
             }
             Self::NotInstalled { there, .. } => Some(format!("what is there: {}", there.join(", "))),
+            Self::NoExec { .. } => Some(
+                "set TMPDIR to a directory where programs can be run, or put the store there with `--store DIR`".into(),
+            ),
+            Self::Clock { .. } => Some("set the clock; a container has that of its host".into()),
+            Self::Damaged { .. } | Self::DigestMismatch { .. } => Some("download it or build it again".into()),
+            Self::HostileArchive { .. } => Some("do not use it; ask whoever made it".into()),
             Self::Io(error) => io_hint(error),
             _ => None,
         }

@@ -11,6 +11,8 @@ pub mod cli;
 pub mod domain;
 pub mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod pipeline;
 pub mod recipe;
 pub mod stages;

@@ -201,6 +201,12 @@ impl Pipeline<'_> {
         let Some(plan) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
         let reporter = self.reporter;
         let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
+        if !work.path().starts_with(self.store.root()) {
+            reporter.report(Event::Note(format!(
+                "a build cannot work below the store: it is in {}",
+                work.path().display()
+            )));
+        }
         if options.keep_build {
             work.keep()?;
             reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));

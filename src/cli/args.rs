@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them.
 
+use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
+use crate::error::Result;
+use crate::stages::fetch;
 
 /// Builds CPython for containers: relocatable, verified, the same every time.
 #[derive(Debug, Parser)]
@@ -125,7 +128,10 @@ pub(super) enum Command {
 
 impl Args {
     /// What the command line says of the settings.
-    pub(super) fn given(&self) -> Given {
+    ///
+    /// # Errors
+    /// That a mirror cannot be used.
+    pub(super) fn given(&self) -> Result<Given> {
         let recipes = self.global.recipes.clone().map(Some);
         let mut given = Given { store: self.global.store.clone(), recipes, ..Given::default() };
         match &self.command {
@@ -135,16 +141,16 @@ impl Args {
                 given.format = args.format;
                 given.out = args.out.clone().map(Some);
                 args.choices.say(&mut given);
-                args.how.say(&mut given);
+                args.how.say(&mut given)?;
             }
             Command::Install(args) => {
                 given.flavor = args.flavor.map(FlavorChoice::from);
                 args.choices.say(&mut given);
-                args.how.say(&mut given);
+                args.how.say(&mut given)?;
             }
             _ => {}
         }
-        given
+        Ok(given)
     }
 }
 
@@ -260,8 +266,9 @@ pub(super) struct HowArgs {
     pub offline: Option<bool>,
 
     /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
-    #[arg(long, value_name = "DIR|URL", value_parser = clap::value_parser!(Mirror))]
-    pub mirror: Vec<Mirror>,
+    // Checked later: clap's errors would show what is wrong with its password.
+    #[arg(long, value_name = "DIR|URL")]
+    pub mirror: Vec<OsString>,
 
     /// Build a series that is past its end of life
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -274,12 +281,16 @@ pub(super) struct HowArgs {
 }
 
 impl HowArgs {
-    fn say(&self, given: &mut Given) {
+    fn say(&self, given: &mut Given) -> Result<()> {
         given.jobs = self.jobs;
         given.install_deps = self.install_deps;
         given.offline = self.offline;
         given.allow_eol = self.allow_eol;
-        given.mirror = (!self.mirror.is_empty()).then(|| self.mirror.clone());
+        if !self.mirror.is_empty() {
+            let mirrors = self.mirror.iter().map(|mirror| fetch::Mirror::parse(mirror).map(Mirror));
+            given.mirror = Some(mirrors.collect::<Result<_>>()?);
+        }
+        Ok(())
     }
 }
 

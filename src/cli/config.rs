@@ -1,6 +1,7 @@
 //! What arguments, environment and configuration files come to.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
 use std::path::PathBuf;
 
 use super::args::{Args, HowArgs};
@@ -14,6 +15,7 @@ use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::stages::resolve::Choices;
 use crate::store::LocalStore;
+use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
 
 /// The variables of the user that decide what a compiler makes.
@@ -39,7 +41,7 @@ impl Config {
     /// place for a store.
     pub(super) fn new(args: &Args) -> Result<Self> {
         let reporter = CliReporter::new(&args.global);
-        let settings = settings::load(args.global.config.as_deref(), args.given(), &reporter)?;
+        let settings = settings::load(args.global.config.as_deref(), args.given()?, &reporter)?;
         let store = LocalStore::new(std::path::absolute(&settings.store.value)?);
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
@@ -53,19 +55,26 @@ impl Config {
     }
 
     /// What the user chose, for a prefix.
-    pub(super) fn choices(&self, prefix: PrefixTemplate, debug_files: bool) -> Choices {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Choices {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a variable that is not UTF-8: it would have to be in the plan.
+    pub(super) fn choices(&self, prefix: PrefixTemplate, debug_files: bool) -> Result<Choices> {
+        let mut compiler_variables = BTreeMap::new();
+        for name in COMPILER_VARIABLES {
+            match std::env::var(name) {
+                Ok(value) if !value.trim().is_empty() => drop(compiler_variables.insert(name.to_owned(), value)),
+                Ok(_) | Err(VarError::NotPresent) => {}
+                Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
+            }
+        }
+        Ok(Choices {
             prefix,
             optimize: self.settings.optimize.value,
             bytecode: self.settings.bytecode.value,
             library_policy: self.settings.libraries.value,
             debug_files,
-            compiler_variables: COMPILER_VARIABLES
-                .iter()
-                .filter_map(|name| Some(((*name).to_owned(), variable(name)?)))
-                .collect::<BTreeMap<_, _>>(),
-        }
+            compiler_variables,
+        })
     }
 
     /// The processors that builds may use.
@@ -94,6 +103,7 @@ impl Config {
             fetch: FetchOptions {
                 mirrors: self.settings.mirror.value.iter().map(|mirror| mirror.0.clone()).collect(),
                 offline: offline.value,
+                limits: Limits::default(),
             },
             install_deps: install_deps.value,
             allow_eol: self.settings.allow_eol.value,

@@ -3,7 +3,7 @@
 //! One table says which settings there are. The first layer that has a value decides, and the
 //! value keeps its origin. `docs/configuration.md` describes them for people.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt as _;
@@ -19,6 +19,8 @@ use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Mistake, Result};
 use crate::event::{Event, Reporter};
+use crate::stages::fetch;
+use crate::sys::http;
 
 /// The name of a configuration file.
 const FILE_NAME: &str = "pykeel.toml";
@@ -112,10 +114,10 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// A place of source archives: a directory, or a URL that pykeel can ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A place of source archives, as settings have it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Mirror(pub String);
+pub(super) struct Mirror(pub fetch::Mirror);
 
 impl TryFrom<String> for Mirror {
     type Error = String;
@@ -129,11 +131,16 @@ impl std::str::FromStr for Mirror {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once("://") {
-            Some(("http" | "https", _)) if text.contains("{file}") => Ok(Self(text.to_owned())),
-            Some(("http" | "https", _)) => Err("it has no {file}, the place of the archive's name".into()),
-            Some((scheme, _)) => Err(format!("{scheme} is neither http nor https; a directory is given by its path")),
-            None => Ok(Self(text.to_owned())),
+        fetch::Mirror::parse(OsStr::new(text)).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Serialize for Mirror {
+    /// For people to look at: without the password that a URL may hold.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            fetch::Mirror::Directory(path) => serializer.collect_str(&path.display()),
+            fetch::Mirror::Url(url) => serializer.serialize_str(&http::shown(url)),
         }
     }
 }
@@ -145,9 +152,9 @@ impl Value for Vec<Mirror> {
     }
 
     fn said_in(self, directory: &Path) -> Self {
-        let place = |Mirror(text): Mirror| {
-            let is_path = !text.contains("://");
-            Mirror(if is_path { directory.join(text).to_string_lossy().into_owned() } else { text })
+        let place = |Mirror(mirror): Mirror| match mirror {
+            fetch::Mirror::Directory(path) => Mirror(fetch::Mirror::Directory(directory.join(path))),
+            url @ fetch::Mirror::Url(_) => Mirror(url),
         };
         self.into_iter().map(place).collect()
     }
@@ -432,7 +439,7 @@ mod tests {
         }
         assert_eq!(settings.store.value, Path::new("/p/a"));
         assert_eq!(settings.recipes.value.as_deref(), Some(Path::new("/p/r")));
-        assert_eq!(settings.mirror.value, ["/p/m", "https://x.test/{file}"].map(|text| Mirror(text.into())));
+        assert_eq!(settings.mirror.value, ["/p/m", "https://x.test/{file}"].map(|text| text.parse().unwrap()));
         let variables = [
             ("PYKEEL_STORE", "a"),
             ("PYKEEL_RECIPES", "r"),

@@ -1,5 +1,6 @@
 //! Fetch: from digests to a verified source archive, from wherever it can be had.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result, SourceAttempt};
 use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{SourceSlot, Store, StoredSource};
-use crate::sys::http::{self, DownloadError, Sink};
+use crate::sys::http::{self, DownloadError, Downloaded, Limits, Resume, Sink};
 use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
 
@@ -45,10 +46,44 @@ impl VerifiedSource {
 /// Where sources may come from.
 #[derive(Debug, Clone, Default)]
 pub struct FetchOptions {
-    /// Directories, and URLs with `{version}` and `{file}`, that are tried first.
-    pub mirrors: Vec<String>,
+    /// What is tried first.
+    pub mirrors: Vec<Mirror>,
     /// Only the store and directories.
     pub offline: bool,
+    /// What a server may take.
+    pub limits: Limits,
+}
+
+/// A place of the user's for archives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mirror {
+    /// A directory that holds them.
+    Directory(PathBuf),
+    /// A URL with `{file}`, and perhaps `{version}` and `{base}`.
+    Url(String),
+}
+
+impl Mirror {
+    /// Reads what a user names: what has a scheme is a URL, and one that can be asked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], without the credentials that a URL may hold.
+    pub fn parse(text: &OsStr) -> Result<Self> {
+        let url = text.to_str().and_then(|text| Some((text, text.split_once("://")?.0)));
+        let wrong = |reason: &str| {
+            let shown = text.to_str().map(http::shown).unwrap_or_default();
+            Err(Error::Usage(format!("the mirror {shown} cannot be used: {reason}")))
+        };
+        match url {
+            Some((url, "http" | "https")) if url.contains("{file}") => Ok(Self::Url(url.to_owned())),
+            Some((_, "http" | "https")) => wrong("it has no {file}, the place of the archive's name"),
+            Some((_, scheme)) => {
+                wrong(&format!("{scheme} is neither http nor https; a directory is given by its path"))
+            }
+            None if text.is_empty() => Err(Error::Usage("a mirror is empty".into())),
+            None => Ok(Self::Directory(text.into())),
+        }
+    }
 }
 
 /// One archive that upstream published.
@@ -124,7 +159,7 @@ struct Fetcher<'a> {
     options: &'a FetchOptions,
     runner: &'a dyn Runner,
     reporter: &'a dyn Reporter,
-    client: Option<reqwest::blocking::Client>,
+    client: Option<http::Client>,
 }
 
 impl Fetcher<'_> {
@@ -135,8 +170,9 @@ impl Fetcher<'_> {
                 .replace("{base}", &self.recipe.version.base())
                 .replace("{file}", &archive.file)
         };
-        let user = self.options.mirrors.iter().map(|mirror| {
-            if is_url(mirror) { Place::Url(expand(mirror)) } else { Place::Directory(PathBuf::from(mirror)) }
+        let user = self.options.mirrors.iter().map(|mirror| match mirror {
+            Mirror::Url(url) => Place::Url(expand(url)),
+            Mirror::Directory(directory) => Place::Directory(directory.clone()),
         });
         let source = &self.recipe.source;
         let recipe = source.mirrors.iter().chain([&source.url]).map(|url| Place::Url(expand(url)));
@@ -154,8 +190,8 @@ impl Fetcher<'_> {
     /// Tries one place; gives the reason why not from there.
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
         let found = match place {
-            Place::Directory(directory) => copy(&directory.join(&archive.file), slot)?,
-            Place::Url(url) => self.download(url, slot)?,
+            Place::Directory(directory) => copy(&directory.join(&archive.file), slot, self.options.limits)?,
+            Place::Url(url) => self.download(url, archive.digest, slot)?,
             Place::Pool(url) => self.apt_download(url, slot)?,
         };
         Ok(match found {
@@ -165,21 +201,32 @@ impl Fetcher<'_> {
         })
     }
 
-    fn download(&mut self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+    fn download(&mut self, url: &str, expected: Digest, slot: &SourceSlot) -> Result<Result<Digest, String>> {
         let client = match &self.client {
             Some(client) => client.clone(),
-            None => match http::client() {
+            None => match http::Client::new(self.options.limits) {
                 Ok(client) => self.client.insert(client).clone(),
                 Err(reason) => return Ok(Err(reason)),
             },
         };
-        let mut landing = Landing::create(slot.part())?;
         let reporter = self.reporter;
         let progress = |done, total| reporter.report(Event::Progress { done, total, unit: Unit::Bytes });
-        match http::download(&client, url, &mut landing, &progress) {
-            Ok(()) => landing.finish().map(Ok),
-            Err(DownloadError::Local(error)) => Err(error),
-            Err(error) => Ok(Err(error.to_string())),
+        let mut resume = Resume::Allowed;
+        loop {
+            let mut landing = Landing::create(slot.part())?;
+            let how = match client.download(url, resume, &mut landing, &progress) {
+                Ok(how) => how,
+                Err(DownloadError::Local(error)) => return Err(error),
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            let found = landing.finish()?;
+            if found == expected || how == Downloaded::AtOnce {
+                return Ok(Ok(found));
+            }
+            // The file may have been replaced between two pieces.
+            let place = http::shown(url);
+            reporter.report(Event::Detail(format!("the pieces from {place} do not fit together: once more, whole")));
+            resume = Resume::Forbidden;
         }
     }
 
@@ -201,6 +248,7 @@ impl Fetcher<'_> {
             }
         })?;
         if !outcome.success() {
+            let said = said.replace(url, &http::shown(url));
             return Ok(Err(if said.is_empty() { outcome.to_string() } else { said }));
         }
         let file = fs_err::File::open(slot.part())?;
@@ -209,10 +257,21 @@ impl Fetcher<'_> {
 }
 
 /// Copies an archive from a directory; gives its digest, or why it cannot be read.
-fn copy(file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest, String>> {
+    let unreadable = |error: std::io::Error| Ok(Err(format!("{}: {error}", file.display())));
+    match std::fs::metadata(file) {
+        // Opening a pipe would wait for somebody to write.
+        Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
+        Ok(metadata) if metadata.len() > limits.most_bytes => {
+            let (size, most) = (metadata.len(), limits.most_bytes);
+            return Ok(Err(format!("{} has {size} bytes, and a source has at most {most}", file.display())));
+        }
+        Ok(_) => {}
+        Err(error) => return unreadable(error),
+    }
     let mut source = match std::fs::File::open(file) {
         Ok(source) => source,
-        Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+        Err(error) => return unreadable(error),
     };
     let mut landing = Landing::create(slot.part())?;
     let mut buffer = vec![0; 256 << 10];
@@ -223,7 +282,7 @@ fn copy(file: &Path, slot: &SourceSlot) -> Result<Result<Digest, String>> {
         match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => landing.append(&buffer[..read])?,
-            Err(error) => return Ok(Err(format!("{}: {error}", file.display()))),
+            Err(error) => return unreadable(error),
         }
     }
     landing.finish().map(Ok)
@@ -306,19 +365,11 @@ fn pool_sites(targets: &str) -> Vec<(String, String)> {
     sites
 }
 
-fn is_url(mirror: &str) -> bool {
-    mirror.starts_with("http://") || mirror.starts_with("https://")
-}
-
 /// A place as it may be shown: without a user and password.
 fn shown(place: &Place) -> String {
     match place {
         Place::Directory(directory) => directory.display().to_string(),
-        Place::Url(url) | Place::Pool(url) => {
-            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            format!("{scheme}://{}/{path}", host.rsplit('@').next().unwrap_or(host))
-        }
+        Place::Url(url) | Place::Pool(url) => http::shown(url),
     }
 }
 

@@ -78,12 +78,7 @@ fn contents_of_tarball(path: &Path) -> Result<Contents> {
     let mut hashing = HashingReader::new(io::BufReader::with_capacity(1 << 16, fs_err::File::open(path)?));
     let mut found = Found::default();
     let reader = archive::decoder(format, &mut hashing)?;
-    found.links = archive::scan(&name, reader, |path, reader| {
-        found.file(path, reader).map_err(|error| match error.raw_os_error() {
-            None => Error::Damaged { what: name.clone(), reason: error.to_string() },
-            Some(_) => fs::with_path(Path::new(&name), error).into(),
-        })
-    })?;
+    found.links = archive::scan(&name, reader, |path, reader| Ok(found.file(path, reader)?))?;
     let sha256 = hashing.finish()?;
     found.contents(path, Some(Tarball { format, size, sha256 }))
 }

@@ -189,7 +189,10 @@ impl Site {
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
     let path = destination.path();
     let error = |reason| Error::Usage(format!("`{}` cannot be a prefix: {reason}", path.display()));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| error("it has no name in UTF-8"))?;
+    if destination.prefix.to_str().is_none() {
+        return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| error("it has no name"))?;
     if !path.is_absolute() && destination.root.is_none() {
         return Err(error("it is not absolute"));
     }

@@ -1,9 +1,10 @@
 //! Unpack: from a verified archive to a source tree.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::fetch::VerifiedSource;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::archive;
 
 /// CPython's source as upstream published it.
@@ -33,7 +34,18 @@ pub fn unpack(source: &VerifiedSource, work: &Path) -> Result<SourceTree> {
             archive::ReadAhead::new(scope, || archive::decoder(source.format(), std::fs::File::open(source.path())?));
         archive::unpack(source.name(), reader, &root)
     })?;
+    // Else make would take all that it makes for older than what it is made of.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    if now < unpacked.newest {
+        return Err(Error::Clock { now: date(now), what: source.name().to_owned(), made: date(unpacked.newest) });
+    }
     // The newest time in the archive is the time of everything that is made of it: the archive's
     // digest covers it, and no clock is asked.
     Ok(SourceTree { root, epoch: unpacked.newest })
+}
+
+/// A time in seconds since 1970, for people.
+fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.strftime("%Y-%m-%d").to_string())
 }

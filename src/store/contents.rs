@@ -100,7 +100,7 @@ impl Contents {
         items.extend(logs(store, &artifacts)?);
         items.extend(unfinished(store, &artifacts)?);
         items.extend(damaged(store)?);
-        if let Ok(place) = work::place(store, elsewhere) {
+        for place in work::places(store, elsewhere) {
             items.extend(work_directories(&place)?);
         }
         for item in &mut items {

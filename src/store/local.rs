@@ -98,7 +98,29 @@ impl LocalStore {
                 return Err(Error::DigestMismatch { what, found, expected });
             }
         }
+        artifact.read_manifest()?;
         Ok(Some(artifact))
+    }
+
+    /// Every entry, or why its record cannot be read. Whoever looks a damaged one up sets it aside.
+    fn entries(&self) -> Result<Vec<Result<StoredArtifact>>> {
+        let directory = self.root.join("artifacts");
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            // A temporary sibling has a name that is no digest.
+            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
+                match Self::read(entry.path()) {
+                    Ok(artifact) => entries.extend(artifact.map(Ok)),
+                    Err(error @ Error::Damaged { .. }) => entries.push(Err(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(entries)
     }
 
     fn quarantine(&self, path: &Path) -> Result<PathBuf> {
@@ -184,23 +206,7 @@ impl Store for LocalStore {
     }
 
     fn list(&self) -> Result<Vec<StoredArtifact>> {
-        let directory = self.root.join("artifacts");
-        if !directory.is_dir() {
-            return Ok(Vec::new());
-        }
-        let mut artifacts = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
-            let entry = entry?;
-            // A temporary sibling has a name that is no digest.
-            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
-                // A damaged record is dealt with by whoever looks that entry up.
-                match Self::read(entry.path()) {
-                    Ok(artifact) => artifacts.extend(artifact),
-                    Err(Error::Damaged { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        let mut artifacts: Vec<_> = self.entries()?.into_iter().filter_map(Result::ok).collect();
         artifacts
             .sort_by(|a, b| (b.record.published, &b.record.build_key).cmp(&(a.record.published, &a.record.build_key)));
         Ok(artifacts)
@@ -216,42 +222,30 @@ impl Store for LocalStore {
         Ok(artifact.map(|artifact| StoredArtifact { _held: Some(Arc::new(lock)), ..artifact }))
     }
 
+    fn unreadable(&self) -> Result<Vec<Error>> {
+        Ok(self.entries()?.into_iter().filter_map(Result::err).collect())
+    }
+
     fn publish(&self, lock: EntryLock, publication: Publication<'_>) -> Result<StoredArtifact> {
-        let Publication { manifest, tarball, digest, debug } = publication;
-        let name = &manifest.name;
         let artifacts = self.part("artifacts")?;
         // A process that died here left one, and its lock is ours now.
         let staging = artifacts.join(format!("{}.new", lock.build_key()));
         fs::remove_tree(&staging)?;
-        fs_err::create_dir(&staging)?;
-        move_file(&tarball, &staging.join(name.file(Format::Zst)))?;
-        if let Some((debug, _)) = &debug {
-            move_file(debug, &staging.join(debug_file(name)))?;
-        }
-        let json = manifest.to_json();
-        let record = ArtifactRecord {
-            name: name.clone(),
-            build_key: manifest.build_key,
-            request_key: manifest.request_key,
-            digest,
-            size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
-            manifest_digest: Digest::of(&json),
-            debug_digest: debug.map(|(_, digest)| digest),
-            published: now(),
-            glibc_floor: manifest.glibc_floor,
-        };
-        fs::write_atomically(&staging.join(manifest_file(name)), json.as_bytes())?;
-        let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
-        fs::write_atomically(&staging.join("record.json"), &record_json)?;
         let place = self.artifact_path(lock.build_key());
-        fs_err::rename(&staging, &place)?;
-        fs::sync_directory(&artifacts)?;
-        let gone = || Error::Damaged { what: place.display().to_string(), reason: "somebody removed it".into() };
-        let artifact = StoredArtifact { record, directory: place.clone(), _held: None };
-        // Before the entry's lock is released.
-        let held = self.hold(&artifact, &Silent)?.ok_or_else(gone)?;
+        let published = fill(&staging, publication).and_then(|record| {
+            fs_err::rename(&staging, &place)?;
+            fs::sync_directory(&artifacts)?;
+            let gone = || Error::Damaged { what: place.display().to_string(), reason: "somebody removed it".into() };
+            let artifact = StoredArtifact { record, directory: place.clone(), _held: None };
+            // Before the entry's lock is released.
+            self.hold(&artifact, &Silent)?.ok_or_else(gone)
+        });
+        if published.is_err() {
+            // What cannot be removed now the next publication removes, and the first error counts.
+            let _later = fs::remove_tree(&staging);
+        }
         drop(lock);
-        Ok(held)
+        published
     }
 
     fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
@@ -261,6 +255,33 @@ impl Store for LocalStore {
     fn log(&self, name: &str) -> Result<PathBuf> {
         Ok(self.part("logs")?.join(format!("{name}.log")))
     }
+}
+
+/// Makes the directory of an entry, and gives its record.
+fn fill(staging: &Path, publication: Publication<'_>) -> Result<ArtifactRecord> {
+    let Publication { manifest, tarball, digest, debug } = publication;
+    let name = &manifest.name;
+    fs_err::create_dir(staging)?;
+    move_file(&tarball, &staging.join(name.file(Format::Zst)))?;
+    if let Some((debug, _)) = &debug {
+        move_file(debug, &staging.join(debug_file(name)))?;
+    }
+    let json = manifest.to_json();
+    let record = ArtifactRecord {
+        name: name.clone(),
+        build_key: manifest.build_key,
+        request_key: manifest.request_key,
+        digest,
+        size: fs_err::metadata(staging.join(name.file(Format::Zst)))?.len(),
+        manifest_digest: Digest::of(&json),
+        debug_digest: debug.map(|(_, digest)| digest),
+        published: now(),
+        glibc_floor: manifest.glibc_floor,
+    };
+    fs::write_atomically(&staging.join(manifest_file(name)), json.as_bytes())?;
+    let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
+    fs::write_atomically(&staging.join("record.json"), &record_json)?;
+    Ok(record)
 }
 
 /// Moves a file, also to another file system, and makes it durable.
@@ -376,6 +397,16 @@ mod tests {
         assert!(store.list().unwrap().is_empty());
         publish(&store, directory.path());
         assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_publication_that_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LocalStore::new(directory.path().join("store"));
+        let tarball = directory.path().join("gone.tar.zst");
+        let publication = Publication { manifest: &manifest(), tarball, digest: Digest::of("content"), debug: None };
+        assert!(store.publish(lock(&store), publication).is_err());
+        assert_eq!(fs_err::read_dir(store.root().join("artifacts")).unwrap().count(), 0);
     }
 
     #[test]

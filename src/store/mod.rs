@@ -19,7 +19,7 @@ pub use work::WorkDirectory;
 use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::sys::lock::Lock;
 
@@ -115,6 +115,36 @@ impl StoredArtifact {
         self.directory.join(manifest_file(&self.record.name))
     }
 
+    /// Reads the manifest, and checks it against the record, and the record against it: there is no
+    /// digest of the record.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], [`Error::Damaged`], or what the system answers.
+    pub fn read_manifest(&self) -> Result<Manifest> {
+        let path = self.manifest();
+        let what = || path.display().to_string();
+        for path in [&path, &self.tarball()] {
+            if !path.exists() {
+                return Err(Error::Damaged { what: path.display().to_string(), reason: "it is missing".into() });
+            }
+        }
+        let bytes = fs_err::read(&path)?;
+        let (found, expected) = (Digest::of(&bytes), self.record.manifest_digest);
+        if found != expected {
+            return Err(Error::DigestMismatch { what: what(), found, expected });
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Damaged { what: what(), reason: error.to_string() })?;
+        let record = &self.record;
+        let same = (&record.name, record.build_key, record.request_key, record.glibc_floor)
+            == (&manifest.name, manifest.build_key, manifest.request_key, manifest.glibc_floor);
+        if same {
+            return Ok(manifest);
+        }
+        let what = self.directory.join("record.json").display().to_string();
+        Err(Error::Damaged { what, reason: "it does not say what the manifest says".into() })
+    }
+
     /// The tarball of debug files, where there is one.
     #[must_use]
     pub fn debug_tarball(&self) -> Option<PathBuf> {
@@ -185,6 +215,12 @@ pub trait Store: Sync {
     /// # Errors
     /// What the system answers.
     fn list(&self) -> Result<Vec<StoredArtifact>>;
+
+    /// Entries whose record cannot be read, each with the reason: `list` and `find` leave them out.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn unreadable(&self) -> Result<Vec<Error>>;
 
     /// Keeps an artifact from being pruned while the returned one lives, and notes that it was used.
     /// None if it has gone since it was found.

@@ -28,21 +28,30 @@ pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
 }
 
 impl WorkDirectory {
-    /// Makes a directory in the store, or elsewhere if make could not work in a path like the
-    /// store's (with a space, say). `elsewhere` is where to look then, in order.
+    /// Makes a directory in the store, or elsewhere if a build could not work there: make takes no
+    /// path with a space, and programs have to be run. `elsewhere` is where to look then, in order.
     ///
     /// # Errors
-    /// What the system answers, or that no path is fit.
+    /// What the system answers for the store, or why the store is not fit where no other place is.
     pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
-        let place = place(store, elsewhere)?;
-        fs_err::create_dir_all(&place)?;
-        if place != store.root().join("work") {
-            check_owner(&place)?;
+        let in_store = store.root().join("work");
+        let why = match prepare(&in_store) {
+            Ok(()) => return Self::create_in(&in_store),
+            Err(error @ (Error::Usage(_) | Error::NoExec { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        let others = elsewhere.iter().map(|place| place.join(own_name()));
+        match others.into_iter().find(|place| prepare(place).and_then(|()| check_owner(place)).is_ok()) {
+            Some(place) => Self::create_in(&place),
+            None => Err(why),
         }
+    }
+
+    fn create_in(place: &Path) -> Result<Self> {
         // Making and cleaning take turns, so that a new directory is never taken for a stale one.
-        let _turn = take_turn(&place)?;
-        clean(&place)?;
-        let directory = fs::temporary_directory_in(&place, "build-")?;
+        let _turn = take_turn(place)?;
+        clean(place)?;
+        let directory = fs::temporary_directory_in(place, "build-")?;
         // Nobody else has a use for it, but `cache list` tries every lock.
         let lock = Lock::acquire(&lock_of(directory.path()), "the work directory", &crate::event::Silent)?;
         // The lock's file outlives the directory and is removed by the next cleaning.
@@ -65,17 +74,21 @@ impl WorkDirectory {
     }
 }
 
-/// Where a store's builds work, whether or not it is there.
-pub(super) fn place(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<PathBuf> {
-    let own_name = format!("pykeel-work-{}", rustix::process::geteuid().as_raw());
-    let others = elsewhere.iter().map(|place| place.join(&own_name));
-    std::iter::once(store.root().join("work")).chain(others).find(|place| is_fit_for_make(place)).ok_or_else(|| {
-        Error::Usage(format!(
-            "make cannot work below {}: the path has characters other than letters, digits and . _ + - (set TMPDIR \
-             or use --store)",
-            store.root().display()
-        ))
-    })
+/// Where a store's builds may have worked: in the store, and elsewhere where that is not fit.
+pub(super) fn places(store: &LocalStore, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
+    let in_store = store.root().join("work");
+    let fit = is_fit_for_make(&in_store) && (!in_store.exists() || fs::runs_programs(&in_store).unwrap_or(true));
+    let mut places = vec![in_store];
+    if !fit {
+        let others = elsewhere.iter().map(|place| place.join(own_name()));
+        places.extend(others.filter(|place| place.exists() && check_owner(place).is_ok()));
+    }
+    places
+}
+
+/// The name of a place for work in a directory that is not the store.
+fn own_name() -> String {
+    format!("pykeel-work-{}", rustix::process::geteuid().as_raw())
 }
 
 /// The right to make and remove work directories at a place, so that a new one is never taken for
@@ -92,6 +105,19 @@ fn check_owner(place: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage(format!("{} belongs to somebody else: remove it, or set TMPDIR", place.display())))
+}
+
+/// Makes a place for work, if a build can work there.
+fn prepare(place: &Path) -> Result<()> {
+    if !is_fit_for_make(place) {
+        return Err(Error::Usage(format!(
+            "make cannot work in {}: the path has characters other than letters, digits and . _ + - (set TMPDIR or use \
+             --store)",
+            place.display()
+        )));
+    }
+    fs_err::create_dir_all(place)?;
+    if fs::runs_programs(place)? { Ok(()) } else { Err(Error::NoExec { path: place.to_owned() }) }
 }
 
 fn is_fit_for_make(path: &Path) -> bool {

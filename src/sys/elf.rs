@@ -107,9 +107,15 @@ fn glibc_floor(elf: &Elf<'_>) -> Option<GlibcVersion> {
 /// # Errors
 /// That it cannot be read, or [`Error::Damaged`].
 pub fn provided_glibc(path: &Path) -> Result<Option<GlibcVersion>> {
-    let bytes = fs_err::read(path)?;
-    let elf = Elf::parse(&bytes)
-        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })?;
+    defined_glibc(&fs_err::read(path)?).map_err(|reason| Error::Damaged { what: path.display().to_string(), reason })
+}
+
+/// The same of the bytes of a library.
+///
+/// # Errors
+/// Why they are not an ELF file.
+pub fn defined_glibc(bytes: &[u8]) -> std::result::Result<Option<GlibcVersion>, String> {
+    let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
     let Some(verdef) = &elf.verdef else { return Ok(None) };
     Ok(verdef
         .iter()

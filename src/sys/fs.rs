@@ -172,6 +172,25 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether programs that lie in a directory can be run. The kernel is asked with a file that is made
+/// for it, so that it does not matter why not: a mount without exec, or one that keeps no modes.
+///
+/// # Errors
+/// That nothing can be written there.
+pub fn runs_programs(directory: &Path) -> Result<bool> {
+    let file = tempfile::Builder::new()
+        .prefix(".pykeel-")
+        .permissions(PermissionsExt::from_mode(0o755))
+        .tempfile_in(directory);
+    Ok(may_be_run(named(directory, file)?.path()))
+}
+
+/// Whether a program can be run where it lies.
+#[must_use]
+pub fn may_be_run(program: &Path) -> bool {
+    rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
 /// Copies a tree of directories, files and symbolic links with their modes.
 ///
 /// # Errors
@@ -191,14 +210,20 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Where a symbolic link at `link` (relative to a tree's root) leads, as a path relative to that
-/// root, by its text alone. None if it leaves the tree.
+/// root, by its text alone. None if it leaves the tree, or may: a `..` behind the name of another
+/// link leads to wherever that one does.
 #[must_use]
 pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
     let mut target: Vec<&std::ffi::OsStr> = link.parent()?.iter().collect();
+    let mut named = false;
     for part in content.components() {
         match part {
-            Component::Normal(name) => target.push(name),
+            Component::Normal(name) => {
+                target.push(name);
+                named = true;
+            }
             Component::CurDir => {}
+            Component::ParentDir if named => return None,
             Component::ParentDir => drop(target.pop()?),
             Component::RootDir | Component::Prefix(_) => return None,
         }
@@ -238,6 +263,7 @@ mod tests {
         assert_eq!(target("lib/a/b", "../../bin/./c"), Some("bin/c".into()));
         assert_eq!(target("bin/python3", "../../etc/passwd"), None);
         assert_eq!(target("bin/python3", "/etc/passwd"), None);
+        assert_eq!(target("a/b", "link/../../etc"), None);
     }
 
     #[test]

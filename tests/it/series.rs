@@ -7,9 +7,10 @@ use std::process::Command;
 use pykeel::error::Error;
 use pykeel::event::Silent;
 use pykeel::recipe::Catalog;
-use pykeel::stages::fetch::FetchOptions;
+use pykeel::stages::fetch::{FetchOptions, Mirror};
 use pykeel::stages::{fetch, patch, unpack};
 use pykeel::store::LocalStore;
+use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
 use crate::roots::{BARE_ROOT_LACKS, bare_root, probe, probe_at};
@@ -139,14 +140,15 @@ fn distutils_of_a_moved_installation_builds_extension_modules() {
 fn every_patch_fits_every_source_that_can_be_had() {
     let catalog = Catalog::load(None).expect("the recipes");
     let store = LocalStore::new(shared_store());
-    let mirrors = std::env::var("PYKEEL_MIRROR").ok().into_iter().collect::<Vec<_>>();
+    let mirrors: Vec<Mirror> =
+        std::env::var_os("PYKEEL_MIRROR").iter().map(|text| Mirror::parse(text).expect("a mirror")).collect();
     let mut fitted = Vec::new();
     for recipe in catalog.recipes() {
         for row in &recipe.releases {
             let release = row.version.to_string();
             let (_, recipe) = catalog.find(release.parse().expect("a version")).expect("its recipe");
             // What this project has built is looked for everywhere, the rest where nothing is waited for.
-            let options = FetchOptions { mirrors: mirrors.clone(), offline: !row.built };
+            let options = FetchOptions { mirrors: mirrors.clone(), offline: !row.built, limits: Limits::default() };
             let source = match fetch::fetch(&recipe, &options, &store, &System, &Silent) {
                 Ok(source) => source,
                 Err(Error::SourceUnavailable { .. }) if !row.built => continue,

@@ -79,6 +79,15 @@ impl Ended {
         self
     }
 
+    /// Checks that standard error names none of some things.
+    #[track_caller]
+    pub fn says_not(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(!self.err.contains(text), "`{text}` is said in:\n{}", self.err);
+        }
+        self
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -181,6 +190,59 @@ pub fn unpack(artifact: &Artifact, into: &Path) {
 /// Whether this process is root, which some tests need to mount and to chroot.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// `faketime` with a date, to be put before a program: of the wall clock alone, or nothing would end.
+pub fn at_date(date: &str, plain: &Command) -> Option<Command> {
+    let faketime = Path::new("/usr/bin/faketime");
+    if !faketime.exists() {
+        return None;
+    }
+    let mut command = Command::new(faketime);
+    command.args(["--exclude-monotonic", date]).arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Some(command)
+}
+
+/// A file system that is unmounted when it is dropped.
+pub struct Mounted(String);
+
+impl Mounted {
+    /// Mounts a tmpfs at a new directory, with options such as `size=24m`. None where this process
+    /// may not.
+    pub fn tmpfs(place: &Path, options: &str) -> Option<Self> {
+        fs_err::create_dir_all(place).expect("a directory");
+        let text = place.display().to_string();
+        let options = format!("mode=755,{options}");
+        let mut mount = Command::new("mount");
+        let mounted = is_root() && mount.args(["-t", "tmpfs", "-o", &options, "none", &text]).status().ok()?.success();
+        mounted.then_some(Self(text))
+    }
+
+    /// Mounts it with other options.
+    pub fn remount(&self, options: &str) {
+        check("mount", &["-o", &format!("remount,{options}"), &self.0]);
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        check("umount", &[&self.0]);
+    }
+}
+
+/// A store of its own with a copy of one of the real artifacts, and that artifact's directory.
+pub fn store_with(flavor: &str, store: &Path) -> PathBuf {
+    let key = artifact(flavor).build_key;
+    let place = store.join("artifacts");
+    fs_err::create_dir_all(&place).expect("a directory");
+    check("cp", &["-a".into(), shared_store().join("artifacts").join(&key), place.join(&key)]);
+    place.join(key)
 }
 
 /// Says loudly that a test does not run here, and why.

@@ -47,6 +47,15 @@ impl Toy {
         toy
     }
 
+    /// A toy whose make fails at once, for what comes before: that make ran shows that all of it
+    /// went well.
+    pub fn failing() -> Self {
+        let toy = Self { directory: tempfile::tempdir().expect("a directory") };
+        toy.add_source("3.13.5", Behaviour { all: "exit 1", ..Behaviour::default() });
+        toy.write_recipe(|recipe| recipe);
+        toy
+    }
+
     /// Adds a source archive of a release. A recipe has to name its sum before it can be built.
     pub fn add_source(&self, release: &str, behaviour: Behaviour) {
         let source = self.path(&format!("source-{release}"));

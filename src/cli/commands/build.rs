@@ -25,10 +25,13 @@ struct Output {
     /// The SHA-256 of the `.tar.zst`.
     digest: Digest,
     cached: bool,
+    #[serde(serialize_with = "super::lossy")]
     tarball: PathBuf,
     /// The SHA-256 of that file; the same as `digest` unless it is in another format.
     tarball_digest: Digest,
+    #[serde(serialize_with = "super::lossy")]
     manifest: PathBuf,
+    #[serde(serialize_with = "super::lossy_or_none")]
     debug: Option<PathBuf>,
 }
 
@@ -38,7 +41,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let pipeline =
         Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
     let settings = &config.settings;
-    let choices = config.choices(settings.prefix.value.clone(), args.debug_files);
+    let choices = config.choices(settings.prefix.value.clone(), args.debug_files)?;
     let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;

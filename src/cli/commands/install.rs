@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
-use super::{print, sorted_out};
+use super::{print, sorted_out, warn_of_unreadable};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
@@ -31,6 +31,7 @@ use crate::sys::process::System;
 struct Output {
     name: ArtifactName,
     digest: Digest,
+    #[serde(serialize_with = "super::lossy")]
     path: PathBuf,
     placement: Placement,
     /// The runtime packages that the root lacks; none where it has no package database.
@@ -82,7 +83,7 @@ impl Installation<'_> {
             let item = match wanted {
                 Wanted::Artifact(digest) => {
                     let artifact = pinned(*digest, self.config)?;
-                    let prefix = self.destination(&manifest(&artifact)?.plan.request())?;
+                    let prefix = self.destination(&artifact.read_manifest()?.plan.request())?;
                     Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
                 }
                 Wanted::Version(request) => {
@@ -148,7 +149,7 @@ impl Installation<'_> {
             return Ok(Vec::new());
         }
         let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, false);
+        let choices = self.config.choices(prefix, false)?;
         let options = self.config.build_options(&self.args.how, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
@@ -168,7 +169,7 @@ impl Installation<'_> {
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-        Ok(self.config.choices(prefix.clone(), false).request(recipe, self.flavor(), target))
+        Ok(self.config.choices(prefix.clone(), false)?.request(recipe, self.flavor(), target))
     }
 
     /// The artifact in the store; none where it is to be built.
@@ -184,6 +185,7 @@ impl Installation<'_> {
                 Err(reason) => why = why.or(reason),
             }
         }
+        warn_of_unreadable(self.config)?;
         if self.args.no_build {
             let release = format!("{}{}", recipe.version, recipe.variant);
             return Err(not_in_store(&release, why.or(others_of_series(recipe, self.config)?)));
@@ -218,6 +220,8 @@ impl Installation<'_> {
         let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
         let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
         let terms = Terms { force: self.args.force, durability };
+        // Before anything is placed: what is said of it afterwards has to be true.
+        let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
         let reporter = &self.config.reporter;
         let placement = staged(
@@ -235,7 +239,6 @@ impl Installation<'_> {
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
         )?;
-        let manifest = manifest(artifact)?;
         let root = self.args.root.as_deref().unwrap_or(Path::new("/"));
         let missing_packages = match install::missing_packages(&manifest, root, &System) {
             Ok(missing) => missing,
@@ -256,12 +259,6 @@ impl Installation<'_> {
 
 fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
-}
-
-fn manifest(artifact: &StoredArtifact) -> Result<Manifest> {
-    let path = artifact.manifest();
-    serde_json::from_slice(&fs_err::read(&path)?)
-        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
 }
 
 /// Says which versions of the libraries an artifact carries.
@@ -297,6 +294,8 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
 
 /// The artifact with a digest, or nothing.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
+    warn_of_unreadable(config)?;
+    warn_of_unreadable(config)?;
     let artifacts = config.store.list()?;
     let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
     let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::args::ListArgs;
 use super::super::config::Config;
-use super::{megabytes, print};
+use super::{megabytes, print, warn_of_unreadable};
 use crate::domain::artifact::ArtifactRecord;
 use crate::domain::version::{Release, Series, Variant};
 use crate::error::Result;
@@ -36,6 +36,7 @@ pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
 }
 
 fn artifacts(config: &Config) -> Result<()> {
+    warn_of_unreadable(config)?;
     let records: Vec<ArtifactRecord> = config.store.list()?.into_iter().map(|artifact| artifact.record).collect();
     print(config, &records, || {
         if records.is_empty() {

@@ -12,11 +12,15 @@ mod recipe;
 mod uninstall;
 mod verify;
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::args::Command;
 use super::config::Config;
 use crate::error::{Error, Result};
+use crate::event::{Event, Reporter as _};
+use crate::store::Store as _;
 
 /// Runs a command.
 ///
@@ -83,6 +87,30 @@ fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String)
         // The reader has seen enough, as `head` has.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// Names the entries of the store that may be looked for in vain.
+///
+/// # Errors
+/// That the store cannot be read.
+fn warn_of_unreadable(config: &Config) -> Result<()> {
+    for error in config.store.unreadable()? {
+        config.reporter.report(Event::Warning(error.to_string()));
+    }
+    Ok(())
+}
+
+/// A path in JSON, which has no other bytes than UTF-8: what is none becomes U+FFFD.
+fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+#[expect(clippy::ref_option, reason = "it is what serde hands over")]
+fn lossy_or_none<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => lossy(path, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

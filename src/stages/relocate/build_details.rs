@@ -9,7 +9,8 @@ use serde_json::Value;
 /// the ABI and the platform into its name.
 pub(super) fn is_description(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("build-details") && path.extension().is_some_and(|extension| extension == "json")
+    let in_library = path.parent().is_some_and(|parent| parent.parent() == Some(Path::new("lib")));
+    in_library && name.starts_with("build-details") && path.extension().is_some_and(|extension| extension == "json")
 }
 
 /// The description with paths that go wherever the prefix goes: `base_prefix` from the file's own

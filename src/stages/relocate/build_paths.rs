@@ -2,34 +2,27 @@
 
 use std::path::Path;
 
-use crate::domain::plan::BuildPlan;
+use crate::domain::prefix::Prefix;
 
 /// The paths that nothing may mention, and what stands for each.
 pub(super) struct BuildPaths {
     /// Longest first, so that none is taken for the beginning of another.
     replacements: Vec<(String, String)>,
-    staged_prefix: String,
 }
 
 impl BuildPaths {
     /// `build` is the work directory with the source tree in `source`; `staged` is where the
     /// prefix's content lies now.
-    pub(super) fn new(build: &Path, staged: &Path, plan: &BuildPlan, source_name: &str) -> Self {
+    pub(super) fn new(build: &Path, staged: &Path, prefix: &Prefix, source_name: &str) -> Self {
         let text = |path: &Path| path.display().to_string();
-        let staged_prefix = text(staged);
         Self {
             replacements: vec![
-                (staged_prefix.clone(), plan.prefix.to_string()),
+                (text(staged), prefix.to_string()),
                 (text(&build.join("staging")), String::new()),
                 (text(&build.join("source")), source_name.to_owned()),
                 (text(build), "/usr/src".to_owned()),
             ],
-            staged_prefix,
         }
-    }
-
-    pub(super) fn staged_prefix(&self) -> &str {
-        &self.staged_prefix
     }
 
     /// Whether bytes mention the build.
@@ -77,7 +70,7 @@ mod tests {
 
     fn paths() -> BuildPaths {
         let staged = Path::new("/w/build-1/staging/opt/myorg/python-3.13");
-        BuildPaths::new(Path::new("/w/build-1"), staged, &plan(), "/usr/src/python-3.13.5")
+        BuildPaths::new(Path::new("/w/build-1"), staged, &plan().prefix, "/usr/src/python-3.13.5")
     }
 
     #[test]

@@ -12,11 +12,14 @@ mod shebang;
 
 use std::path::{Path, PathBuf};
 
+use build_paths::BuildPaths;
+
 use super::bundle::BundledPrefix;
 use super::compile::StagedPrefix;
 use super::configure::source_name;
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
+use crate::domain::prefix::Prefix;
 use crate::error::{Error, Result};
 use crate::sys::fs::{self, Kind};
 
@@ -42,14 +45,14 @@ pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPre
     let root = bundled.root().to_owned();
     links(&root, plan)?;
     let (staged, libraries) = bundled.into_parts();
-    let paths = build_paths::BuildPaths::new(staged.build_directory(), &root, plan, &source_name(plan));
+    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.prefix, &source_name(plan));
     let mut scripts = Vec::new();
     // Caches of the build mention it, and strip takes every one of them away.
     let is_cache = |entry: &fs::Entry| entry.path.extension().is_some_and(|extension| extension == "pyc");
     for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !is_cache(entry)) {
         let path = root.join(&entry.path);
         let before = fs_err::read(&path)?;
-        let Some(after) = rewritten(&entry.path, &before, &paths, plan)? else { continue };
+        let Some(after) = rewritten(&entry.path, &before, &paths, &plan.prefix)? else { continue };
         fs_err::write(&path, after)?;
         if entry.path.starts_with("bin") {
             scripts.push(entry.path);
@@ -60,7 +63,7 @@ pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPre
 }
 
 /// The new content of a file, if it has to have one.
-fn rewritten(path: &Path, before: &[u8], paths: &build_paths::BuildPaths, plan: &BuildPlan) -> Result<Option<Vec<u8>>> {
+fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) -> Result<Option<Vec<u8>>> {
     let Ok(text) = std::str::from_utf8(before) else {
         if paths.occur_in(before) {
             let reason = "a binary file mentions the build directory".into();
@@ -68,16 +71,37 @@ fn rewritten(path: &Path, before: &[u8], paths: &build_paths::BuildPaths, plan: 
         }
         return Ok(None);
     };
+    // First the build's paths: where one was, the prefix may be now.
+    let cleaned = paths.rewrite(text);
+    let text = cleaned.as_deref().unwrap_or(text);
     let after = if path.starts_with("lib/pkgconfig") {
-        pkg_config::rewrite(text, plan.prefix.as_str())
-    } else if path.parent() == Some(Path::new(&plan.stdlib())) && build_details::is_description(path) {
-        build_details::rewrite(path, text, plan.prefix.as_str())
+        pkg_config::rewrite(text, prefix.as_str())
+    } else if build_details::is_description(path) {
+        build_details::rewrite(path, text, prefix.as_str())
             .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })?
     } else {
-        shebang::rewrite(path, text, plan.prefix.as_str(), paths.staged_prefix())
+        shebang::rewrite(path, text, prefix.as_str())
     };
-    let cleaned = paths.rewrite(after.as_deref().unwrap_or(text));
-    Ok(cleaned.or(after).map(String::into_bytes))
+    Ok(after.or(cleaned).map(String::into_bytes))
+}
+
+/// What rewriting makes of one file of a prefix that lies in a build directory: the path relative
+/// to the prefix, and the bytes.
+///
+/// # Panics
+/// When the result still names the build or the prefix, or would change again: that is what fuzzing
+/// looks for.
+pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
+    let prefix: Prefix = "/opt/p".parse().expect("it is a prefix");
+    let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
+    let Ok(Some(after)) = rewritten(path, before, &paths, &prefix) else { return };
+    assert!(!paths.occur_in(&after), "it still mentions the build");
+    let again = rewritten(path, &after, &paths, &prefix).expect("it mentions the build no longer");
+    assert!(
+        again.is_none(),
+        "it changes again, to {:?}",
+        again.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    );
 }
 
 /// `bin/python3` and `bin/python` are relative links to one file.
@@ -128,4 +152,25 @@ fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_the_staged_prefix_goes_wherever_the_prefix_goes() {
+        let prefix: Prefix = "/opt/p".parse().unwrap();
+        let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
+        let text = |path: &str, before: &str| {
+            String::from_utf8(rewritten(Path::new(path), before.as_bytes(), &paths, &prefix).unwrap().unwrap()).unwrap()
+        };
+        assert_eq!(
+            text("lib/pkgconfig/python.pc", "prefix=/w/b/staging/opt/p\nlibdir=/w/b/staging/opt/p/lib\n"),
+            "prefix=${pcfiledir}/../..\nlibdir=${prefix}/lib\n"
+        );
+        let script = text("bin/pip", "#!/w/b/staging/opt/p/bin/python3.13\nimport sys\n");
+        assert_eq!(script, text("bin/pip", "#!/opt/p/bin/python3.13\nimport sys\n"));
+        assert!(script.starts_with("#!/bin/sh\n"), "{script}");
+    }
 }

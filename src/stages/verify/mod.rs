@@ -8,6 +8,7 @@ mod probe;
 mod report;
 mod tree;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 pub use report::{Check, Report, Status};
@@ -76,11 +77,30 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
 /// That there is nothing to verify at the path; findings are in the report.
 pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
+    utf8(scratch.path())?;
     if path.is_dir() {
         let prefix = fs_err::canonicalize(path)?;
+        utf8(&prefix)?;
+        let interpreter = prefix.join(read_manifest(&prefix)?.plan.interpreter());
+        // One that is not there, or may not be run by its mode, is a finding.
+        let has_mode = std::fs::metadata(&interpreter).is_ok_and(|metadata| metadata.mode() & 0o111 == 0o111);
+        if has_mode && !fs::may_be_run(&interpreter) {
+            return Err(Error::NoExec { path: prefix });
+        }
         return verify_tree(&prefix, Origin::Prefix, scratch.path(), &[], runner, reporter);
     }
+    if !fs::runs_programs(scratch.path())? {
+        return Err(Error::NoExec { path: scratch.path().to_owned() });
+    }
     verify_tarball_in(path, scratch.path(), &[], runner, reporter)
+}
+
+/// The probe is told paths in JSON.
+fn utf8(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::Usage(format!("{} cannot be verified there: the path is not UTF-8", path.display()))),
+    }
 }
 
 /// Unpacks a tarball into `scratch` and verifies it there, and at its prefix where that can be.

@@ -99,12 +99,17 @@ impl Probe<'_> {
     fn prepare(&self) -> Result<()> {
         fs_err::write(self.file("probe.py"), PROBE)?;
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).map_err(|error| Error::Damaged {
+        let failed = |error: rcgen::Error| Error::Damaged {
             what: "the certificate for the TLS check".into(),
             reason: error.to_string(),
-        })?;
-        fs_err::write(self.file("cert.pem"), made.cert.pem())?;
-        fs_err::write(self.file("key.pem"), made.signing_key.serialize_pem())?;
+        };
+        let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
+        // A machine whose clock was never set has Python all the same.
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        fs_err::write(self.file("cert.pem"), certificate.pem())?;
+        fs_err::write(self.file("key.pem"), key.serialize_pem())?;
         Ok(())
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
-use tar::EntryType;
-
-use super::super::interrupt;
-use super::guard::{Guard, type_name};
-use crate::error::Result;
+use super::entries::{self, Limits, Member};
+use crate::error::{Error, Result};
 
 /// Hands every file of a tarball with one directory at its top to `file`, with its path below that
 /// top, and counts the symbolic links. The content is read as it comes, so that nothing is held.
@@ -16,46 +14,32 @@ use crate::error::Result;
 /// `name` is the archive's name for errors.
 ///
 /// # Errors
-/// [`HostileArchive`](crate::error::Error::HostileArchive), [`Damaged`](crate::error::Error::Damaged),
-/// what the system answers, or what `file` answers.
+/// [`Error::HostileArchive`], [`Error::Damaged`], what the system answers, or what `file` answers.
 pub fn scan(name: &str, reader: impl Read, mut file: impl FnMut(PathBuf, &mut dyn Read) -> Result<()>) -> Result<u64> {
-    let mut guard = Guard::new(name);
-    let mut archive = tar::Archive::new(reader);
     let mut seen: HashSet<PathBuf> = HashSet::new();
-    let (mut links, mut bytes) = (0, 0);
-    for entry in archive.entries().map_err(|error| guard.damaged(&error))? {
-        interrupt::check()?;
-        let mut entry = entry.map_err(|error| guard.damaged(&error))?;
-        let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader) {
-            continue;
-        }
-        let path = guard.path(&entry.path_bytes())?;
-        match kind {
-            EntryType::Directory => {}
-            EntryType::Symlink => links += 1,
-            EntryType::Regular | EntryType::Continuous => {
-                bytes += entry.size();
-                guard.allows(bytes)?;
-                if path == Path::new("") {
-                    return Err(guard.hostile("it has a file at its top instead of a directory"));
+    let mut links = 0;
+    entries::read(name, reader, Limits::USUAL, &mut |entry| {
+        match entry.member {
+            Member::Directory => {}
+            Member::Link(_) => links += 1,
+            Member::File { .. } => {
+                if !seen.insert(entry.path.clone()) {
+                    let reason = format!("{} is there twice", entry.path.display());
+                    return Err(Error::HostileArchive { archive: name.to_owned(), reason });
                 }
-                if !seen.insert(path.clone()) {
-                    return Err(guard.hostile(format!("{} is there twice", path.display())));
-                }
-                file(path, &mut entry)?;
+                entry.hand_over(&mut file)?;
             }
-            other => return Err(guard.hostile(format!("{} is a {}", path.display(), type_name(other)))),
         }
-    }
-    guard.top()?;
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(links)
 }
 
 #[cfg(test)]
 mod tests {
+    use tar::EntryType;
+
     use super::*;
-    use crate::error::Error;
 
     fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());

@@ -1,17 +1,15 @@
-//! Unpacking: reads a tarball with suspicion.
+//! Unpacking: writes what a tarball holds, and nothing elsewhere.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tar::EntryType;
-
-use super::super::{fs, interrupt};
-use super::guard::{Guard, type_name};
+use super::super::fs;
+use super::entries::{self, Entry, Limits, Member};
 use super::threads::{NewFile, WriteBehind};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What came out of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,86 +31,83 @@ pub struct Unpacked {
 /// `name` is the archive's name for errors.
 ///
 /// # Errors
-/// [`HostileArchive`](crate::error::Error::HostileArchive), [`Damaged`](crate::error::Error::Damaged), or what the
-/// system answers.
+/// [`Error::HostileArchive`], [`Error::Damaged`], or what the system answers.
 pub fn unpack(name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
+    unpack_within(Limits::USUAL, name, reader, into)
+}
+
+pub(super) fn unpack_within(limits: Limits, name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
     std::thread::scope(|scope| {
         let writers = WriteBehind::new(scope, name);
-        let unpacker = Unpacker::new(name, into, writers);
-        unpacker.run(reader)
+        let mut unpacker = Unpacker::new(name, into, limits, writers);
+        let read = entries::read(name, reader, limits, &mut |entry| unpacker.entry(entry));
+        // An error of the reader's says more than one of a writer that it stopped.
+        let summary = read?;
+        let (newest, top) = summary.map(|summary| (summary.newest, summary.top)).unwrap_or_default();
+        unpacker.finish(top, newest)
     })
 }
 
 struct Unpacker<'a, 'scope> {
-    guard: Guard<'a>,
+    name: &'a str,
+    limits: Limits,
     writers: WriteBehind<'scope>,
     into: &'a Path,
     made: HashSet<PathBuf>,
+    /// Bytes of the names of what was made.
+    names: usize,
     directories: Vec<(PathBuf, SystemTime)>,
     links: Vec<(PathBuf, PathBuf)>,
-    newest: u64,
     files: u64,
     bytes: u64,
 }
 
 impl<'a, 'scope> Unpacker<'a, 'scope> {
-    fn new(name: &'a str, into: &'a Path, writers: WriteBehind<'scope>) -> Self {
+    fn new(name: &'a str, into: &'a Path, limits: Limits, writers: WriteBehind<'scope>) -> Self {
         Self {
-            guard: Guard::new(name),
+            name,
+            limits,
             writers,
             into,
             made: HashSet::from([PathBuf::new()]),
+            names: 0,
             directories: Vec::new(),
             links: Vec::new(),
-            newest: 0,
             files: 0,
             bytes: 0,
         }
     }
 
-    fn run(mut self, reader: impl Read) -> Result<Unpacked> {
-        let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries().map_err(|error| self.guard.damaged(&error))? {
-            interrupt::check()?;
-            let entry = entry.map_err(|error| self.guard.damaged(&error))?;
-            self.entry(entry)?;
-        }
-        self.finish()
+    fn hostile(&self, reason: impl Into<String>) -> Error {
+        Error::HostileArchive { archive: self.name.to_owned(), reason: reason.into() }
     }
 
-    fn entry(&mut self, mut entry: tar::Entry<'_, impl Read>) -> Result<()> {
-        let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader) {
-            return Ok(());
-        }
-        let path = self.guard.path(&entry.path_bytes())?;
-        let mtime = entry.header().mtime().map_err(|error| self.guard.damaged(&error))?;
-        // A time that no file system holds is a lie; the largest that does is in the year 2446.
-        let mtime = mtime.min(15_032_385_535);
-        self.newest = self.newest.max(mtime);
-        let mtime = SystemTime::UNIX_EPOCH + Duration::from_secs(mtime);
-        match kind {
-            EntryType::Directory => {
+    fn entry(&mut self, entry: &mut Entry<'_>) -> Result<ControlFlow<()>> {
+        let mtime = SystemTime::UNIX_EPOCH + Duration::from_secs(entry.mtime);
+        let path = entry.path.clone();
+        match std::mem::replace(&mut entry.member, Member::Directory) {
+            Member::Directory => {
+                self.count(&path)?;
                 self.make_directories(&path)?;
                 self.directories.push((path, mtime));
-                Ok(())
             }
-            EntryType::Regular | EntryType::Continuous => {
-                let mode = entry.header().mode().map_err(|error| self.guard.damaged(&error))?;
-                self.file(&path, &mut entry, mode & 0o111 != 0, mtime)
-            }
-            EntryType::Symlink => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let target = PathBuf::from(std::ffi::OsStr::from_bytes(&target));
-                if target.as_os_str().is_empty() || fs::link_target(&path, &target).is_none() {
-                    let (path, target) = (path.display(), target.display());
-                    return Err(self.guard.hostile(format!("the link {path} leads out of it, to {target}")));
-                }
+            Member::File { executable } => self.file(entry, executable, mtime)?,
+            Member::Link(target) => {
+                self.count(&path)?;
+                self.count(&target)?;
                 self.links.push((path, target));
-                Ok(())
             }
-            other => Err(self.guard.hostile(format!("{} is a {}", path.display(), type_name(other)))),
         }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Counts a name that is kept.
+    fn count(&mut self, name: &Path) -> Result<()> {
+        self.names += name.as_os_str().len();
+        if self.names > self.limits.names || self.made.len() > self.limits.entries {
+            return Err(self.hostile("it has too many directories and links"));
+        }
+        Ok(())
     }
 
     fn make_directories(&mut self, path: &Path) -> Result<()> {
@@ -122,10 +117,11 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         if let Some(parent) = path.parent() {
             self.make_directories(parent)?;
         }
+        self.count(path)?;
         match std::fs::create_dir(self.into.join(path)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(self.guard.hostile(format!("{} is there twice", path.display())));
+                return Err(self.hostile(format!("{} is there twice", path.display())));
             }
             Err(error) => return Err(fs::with_path(&self.into.join(path), error).into()),
         }
@@ -133,43 +129,32 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, entry: &mut impl Read, executable: bool, mtime: SystemTime) -> Result<()> {
-        if path.as_os_str().is_empty() {
-            return Err(self.guard.hostile("it has a file at its top instead of a directory"));
-        }
-        if let Some(parent) = path.parent() {
+    fn file(&mut self, entry: &mut Entry<'_>, executable: bool, mtime: SystemTime) -> Result<()> {
+        if let Some(parent) = entry.path.parent() {
             self.make_directories(parent)?;
         }
-        let file = NewFile { path: path.to_owned(), target: self.into.join(path), executable, mtime };
-        let mut first = Vec::with_capacity(WriteBehind::SMALL);
-        self.read_piece(entry, &mut first)?;
-        if first.len() < WriteBehind::SMALL {
-            self.writers.write(file, first)?;
-        } else {
-            // A large file would take a writer's memory, and its writing does not wait for others.
-            let mut open = file.create(self.guard.name())?;
-            let mut piece = first;
-            while !piece.is_empty() {
-                open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
-                piece.clear();
-                self.read_piece(entry, &mut piece)?;
-            }
-            file.close(&open)?;
-        }
+        let target = self.into.join(&entry.path);
+        let file = NewFile { path: entry.path.clone(), target, executable, mtime };
+        let mut piece = Vec::with_capacity(WriteBehind::SMALL);
+        entry.read_piece(WriteBehind::SMALL, &mut piece)?;
+        self.bytes += piece.len() as u64;
         self.files += 1;
-        Ok(())
+        if piece.len() < WriteBehind::SMALL {
+            return self.writers.write(file, piece);
+        }
+        // A large file would take a writer's memory, and its writing does not wait for others.
+        let mut open = file.create(self.name)?;
+        while !piece.is_empty() {
+            open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
+            piece.clear();
+            entry.read_piece(WriteBehind::SMALL, &mut piece)?;
+            self.bytes += piece.len() as u64;
+        }
+        file.close(&open)
     }
 
-    /// Reads up to [`WriteBehind::SMALL`] bytes; fewer are the last of the entry.
-    fn read_piece(&mut self, entry: &mut impl Read, piece: &mut Vec<u8>) -> Result<()> {
-        let read = entry.take(WriteBehind::SMALL as u64).read_to_end(piece);
-        self.bytes += read.map_err(|error| self.guard.damaged(&error))? as u64;
-        self.guard.allows(self.bytes)
-    }
-
-    fn finish(mut self) -> Result<Unpacked> {
+    fn finish(mut self, top: String, newest: u64) -> Result<Unpacked> {
         self.writers.finish()?;
-        let top = self.guard.top()?;
         // Last, so that no entry can be written through one.
         for (path, target) in &self.links {
             let link = self.into.join(path);
@@ -177,7 +162,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
                 fs_err::create_dir_all(parent)?;
             }
             std::os::unix::fs::symlink(target, &link).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => self.guard.hostile(format!("{} is there twice", path.display())),
+                io::ErrorKind::AlreadyExists => self.hostile(format!("{} is there twice", path.display())),
                 _ => fs::with_path(&link, error).into(),
             })?;
         }
@@ -187,6 +172,6 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             let set = std::fs::File::open(&directory).and_then(|file| file.set_modified(*mtime));
             set.map_err(|error| fs::with_path(&directory, error))?;
         }
-        Ok(Unpacked { top, newest: self.newest, files: self.files, bytes: self.bytes })
+        Ok(Unpacked { top, newest, files: self.files, bytes: self.bytes })
     }
 }

@@ -1,0 +1,287 @@
+//! Reading a tarball entry by entry: whatever it says, it costs no more memory, disk or time than a
+//! source of CPython may, and each entry has a plain path below the one directory at the top.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use tar::EntryType;
+
+use super::super::{fs, interrupt};
+use crate::error::{Error, Result};
+
+/// The most that an archive may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes of the whole when it is unpacked. The source of CPython has 120 MB.
+    pub bytes: u64,
+    /// Entries. The source of CPython has 5,000.
+    pub entries: usize,
+    /// Bytes of the names of directories and links, which are kept until the end. The source of
+    /// CPython has 10 kB.
+    pub names: usize,
+}
+
+impl Limits {
+    pub(super) const USUAL: Self = Self { bytes: 1 << 30, entries: 100_000, names: 16 << 20 };
+}
+
+/// The longest path, in bytes, and the most directories in one.
+const LONGEST_PATH: usize = 1024;
+const DEEPEST_PATH: usize = 64;
+/// The longest name of a file that Linux takes, in bytes.
+const LONGEST_NAME: usize = 255;
+/// What headers may take between the contents of two files, in bytes: long names and such.
+const HEADERS: u64 = 1 << 20;
+/// The latest time that file systems hold, in seconds since 1970: in the year 2446.
+const LATEST: u64 = 15_032_385_535;
+
+/// What an entry is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    Directory,
+    File {
+        executable: bool,
+    },
+    /// A symbolic link that stays within the tree, and what it says.
+    Link(PathBuf),
+}
+
+/// An entry.
+pub(super) struct Entry<'a> {
+    /// Its path below the top directory, whose own is empty.
+    pub path: PathBuf,
+    pub member: Member,
+    /// Seconds since 1970.
+    pub mtime: u64,
+    content: &'a mut dyn Read,
+    archive: &'a Archive<'a>,
+}
+
+impl Entry<'_> {
+    /// Reads up to `most` bytes more of a file; fewer are its last.
+    pub(super) fn read_piece(&mut self, most: usize, piece: &mut Vec<u8>) -> Result<()> {
+        let read = self.content.take(most as u64).read_to_end(piece);
+        read.map(drop).map_err(|error| self.archive.failed(&error))
+    }
+
+    /// Hands the content of a file to somebody who reads it and does nothing else that could fail.
+    pub(super) fn hand_over(&mut self, take: impl FnOnce(PathBuf, &mut dyn Read) -> Result<()>) -> Result<()> {
+        take(self.path.clone(), self.content).map_err(|error| match error {
+            Error::Io(error) => self.archive.failed(&error),
+            other => other,
+        })
+    }
+}
+
+/// What an archive is called, and what it has used of the limits.
+struct Archive<'a> {
+    name: &'a str,
+    budget: Rc<Budget>,
+}
+
+/// What may still be read.
+struct Budget {
+    bytes: Cell<u64>,
+    headers: Cell<u64>,
+    exceeded: Cell<Option<&'static str>>,
+}
+
+/// A reader that keeps to a budget.
+struct Metered<R> {
+    reader: R,
+    budget: Rc<Budget>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buf)?;
+        let spent = read as u64;
+        for (left, reason) in [
+            (&self.budget.bytes, "it unpacks to more than a source or an artifact has"),
+            (&self.budget.headers, "it has a name or a header without an end"),
+        ] {
+            let Some(rest) = left.get().checked_sub(spent) else {
+                self.budget.exceeded.set(Some(reason));
+                return Err(io::Error::other(reason));
+            };
+            left.set(rest);
+        }
+        Ok(read)
+    }
+}
+
+impl Archive<'_> {
+    fn hostile(&self, reason: impl Into<String>) -> Error {
+        Error::HostileArchive { archive: self.name.to_owned(), reason: reason.into() }
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        if let Some(reason) = self.budget.exceeded.get() {
+            return self.hostile(reason);
+        }
+        if error.raw_os_error().is_some() {
+            // The system cannot read it, which says nothing of what it holds.
+            return io::Error::new(error.kind(), format!("{}: {error}", self.name)).into();
+        }
+        Error::Damaged { what: self.name.to_owned(), reason: error.to_string() }
+    }
+
+    /// The one top directory, and the path below it.
+    fn split(&self, raw: &[u8]) -> Result<(String, PathBuf)> {
+        let shown = || String::from_utf8_lossy(&raw[..raw.len().min(100)]).into_owned();
+        if raw.len() > LONGEST_PATH {
+            return Err(self.hostile(format!("the path {}… is longer than {LONGEST_PATH} bytes", shown())));
+        }
+        if raw.contains(&0) {
+            return Err(self.hostile(format!("the path {} has a NUL in it", shown().replace('\0', "␀"))));
+        }
+        let mut parts = Vec::new();
+        for part in Path::new(OsStr::from_bytes(raw)).components() {
+            match part {
+                Component::Normal(part) if part.len() > LONGEST_NAME => {
+                    return Err(self.hostile(format!("the name {}… is longer than {LONGEST_NAME} bytes", shown())));
+                }
+                Component::Normal(part) => parts.push(part),
+                Component::CurDir => {}
+                _ => return Err(self.hostile(format!("the path {} leads out of it", shown()))),
+            }
+        }
+        if parts.len() > DEEPEST_PATH {
+            return Err(self.hostile(format!("the path {}… has more than {DEEPEST_PATH} directories", shown())));
+        }
+        let Some((top, rest)) = parts.split_first() else {
+            return Err(self.hostile("it has an entry without a name"));
+        };
+        Ok((top.to_string_lossy().into_owned(), rest.iter().collect()))
+    }
+
+    /// What an entry is, if it may be there.
+    fn member(&self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Result<Member> {
+        let failed = |error: io::Error| self.failed(&error);
+        let kind = entry.header().entry_type();
+        let sparse = match entry.pax_extensions().map_err(failed)? {
+            None => false,
+            Some(extensions) => {
+                let mut sparse = false;
+                for extension in extensions {
+                    // Of a file that is stored in this way its content says where the holes are.
+                    sparse |= extension.map_err(failed)?.key_bytes().starts_with(b"GNU.sparse");
+                }
+                sparse
+            }
+        };
+        if sparse {
+            return Err(self.hostile(format!("{} is a sparse file", path.display())));
+        }
+        match kind {
+            EntryType::Directory => Ok(Member::Directory),
+            EntryType::Regular | EntryType::Continuous if path.as_os_str().is_empty() => {
+                Err(self.hostile("it has a file at its top instead of a directory"))
+            }
+            EntryType::Regular | EntryType::Continuous => {
+                Ok(Member::File { executable: entry.header().mode().map_err(failed)? & 0o111 != 0 })
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                let plain = !target.is_empty() && target.len() <= LONGEST_PATH && !target.contains(&0);
+                let target = PathBuf::from(OsStr::from_bytes(&target));
+                if plain && !path.as_os_str().is_empty() && fs::link_target(path, &target).is_some() {
+                    return Ok(Member::Link(target));
+                }
+                let shown: String = target.display().to_string().chars().take(100).collect();
+                Err(self.hostile(format!("the link {} leads out of it, to {shown}", path.display())))
+            }
+            other => Err(self.hostile(format!("{} is a {}", path.display(), type_name(other)))),
+        }
+    }
+}
+
+/// What is known of an archive that was read to its end.
+pub(super) struct Summary {
+    /// The one directory at its top.
+    pub top: String,
+    /// The newest time stamp, in seconds since 1970.
+    pub newest: u64,
+}
+
+/// Gives every entry to `take` until that has enough. None means that it had.
+///
+/// # Errors
+/// [`Error::HostileArchive`], [`Error::Damaged`], or what the system or `take` answers.
+pub(super) fn read(
+    name: &str,
+    reader: impl Read,
+    limits: Limits,
+    take: &mut dyn FnMut(&mut Entry<'_>) -> Result<ControlFlow<()>>,
+) -> Result<Option<Summary>> {
+    let budget =
+        Rc::new(Budget { bytes: Cell::new(limits.bytes), headers: Cell::new(HEADERS), exceeded: Cell::new(None) });
+    let archive = Archive { name, budget: Rc::clone(&budget) };
+    let failed = |error: io::Error| archive.failed(&error);
+    let mut tar = tar::Archive::new(Metered { reader, budget: Rc::clone(&budget) });
+    let (mut first_top, mut newest) = (None, 0);
+    for (number, entry) in tar.entries().map_err(failed)?.enumerate() {
+        interrupt::check()?;
+        let mut entry = entry.map_err(failed)?;
+        if number >= limits.entries {
+            return Err(archive.hostile(format!("it has more than {} entries", limits.entries)));
+        }
+        if matches!(entry.header().entry_type(), EntryType::XGlobalHeader) {
+            // It is read as headers are.
+            io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
+            budget.headers.set(HEADERS);
+            continue;
+        }
+        let raw = entry.path_bytes().into_owned();
+        let (top, path) = archive.split(&raw)?;
+        let expected = first_top.get_or_insert_with(|| top.clone());
+        if *expected != top {
+            return Err(archive.hostile(format!("it has two directories at its top, {expected} and {top}")));
+        }
+        let member = archive.member(&path, &mut entry)?;
+        let mtime = entry.header().mtime().map_err(failed)?.min(LATEST);
+        newest = newest.max(mtime);
+        budget.headers.set(u64::MAX);
+        let content: &mut dyn Read = &mut entry;
+        let flow = take(&mut Entry { path, member, mtime, content, archive: &archive })?;
+        if flow.is_break() {
+            return Ok(None);
+        }
+        // What nobody wanted counts too.
+        io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
+        budget.headers.set(HEADERS);
+    }
+    nothing_behind(&archive, &mut tar.into_inner())?;
+    match first_top {
+        Some(top) => Ok(Some(Summary { top, newest })),
+        None => Err(Error::Damaged { what: name.to_owned(), reason: "it is empty".into() }),
+    }
+}
+
+/// Behind the end of an archive are zeros, and few of them: else it has a part that nobody looks at.
+fn nothing_behind(archive: &Archive<'_>, reader: &mut impl Read) -> Result<()> {
+    let mut piece = [0; 4096];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) if piece[..read].iter().all(|byte| *byte == 0) => {}
+            Ok(_) => return Err(archive.hostile("it has something behind its end")),
+            Err(error) => return Err(archive.failed(&error)),
+        }
+    }
+}
+
+fn type_name(kind: EntryType) -> &'static str {
+    match kind {
+        EntryType::Link => "hard link",
+        EntryType::Char | EntryType::Block => "device",
+        EntryType::Fifo => "pipe",
+        EntryType::GNUSparse => "sparse file",
+        _ => "thing that is neither file, directory nor link",
+    }
+}
