@@ -127,7 +127,7 @@ fn settings_reach_installation_and_removal() {
     // `all` is for builds: one prefix takes one tree.
     let mut command = site.command(&["install", "3.13.5", "--no-build", "--json", "--force", "--root"]);
     let ended = run(command.arg(site.path("out")).env("PYKEEL_FLAVOR", "all")).exits(0).json();
-    assert!(ended["name"].as_str().is_some_and(|name| name.contains("-runtime-")), "{ended}");
+    assert!(ended[0]["name"].as_str().is_some_and(|name| name.contains("-runtime-")), "{ended}");
 }
 
 #[test]
