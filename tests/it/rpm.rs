@@ -220,6 +220,9 @@ fn packages_of_fedora_are_listed_and_looked_for_by_name() {
     let root = fedora.path("root");
     fs_err::create_dir_all(root.join("etc")).expect("a directory");
     fs_err::write(root.join("etc/os-release"), OS_RELEASE).expect("a file");
+    // Fedora has a package of dpkg too, for those who build Debian's packages there.
+    fs_err::create_dir_all(root.join("var/lib/dpkg")).expect("a directory");
+    fs_err::write(root.join("var/lib/dpkg/status"), "").expect("a file");
     let digest = format!("sha256:{}", built.digest);
     let mut command = toy.command(&["install", &digest, "--json", "--root"]);
     let ended = run(command.arg(&root)).exits(0).says(&[
