@@ -39,21 +39,8 @@ pub fn scan(name: &str, reader: impl Read, mut file: impl FnMut(PathBuf, &mut dy
 mod tests {
     use tar::EntryType;
 
+    use super::super::hostile::archive;
     use super::*;
-
-    fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (kind, path, content) in entries {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            header.set_cksum();
-            builder.append(&header, content.as_bytes()).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
 
     fn scanned(bytes: &[u8]) -> Result<(Vec<(String, String)>, u64)> {
         let mut files = Vec::new();
@@ -71,7 +58,7 @@ mod tests {
         let bytes = archive(&[
             (EntryType::Directory, "top/", ""),
             (EntryType::Regular, "top/lib/a", "content"),
-            (EntryType::Symlink, "top/lib/b", ""),
+            (EntryType::Symlink, "top/lib/b", "a"),
         ]);
         assert_eq!(scanned(&bytes).unwrap(), (vec![("lib/a".into(), "content".into())], 1));
     }
@@ -83,7 +70,7 @@ mod tests {
             ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
             ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
             ("a device", &[(EntryType::Char, "top/null", "")]),
-            ("a hard link", &[(EntryType::Link, "top/b", "")]),
+            ("a hard link", &[(EntryType::Link, "top/b", "top/a")]),
             ("two directories at its top", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "b/a", "x")]),
             ("a file at its top", &[(EntryType::Regular, "top", "x")]),
         ];
