@@ -26,7 +26,9 @@ pub fn shown(url: &str) -> String {
 fn shown_url(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}://{}{port}{}{query}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    // The places of a mirror, as they were written.
+    let path = url.path().replace("%7B", "{").replace("%7D", "}");
+    format!("{}://{}{port}{path}{query}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 /// Which redirects are followed: some, and none twice. reqwest leaves credentials out for any other
