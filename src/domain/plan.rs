@@ -13,7 +13,7 @@ use super::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
 /// It is raised whenever the same plan would come out as other bytes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 named_enum! {
     /// What is kept of a build.

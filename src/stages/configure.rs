@@ -15,6 +15,14 @@ use crate::sys::process::Spec;
 /// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
 const MODULE_LINK_FLAGS: &str = "-Wl,--disable-new-dtags -Wl,-rpath,$ORIGIN/../..\n";
 
+/// What the compiler is told the build tree is called, in a response file beside it: where the tree
+/// lies then changes no recorded variable, in its text or in the lines it is wrapped to.
+const DEBUG_PATHS: &str = "debug-paths.rsp";
+/// The word by which the compiler is given that file.
+pub const DEBUG_PATHS_WORD: &str = "@../debug-paths.rsp";
+/// The one directory of pkg-config files that the build sees, from the source tree.
+const PKG_CONFIG: &str = "../pkgconfig";
+
 /// The directory that stands for the build tree in debug information and recorded variables.
 #[must_use]
 pub fn source_name(plan: &BuildPlan) -> String {
@@ -54,10 +62,15 @@ pub fn configure(tree: &PatchedTree, plan: &BuildPlan, work: &Path, log: &mut Bu
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
+    if plan.debug_files {
+        let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), source_name(plan));
+        fs_err::write(work.join(DEBUG_PATHS), map)?;
+    }
+    close_pkg_config(plan, work, log)?;
     let configured = ConfiguredTree {
         root: tree.root().to_owned(),
         epoch: tree.epoch(),
-        environment: environment(tree, plan, &closed_pkg_config(plan, work, log)?),
+        environment: environment(tree, plan),
         module_link: plan.module_link.replace("{flags}", &format!("@{}", flags.display())),
     };
     let spec = configured.spec("./configure").args(&plan.configure);
@@ -67,9 +80,9 @@ pub fn configure(tree: &PatchedTree, plan: &BuildPlan, work: &Path, log: &mut Bu
     Ok(configured)
 }
 
-/// A directory with the pkg-config files of the plan's libraries and no others: what else the host
+/// Makes the directory with the pkg-config files of the plan's libraries and no others: what else the host
 /// has installed then changes nothing.
-fn closed_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<PathBuf> {
+fn close_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<()> {
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
     for name in &plan.pkg_config {
@@ -85,17 +98,17 @@ fn closed_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Resul
             fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
         }
     }
-    Ok(directory)
+    Ok(())
 }
 
-fn environment(tree: &PatchedTree, plan: &BuildPlan, pkg_config: &Path) -> BTreeMap<String, OsString> {
+fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsString> {
     let mut environment: BTreeMap<String, OsString> =
         plan.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
     environment.insert("SOURCE_DATE_EPOCH".into(), tree.epoch().to_string().into());
-    environment.insert("PKG_CONFIG_LIBDIR".into(), pkg_config.into());
+    environment.insert("PKG_CONFIG_LIBDIR".into(), PKG_CONFIG.into());
     if plan.debug_files {
-        let map = format!("-g -ffile-prefix-map={}={}", tree.root().display(), source_name(plan));
-        let flags = plan.environment.get("CFLAGS_NODIST").map_or(map.clone(), |flags| format!("{flags} {map}"));
+        let more = format!("-g {DEBUG_PATHS_WORD}");
+        let flags = plan.environment.get("CFLAGS_NODIST").map_or(more.clone(), |flags| format!("{flags} {more}"));
         environment.insert("CFLAGS_NODIST".into(), flags.into());
     }
     environment

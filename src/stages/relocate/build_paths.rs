@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::domain::prefix::Prefix;
+use crate::stages::configure::DEBUG_PATHS_WORD;
 
 /// The paths that nothing may mention, and what stands for each.
 pub(super) struct BuildPaths {
@@ -30,33 +31,18 @@ impl BuildPaths {
         self.replacements.iter().any(|(path, _)| contains(bytes, path.as_bytes()))
     }
 
-    /// The text without the build's paths and without the flags that hide them from debug
+    /// The text without the build's paths and without the word that hides them from debug
     /// information; none if it has neither.
     pub(super) fn rewrite(&self, text: &str) -> Option<String> {
-        if !self.occur_in(text.as_bytes()) {
+        if !self.occur_in(text.as_bytes()) && !text.contains(DEBUG_PATHS_WORD) {
             return None;
         }
-        let mut text = without_map_flags(text);
+        let mut text = text.replace(&format!(" {DEBUG_PATHS_WORD}"), "").replace(DEBUG_PATHS_WORD, "");
         for (path, name) in &self.replacements {
             text = text.replace(path, name);
         }
         Some(text)
     }
-}
-
-/// The text without `-ffile-prefix-map=…` words.
-fn without_map_flags(text: &str) -> String {
-    const FLAG: &str = "-ffile-prefix-map=";
-    let mut rest = text;
-    let mut kept = String::with_capacity(text.len());
-    while let Some(start) = rest.find(FLAG) {
-        kept.push_str(rest[..start].trim_end_matches(' '));
-        let end =
-            rest[start..].find(|c: char| c.is_whitespace() || c == '\'' || c == '"').unwrap_or(rest.len() - start);
-        rest = &rest[start + end..];
-    }
-    kept.push_str(rest);
-    kept
 }
 
 pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -86,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn map_flags_go() {
-        let text = "'CFLAGS': '-O3 -g -ffile-prefix-map=/w/build-1/source=/usr/src/x -Wall', 'A': '-ffile-prefix-map=/w/build-1/source=/b'";
+    fn the_word_for_debug_paths_goes() {
+        let text = "'CFLAGS': '-O3 -g @../debug-paths.rsp -Wall', 'A': '@../debug-paths.rsp'";
         assert_eq!(paths().rewrite(text).unwrap(), "'CFLAGS': '-O3 -g -Wall', 'A': ''");
     }
 }

@@ -1099,6 +1099,7 @@ def process_checks(request):
         ("subprocess:python", subprocess_python, []),
         ("subprocess:non-ascii", subprocess_non_ascii, []),
         ("subprocess:read-only-directory", subprocess_read_only, []),
+        ("threads:late", late_threads, []),
     ])
 
 
@@ -1125,6 +1126,20 @@ def subprocess_read_only(request):
                    cwd=directory)
     expect(out == "1\n", repr(out))
     expect(not os.listdir(directory), f"it left {os.listdir(directory)}")
+
+
+def late_threads(_request):
+    # They come for the GIL when the interpreter has ended, in a place that may have no libgcc_s.
+    out = run_well([sys.executable, "-I", "-B", "-c",
+                    "import threading, time\n"
+                    "def spin():\n"
+                    "    while True:\n"
+                    "        time.sleep(0.0001)\n"
+                    "for _ in range(8):\n"
+                    "    threading.Thread(target=spin, daemon=True).start()\n"
+                    "time.sleep(0.1)\n"
+                    "print('ended')"])
+    expect(out == "ended\n", repr(out))
 
 
 def multiprocessing_checks(request):

@@ -158,7 +158,8 @@ fn traces(prefix: &Path, entries: &[Entry], forbidden: &[String]) -> Result<Vec<
         let bytes = fs_err::read(prefix.join(&entry.path))?;
         let traces = forbidden.iter().filter(|text| memchr::memmem::find(&bytes, text.as_bytes()).is_some());
         findings.extend(traces.map(|text| format!("{} mentions {text}", entry.path.display())));
-        if memchr::memmem::find(&bytes, b"-ffile-prefix-map").is_some()
+        let flags = [&b"-ffile-prefix-map"[..], b"debug-paths.rsp"];
+        if flags.iter().any(|flag| memchr::memmem::find(&bytes, flag).is_some())
             && !crate::sys::elf::is_elf(&prefix.join(&entry.path))?
         {
             findings.push(format!("{} mentions a prefix-map flag", entry.path.display()));
