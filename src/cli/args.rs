@@ -218,7 +218,7 @@ Examples:
 
 const INSPECT_HELP: &str = "\
 Examples:
-  pykeel inspect dist/cpython-3.13.5-….tar.zst   what it is and what its bytes are
+  pykeel inspect dist/cpython-3.13.5-*.tar.zst   what it is and what its bytes are
   pykeel inspect 3.13 --html sizes.html          the sizes as a map, for a browser
   pykeel inspect OLD.tar.zst NEW.tar.zst         what changed: options, modules, libraries, files
   pykeel inspect 3.13.5 /opt/myorg/python-3.13   whether an installed Python is still the store's";

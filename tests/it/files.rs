@@ -137,7 +137,7 @@ fn no_flipped_bit_of_a_record_installs_something_else() {
         assert!([0, 2, 4].contains(&ended.code), "at {at}: {}", ended.err);
         if ended.code == 0 {
             // The size or the time, which nothing goes by.
-            assert_eq!(ended.json()["digest"], artifact("runtime").digest.as_str(), "at {at}");
+            assert_eq!(ended.json()[0]["digest"], artifact("runtime").digest.as_str(), "at {at}");
             fs_err::remove_dir_all(&prefix).expect("a directory");
         }
         assert!(!prefix.exists(), "at {at}");
@@ -457,7 +457,7 @@ fn arguments_that_are_not_utf8_are_used_or_named() {
     install("--prefix", &strange.join("python")).exits(2).says(&["cannot be a prefix", "not UTF-8"]);
     assert!(!strange.join("python").exists());
     let ended = install("--root", &strange.join("root")).exits(0);
-    assert!(ended.json()["path"].as_str().is_some_and(|path| path.ends_with("nge/root/opt/myorg/python-3.13")));
+    assert!(ended.json()[0]["path"].as_str().is_some_and(|path| path.ends_with("nge/root/opt/myorg/python-3.13")));
     let prefix = strange.join("root/opt/myorg/python-3.13");
     run(pykeel().arg("verify").arg(&prefix)).exits(2).says(&["cannot be verified there", "not UTF-8"]);
 }

@@ -52,7 +52,7 @@ pub fn works_with_the_listed_packages(root: &Root, artifact: &Artifact, store: &
     // Before: pykeel says what the root lacks, and Python what it does not find.
     let ended =
         install(&[]).says(&["lacks the packages", "apt-get update && apt-get install -y --no-install-recommends"]);
-    let missing = strings(&ended.json()["missing_packages"]);
+    let missing = strings(&ended.json()[0]["missing_packages"]);
     assert!(missing.is_subset(&packages), "{missing:?}");
     let package_of = |soname: &str| {
         let libraries = artifact.manifest["plan"]["libraries"].as_array().expect("a list");
@@ -80,7 +80,7 @@ pub fn works_with_the_listed_packages(root: &Root, artifact: &Artifact, store: &
     root.check(&format!(
         "apt-get update -q && apt-get install -qy --no-install-recommends $(cat {PREFIX}/share/pykeel/runtime-packages.txt)"
     ));
-    assert_eq!(strings(&install(&["--force"]).json()["missing_packages"]), BTreeSet::new());
+    assert_eq!(strings(&install(&["--force"]).json()[0]["missing_packages"]), BTreeSet::new());
     probe_by(root.path(), |words| root.command(words), artifact, PREFIX, &["/dev/shm"]);
     root.check(&format!("{PYTHON} -c 'import zoneinfo; zoneinfo.ZoneInfo(\"Europe/Berlin\")'"));
     certificates_are_verified(root);

@@ -133,12 +133,12 @@ fn installs_by_floor(newer: &Artifact, newer_store: &Path, trixie: &Path) {
         Ok(template) => root_of(&template, "old"),
         Err(reason) => skip!("{reason}"),
     };
-    assert_eq!(install(&both, &old).exits(0).json()["name"], older.name.as_str());
+    assert_eq!(install(&both, &old).exits(0).json()[0]["name"], older.name.as_str());
     // The older one runs on the newer system.
     let mut command = pykeel();
     command.args(["install", &format!("sha256:{}", older.digest), "--json", "--root"]).arg(&new_root);
     run(command.env("PYKEEL_STORE", &both)).exits(0);
-    assert_eq!(install(&alone, &new_root).exits(0).json()["name"], newer.name.as_str());
+    assert_eq!(install(&alone, &new_root).exits(0).json()[0]["name"], newer.name.as_str());
     let floor = newer.manifest["glibc_floor"].as_str().expect("a floor");
     install(&alone, &old).exits(2).says(&[&newer.name, &format!("needs glibc {floor}, and here is ")]);
     // And it does run there, with its own libraries.
