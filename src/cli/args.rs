@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::settings::{Given, KEYS, Mirror};
+use super::settings::{FlavorChoice, Given, KEYS, Mirror};
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
@@ -329,44 +329,6 @@ pub(super) struct BuildArgs {
 
     #[command(flatten)]
     pub how: HowArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum FlavorChoice {
-    /// What a production container needs
-    Runtime,
-    /// With headers, python-config and pip
-    Builder,
-    /// Both, from one compilation
-    All,
-}
-
-impl FlavorChoice {
-    pub(super) fn flavors(self) -> Vec<Flavor> {
-        match self {
-            Self::Runtime => vec![Flavor::Runtime],
-            Self::Builder => vec![Flavor::Builder],
-            Self::All => Flavor::ALL.to_vec(),
-        }
-    }
-
-    /// The one that is installed, for a prefix takes one.
-    pub(super) fn installed(self) -> Flavor {
-        match self {
-            Self::Runtime | Self::All => Flavor::Runtime,
-            Self::Builder => Flavor::Builder,
-        }
-    }
-}
-
-impl From<Flavor> for FlavorChoice {
-    fn from(flavor: Flavor) -> Self {
-        match flavor {
-            Flavor::Runtime => Self::Runtime,
-            Flavor::Builder => Self::Builder,
-        }
-    }
 }
 
 #[derive(Debug, ClapArgs)]

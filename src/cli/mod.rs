@@ -7,6 +7,7 @@ mod config;
 mod render;
 mod reporter;
 mod settings;
+mod text;
 mod treemap;
 
 use clap::FromArgMatches as _;

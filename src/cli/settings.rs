@@ -9,13 +9,13 @@ use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::args::FlavorChoice;
 use crate::domain::artifact::Format;
-use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
+use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Mistake, Result};
 use crate::event::{Event, Reporter};
@@ -78,9 +78,47 @@ macro_rules! value_by_from_str {
 
 value_by_from_str!(PrefixTemplate, Bytecode, LibraryPolicy, Optimize, Format, NonZeroU16);
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FlavorChoice {
+    /// What a production container needs
+    Runtime,
+    /// With headers, python-config and pip
+    Builder,
+    /// Both, from one compilation
+    All,
+}
+
+impl FlavorChoice {
+    pub(super) fn flavors(self) -> Vec<Flavor> {
+        match self {
+            Self::Runtime => vec![Flavor::Runtime],
+            Self::Builder => vec![Flavor::Builder],
+            Self::All => Flavor::ALL.to_vec(),
+        }
+    }
+
+    /// The one that is installed, for a prefix takes one.
+    pub(super) fn installed(self) -> Flavor {
+        match self {
+            Self::Runtime | Self::All => Flavor::Runtime,
+            Self::Builder => Flavor::Builder,
+        }
+    }
+}
+
+impl From<Flavor> for FlavorChoice {
+    fn from(flavor: Flavor) -> Self {
+        match flavor {
+            Flavor::Runtime => Self::Runtime,
+            Flavor::Builder => Self::Builder,
+        }
+    }
+}
+
 impl Value for FlavorChoice {
     fn from_text(text: &str) -> Result<Self, String> {
-        clap::ValueEnum::from_str(text, false).map_err(|_| format!("`{text}` is not one of runtime, builder, all"))
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| format!("`{text}` is not one of runtime, builder, all"))
     }
 }
 

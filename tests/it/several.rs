@@ -5,38 +5,18 @@ use serde_json::Value;
 use crate::support::{artifact, pykeel, run};
 use crate::toy::{Behaviour, Toy};
 
-/// Waits for a file that the other build makes; a minute is long enough for it to get there.
+/// Tells the other build that this one is there, and waits for it; a minute is long enough for it
+/// to get there.
 macro_rules! meet {
     ($mine:literal, $theirs:literal) => {
-        concat!(
-            "touch ../../",
-            $mine,
-            "; n=0; until [ -e ../../",
-            $theirs,
-            " ]; do ",
-            "n=$((n+1)); [ $n -lt 1200 ] || exit 9; sleep 0.05; done"
-        )
-    };
-}
-
-/// `make` needs each dollar sign twice.
-macro_rules! meet_in_make {
-    ($mine:literal, $theirs:literal) => {
-        concat!(
-            "touch ../../",
-            $mine,
-            "; n=0; until [ -e ../../",
-            $theirs,
-            " ]; do ",
-            "n=$$((n+1)); [ $$n -lt 1200 ] || exit 9; sleep 0.05; done"
-        )
+        concat!("touch ../../", $mine, "; timeout 60 sh -c 'until [ -e ../../", $theirs, " ]; do sleep 0.05; done'")
     };
 }
 
 /// A toy of two releases, of which the second fails while it compiles, and not before both were
 /// under way at once: one in its compilation, the other in its configure.
 fn one_good_one_bad() -> Toy {
-    let toy = Toy::new(Behaviour { all: meet_in_make!("compiling", "configuring"), ..Behaviour::default() });
+    let toy = Toy::new(Behaviour { all: meet!("compiling", "configuring"), ..Behaviour::default() });
     toy.add_source(
         "3.13.4",
         Behaviour {

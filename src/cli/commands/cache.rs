@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::super::args::{CacheCommand, PruneArgs};
 use super::super::config::Config;
-use super::{megabytes, print};
+use super::super::text::human;
+use super::print;
 use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::store::{Contents, Item, Kind, Policy, Pruned};
@@ -73,7 +74,7 @@ fn list(config: &Config) -> Result<()> {
     let listed = Listed { store: config.store.root(), size: contents.size(), entries };
     print(config, &listed, || {
         let mut text: String = listed.entries.iter().map(row).collect();
-        let _ = writeln!(text, "{} in {}", megabytes(listed.size), listed.store.display());
+        let _ = writeln!(text, "{} in {}", human(listed.size), listed.store.display());
         text
     })
 }
@@ -96,7 +97,7 @@ fn row(entry: &Entry) -> String {
         names => notes.push(format!("for {}", names.join(", "))),
     }
     let used = format!("{} ago", HumanDuration(age(entry.last_used)));
-    format!("{kind:<9} {:>9}  {used:<14} {} ({})\n", megabytes(entry.size), entry.name, notes.join(", "))
+    format!("{kind:<9} {:>9}  {used:<14} {} ({})\n", human(entry.size), entry.name, notes.join(", "))
 }
 
 fn age(since: u64) -> Duration {
@@ -129,7 +130,7 @@ fn prune(args: &PruneArgs, config: &Config) -> Result<()> {
     }
     print(config, &outcome, || {
         let mut text: String = outcome.removed.iter().map(row).collect();
-        let (freed, left) = (megabytes(outcome.freed), megabytes(outcome.size));
+        let (freed, left) = (human(outcome.freed), human(outcome.size));
         let would = if outcome.dry_run { "would be freed" } else { "freed" };
         let _ = writeln!(text, "{freed} {would}, {left} left");
         text

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::super::args::ListArgs;
 use super::super::config::Config;
-use super::{megabytes, print, warn_of_unreadable};
+use super::super::text::human;
+use super::{print, warn_of_unreadable};
 use crate::domain::artifact::ArtifactRecord;
 use crate::domain::version::{Release, Series, Variant};
 use crate::error::Result;
@@ -44,7 +45,7 @@ fn artifacts(config: &Config) -> Result<()> {
         }
         records
             .iter()
-            .map(|record| format!("sha256:{}  {:>8}  {}\n", record.digest, megabytes(record.size), record.name))
+            .map(|record| format!("sha256:{}  {:>8}  {}\n", record.digest, human(record.size), record.name))
             .collect()
     })
 }

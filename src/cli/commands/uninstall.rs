@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::super::args::UninstallArgs;
 use super::super::config::Config;
-use super::{megabytes, print};
+use super::super::text::human;
+use super::print;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::{Release, Selector, VersionRequest};
@@ -60,7 +61,7 @@ pub(super) fn run(args: &UninstallArgs, config: &Config) -> Result<u8> {
 
 fn text(output: &Output) -> String {
     let path = output.path.display();
-    let size = megabytes(output.size);
+    let size = human(output.size);
     match (output.outcome, &output.name) {
         (Outcome::WouldBeRemoved, Some(name)) => format!("{path} would be removed: {name}, {size}\n"),
         (Outcome::WouldBeRemoved, None) => format!("{path}: an interrupted run would be completed\n"),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::commands::{human, percent, shown};
+use super::text::{human, percent, shown};
 use crate::domain::contents::{Contents, File, Part, path_text};
 
 const PAGE: &str = include_str!("page.html");

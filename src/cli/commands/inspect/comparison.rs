@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::{human, percent, shown};
+use super::super::super::text::{human, percent, shown};
 use super::sizes::BOLD;
 use crate::domain::comparison::{Change, Comparison, FileSize, LibraryVersion, ListChange, part_title};
 use crate::domain::contents::Size;

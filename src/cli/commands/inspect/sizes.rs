@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::{human, percent, shown};
+use super::super::super::text::{human, percent, shown};
 use crate::domain::artifact::Format;
 use crate::domain::contents::{Contents, GroupSize, path_text};
 use crate::domain::plan::LibraryPolicy;
