@@ -264,6 +264,13 @@ impl ArtifactRequest {
     pub fn key(&self) -> Digest {
         Digest::of(serde_json::to_vec(self).expect("a request is plain data"))
     }
+
+    /// Whether a user says the same with both: they may differ in the recipe, and in the pykeel.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let same_maker = Self { format: self.format, recipe: self.recipe, ..other.clone() };
+        *self == same_maker
+    }
 }
 
 #[cfg(test)]

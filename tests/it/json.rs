@@ -56,6 +56,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let runtime = artifact("runtime");
     let out = site.path("out").display().to_string();
     let tarball = runtime.tarball.display().to_string();
+    let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
     site.install(&site.path("python"), &[]).exits(0);
     // A check that was skipped or failed has a detail, as in the example.
@@ -68,7 +69,8 @@ fn the_examples_have_the_shape_of_the_output() {
         ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),
         ("list --json", &["list"]),
         ("list --all --json", &["list", "--all"]),
-        ("inspect PATH --json", &["inspect", &tarball]),
+        ("inspect … --json", &["inspect", &tarball]),
+        ("inspect A B --json", &["inspect", &tarball, &other]),
         ("verify PATH --json", &["verify", &prefix]),
         ("recipe show VERSION --json", &["recipe", "show", "3.13.5"]),
         ("recipe check --json", &["recipe", "check"]),

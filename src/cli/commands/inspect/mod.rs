@@ -15,7 +15,7 @@ use crate::domain::comparison::compare;
 use crate::domain::contents::{Contents, File, PartSize, Tarball};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
-use crate::domain::plan::Flavor;
+use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
@@ -91,7 +91,8 @@ fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
 
-/// The one artifact of a version in the store. A series means its newest release that is there.
+/// The one artifact of a version in the store. A series means its newest release that is there, and
+/// of artifacts that differ in nothing that a user says the newest counts.
 fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
     let describe = |artifact: &StoredArtifact| format!("sha256:{}  {}", artifact.record.digest, artifact.record.name);
@@ -111,6 +112,17 @@ fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Resul
         .collect();
     let newest = candidates.iter().map(|artifact| artifact.record.name.release()).max();
     candidates.retain(|artifact| Some(artifact.record.name.release()) == newest);
+    let mut requests: Vec<ArtifactRequest> = Vec::new();
+    let mut distinct = Vec::new();
+    // The newest come first.
+    for artifact in candidates {
+        let request = artifact.read_manifest()?.plan.request();
+        if !requests.iter().any(|newer| newer.says_the_same_as(&request)) {
+            requests.push(request);
+            distinct.push(artifact);
+        }
+    }
+    let mut candidates = distinct;
     match candidates.len() {
         1 => Ok(candidates.remove(0)),
         0 => {
