@@ -177,7 +177,7 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new_python() {
     let prefix = site.path("opt/python-3.13");
     site.install(&prefix, &[]).exits(0);
     let flavors = ["builder", "runtime"];
-    for kill in 0..40 {
+    for kill in 0..80 {
         let flavor = flavors[kill % 2];
         let mut child = site
             .command(&["install", "3.13.5", "--no-build", "--flavor", flavor, "--prefix"])
@@ -186,7 +186,7 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new_python() {
             .stderr(Stdio::null())
             .spawn()
             .expect("pykeel");
-        std::thread::sleep(Duration::from_millis(5 * kill as u64));
+        std::thread::sleep(Duration::from_millis(3 * kill as u64));
         child.kill().expect("kill");
         child.wait().expect("pykeel");
         // Whatever is there is whole: its own sums say so.
