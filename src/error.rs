@@ -62,9 +62,6 @@ impl Mistake {
     }
 }
 
-/// A mistake in a recipe.
-pub type RecipeError = Mistake;
-
 /// What went wrong. The documentation of each variant says with which code the program exits.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -126,15 +126,14 @@ impl Pipeline<'_> {
     /// A version that is unknown or past its end of life, before anything is built.
     pub fn build(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<VersionResult>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
-        let version = |recipe: &ReleaseRecipe| format!("{}{}", recipe.version, recipe.variant);
         if let [recipe] = &recipes[..] {
             let built = self.planned(recipe, options).and_then(|plans| self.build_planned(recipe, &plans, options));
-            return Ok(vec![VersionResult { version: version(recipe), built }]);
+            return Ok(vec![VersionResult { version: recipe.full_version(), built }]);
         }
         std::thread::scope(|scope| {
             let mut running = Vec::new();
             for recipe in &recipes {
-                let version = version(recipe);
+                let version = recipe.full_version();
                 let task = self.reporter.task(&version);
                 // One after the other: what is missing may have to be installed, and a package
                 // manager runs alone. The builds of those before are under way meanwhile.
@@ -163,7 +162,7 @@ impl Pipeline<'_> {
         staged(
             self.reporter,
             "plan",
-            format!("{}{}", recipe.version, recipe.variant),
+            recipe.full_version(),
             || self.resolve(recipe, options),
             |plans| plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", "),
         )

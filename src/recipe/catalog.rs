@@ -9,7 +9,7 @@ use super::validate::Recipe;
 use super::{Patch, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
-use crate::error::{Error, RecipeError, Result};
+use crate::error::{Error, Mistake, Result};
 
 static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
@@ -51,7 +51,7 @@ impl Catalog {
                 let series = catalog.add_file(&path)?;
                 // Else one could replace the recipe of another series unseen.
                 if path.file_stem().and_then(|stem| stem.to_str()) != Some(series.to_string().as_str()) {
-                    return Err(RecipeError {
+                    return Err(Mistake {
                         file: path.display().to_string(),
                         line: 1,
                         column: 1,
@@ -209,8 +209,8 @@ fn is_recipe(path: &Path) -> bool {
         && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.parse::<Series>().is_ok())
 }
 
-fn not_utf8(file: &str) -> RecipeError {
-    RecipeError { file: file.to_owned(), line: 1, column: 1, message: "the file is not UTF-8".into() }
+fn not_utf8(file: &str) -> Mistake {
+    Mistake { file: file.to_owned(), line: 1, column: 1, message: "the file is not UTF-8".into() }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::RecipeError;
+use crate::error::Mistake;
 
 /// A file `recipes/3.13.toml`.
 #[derive(Debug, Deserialize)]
@@ -125,7 +125,7 @@ pub(super) struct Release {
 ///
 /// # Errors
 /// The first key, type or syntax that is wrong, with its place.
-pub(super) fn parse(file: &str, text: &str) -> Result<Document, RecipeError> {
+pub(super) fn parse(file: &str, text: &str) -> Result<Document, Mistake> {
     toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         super::mistake(file, text, offset, error.message().trim())

@@ -10,9 +10,9 @@ mod validate;
 pub use catalog::{Catalog, PatchText};
 pub use validate::{FlavorRecipe, Library, Patch, Recipe, ReleaseRecipe, ReleaseRow, SourceRecipe};
 
-use crate::error::RecipeError;
+use crate::error::Mistake;
 
 /// A mistake at a byte offset of a recipe's text.
-fn mistake(file: &str, text: &str, offset: usize, message: impl Into<String>) -> RecipeError {
-    RecipeError::at(file, text, offset, message)
+fn mistake(file: &str, text: &str, offset: usize, message: impl Into<String>) -> Mistake {
+    Mistake::at(file, text, offset, message)
 }

@@ -9,7 +9,7 @@ use super::document::{self, Document};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Flavor, SourceSums};
 use crate::domain::version::{Release, Series, Variant};
-use crate::error::RecipeError;
+use crate::error::Mistake;
 
 /// A checked recipe: one series, all its releases.
 #[derive(Debug, Clone)]
@@ -165,6 +165,12 @@ pub struct ReleaseRecipe {
 }
 
 impl ReleaseRecipe {
+    /// The release with its variant: `3.13.5t`.
+    #[must_use]
+    pub fn full_version(&self) -> String {
+        format!("{}{}", self.version, self.variant)
+    }
+
     /// What the flavor keeps.
     #[must_use]
     pub const fn flavor(&self, flavor: Flavor) -> &FlavorRecipe {
@@ -192,7 +198,7 @@ impl Recipe {
     ///
     /// # Errors
     /// The first mistake, with file, line and column.
-    pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
+    pub fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
         let document = document::parse(file, text)?;
         Check { file, text }.recipe(document)
     }
@@ -260,17 +266,17 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> RecipeError {
+    fn error<T>(&self, at: &Spanned<T>, message: impl Into<String>) -> Mistake {
         super::mistake(self.file, self.text, at.span().start, message)
     }
 
     /// Parses a spanned text as a type whose error says what was expected.
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, text: &Spanned<String>) -> Result<T, RecipeError> {
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, text: &Spanned<String>) -> Result<T, Mistake> {
         text.get_ref().parse().map_err(|error: T::Err| self.error(text, error.to_string()))
     }
 
     /// What pykeel itself sets, a recipe cannot: it would be overridden in silence.
-    fn environment(&self, table: BTreeMap<Spanned<String>, String>) -> Result<BTreeMap<String, String>, RecipeError> {
+    fn environment(&self, table: BTreeMap<Spanned<String>, String>) -> Result<BTreeMap<String, String>, Mistake> {
         for name in table.keys() {
             if RESERVED_VARIABLES.contains(&name.get_ref().as_str()) {
                 return Err(self.error(name, format!("{} is not a recipe's to set", name.get_ref())));
@@ -279,7 +285,7 @@ impl Check<'_> {
         Ok(table.into_iter().map(|(name, value)| (name.into_inner(), value)).collect())
     }
 
-    fn recipe(&self, document: Document) -> Result<Recipe, RecipeError> {
+    fn recipe(&self, document: Document) -> Result<Recipe, Mistake> {
         let series: Series = self.parsed(&document.series)?;
         let end_of_life = document.end_of_life.map(|day| self.day(day)).transpose()?;
         let releases = self.releases(series, &document.release)?;
@@ -304,7 +310,7 @@ impl Check<'_> {
         Ok(Recipe { file: self.file.to_owned(), series, end_of_life, releases, variants, shared })
     }
 
-    fn day(&self, day: Spanned<String>) -> Result<String, RecipeError> {
+    fn day(&self, day: Spanned<String>) -> Result<String, Mistake> {
         let fields: Vec<_> = day.get_ref().split('-').collect();
         let digits = |field: &str, len| field.len() == len && field.bytes().all(|b| b.is_ascii_digit());
         let sound = matches!(fields[..], [year, month] if digits(year, 4) && digits(month, 2))
@@ -317,7 +323,7 @@ impl Check<'_> {
         }
     }
 
-    fn releases(&self, series: Series, rows: &[document::Release]) -> Result<Vec<ReleaseRow>, RecipeError> {
+    fn releases(&self, series: Series, rows: &[document::Release]) -> Result<Vec<ReleaseRow>, Mistake> {
         let mut releases = BTreeMap::new();
         for row in rows {
             let version: Release = self.parsed(&row.version)?;
@@ -345,7 +351,7 @@ impl Check<'_> {
         &self,
         rows: &[document::Release],
         variants: &BTreeMap<Variant, Vec<String>>,
-    ) -> Result<(), RecipeError> {
+    ) -> Result<(), Mistake> {
         for name in rows.iter().flat_map(|row| &row.built_variants) {
             if !variants.contains_key(&self.parsed(name)?) {
                 return Err(self.error(name, format!("the series has no variant `{}`", name.get_ref())));
@@ -357,7 +363,7 @@ impl Check<'_> {
     fn variants(
         &self,
         table: BTreeMap<Spanned<String>, document::Variant>,
-    ) -> Result<BTreeMap<Variant, Vec<String>>, RecipeError> {
+    ) -> Result<BTreeMap<Variant, Vec<String>>, Mistake> {
         table
             .into_iter()
             .map(|(name, variant)| match self.parsed(&name)? {
@@ -367,7 +373,7 @@ impl Check<'_> {
             .collect()
     }
 
-    fn source(&self, source: document::Source) -> Result<SourceRecipe, RecipeError> {
+    fn source(&self, source: document::Source) -> Result<SourceRecipe, Mistake> {
         for url in std::iter::once(&source.url).chain(&source.mirrors) {
             if !url.get_ref().contains("{file}") {
                 return Err(
@@ -385,7 +391,7 @@ impl Check<'_> {
         })
     }
 
-    fn module_link(&self, link: Spanned<String>) -> Result<String, RecipeError> {
+    fn module_link(&self, link: Spanned<String>) -> Result<String, Mistake> {
         if link.get_ref().contains('=') && link.get_ref().contains("{flags}") {
             Ok(link.into_inner())
         } else {
@@ -393,7 +399,7 @@ impl Check<'_> {
         }
     }
 
-    fn module_name(&self, name: &Spanned<String>, more: &str) -> Result<(), RecipeError> {
+    fn module_name(&self, name: &Spanned<String>, more: &str) -> Result<(), Mistake> {
         let sound = |c: char| c.is_ascii_alphanumeric() || c == '_' || more.contains(c);
         if !name.get_ref().is_empty() && name.get_ref().chars().all(sound) {
             return Ok(());
@@ -402,7 +408,7 @@ impl Check<'_> {
             .error(name, format!("`{}` is not a name of letters, digits and the characters _{more}", name.get_ref())))
     }
 
-    fn modules(&self, modules: &document::Modules) -> Result<Vec<String>, RecipeError> {
+    fn modules(&self, modules: &document::Modules) -> Result<Vec<String>, Mistake> {
         let mut seen = BTreeSet::new();
         for name in modules.required.iter().chain(&modules.disabled) {
             self.module_name(name, "")?;
@@ -415,7 +421,7 @@ impl Check<'_> {
         Ok(required)
     }
 
-    fn libraries(&self, libraries: Vec<document::Library>, modules: &[String]) -> Result<Vec<Library>, RecipeError> {
+    fn libraries(&self, libraries: Vec<document::Library>, modules: &[String]) -> Result<Vec<Library>, Mistake> {
         libraries
             .into_iter()
             .map(|library| {
@@ -443,7 +449,7 @@ impl Check<'_> {
             .collect()
     }
 
-    fn flavor(&self, flavor: document::Flavor) -> Result<FlavorRecipe, RecipeError> {
+    fn flavor(&self, flavor: document::Flavor) -> Result<FlavorRecipe, Mistake> {
         for pattern in &flavor.strip {
             globset::Glob::new(&pattern.get_ref().replace("{stdlib}", "lib"))
                 .map_err(|error| self.error(pattern, error.to_string()))?;
@@ -455,7 +461,7 @@ impl Check<'_> {
         })
     }
 
-    fn patch(&self, patch: &document::Patch) -> Result<Patch, RecipeError> {
+    fn patch(&self, patch: &document::Patch) -> Result<Patch, Mistake> {
         let file = patch.file.get_ref();
         if file.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
             return Err(

@@ -295,15 +295,11 @@ fn is_held(locks: &[Guard]) -> Result<bool> {
 
 /// What is in a directory; nothing where there is none.
 pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    match std::fs::read_dir(directory) {
-        Ok(_) => {}
+    let found = match fs_err::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(crate::sys::fs::with_path(directory, error).into()),
-    }
-    let mut paths = Vec::new();
-    for entry in fs_err::read_dir(directory)? {
-        paths.push(entry?.path());
-    }
+        other => other?,
+    };
+    let mut paths = found.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort_unstable();
     Ok(paths)
 }

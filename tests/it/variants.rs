@@ -16,16 +16,7 @@ fn variants() -> &'static [Artifact; 2] {
         artifact("runtime");
         ["t", "d"].map(|variant| {
             let version = format!("{RELEASE}{variant}");
-            let built = run(pykeel().args(["build", &version, "--offline", "--json"])).exits(0).json()[0].clone();
-            let text = |key: &str| built[key].as_str().expect(key).to_owned();
-            let manifest = fs_err::read(text("manifest")).expect("the manifest");
-            Artifact {
-                name: text("name"),
-                tarball: text("tarball").into(),
-                digest: text("digest"),
-                build_key: text("build_key"),
-                manifest: serde_json::from_slice(&manifest).expect("JSON"),
-            }
+            Artifact::built(&run(pykeel().args(["build", &version, "--offline", "--json"])).exits(0).json()[0])
         })
     })
 }

@@ -88,7 +88,7 @@ impl Installation<'_> {
                 }
                 Wanted::Version(request) => {
                     let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
-                    let name = format!("{}{}", recipe.version, recipe.variant);
+                    let name = recipe.full_version();
                     let prefix = self.destination(&self.request(&recipe, &self.config.settings.prefix.value)?)?;
                     Item { name, what: What::Version(*request, Box::new(recipe)), prefix }
                 }
@@ -126,6 +126,9 @@ impl Installation<'_> {
     /// The artifacts of all items: those in the store, and those that are built now.
     fn artifacts(&self, items: &[Item]) -> Result<Vec<Result<StoredArtifact>>> {
         let found: Vec<_> = items.iter().map(|item| self.in_store(&item.what)).collect();
+        if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
+            warn_of_unreadable(self.config)?;
+        }
         let missing: Vec<VersionRequest> = items
             .iter()
             .zip(&found)
@@ -185,10 +188,8 @@ impl Installation<'_> {
                 Err(reason) => why = why.or(reason),
             }
         }
-        warn_of_unreadable(self.config)?;
         if self.args.no_build {
-            let release = format!("{}{}", recipe.version, recipe.variant);
-            return Err(not_in_store(&release, why.or(others_of_series(recipe, self.config)?)));
+            return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
         if let Some(why) = why {
             self.config.reporter.report(Event::Note(format!("building anew: {why}")));
@@ -294,7 +295,6 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
 
 /// The artifact with a digest, or nothing.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    warn_of_unreadable(config)?;
     warn_of_unreadable(config)?;
     let artifacts = config.store.list()?;
     let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
