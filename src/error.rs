@@ -99,6 +99,28 @@ pub enum Error {
     Mistake(#[from] Mistake),
 
     /// Exit code 2.
+    #[error("profile {what}: {reason}")]
+    Profile {
+        /// The profile, by its file or digest.
+        what: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    /// Exit code 1.
+    #[error("the profile {profile} is of no use for this source: {reason}\n{}", .examples.join("\n"))]
+    UselessProfile {
+        /// Its digest.
+        profile: String,
+        /// What was counted.
+        reason: String,
+        /// The first of the compiler's warnings.
+        examples: Vec<String>,
+        /// The log of the build.
+        log: PathBuf,
+    },
+
+    /// Exit code 2.
     #[error("patch {name}: {reason}")]
     Patch {
         /// The patch, below `patches/`.
@@ -363,6 +385,7 @@ impl Error {
             | Self::EndOfLife { .. }
             | Self::Mistake(_)
             | Self::Patch { .. }
+            | Self::Profile { .. }
             | Self::Usage(_)
             | Self::Musl { .. }
             | Self::NoSuchArtifact { .. }
@@ -387,6 +410,7 @@ impl Error {
             | Self::Command { .. }
             | Self::MissingModules { .. }
             | Self::UnlistedModules { .. }
+            | Self::UselessProfile { .. }
             | Self::Library { .. } => ExitCode::Build,
         };
         code as u8
@@ -406,6 +430,13 @@ impl Error {
             Self::Patch { .. } => {
                 Some("mend the patch or the recipe, and look at it with `pykeel recipe check`".into())
             }
+            Self::Profile { .. } => Some(
+                "name another with `--profile`, record one with `pykeel train`, or build with `--optimize none`".into(),
+            ),
+            Self::UselessProfile { log, .. } => Some(format!(
+                "record one of this release with `pykeel train`, or build with `--optimize none`; the log is {}",
+                log.display()
+            )),
             Self::Musl { .. } => {
                 Some("build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into())
             }

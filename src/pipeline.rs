@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::profile::Profile;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
-use crate::stages::compile::{self, StagedPrefix};
+use crate::stages::compile::{self, CompiledTree};
+use crate::stages::configure::{self, ConfiguredTree};
 use crate::stages::fetch::{self, FetchOptions};
+use crate::stages::preflight::{self, Host};
+use crate::stages::profile::{self, Data, Optimisation};
 use crate::stages::resolve::{self, Choices};
-use crate::stages::{bundle, configure, package, patch, pip, preflight, publish, relocate, strip, unpack, verify};
+use crate::stages::staging::{self, StagedPrefix};
+use crate::stages::{bundle, package, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
 use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
@@ -76,6 +81,22 @@ struct Miss<'a> {
     lock: EntryLock,
 }
 
+/// The plans of a release, and what they are optimised with.
+struct Planned {
+    optimisation: Optimisation,
+    plans: Vec<BuildPlan>,
+}
+
+impl Planned {
+    /// The build keys; those of a release that is trained first are not known yet.
+    fn summary(&self) -> String {
+        if matches!(self.optimisation, Optimisation::Instrumented(_)) {
+            return "no profile yet".into();
+        }
+        self.plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Pipeline<'_> {
     /// The recipe of a request, unless the series is past its end of life.
     ///
@@ -103,19 +124,39 @@ impl Pipeline<'_> {
         Ok(recipes)
     }
 
-    /// Resolves the plans of requests, one for each flavor. Nothing is built.
+    /// Resolves the plans of requests, one for each flavor. Nothing is built. Where a profile would
+    /// have to be recorded first the plans are those of the instrumented build.
     ///
     /// # Errors
     /// What preflight and resolving answer.
     pub fn plan(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<BuildPlan>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
-        let plans: Vec<_> = recipes.iter().map(|recipe| self.resolve(recipe, options)).collect::<Result<_>>()?;
-        Ok(plans.into_iter().flatten().collect())
+        let mut plans = Vec::new();
+        for recipe in &recipes {
+            let host = self.preflight(recipe, options)?;
+            let optimisation = self.choose(recipe, options, &host)?;
+            plans.extend(self.resolve(recipe, options, &optimisation, &host)?);
+        }
+        Ok(plans)
     }
 
-    fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
-        let host = preflight::check(recipe, options.choices.cc(), options.install_deps, self.runner, self.reporter)?;
-        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, &options.choices, &host, self.runner);
+    fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
+        preflight::check(recipe, options.choices.cc(), options.install_deps, self.runner, self.reporter)
+    }
+
+    fn choose(&self, recipe: &ReleaseRecipe, options: &BuildOptions, host: &Host<'_>) -> Result<Optimisation> {
+        profile::choose(recipe, &options.choices, host, self.catalog, self.store, self.reporter)
+    }
+
+    fn resolve(
+        &self,
+        recipe: &ReleaseRecipe,
+        options: &BuildOptions,
+        optimisation: &Optimisation,
+        host: &Host<'_>,
+    ) -> Result<Vec<BuildPlan>> {
+        let plan =
+            |flavor: &Flavor| resolve::resolve(recipe, *flavor, &options.choices, optimisation, host, self.runner);
         options.flavors.iter().map(plan).collect()
     }
 
@@ -127,7 +168,7 @@ impl Pipeline<'_> {
     pub fn build(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<VersionResult>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
         if let [recipe] = &recipes[..] {
-            let built = self.planned(recipe, options).and_then(|plans| self.build_planned(recipe, &plans, options));
+            let built = self.planned(recipe, options).and_then(|planned| self.build_planned(recipe, &planned, options));
             return Ok(vec![VersionResult { version: recipe.full_version(), built }]);
         }
         std::thread::scope(|scope| {
@@ -140,7 +181,7 @@ impl Pipeline<'_> {
                 let planned = Pipeline { reporter: &*task, ..*self }.planned(recipe, options);
                 let build = move || {
                     let pipeline = Pipeline { reporter: &*task, ..*self };
-                    let built = planned.and_then(|plans| pipeline.build_planned(recipe, &plans, options));
+                    let built = planned.and_then(|planned| pipeline.build_planned(recipe, &planned, options));
                     if let Err(error) = &built
                         && !matches!(error, Error::Interrupted(_))
                     {
@@ -158,20 +199,41 @@ impl Pipeline<'_> {
         })
     }
 
-    fn planned(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<BuildPlan>> {
+    fn planned(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
         staged(
             self.reporter,
             "plan",
             recipe.full_version(),
-            || self.resolve(recipe, options),
-            |plans| plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", "),
+            || {
+                let host = self.preflight(recipe, options)?;
+                let optimisation = self.choose(recipe, options, &host)?;
+                let plans = self.resolve(recipe, options, &optimisation, &host)?;
+                Ok(Planned { optimisation, plans })
+            },
+            Planned::summary,
         )
     }
 
-    fn build_planned(&self, recipe: &ReleaseRecipe, plans: &[BuildPlan], options: &BuildOptions) -> Result<Vec<Built>> {
-        let (mut built, misses) = self.look_up(plans)?;
+    fn build_planned(&self, recipe: &ReleaseRecipe, planned: &Planned, options: &BuildOptions) -> Result<Vec<Built>> {
+        let trained;
+        let planned = match (&planned.optimisation, planned.plans.first()) {
+            (Optimisation::Instrumented(data), Some(plan)) => {
+                self.reporter.report(Event::Note(format!(
+                    "no profile is pinned for Python {} and this compiler: it is trained first",
+                    recipe.full_version()
+                )));
+                let profile = self.record(recipe, plan, *data, options)?;
+                let mut plans = planned.plans.clone();
+                let optimisation = Optimisation::Profile(Box::new(profile));
+                plans.iter_mut().for_each(|plan| resolve::optimise(plan, recipe, &optimisation));
+                trained = Planned { optimisation, plans };
+                &trained
+            }
+            _ => planned,
+        };
+        let (mut built, misses) = self.look_up(&planned.plans)?;
         if !misses.is_empty() {
-            built.extend(self.run(recipe, misses, options)?);
+            built.extend(self.run(recipe, &planned.optimisation, misses, options)?);
         }
         built.sort_by_key(|built| built.plan.flavor);
         Ok(built)
@@ -195,9 +257,53 @@ impl Pipeline<'_> {
         Ok((hits, misses))
     }
 
-    /// The stages that all flavors share, and for each flavor those that make its artifact.
-    fn run(&self, recipe: &ReleaseRecipe, misses: Vec<Miss<'_>>, options: &BuildOptions) -> Result<Vec<Built>> {
-        let Some(plan) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
+    /// Records the profile of a release: the pipeline of training.
+    ///
+    /// # Errors
+    /// What preflight and the stages answer.
+    pub fn train(&self, request: VersionRequest, options: &BuildOptions) -> Result<(ReleaseRecipe, Profile)> {
+        let recipe = self.recipe(request, options.allow_eol)?;
+        let (plan, data) = staged(
+            self.reporter,
+            "plan",
+            recipe.full_version(),
+            || {
+                let host = self.preflight(&recipe, options)?;
+                let data = profile::data(&recipe, &host)?;
+                let optimisation = Optimisation::Instrumented(data);
+                let plan = resolve::resolve(
+                    &recipe,
+                    Flavor::Runtime,
+                    &options.choices,
+                    &optimisation,
+                    &host,
+                    self.runner,
+                )?;
+                Ok::<_, Error>((plan, data))
+            },
+            |(plan, _)| plan.build_key().short(),
+        )?;
+        let profile = self.record(&recipe, &plan, data, options)?;
+        Ok((recipe, profile))
+    }
+
+    fn record(&self, recipe: &ReleaseRecipe, plan: &BuildPlan, data: Data, options: &BuildOptions) -> Result<Profile> {
+        let (work, mut log) = self.work(plan, options)?;
+        let tree = self.configured(recipe, plan, options, &work, &mut log)?;
+        let _slot = self.jobs.slot()?;
+        let tree = self.compiled(tree, recipe, plan, &Optimisation::Instrumented(data), &work, &mut log)?;
+        prepare::keep_frozen(&tree, plan, recipe, self.store)?;
+        staged(
+            self.reporter,
+            "train",
+            "",
+            || train::train(&tree, plan, recipe, data, self.jobs, self.store, &mut log),
+            |profile| format!("profile {} ({} objects)", profile.digest.short(), profile.data.len()),
+        )
+    }
+
+    /// The directory and the log of a build.
+    fn work(&self, plan: &BuildPlan, options: &BuildOptions) -> Result<(WorkDirectory, BuildLog<'_>)> {
         let reporter = self.reporter;
         let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
         if !work.path().starts_with(self.store.root()) {
@@ -211,9 +317,21 @@ impl Pipeline<'_> {
             reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
         }
         let log_name = format!("cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
-        let mut log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
-        let patches = self.catalog.patches(recipe)?;
+        let log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
+        Ok((work, log))
+    }
 
+    /// The stages from the source to a tree that make can build.
+    fn configured(
+        &self,
+        recipe: &ReleaseRecipe,
+        plan: &BuildPlan,
+        options: &BuildOptions,
+        work: &WorkDirectory,
+        log: &mut BuildLog<'_>,
+    ) -> Result<ConfiguredTree> {
+        let reporter = self.reporter;
+        let patches = self.catalog.patches(recipe)?;
         let source = staged(
             reporter,
             "fetch",
@@ -221,26 +339,67 @@ impl Pipeline<'_> {
             || fetch::fetch(recipe, &options.fetch, self.store, self.runner, reporter),
             |source| source.name().to_owned(),
         )?;
-        let slot = self.jobs.slot()?;
+        let _slot = self.jobs.slot()?;
         let tree =
             staged(reporter, "unpack", source.name(), || unpack::unpack(&source, work.path()), |_| String::new())?;
         let tree =
             staged(reporter, "patch", "", || patch::apply(tree, &patches), |_| format!("{} patches", patches.len()))?;
-        let tree = staged(
+        staged(
             reporter,
             "configure",
             "",
-            || configure::configure(&tree, plan, work.path(), &mut log),
+            || configure::configure(&tree, plan, self.store, work.path(), log),
+            |_| String::new(),
+        )
+    }
+
+    /// The stages from there to one in which everything is compiled.
+    fn compiled(
+        &self,
+        tree: ConfiguredTree,
+        recipe: &ReleaseRecipe,
+        plan: &BuildPlan,
+        optimisation: &Optimisation,
+        work: &WorkDirectory,
+        log: &mut BuildLog<'_>,
+    ) -> Result<CompiledTree> {
+        let reporter = self.reporter;
+        let tree = staged(
+            reporter,
+            "prepare",
+            optimisation.to_string(),
+            || prepare::prepare(tree, plan, recipe, optimisation, self.store, self.jobs, work.path(), log),
             |_| String::new(),
         )?;
-        // Whoever waits comes first: the configure of another version, say, while this one compiles.
-        drop(slot);
-        let slot = self.jobs.slot()?;
-        let staged_prefix = staged(
+        staged(
             reporter,
             "compile",
             format!("with {} jobs", self.jobs.slots()),
-            || compile::compile(&tree, plan, recipe, self.jobs, work.path(), &mut log),
+            || compile::compile(tree, plan, recipe, self.jobs, log),
+            |_| String::new(),
+        )
+    }
+
+    /// The stages that all flavors share, and for each flavor those that make its artifact.
+    fn run(
+        &self,
+        recipe: &ReleaseRecipe,
+        optimisation: &Optimisation,
+        misses: Vec<Miss<'_>>,
+        options: &BuildOptions,
+    ) -> Result<Vec<Built>> {
+        let Some(plan) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
+        let (work, mut log) = self.work(plan, options)?;
+        // Whoever waits for a slot comes between: the configure of another version, say, while this
+        // one compiles.
+        let tree = self.configured(recipe, plan, options, &work, &mut log)?;
+        let slot = self.jobs.slot()?;
+        let tree = self.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
+        let staged_prefix = staged(
+            self.reporter,
+            "stage",
+            "",
+            || staging::stage(&tree, plan, recipe, work.path(), &mut log),
             |_| format!("{} extension modules", plan.modules.len()),
         )?;
         drop(slot);

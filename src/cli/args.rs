@@ -16,8 +16,9 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stages::fetch;
+use crate::stages::profile::NamedProfile;
 
 /// Builds CPython for containers: relocatable, verified, the same every time.
 #[derive(Debug, Parser)]
@@ -98,6 +99,9 @@ pub(super) enum Command {
     /// Build CPython from source and keep the artifact in the store
     #[command(after_help = BUILD_HELP)]
     Build(BuildArgs),
+    /// Record what an optimised build needs: a profile of what CPython does most
+    #[command(after_help = TRAIN_HELP)]
+    Train(TrainArgs),
     /// Install CPython from the store, or build it first
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
@@ -143,6 +147,7 @@ impl Args {
                 args.choices.say(&mut given);
                 args.how.say(&mut given)?;
             }
+            Command::Train(args) => args.how.say(&mut given)?,
             Command::Install(args) => {
                 given.flavor = args.flavor.map(FlavorChoice::from);
                 args.choices.say(&mut given);
@@ -187,6 +192,14 @@ Examples:
   pykeel build 3.13 --mirror /srv/sources        the source archive from a directory
   pykeel build 3.13 --dry-run --json             the plan, without building";
 
+const TRAIN_HELP: &str = "\
+The profile stays in the store. A build that is given it makes the same bytes every time.
+
+Examples:
+  pykeel train 3.13.5                            prints the digest of the profile
+  pykeel build 3.13.5 --profile sha256:1a2b...   an optimised build with it
+  pykeel train 3.13.5 --save --recipes recipes   pins it for everybody who builds with these recipes";
+
 const INSTALL_HELP: &str = "\
 Examples:
   pykeel install 3.13                            into /opt/myorg/python-3.13
@@ -230,6 +243,10 @@ pub(super) struct ChoiceArgs {
     #[arg(long, value_name = "HOW", value_parser = named::<Optimize>())]
     pub optimize: Option<Optimize>,
 
+    /// The profile of an optimised build, instead of the one that the recipe pins
+    #[arg(long, value_name = "FILE|sha256:DIGEST")]
+    pub profile: Option<ProfileName>,
+
     /// Where shared libraries come from at run time
     #[arg(long, value_name = "POLICY", value_parser = named::<LibraryPolicy>())]
     pub libraries: Option<LibraryPolicy>,
@@ -241,9 +258,43 @@ pub(super) struct ChoiceArgs {
 
 impl ChoiceArgs {
     fn say(&self, given: &mut Given) {
-        given.optimize = self.optimize;
+        given.optimize = self.optimize.map(Some);
         given.libraries = self.libraries;
         given.bytecode = self.bytecode;
+    }
+}
+
+/// A profile as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ProfileName {
+    File(PathBuf),
+    Stored(Digest),
+}
+
+impl std::str::FromStr for ProfileName {
+    type Err = crate::domain::digest::ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("sha256:") {
+            Some(digest) => digest.parse().map(Self::Stored),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl ProfileName {
+    /// The profile by its digest.
+    ///
+    /// # Errors
+    /// That the file cannot be read.
+    pub(super) fn find(&self) -> Result<NamedProfile> {
+        Ok(match self {
+            Self::Stored(digest) => NamedProfile { digest: *digest, file: None },
+            Self::File(path) => {
+                let digest = Digest::of_reader(fs_err::File::open(path).map_err(|error| Error::Usage(error.to_string()))?)?;
+                NamedProfile { digest, file: Some(path.clone()) }
+            }
+        })
     }
 }
 
@@ -326,6 +377,20 @@ pub(super) struct BuildArgs {
     /// Print the plan; build and install nothing
     #[arg(long, conflicts_with = "install_deps")]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct TrainArgs {
+    /// Which version: 3.13, 3.13.5, 3.13t, latest
+    #[arg(value_name = "VERSION")]
+    pub version: VersionRequest,
+
+    /// Put the profile under profiles/ of the directory of recipes, and pin it in its recipe
+    #[arg(long)]
+    pub save: bool,
 
     #[command(flatten)]
     pub how: HowArgs,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::PathBuf;
 
-use super::args::{Args, HowArgs};
+use super::args::{Args, HowArgs, ProfileName};
 use super::reporter::CliReporter;
 use super::settings::{self, Settings};
 use crate::domain::plan::Flavor;
@@ -57,8 +57,14 @@ impl Config {
     /// What the user chose, for a prefix.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that is not UTF-8: it would have to be in the plan.
-    pub(super) fn choices(&self, prefix: PrefixTemplate, debug_files: bool) -> Result<Choices> {
+    /// [`Error::Usage`] for a variable that is not UTF-8: it would have to be in the plan. What the
+    /// system answers for a profile that is not there.
+    pub(super) fn choices(
+        &self,
+        prefix: PrefixTemplate,
+        debug_files: bool,
+        profile: Option<&ProfileName>,
+    ) -> Result<Choices> {
         let mut compiler_variables = BTreeMap::new();
         for name in COMPILER_VARIABLES {
             match std::env::var(name) {
@@ -70,6 +76,7 @@ impl Config {
         Ok(Choices {
             prefix,
             optimize: self.settings.optimize.value,
+            profile: profile.map(ProfileName::find).transpose()?,
             bytecode: self.settings.bytecode.value,
             library_policy: self.settings.libraries.value,
             debug_files,

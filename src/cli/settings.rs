@@ -291,7 +291,7 @@ settings! {
     recipes: Option<PathBuf> = Ok(None), shown "those compiled in";
     prefix: PrefixTemplate = text(PrefixTemplate::DEFAULT), shown "/opt/myorg/python-{series}{variant}";
     flavor: FlavorChoice = text("runtime"), shown "runtime";
-    optimize: Optimize = text("none"), shown "none";
+    optimize: Option<Optimize> = Ok(None), shown "pgo where the recipe pins a profile, else none";
     libraries: LibraryPolicy = text("bundle"), shown "bundle";
     bytecode: Bytecode = text("strip"), shown "strip";
     format: Format = text("zst"), shown "zst";

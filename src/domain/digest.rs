@@ -19,6 +19,15 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of a value's JSON.
+    ///
+    /// # Panics
+    /// Never for plain data: strings, numbers, lists, and maps with string keys.
+    #[must_use]
+    pub fn of_json(value: &impl serde::Serialize) -> Self {
+        Self::of(serde_json::to_vec(value).expect("plain data serialise"))
+    }
+
     /// The digest of all that a reader yields.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod digest;
 pub mod manifest;
 pub mod plan;
 pub mod prefix;
+pub mod profile;
 pub mod sysconfig;
 pub mod target;
 pub mod version;

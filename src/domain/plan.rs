@@ -30,6 +30,8 @@ named_enum! {
     pub enum Optimize {
         /// `-O3`, without a profile.
         None = "none",
+        /// With a profile of what a program does most, and across the borders of files: PGO and LTO.
+        Pgo = "pgo",
     }
 }
 
@@ -129,8 +131,12 @@ pub struct BuildPlan {
     pub prefix: Prefix,
     /// How it is optimised.
     pub optimize: Optimize,
-    /// The training data of the optimisation, where it has any.
+    /// The training data of the optimisation. An optimised build without any is the instrumented
+    /// one, which records them.
     pub profile: Option<Digest>,
+    /// The same, if the user named it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub named_profile: Option<Digest>,
     /// What becomes of bytecode caches.
     pub bytecode: Bytecode,
     /// Where shared libraries come from.
@@ -177,12 +183,9 @@ pub struct BuildPlan {
 
 impl BuildPlan {
     /// The build key: the SHA-256 of the plan.
-    ///
-    /// # Panics
-    /// Never: the type always serialises.
     #[must_use]
     pub fn build_key(&self) -> Digest {
-        Digest::of(serde_json::to_vec(self).expect("a plan is strings, lists and maps with string keys"))
+        Digest::of_json(self)
     }
 
     /// The part of the plan that a user can say without a toolchain.
@@ -196,6 +199,7 @@ impl BuildPlan {
             target: self.target,
             library_policy: self.library_policy,
             optimize: self.optimize,
+            profile: self.named_profile,
             bytecode: self.bytecode,
             prefix: self.prefix.clone(),
             recipe: self.recipe,
@@ -245,6 +249,9 @@ pub struct ArtifactRequest {
     pub library_policy: LibraryPolicy,
     /// How it is optimised.
     pub optimize: Optimize,
+    /// The profile that the user named, instead of the recipe's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub profile: Option<Digest>,
     /// What becomes of bytecode caches.
     pub bytecode: Bytecode,
     /// Where it is compiled to be.
@@ -257,12 +264,9 @@ pub struct ArtifactRequest {
 
 impl ArtifactRequest {
     /// The request key: the SHA-256 of the request.
-    ///
-    /// # Panics
-    /// Never: the type always serialises.
     #[must_use]
     pub fn key(&self) -> Digest {
-        Digest::of(serde_json::to_vec(self).expect("a request is plain data"))
+        Digest::of_json(self)
     }
 
     /// Whether a user says the same with both: they may differ in the recipe, and in the pykeel.
@@ -288,6 +292,7 @@ pub(crate) mod tests {
             prefix: "/opt/myorg/python-3.13".parse().unwrap(),
             optimize: Optimize::None,
             profile: None,
+            named_profile: None,
             bytecode: Bytecode::Strip,
             library_policy: LibraryPolicy::Bundle,
             debug_files: false,
@@ -336,12 +341,13 @@ pub(crate) mod tests {
     #[test]
     fn the_key_changes_with_what_decides_bytes() {
         let key = plan().build_key();
-        let edits: [fn(&mut BuildPlan); 8] = [
+        let edits: [fn(&mut BuildPlan); 9] = [
             |plan| plan.flavor = Flavor::Builder,
             |plan| plan.bytecode = Bytecode::UncheckedHash,
             |plan| plan.prefix = "/opt/other".parse().unwrap(),
             |plan| plan.libraries[0].sha256 = Digest::of("another build"),
             |plan| plan.profile = Some(Digest::of("profile")),
+            |plan| plan.optimize = Optimize::Pgo,
             |plan| plan.source.tgz = Some(Digest::of("tgz")),
             |plan| plan.toolchain.compiler.push('x'),
             |plan| plan.debug_files = true,

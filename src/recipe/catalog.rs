@@ -1,18 +1,25 @@
 //! The recipes that are there: those compiled in, and those of a directory laid over them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
 use super::validate::Recipe;
-use super::{Patch, ReleaseRecipe, ReleaseRow};
+use super::{Patch, PinnedProfile, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
 use crate::error::{Error, Mistake, Result};
 
 static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
+
+/// The text of the recipe of a series that is compiled in.
+#[must_use]
+pub fn compiled_in(series: Series) -> Option<String> {
+    RECIPES.get_file(format!("{series}.toml"))?.contents_utf8().map(str::to_owned)
+}
 
 /// A patch that was read and has the digest that its recipe names.
 #[derive(Debug, Clone)]
@@ -64,14 +71,22 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Reads one recipe file and checks it, its patches included.
+    /// Reads one recipe file and checks it, its patches and profiles included.
     ///
     /// # Errors
     /// The first mistake in it, or that it cannot be read.
     pub fn check_file(&mut self, path: &Path) -> Result<Series> {
         // Its patches stand beside it, or where the crate's own do.
         self.overlay = path.parent().map(Path::to_owned);
-        self.add_file(path)
+        let series = self.add_file(path)?;
+        let recipe = self.recipes.get(&series);
+        for profile in recipe.into_iter().flat_map(Recipe::profiles) {
+            self.pinned(profile).map_err(|message| {
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                super::mistake(&path.display().to_string(), &text, profile.offset(), message)
+            })?;
+        }
+        Ok(series)
     }
 
     fn add_file(&mut self, path: &Path) -> Result<Series> {
@@ -125,6 +140,31 @@ impl Catalog {
             Ok(PatchText { name: patch.file.clone(), text })
         };
         recipe.patches.iter().map(text).collect()
+    }
+
+    /// The bytes of a pinned profile: of the overlay's `profiles/`, or compiled in.
+    ///
+    /// # Errors
+    /// [`Error::Profile`]: it is missing or has another digest.
+    pub fn profile(&self, pinned: &PinnedProfile) -> Result<Cow<'static, [u8]>> {
+        self.pinned(pinned).map_err(|reason| Error::Profile { what: pinned.file.clone(), reason })
+    }
+
+    fn pinned(&self, pinned: &PinnedProfile) -> std::result::Result<Cow<'static, [u8]>, String> {
+        let name = Path::new("profiles").join(&pinned.file);
+        let overlaid = self.overlay.as_ref().map(|directory| directory.join(&name)).filter(|path| path.is_file());
+        let bytes = match overlaid {
+            Some(path) => Cow::Owned(fs_err::read(path).map_err(|error| error.to_string())?),
+            None => RECIPES
+                .get_file(&name)
+                .map(|file| Cow::Borrowed(file.contents()))
+                .ok_or_else(|| format!("there is no recipes/{}", name.display()))?,
+        };
+        let found = Digest::of(&bytes);
+        if found != pinned.sha256 {
+            return Err(format!("recipes/{} has the SHA-256 {found}, not {}", name.display(), pinned.sha256));
+        }
+        Ok(bytes)
     }
 
     /// Every recipe, oldest series first.

@@ -18,6 +18,7 @@ pub(super) struct Document {
     pub source: Source,
     pub configure: Configure,
     pub make: Make,
+    pub pgo: Option<Pgo>,
     pub modules: Modules,
     #[serde(default)]
     pub library: Vec<Library>,
@@ -26,6 +27,8 @@ pub(super) struct Document {
     pub variant: BTreeMap<Spanned<String>, Variant>,
     #[serde(default)]
     pub patch: Vec<Patch>,
+    #[serde(default)]
+    pub profile: Vec<Profile>,
     pub release: Vec<Release>,
 }
 
@@ -57,6 +60,49 @@ pub(super) struct Make {
     pub module_link: Spanned<String>,
     #[serde(default)]
     pub install: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Pgo {
+    pub compile: String,
+    pub link: String,
+    pub instrument: String,
+    #[serde(default)]
+    pub make: Vec<String>,
+    #[serde(default)]
+    pub freeze: Option<Freeze>,
+    pub training: Spanned<Vec<String>>,
+    pub evaluation_loop: EvaluationLoop,
+    pub max_dropped: usize,
+    pub max_missing: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Freeze {
+    pub targets: Vec<String>,
+    pub writes: Vec<Spanned<String>>,
+    pub helpers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EvaluationLoop {
+    pub data: Spanned<String>,
+    pub function: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Profile {
+    pub file: Spanned<String>,
+    pub sha256: Spanned<String>,
+    pub releases: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub variant: Option<Spanned<String>>,
+    pub target: Spanned<String>,
+    pub compiler: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]

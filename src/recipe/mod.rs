@@ -5,10 +5,14 @@
 
 mod catalog;
 mod document;
+mod pin;
 mod validate;
 
-pub use catalog::{Catalog, PatchText};
-pub use validate::{FlavorRecipe, Library, Patch, Recipe, ReleaseRecipe, ReleaseRow, SourceRecipe};
+pub use catalog::{Catalog, PatchText, compiled_in};
+pub use pin::pin;
+pub use validate::{
+    FlavorRecipe, Freeze, Library, Patch, Pgo, PinnedProfile, Recipe, ReleaseRecipe, ReleaseRow, SourceRecipe,
+};
 
 use crate::error::Mistake;
 

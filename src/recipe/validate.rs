@@ -1,13 +1,16 @@
 //! A recipe as checked: every version, sum, name and pattern in it is what it claims to be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use toml::Spanned;
 
 use super::document::{self, Document};
 use crate::domain::digest::Digest;
-use crate::domain::plan::{Flavor, SourceSums};
+use crate::domain::plan::{Flavor, Optimize, SourceSums};
+use crate::domain::profile::CompilerVersion;
+use crate::domain::target::Target;
 use crate::domain::version::{Release, Series, Variant};
 use crate::error::Mistake;
 
@@ -24,6 +27,7 @@ pub struct Recipe {
     pub releases: Vec<ReleaseRow>,
     /// The variants that the series can be built as, with their further configure arguments.
     pub variants: BTreeMap<Variant, Vec<String>>,
+    profiles: Vec<PinnedProfile>,
     shared: Shared,
 }
 
@@ -37,6 +41,7 @@ struct Shared {
     make: Vec<String>,
     module_link: String,
     install: Vec<String>,
+    pgo: Option<Pgo>,
     modules: Vec<String>,
     disabled: Vec<String>,
     libraries: Vec<Library>,
@@ -63,6 +68,71 @@ impl ReleaseRow {
     #[must_use]
     pub fn is_built(&self, variant: Variant) -> bool {
         if variant == Variant::Default { self.built } else { self.built_variants.contains(&variant) }
+    }
+}
+
+/// How an optimised build is made, and the training that it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pgo {
+    /// Further options of the compiler in a build with a profile.
+    pub compile: String,
+    /// The linker's.
+    pub link: String,
+    /// The options of both in the instrumented build.
+    pub instrument: String,
+    /// Further arguments of make in a build with a profile.
+    pub make: Vec<String>,
+    /// What is made beside, where the series has modules in frozen form.
+    pub freeze: Option<Freeze>,
+    /// The arguments of the interpreter that is trained; `{jobs}` is the number of processors.
+    pub training: Vec<String>,
+    /// The data of the object that holds the evaluation loop: `Python/ceval.gcda`.
+    pub evaluation_data: PathBuf,
+    /// The function that is the evaluation loop.
+    pub evaluation_loop: String,
+    /// How many functions at most may have no use of the profile, because it is of another source.
+    pub max_dropped: usize,
+    /// How many objects at most may have no data.
+    pub max_missing: usize,
+}
+
+/// The standard library's modules in frozen form: C that is made of Python by programs of the
+/// same build, and depends on the source alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Freeze {
+    /// The targets of make that need them all.
+    pub targets: Vec<String>,
+    /// Globs of the files, in the build tree.
+    pub writes: Vec<String>,
+    /// The programs that write them.
+    pub helpers: Vec<String>,
+}
+
+/// A profile that a recipe pins for some releases, a target and a compiler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PinnedProfile {
+    /// The file below `profiles/`.
+    pub file: String,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+    /// The releases it is for; it was recorded with one of them or with an earlier one.
+    pub releases: Vec<Release>,
+    /// The variant it is for.
+    pub variant: Variant,
+    /// What it runs on.
+    pub target: Target,
+    /// The compiler that can read it.
+    pub compiler: CompilerVersion,
+    /// Where in the recipe the digest stands (a byte offset), for errors.
+    #[serde(skip)]
+    offset: usize,
+}
+
+impl PinnedProfile {
+    /// Where in the recipe's text the digest stands, in bytes.
+    #[must_use]
+    pub(super) const fn offset(&self) -> usize {
+        self.offset
     }
 }
 
@@ -150,6 +220,10 @@ pub struct ReleaseRecipe {
     pub module_link: String,
     /// Further arguments of `make install`.
     pub install: Vec<String>,
+    /// How an optimised build is made.
+    pub pgo: Option<Pgo>,
+    /// The profiles pinned for the release in its variant.
+    pub profiles: Vec<PinnedProfile>,
     /// The closed list of extension modules.
     pub modules: Vec<String>,
     /// The modules of the source that are turned off.
@@ -180,16 +254,26 @@ impl ReleaseRecipe {
         }
     }
 
+    /// How it is optimised if nobody says: with a profile where one is pinned for the target.
+    #[must_use]
+    pub fn default_optimize(&self, target: Target) -> Optimize {
+        let pinned = self.profiles.iter().any(|profile| profile.target == target);
+        if pinned { Optimize::Pgo } else { Optimize::None }
+    }
+
+    /// The profile pinned for a target and a compiler.
+    #[must_use]
+    pub fn pinned_profile(&self, target: Target, compiler: CompilerVersion) -> Option<&PinnedProfile> {
+        self.profiles.iter().find(|profile| (profile.target, profile.compiler) == (target, compiler))
+    }
+
     /// The digest of all of it: the recipe's part of a request key. Another release's row does not
     /// change it, nor does the place where sources come from.
-    ///
-    /// # Panics
-    /// Never: the type always serialises.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut recipe = self.clone();
         recipe.source = SourceRecipe { url: String::new(), mirrors: Vec::new(), pool: None };
-        Digest::of(serde_json::to_vec(&recipe).expect("strings and lists serialise"))
+        Digest::of_json(&recipe)
     }
 }
 
@@ -211,7 +295,12 @@ impl Recipe {
             other => self.variants.get(&other)?,
         };
         let shared = self.shared.clone();
+        let pinned = |profile: &&PinnedProfile| {
+            profile.variant == variant && profile.releases.contains(&row.version)
+        };
         Some(ReleaseRecipe {
+            profiles: self.profiles.iter().filter(pinned).cloned().collect(),
+            pgo: shared.pgo,
             version: row.version,
             variant,
             sums: row.sums,
@@ -234,6 +323,11 @@ impl Recipe {
     /// The patches of the series.
     pub(super) fn patches(&self) -> &[Patch] {
         &self.shared.patches
+    }
+
+    /// The profiles that the recipe pins.
+    pub(super) fn profiles(&self) -> &[PinnedProfile] {
+        &self.profiles
     }
 
     /// The newest release that is not a pre-release, else the newest.
@@ -292,6 +386,7 @@ impl Check<'_> {
         let variants = self.variants(document.variant)?;
         self.built_variants(&document.release, &variants)?;
         let modules = self.modules(&document.modules)?;
+        let profiles = self.profiles(document.profile, document.pgo.is_some(), &releases)?;
         let shared = Shared {
             source: self.source(document.source)?,
             configure: document.configure.arguments,
@@ -300,6 +395,7 @@ impl Check<'_> {
             make: document.make.arguments,
             module_link: self.module_link(document.make.module_link)?,
             install: document.make.install,
+            pgo: document.pgo.map(|pgo| self.pgo(pgo)).transpose()?,
             libraries: self.libraries(document.library, &modules)?,
             modules,
             disabled: document.modules.disabled.into_iter().map(Spanned::into_inner).collect(),
@@ -307,7 +403,7 @@ impl Check<'_> {
             builder: self.flavor(document.flavor.builder)?,
             patches: document.patch.iter().map(|patch| self.patch(patch)).collect::<Result<_, _>>()?,
         };
-        Ok(Recipe { file: self.file.to_owned(), series, end_of_life, releases, variants, shared })
+        Ok(Recipe { file: self.file.to_owned(), series, end_of_life, releases, variants, profiles, shared })
     }
 
     fn day(&self, day: Spanned<String>) -> Result<String, Mistake> {
@@ -397,6 +493,78 @@ impl Check<'_> {
         } else {
             Err(self.error(&link, "`module-link` is NAME=VALUE with `{flags}` in the value"))
         }
+    }
+
+    fn pgo(&self, pgo: document::Pgo) -> Result<Pgo, Mistake> {
+        let data = &pgo.evaluation_loop.data;
+        if Path::new(data.get_ref()).extension().is_none_or(|extension| extension != "gcda") {
+            return Err(self.error(data, format!("`{}` is not a .gcda file of the build tree", data.get_ref())));
+        }
+        if pgo.training.get_ref().is_empty() {
+            return Err(self.error(&pgo.training, "`training` is empty: nothing would be recorded"));
+        }
+        let freeze = |freeze: document::Freeze| {
+            for pattern in &freeze.writes {
+                globset::Glob::new(pattern.get_ref()).map_err(|error| self.error(pattern, error.to_string()))?;
+            }
+            let writes = freeze.writes.into_iter().map(Spanned::into_inner).collect();
+            Ok::<_, Mistake>(Freeze { targets: freeze.targets, writes, helpers: freeze.helpers })
+        };
+        Ok(Pgo {
+            compile: pgo.compile,
+            link: pgo.link,
+            instrument: pgo.instrument,
+            make: pgo.make,
+            freeze: pgo.freeze.map(freeze).transpose()?,
+            training: pgo.training.into_inner(),
+            evaluation_data: pgo.evaluation_loop.data.into_inner().into(),
+            evaluation_loop: pgo.evaluation_loop.function,
+            max_dropped: pgo.max_dropped,
+            max_missing: pgo.max_missing,
+        })
+    }
+
+    fn profiles(
+        &self,
+        rows: Vec<document::Profile>,
+        optimises: bool,
+        known: &[ReleaseRow],
+    ) -> Result<Vec<PinnedProfile>, Mistake> {
+        let mut profiles: Vec<PinnedProfile> = Vec::new();
+        for row in rows {
+            if !optimises {
+                return Err(self.error(&row.file, "a profile is pinned, and there is no [pgo] to build with it"));
+            }
+            if Path::new(row.file.get_ref()).file_name() != Some(row.file.get_ref().as_ref()) {
+                return Err(self.error(&row.file, format!("`{}` is not the name of a file", row.file.get_ref())));
+            }
+            let mut releases = Vec::new();
+            for text in &row.releases {
+                let release: Release = self.parsed(text)?;
+                if !known.iter().any(|row| row.version == release) {
+                    return Err(self.error(text, format!("there is no release {release}")));
+                }
+                releases.push(release);
+            }
+            let profile = PinnedProfile {
+                sha256: self.parsed(&row.sha256)?,
+                releases,
+                variant: row.variant.as_ref().map_or(Ok(Variant::Default), |name| self.parsed(name))?,
+                target: self.parsed(&row.target)?,
+                compiler: self.parsed(&row.compiler)?,
+                offset: row.sha256.span().start,
+                file: row.file.get_ref().clone(),
+            };
+            let clashes = |other: &PinnedProfile| {
+                (other.variant, other.target, other.compiler) == (profile.variant, profile.target, profile.compiler)
+                    && other.releases.iter().any(|release| profile.releases.contains(release))
+            };
+            if profiles.iter().any(clashes) {
+                return Err(self.error(&row.file, "another profile is pinned for the same release and compiler"));
+            }
+            profiles.push(profile);
+        }
+        Ok(profiles)
     }
 
     fn module_name(&self, name: &Spanned<String>, more: &str) -> Result<(), Mistake> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::compile::StagedPrefix;
+use super::staging::StagedPrefix;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{BundledLibrary, LICENSES_PATH, Libraries};
 use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedLibrary};

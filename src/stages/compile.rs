@@ -1,154 +1,159 @@
-//! Compile: make and `make install` into a staging directory, and the check that every module of
-//! the recipe came out.
+//! Compile: make, with all that its output says of modules and of the profile.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::configure::ConfiguredTree;
+use super::prepare::PreparedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
-use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::{Distro, Family};
-use crate::sys::fs;
+use crate::recipe::{Pgo, ReleaseRecipe};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
-/// What `make install` left in the staging directory: never the real prefix.
+/// A tree in which everything is compiled.
 #[derive(Debug)]
-pub struct StagedPrefix {
-    root: PathBuf,
-    epoch: u64,
-    builtin_modules: Vec<String>,
-    /// The directories of the build, which nothing under the prefix may mention.
-    build_directory: PathBuf,
+pub struct CompiledTree {
+    tree: PreparedTree,
+    modules: ModuleReport,
 }
 
-impl StagedPrefix {
-    /// Where the prefix's content lies.
+impl CompiledTree {
     pub(super) fn root(&self) -> &Path {
-        &self.root
+        self.tree.root()
     }
 
     pub(super) const fn epoch(&self) -> u64 {
-        self.epoch
+        self.tree.epoch()
     }
 
-    pub(super) fn builtin_modules(&self) -> &[String] {
-        &self.builtin_modules
+    /// A program in the tree, in the build's environment.
+    pub(super) fn spec(&self, program: &str) -> Spec {
+        self.tree.spec(program)
     }
 
-    pub(super) fn build_directory(&self) -> &Path {
-        &self.build_directory
+    /// Make as it was run, to install what it made: with other arguments it would make some anew.
+    pub(super) fn make(&self, plan: &BuildPlan) -> Spec {
+        make(&self.tree, plan)
     }
 
-    /// A copy for another flavor.
-    ///
-    /// # Errors
-    /// What the system answers.
-    pub fn copy(&self, to: &Path) -> Result<Self> {
-        fs::copy_tree(&self.root, to)?;
-        Ok(Self {
-            root: to.to_owned(),
-            epoch: self.epoch,
-            builtin_modules: self.builtin_modules.clone(),
-            build_directory: self.build_directory.clone(),
-        })
+    /// Why a module is not there.
+    pub(super) fn reason(&self, module: &str) -> String {
+        self.modules.reason(module)
     }
 }
 
-/// Compiles and stages.
+/// Compiles.
 ///
 /// # Errors
-/// The first compiler error; [`Error::MissingModules`]; [`Error::UnlistedModules`].
+/// The first compiler error; [`Error::UselessProfile`].
 pub fn compile(
-    tree: &ConfiguredTree,
+    tree: PreparedTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     jobs: &JobServer,
-    work: &Path,
     log: &mut BuildLog<'_>,
-) -> Result<StagedPrefix> {
-    let mut report = ModuleReport::default();
+) -> Result<CompiledTree> {
+    let mut modules = ModuleReport::default();
+    let mut profile = ProfileReport::default();
     let mut steps = 0;
-    let make = tree.spec("make").jobs(jobs).args(&plan.make).arg(tree.module_link());
+    let make = make(&tree, plan).jobs(jobs).arg("all");
     let reporter = log.reporter();
-    log.run(&make.arg("all"), |line| {
-        report.line(line);
+    log.run(&make, |line| {
+        modules.line(line);
+        profile.line(line);
         if line.contains(" -c ") {
             steps += 1;
             reporter.report(Event::Progress { done: steps, total: None, unit: Unit::Steps });
         }
     })?;
-    let destdir = work.join("staging");
-    let install = tree
-        .spec("make")
-        .args(&plan.install)
-        .arg(tree.module_link())
-        .arg(format!("DESTDIR={}", destdir.display()))
-        .arg("install");
-    log.run(&install, |_| {})?;
-    let root = plan.prefix.below(&destdir);
-    check_modules(&root, plan, recipe, &report, log.path())?;
-    let builtin_modules = builtin_modules(&root, plan, log)?;
-    Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
+    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
+        if let Some(reason) = profile.useless(pgo) {
+            return Err(Error::UselessProfile {
+                profile: digest.to_string(),
+                reason,
+                examples: profile.examples,
+                log: log.path().to_owned(),
+            });
+        }
+        reporter.report(Event::Detail(profile.summary()));
+    }
+    Ok(CompiledTree { tree, modules })
 }
 
-/// The names of the extension modules in a tree's `lib-dynload`.
-///
-/// # Errors
-/// What the system answers.
-pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {
-        let file = PathBuf::from(entry?.file_name());
-        if file.extension().is_some_and(|extension| extension == "so") {
-            let name = file.to_string_lossy();
-            names.insert(name.split('.').next().unwrap_or_default().to_owned());
+fn make(tree: &PreparedTree, plan: &BuildPlan) -> Spec {
+    tree.spec("make").args(&plan.make).arg(tree.module_link())
+}
+
+/// What GCC says of the profile while it compiles.
+#[derive(Debug, Default)]
+struct ProfileReport {
+    /// Functions whose data are of another source.
+    dropped: BTreeSet<String>,
+    /// Objects that have no data.
+    missing: BTreeSet<String>,
+    /// Data that the compiler does not read at all.
+    ignored: BTreeSet<String>,
+    /// The first warnings.
+    examples: Vec<String>,
+}
+
+impl ProfileReport {
+    /// How many warnings are shown.
+    const EXAMPLES: usize = 5;
+
+    /// The warnings of `gcc/coverage.cc`, the same from GCC 9 to 14. The compiler quotes names as
+    /// the locale has it.
+    fn line(&mut self, line: &str) {
+        let Some((_, warning)) = line.split_once("warning: ").or_else(|| line.split_once("error: ")) else { return };
+        let quoted = |text: &str| text.split(['\u{2018}', '\u{2019}', '\'']).nth(1).unwrap_or_default().to_owned();
+        let file = line.split(':').next().unwrap_or_default();
+        let known = if warning.contains("does not match its profile data") {
+            self.dropped.insert(format!("{file}: {}", quoted(warning)))
+        } else if warning.contains("profile count data file not found") {
+            self.missing.insert(quoted(warning))
+        } else if warning.contains(" is version ") && warning.contains(", expected version ") {
+            self.ignored.insert(quoted(warning))
+        } else {
+            return;
+        };
+        if known && self.examples.len() < Self::EXAMPLES {
+            self.examples.push(line.to_owned());
         }
     }
-    Ok(names)
-}
 
-fn check_modules(
-    root: &Path,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    report: &ModuleReport,
-    log: &Path,
-) -> Result<()> {
-    let built = built_modules(root, plan)?;
-    let missing: Vec<&String> = plan.modules.iter().filter(|name| !built.contains(*name)).collect();
-    if !missing.is_empty() {
-        let family = Distro::read(Path::new("/")).family;
-        let packages: BTreeSet<String> = recipe
-            .libraries
-            .iter()
-            .filter(|library| library.modules.iter().any(|name| missing.contains(&name)))
-            .map(|library| match family {
-                Family::Fedora => library.fedora.clone(),
-                Family::Debian | Family::Other => library.debian.clone(),
-            })
-            .collect();
-        return Err(Error::MissingModules {
-            modules: missing.into_iter().map(|name| (name.clone(), report.reason(name))).collect(),
-            packages: packages.into_iter().collect(),
-            log: log.to_owned(),
-        });
+    /// Why the profile is of no use; none if it is.
+    fn useless(&self, pgo: &Pgo) -> Option<String> {
+        let data = pgo.evaluation_data.display().to_string();
+        let of_loop = |name: &&String| name.ends_with(&format!(": {}", pgo.evaluation_loop));
+        if !self.ignored.is_empty() {
+            return Some(format!("the compiler does not read its data ({} files)", self.ignored.len()));
+        }
+        if self.dropped.iter().any(|name| of_loop(&name)) {
+            return Some(format!("its data of the evaluation loop ({}) are of another source", pgo.evaluation_loop));
+        }
+        if self.missing.iter().any(|path| path.ends_with(&data)) {
+            return Some(format!("it has no data of the evaluation loop ({data})"));
+        }
+        if self.dropped.len() > pgo.max_dropped {
+            let (dropped, max) = (self.dropped.len(), pgo.max_dropped);
+            return Some(format!("its data of {dropped} functions are of another source; the recipe allows {max}"));
+        }
+        if self.missing.len() > pgo.max_missing {
+            let (missing, max) = (self.missing.len(), pgo.max_missing);
+            return Some(format!("it has no data of {missing} objects; the recipe allows {max}"));
+        }
+        None
     }
-    let unlisted: Vec<String> = built.into_iter().filter(|name| !plan.modules.contains(name)).collect();
-    if unlisted.is_empty() {
-        return Ok(());
-    }
-    Err(Error::UnlistedModules { modules: unlisted, recipe: format!("the recipe of {}", plan.release.series()) })
-}
 
-fn builtin_modules(root: &Path, plan: &BuildPlan, log: &BuildLog<'_>) -> Result<Vec<String>> {
-    let spec = Spec::new(root.join(plan.interpreter()))
-        .args(["-I", "-S", "-B", "-c", "import sys; print(*sys.builtin_module_names, sep='\\n')"])
-        .environment([("LC_ALL", "C.UTF-8")]);
-    Ok(log.runner().capture(&spec)?.lines().map(str::to_owned).collect())
+    fn summary(&self) -> String {
+        format!(
+            "the profile has no data of {} objects, and those of {} functions are of another source",
+            self.missing.len(),
+            self.dropped.len()
+        )
+    }
 }
 
 /// What CPython's own check says of modules that are not there.
@@ -211,5 +216,58 @@ mod tests {
         assert_eq!(report.reason("_curses"), "it compiled and could not be imported");
         assert_eq!(report.reason("_lzma"), "it did not compile");
         assert_eq!(report.reason("_uuid"), "make did not build it");
+    }
+
+    fn pgo() -> Pgo {
+        Pgo {
+            compile: String::new(),
+            link: String::new(),
+            instrument: String::new(),
+            make: Vec::new(),
+            freeze: None,
+            training: Vec::new(),
+            evaluation_data: "Python/ceval.gcda".into(),
+            evaluation_loop: "_PyEval_EvalFrameDefault".into(),
+            max_dropped: 1,
+            max_missing: 1,
+        }
+    }
+
+    fn useless(lines: &[&str]) -> Option<String> {
+        let mut report = ProfileReport::default();
+        lines.iter().for_each(|line| report.line(line));
+        report.useless(&pgo())
+    }
+
+    #[test]
+    fn a_profile_that_mostly_fits_is_of_use() {
+        let lines = [
+            "Objects/a.c:1:1: warning: the control flow of function ‘f’ does not match its profile data (counter ‘arcs’) [-Wcoverage-mismatch]",
+            "Objects/a.c:1:1: warning: the control flow of function ‘f’ does not match its profile data (counter ‘topn’) [-Wcoverage-mismatch]",
+            "./Modules/grp.c:9:1: warning: ‘/b/Modules/grp.gcda’ profile count data file not found [-Wmissing-profile]",
+            "Objects/a.c:7:9: warning: unused variable ‘x’ [-Wunused-variable]",
+        ];
+        assert_eq!(useless(&lines), None);
+    }
+
+    #[test]
+    fn too_many_functions_or_objects_without_data_make_it_useless() {
+        let dropped = |name: &str| {
+            format!("a.c:1:1: warning: number of counters in profile data for function '{name}' does not match its profile data (counter 'arcs', expected 2 and have 3)")
+        };
+        assert_eq!(useless(&[&dropped("f")]), None);
+        assert!(useless(&[&dropped("f"), &dropped("g")]).unwrap().contains("2 functions"));
+        let missing = |name: &str| format!("a.c:1:1: warning: '/b/{name}' profile count data file not found");
+        assert!(useless(&[&missing("a.gcda"), &missing("b.gcda")]).unwrap().contains("2 objects"));
+    }
+
+    #[test]
+    fn the_evaluation_loop_alone_makes_it_useless() {
+        let dropped = "Python/ceval.c:1:1: error: the control flow of function ‘_PyEval_EvalFrameDefault’ does not match its profile data (counter ‘arcs’)";
+        assert!(useless(&[dropped]).unwrap().contains("evaluation loop"));
+        let missing = "Python/ceval.c:1:1: warning: ‘/b/Python/ceval.gcda’ profile count data file not found";
+        assert!(useless(&[missing]).unwrap().contains("evaluation loop"));
+        let other = "a.c:1:1: warning: ‘/b/a.gcda’ is version ‘B42*’, expected version ‘B22*’";
+        assert!(useless(&[other]).unwrap().contains("does not read"));
     }
 }

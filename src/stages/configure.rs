@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::patch::PatchedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
+use crate::store::Store;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
@@ -39,8 +41,17 @@ pub struct ConfiguredTree {
 }
 
 impl ConfiguredTree {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The environment of configure and make.
+    pub(super) const fn environment(&self) -> &BTreeMap<String, OsString> {
+        &self.environment
     }
 
     /// A program in the tree, in the build's environment.
@@ -54,11 +65,18 @@ impl ConfiguredTree {
     }
 }
 
-/// Runs configure with exactly the plan's environment and arguments.
+/// Runs configure with exactly the plan's environment and arguments, or takes what it wrote when it
+/// was asked the same before.
 ///
 /// # Errors
 /// What configure answers.
-pub fn configure(tree: &PatchedTree, plan: &BuildPlan, work: &Path, log: &mut BuildLog<'_>) -> Result<ConfiguredTree> {
+pub fn configure(
+    tree: &PatchedTree,
+    plan: &BuildPlan,
+    store: &dyn Store,
+    work: &Path,
+    log: &mut BuildLog<'_>,
+) -> Result<ConfiguredTree> {
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
@@ -73,8 +91,12 @@ pub fn configure(tree: &PatchedTree, plan: &BuildPlan, work: &Path, log: &mut Bu
         environment: environment(tree, plan),
         module_link: plan.module_link.replace("{flags}", &format!("@{}", flags.display())),
     };
-    let spec = configured.spec("./configure").args(&plan.configure);
-    log.run(&spec, |_| {})?;
+    let answers = Answers::new(tree, plan, &configured)?;
+    if !answers.restore(store, work, log.reporter())? {
+        let spec = configured.spec("./configure").args(&plan.configure);
+        log.run(&spec, |_| {})?;
+        answers.keep(store)?;
+    }
     let disabled: String = plan.disabled.iter().map(|name| format!("{name}\n")).collect();
     fs_err::write(tree.root().join("Modules/Setup.local"), format!("*disabled*\n{disabled}"))?;
     Ok(configured)

@@ -2,6 +2,7 @@
 //! by returning a type of its own, so that nothing unverified can be unpacked or published.
 //! `pipeline.rs` puts them in order.
 
+mod answers;
 pub mod bundle;
 pub mod compile;
 pub mod configure;
@@ -12,11 +13,15 @@ pub mod package;
 pub mod patch;
 pub mod pip;
 pub mod preflight;
+pub mod prepare;
+pub mod profile;
 pub mod publish;
 pub mod relocate;
 pub mod resolve;
 pub mod site;
+pub mod staging;
 pub mod strip;
+pub mod train;
 pub mod uninstall;
 pub mod unpack;
 pub mod verify;

@@ -1,8 +1,10 @@
 //! Patch: from upstream's source tree to the one that is built.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::unpack::SourceTree;
+use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
 use crate::recipe::PatchText;
 
@@ -11,6 +13,7 @@ use crate::recipe::PatchText;
 pub struct PatchedTree {
     root: PathBuf,
     epoch: u64,
+    patched: BTreeMap<PathBuf, Digest>,
 }
 
 impl PatchedTree {
@@ -21,6 +24,11 @@ impl PatchedTree {
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
     }
+
+    /// The files that are not upstream's any more, with their digests.
+    pub(super) const fn patched(&self) -> &BTreeMap<PathBuf, Digest> {
+        &self.patched
+    }
 }
 
 /// Applies patches in order. Every hunk must fit as it is: nothing is guessed.
@@ -29,6 +37,7 @@ impl PatchedTree {
 /// [`Error::Patch`] with the file that does not fit, or what the system answers.
 pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
     let (root, epoch) = tree.into_parts();
+    let mut changed = BTreeMap::new();
     for patch in patches {
         for (file, diff) in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
             let path = root.join(&file);
@@ -36,12 +45,13 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
             let after = patched(&before, &diff)
                 .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
             let modified = fs_err::metadata(&path)?.modified()?;
-            fs_err::write(&path, after)?;
+            fs_err::write(&path, &after)?;
+            changed.insert(file, Digest::of(after));
             // The tree keeps its times, so that make sees nothing to make anew.
             fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
         }
     }
-    Ok(PatchedTree { root, epoch })
+    Ok(PatchedTree { root, epoch, patched: changed })
 }
 
 fn error(name: &str, reason: impl Into<String>) -> Error {

@@ -1,6 +1,6 @@
 //! Pip: puts pip into a staged prefix, from the wheels that CPython's source carries.
 
-use super::compile::StagedPrefix;
+use super::staging::StagedPrefix;
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
 use crate::sys::log::BuildLog;

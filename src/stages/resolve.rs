@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::preflight::Host;
+use super::profile::{NamedProfile, Optimisation};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{
     ArtifactRequest, BuildPlan, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize, PlannedLibrary, PlannedPatch,
@@ -23,8 +24,10 @@ use crate::sys::toolchain::{SEARCH_PATH, find_program};
 pub struct Choices {
     /// The compiled-in prefix.
     pub prefix: PrefixTemplate,
-    /// How the interpreter is optimised.
-    pub optimize: Optimize,
+    /// How the interpreter is optimised; none is the recipe's default.
+    pub optimize: Option<Optimize>,
+    /// The profile, if it is not to be the recipe's.
+    pub profile: Option<NamedProfile>,
     /// What becomes of bytecode caches.
     pub bytecode: Bytecode,
     /// Where shared libraries come from.
@@ -42,6 +45,12 @@ impl Choices {
         self.compiler_variables.get("CC").map_or("gcc", String::as_str)
     }
 
+    /// How a release is optimised.
+    #[must_use]
+    pub fn optimize(&self, recipe: &ReleaseRecipe, target: Target) -> Optimize {
+        self.optimize.unwrap_or_else(|| recipe.default_optimize(target))
+    }
+
     /// What `install` looks up by: what can be said without a toolchain.
     #[must_use]
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
@@ -52,7 +61,8 @@ impl Choices {
             flavor,
             target,
             library_policy: self.library_policy,
-            optimize: self.optimize,
+            optimize: self.optimize(recipe, target),
+            profile: self.profile.as_ref().map(|profile| profile.digest),
             bytecode: self.bytecode,
             prefix: self.prefix.prefix(recipe.version, recipe.variant),
             recipe: recipe.digest(),
@@ -69,6 +79,7 @@ pub fn resolve(
     recipe: &ReleaseRecipe,
     flavor: Flavor,
     choices: &Choices,
+    optimisation: &Optimisation,
     host: &Host<'_>,
     runner: &dyn Runner,
 ) -> Result<BuildPlan> {
@@ -90,6 +101,7 @@ pub fn resolve(
         target: request.target,
         optimize: request.optimize,
         profile: None,
+        named_profile: request.profile,
         bytecode: request.bytecode,
         library_policy: request.library_policy,
         debug_files: choices.debug_files,
@@ -104,7 +116,7 @@ pub fn resolve(
         environment: environment(recipe, choices),
         prefix: request.prefix,
         compiler_variables: request.compiler_variables,
-        make: recipe.make.clone(),
+        make: Vec::new(),
         module_link: recipe.module_link.clone(),
         install: recipe.install.clone(),
         modules: recipe.modules.clone(),
@@ -117,6 +129,7 @@ pub fn resolve(
         libraries,
         runtime_packages,
     };
+    optimise(&mut plan, recipe, optimisation);
     let stdlib = plan.stdlib();
     plan.strip = kept.strip.iter().map(|pattern| pattern.replace("{stdlib}", &stdlib)).collect();
     Ok(plan)
@@ -127,6 +140,35 @@ fn configure_arguments(recipe: &ReleaseRecipe, prefix: &Prefix) -> Vec<String> {
         .chain(recipe.configure.iter().cloned())
         .chain(recipe.cache.iter().map(|(name, value)| format!("{name}={value}")))
         .collect()
+}
+
+/// Makes the plan of an instrumented build the one of the build with the profile it recorded.
+pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Optimisation) {
+    plan.profile = match optimisation {
+        Optimisation::Profile(profile) => Some(profile.digest),
+        Optimisation::None | Optimisation::Instrumented(_) => None,
+    };
+    plan.make = make_arguments(recipe, optimisation);
+}
+
+/// The arguments of make: the recipe's, and those of the optimisation.
+fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
+    let mut words = recipe.make.clone();
+    let Some(pgo) = &recipe.pgo else { return words };
+    let (compile, link) = match optimisation {
+        Optimisation::None => return words,
+        Optimisation::Instrumented(_) => (&pgo.instrument, &pgo.instrument),
+        Optimisation::Profile(_) => {
+            // They are built beside, and what they write is there already.
+            let helpers = pgo.freeze.iter().flat_map(|freeze| &freeze.helpers);
+            words.extend(helpers.flat_map(|helper| ["-o".to_owned(), helper.clone()]));
+            words.extend(pgo.make.iter().cloned());
+            (&pgo.compile, &pgo.link)
+        }
+    };
+    // Beside what configure recorded of these two, and not in the place of it.
+    words.extend([format!("CFLAGS_NODIST={compile}"), format!("LDFLAGS_NODIST={link}")]);
+    words
 }
 
 /// The scrubbed environment: what pykeel fixes, what the recipe wants, what the user chose.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::compile::StagedPrefix;
+use super::staging::StagedPrefix;
 use super::relocate::RelocatedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};

@@ -23,6 +23,10 @@ pub enum Kind {
     Artifact,
     /// A verified source archive.
     Source,
+    /// Training data of an optimised build.
+    Profile,
+    /// What a build kept to spare the next one some work.
+    Intermediate,
     /// The log of a build.
     Log,
     /// The directory of a build, running, kept or left behind.
@@ -97,6 +101,10 @@ impl Contents {
         let mut items = Vec::new();
         items.extend(artifacts.iter().map(|artifact| artifact_item(artifact, &artifacts, store)));
         items.extend(sources(store, &origins)?);
+        items.extend(profiles(store, &origins)?);
+        for path in entries(&store.root().join("intermediates"))? {
+            items.push(item(Kind::Intermediate, file_name(&path), path, Need::Nothing));
+        }
         items.extend(logs(store, &artifacts)?);
         items.extend(unfinished(store, &artifacts)?);
         items.extend(damaged(store)?);
@@ -139,6 +147,7 @@ impl Contents {
 struct Origin {
     build_key: Digest,
     source: Option<(Release, SourceSums)>,
+    profile: Option<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +159,8 @@ struct ManifestOrigin {
 struct PlanOrigin {
     release: Release,
     source: SourceSums,
+    #[serde(default)]
+    profile: Option<Digest>,
 }
 
 impl Origin {
@@ -157,8 +168,9 @@ impl Origin {
         // One that cannot be read is found out by whoever looks the artifact up.
         let read = std::fs::read(artifact.manifest()).ok();
         let manifest = read.and_then(|bytes| serde_json::from_slice::<ManifestOrigin>(&bytes).ok());
+        let profile = manifest.as_ref().and_then(|manifest| manifest.plan.profile);
         let source = manifest.map(|manifest| (manifest.plan.release, manifest.plan.source));
-        Self { build_key: artifact.record.build_key, source }
+        Self { build_key: artifact.record.build_key, source, profile }
     }
 }
 
@@ -206,6 +218,23 @@ fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
         let locks = vec![Guard::Maker(store.source_lock(digest)), Guard::Readers(path.clone())];
         items.push(Item { locks, ..item(Kind::Source, name, path, need) });
+    }
+    Ok(items)
+}
+
+fn profiles(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for path in entries(&store.root().join("profiles"))? {
+        let name = file_name(&path);
+        let Some(Ok(digest)) = name.strip_suffix(".tar.xz").map(str::parse::<Digest>) else {
+            // A publication that somebody is at or did not end.
+            items.push(item(Kind::Partial, name, path, Need::Nothing));
+            continue;
+        };
+        let made_with = origins.iter().filter(|origin| origin.source.is_none() || origin.profile == Some(digest));
+        let keys: BTreeSet<Digest> = made_with.map(|origin| origin.build_key).collect();
+        let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
+        items.push(item(Kind::Profile, name, path, need));
     }
     Ok(items)
 }

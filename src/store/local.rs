@@ -17,6 +17,9 @@ use crate::sys::lock::Lock;
 /// What marks a directory as a cache for backup programs, as <https://bford.info/cachedir/> has it.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is pykeel's store.\n";
 
+/// The length of a digest in digits, with which a kept intermediate begins.
+const DIGEST_LENGTH: usize = 64;
+
 /// A store in a directory of this machine, or one that several share.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
@@ -55,14 +58,20 @@ impl LocalStore {
         self.root.join("artifacts").join(build_key.to_string())
     }
 
+    /// Where the profile with a digest is, if it is there.
+    #[must_use]
+    pub fn profile_path(&self, digest: Digest) -> PathBuf {
+        self.root.join("profiles").join(format!("{digest}.tar.xz"))
+    }
+
+    fn intermediate_path(&self, key: Digest) -> PathBuf {
+        self.root.join("intermediates").join(key.to_string())
+    }
+
     /// Reads an entry's record; none if there is no such entry.
     pub(super) fn read(directory: PathBuf) -> Result<Option<StoredArtifact>> {
         let path = directory.join("record.json");
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fs::with_path(&path, error).into()),
-        };
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
         let damaged = |reason: String| Error::Damaged { what: path.display().to_string(), reason };
         let record: ArtifactRecord = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if directory.file_name().and_then(|name| name.to_str()) != Some(record.build_key.to_string().as_str()) {
@@ -170,6 +179,56 @@ impl Store for LocalStore {
         let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
         let lock = Lock::share(&path, &what, &Silent)?.ok_or_else(gone)?;
         Ok(StoredSource { path, _use: lock })
+    }
+
+    fn profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>> {
+        let path = self.profile_path(digest);
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        let found = Digest::of(&bytes);
+        if found == digest {
+            note_use(&path);
+            return Ok(Some(bytes));
+        }
+        let place = self.quarantine(&path)?;
+        reporter.report(Event::Warning(format!(
+            "the stored profile {digest} is damaged (it has the SHA-256 {found}); it is now {}",
+            place.display()
+        )));
+        Ok(None)
+    }
+
+    fn keep_profile(&self, archive: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(archive);
+        self.part("profiles")?;
+        let path = self.profile_path(digest);
+        if read_if_there(&path)?.is_none_or(|there| there != archive) {
+            fs::write_atomically(&path, archive)?;
+        }
+        Ok(digest)
+    }
+
+    fn intermediate(&self, key: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>> {
+        let path = self.intermediate_path(key);
+        let Some(mut bytes) = read_if_there(&path)? else { return Ok(None) };
+        let content = bytes.split_off(bytes.len().min(DIGEST_LENGTH));
+        if bytes == Digest::of(&content).to_string().as_bytes() {
+            note_use(&path);
+            return Ok(Some(content));
+        }
+        let place = self.quarantine(&path)?;
+        reporter.report(Event::Warning(format!(
+            "what an earlier build kept as {} is damaged and is made anew; it is now {}",
+            key.short(),
+            place.display()
+        )));
+        Ok(None)
+    }
+
+    fn keep_intermediate(&self, key: Digest, bytes: &[u8]) -> Result<()> {
+        self.part("intermediates")?;
+        let mut content = Digest::of(bytes).to_string().into_bytes();
+        content.extend_from_slice(bytes);
+        fs::write_atomically(&self.intermediate_path(key), &content)
     }
 
     fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
@@ -282,6 +341,15 @@ fn fill(staging: &Path, publication: Publication<'_>) -> Result<ArtifactRecord> 
     let record_json = serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?;
     fs::write_atomically(&staging.join("record.json"), &record_json)?;
     Ok(record)
+}
+
+/// The content of a file; none if there is no such file.
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fs::with_path(path, error).into()),
+    }
 }
 
 /// Moves a file, also to another file system, and makes it durable.

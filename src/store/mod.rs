@@ -197,6 +197,31 @@ pub trait Store: Sync {
     /// What the system answers.
     fn keep_source(&self, slot: SourceSlot) -> Result<StoredSource>;
 
+    /// The archive of a profile with a digest, if it is there.
+    ///
+    /// # Errors
+    /// What the system answers. A damaged one is set aside, and not there.
+    fn profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps the archive of a profile, and gives its digest.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn keep_profile(&self, archive: &[u8]) -> Result<Digest>;
+
+    /// What a build kept to spare the next one some work. Everything that decides it is in the key,
+    /// so that a build gives the same bytes with and without it.
+    ///
+    /// # Errors
+    /// What the system answers. A damaged one is set aside, and not there.
+    fn intermediate(&self, key: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps something for the next build.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn keep_intermediate(&self, key: Digest, bytes: &[u8]) -> Result<()>;
+
     /// The artifact of a build key, held, or the lock to make it. Waits for another process that
     /// makes it.
     ///

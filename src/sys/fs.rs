@@ -201,7 +201,12 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         let (source, target) = (from.join(&entry.path), to.join(&entry.path));
         match entry.kind {
             Kind::Directory => fs_err::create_dir_all(target)?,
-            Kind::File { .. } => drop(fs_err::copy(source, target)?),
+            Kind::File { .. } => {
+                fs_err::copy(&source, &target)?;
+                // Make goes by the times.
+                let modified = fs_err::metadata(&source)?.modified()?;
+                fs_err::File::open(&target)?.file().set_modified(modified)?;
+            }
             Kind::Symlink(content) => fs_err::os::unix::fs::symlink(content, target)?,
             Kind::Other => {}
         }

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod distro;
 pub mod elf;
 pub mod fs;
+pub mod gcov;
 pub mod http;
 pub mod interrupt;
 pub mod jobserver;

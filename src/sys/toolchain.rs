@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::process::{Runner, Spec};
+use super::gcov;
 use crate::domain::digest::Digest;
+use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
@@ -121,13 +123,49 @@ impl<'a> Compiler<'a> {
         if path.is_absolute() && path.exists() { Ok(Some(fs_err::canonicalize(path)?)) } else { Ok(None) }
     }
 
+    /// What it is and in which version.
+    ///
+    /// # Errors
+    /// What it answers, or [`Error::Usage`] where it is neither GCC nor Clang.
+    pub fn compiler_version(&self) -> Result<CompilerVersion> {
+        // Clang says that it is an old GCC, too.
+        let program = "#ifdef __clang__\nclang __clang_major__ __clang_minor__\n#else\ngcc __GNUC__ __GNUC_MINOR__\n#endif\n";
+        let text = self.preprocess(&[], program)?;
+        let last = text.lines().rev().find(|line| line.starts_with("clang ") || line.starts_with("gcc "));
+        let parsed = last.and_then(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [family, major, minor] => {
+                let family: CompilerFamily = family.parse().ok()?;
+                Some(CompilerVersion { family, major: major.parse().ok()?, minor: minor.parse().ok()? })
+            }
+            _ => None,
+        });
+        parsed.ok_or_else(|| Error::Usage(format!("`{}` is neither GCC nor Clang", self.words.join(" "))))
+    }
+
+    /// The version of the training data that it writes and reads; none where it is not GCC's kind.
+    ///
+    /// # Errors
+    /// What it answers to a program of one line, compiled with notes.
+    pub fn data_version(&self) -> Result<Option<DataVersion>> {
+        let directory = tempfile::tempdir()?;
+        let source = directory.path().join("pykeel.c");
+        fs_err::write(&source, "int pykeel;\n")?;
+        let object = directory.path().join("pykeel.o");
+        self.runner.capture(&self.spec().arg("-ftest-coverage").arg("-c").arg(source).arg("-o").arg(object))?;
+        match std::fs::read(directory.path().join("pykeel.gcno")) {
+            Ok(notes) => Ok(gcov::notes_version(&notes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The digests of the programs that turn source into bytes: compiler proper, assembler, linker.
     ///
     /// # Errors
     /// What the compiler answers, or that one cannot be read.
     pub fn programs(&self) -> Result<BTreeMap<String, Digest>> {
         let mut programs = BTreeMap::new();
-        for name in ["cc1", "as", "ld"] {
+        for name in ["cc1", "lto1", "lto-wrapper", "collect2", "as", "ld"] {
             let answer = self.ask(&[&format!("-print-prog-name={name}")])?;
             let path =
                 if Path::new(&answer).is_absolute() { Some(PathBuf::from(answer)) } else { find_program(&answer) };
@@ -165,7 +203,7 @@ mod tests {
     fn this_system_is_glibc() {
         assert!(compiler().glibc().unwrap().starts_with("2."));
         assert_eq!(compiler().target().unwrap().arch(), std::env::consts::ARCH);
-        assert!(compiler().programs().unwrap().len() == 3);
+        assert!(compiler().programs().unwrap().len() == 6);
     }
 
     #[test]

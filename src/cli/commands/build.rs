@@ -9,7 +9,7 @@ use super::super::config::Config;
 use super::{print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
+use crate::domain::plan::{BuildPlan, Optimize};
 use crate::error::Result;
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::stages::package;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let pipeline =
         Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
     let settings = &config.settings;
-    let choices = config.choices(settings.prefix.value.clone(), args.debug_files)?;
+    let choices = config.choices(settings.prefix.value.clone(), args.debug_files, args.choices.profile.as_ref())?;
     let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;
@@ -116,6 +116,14 @@ fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result
     fs::persist(temporary, path)
 }
 
+fn optimisation(plan: &BuildPlan) -> String {
+    match (plan.optimize, plan.profile) {
+        (Optimize::None, _) => plan.optimize.to_string(),
+        (Optimize::Pgo, Some(profile)) => format!("{} with profile {profile}", plan.optimize),
+        (Optimize::Pgo, None) => format!("{}; no profile is pinned, and one is recorded first", plan.optimize),
+    }
+}
+
 /// A plan for people.
 fn plan_text(plan: &BuildPlan) -> String {
     use std::fmt::Write as _;
@@ -125,7 +133,7 @@ fn plan_text(plan: &BuildPlan) -> String {
     };
     row("build key", plan.build_key().to_string());
     row("prefix", plan.prefix.to_string());
-    row("optimise", plan.optimize.to_string());
+    row("optimise", optimisation(plan));
     row("bytecode", plan.bytecode.to_string());
     row("compiler", format!("{}, glibc {}", plan.toolchain.compiler, plan.toolchain.glibc));
     row("configure", plan.configure.join(" "));

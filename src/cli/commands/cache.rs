@@ -83,6 +83,8 @@ fn row(entry: &Entry) -> String {
     let kind = match entry.kind {
         Kind::Artifact => "artifact",
         Kind::Source => "source",
+        Kind::Profile => "profile",
+        Kind::Intermediate => "kept work",
         Kind::Log => "log",
         Kind::Work => "work",
         Kind::Damaged => "damaged",

@@ -152,7 +152,7 @@ impl Installation<'_> {
             return Ok(Vec::new());
         }
         let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, false)?;
+        let choices = self.config.choices(prefix, false, self.args.choices.profile.as_ref())?;
         let options = self.config.build_options(&self.args.how, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
@@ -172,7 +172,7 @@ impl Installation<'_> {
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-        Ok(self.config.choices(prefix.clone(), false)?.request(recipe, self.flavor(), target))
+        Ok(self.config.choices(prefix.clone(), false, self.args.choices.profile.as_ref())?.request(recipe, self.flavor(), target))
     }
 
     /// The artifact in the store; none where it is to be built.

@@ -9,6 +9,7 @@ mod install;
 mod list;
 mod man;
 mod recipe;
+mod train;
 mod uninstall;
 mod verify;
 
@@ -29,6 +30,7 @@ use crate::store::Store as _;
 pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
     match command {
         Command::Build(args) => build::run(args, config),
+        Command::Train(args) => train::run(args, config),
         Command::Install(args) => install::run(args, config),
         Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use build_paths::BuildPaths;
 
 use super::bundle::BundledPrefix;
-use super::compile::StagedPrefix;
+use super::staging::StagedPrefix;
 use super::configure::source_name;
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;

@@ -1,0 +1,93 @@
+//! `pykeel train`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::args::TrainArgs;
+use super::super::config::Config;
+use super::print;
+use crate::domain::digest::Digest;
+use crate::domain::plan::{Flavor, Optimize};
+use crate::domain::profile::{Profile, ProfileManifest};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::pipeline::Pipeline;
+use crate::recipe::{self, ReleaseRecipe};
+use crate::store::Store as _;
+use crate::sys::fs;
+use crate::sys::process::System;
+
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    /// The SHA-256 of the profile, by which `--profile` finds it in the store.
+    digest: Digest,
+    #[serde(serialize_with = "super::lossy")]
+    path: PathBuf,
+    /// How many objects it has data of.
+    objects: usize,
+    /// Bytes.
+    size: u64,
+    manifest: &'a ProfileManifest,
+    #[serde(serialize_with = "super::lossy_or_none")]
+    saved: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
+    let catalog = config.catalog()?;
+    let jobs = config.jobs()?;
+    let pipeline =
+        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let recipes = match (args.save, &config.settings.recipes.value) {
+        (true, None) => {
+            let message = "`--save` needs `--recipes DIR`, the directory of recipes that the profile is pinned in";
+            return Err(Error::Usage(message.into()));
+        }
+        (true, Some(directory)) => Some(directory.as_path()),
+        (false, _) => None,
+    };
+    let mut choices = config.choices(config.settings.prefix.value.clone(), false, None)?;
+    choices.optimize = Some(Optimize::Pgo);
+    let options = config.build_options(&args.how, choices, vec![Flavor::Runtime])?;
+    let (recipe, profile) = pipeline.train(args.version, &options)?;
+    let path = config.store.profile_path(profile.digest);
+    let saved = recipes.map(|directory| save(directory, &recipe, &profile, config)).transpose()?;
+    let output = Output {
+        digest: profile.digest,
+        objects: profile.data.len(),
+        size: fs_err::metadata(&path)?.len(),
+        path,
+        manifest: &profile.manifest,
+        saved,
+    };
+    print(config, &output, || {
+        format!("sha256:{}\n{}\n", output.digest, output.saved.as_ref().unwrap_or(&output.path).display())
+    })?;
+    Ok(0)
+}
+
+/// Puts a profile beside the recipes of a directory and pins it there.
+fn save(directory: &Path, recipe: &ReleaseRecipe, profile: &Profile, config: &Config) -> Result<PathBuf> {
+    let manifest = &profile.manifest;
+    let compiler = manifest.compiler.to_string().replace(' ', "");
+    let name = format!("{}-{}-{compiler}.tar.xz", recipe.full_version(), manifest.target.arch());
+    let bytes = config.store.profile(profile.digest, &config.reporter)?.ok_or_else(|| Error::Profile {
+        what: profile.digest.to_string(),
+        reason: "it is not in the store any more".into(),
+    })?;
+    let file = directory.join(format!("{}.toml", recipe.version.series()));
+    let text = match fs_err::read_to_string(&file) {
+        Ok(text) => text,
+        // The recipe compiled in, which the one with the profile is laid over.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => recipe::compiled_in(recipe.version.series())
+            .ok_or_else(|| Error::Usage(format!("there is no {}", file.display())))?,
+        Err(error) => return Err(error.into()),
+    };
+    let pinned = recipe::pin(&text, &name, profile)
+        .map_err(|reason| Error::Usage(format!("{} cannot be changed: {reason}", file.display())))?;
+    let place = directory.join("profiles").join(&name);
+    fs::write_atomically(&place, &bytes)?;
+    fs::write_atomically(&file, pinned.as_bytes())?;
+    config.reporter.report(Event::Note(format!("{} is pinned in {}", place.display(), file.display())));
+    Ok(place)
+}

@@ -1,0 +1,144 @@
+//! Profiles: recorded training data of an optimised build, and the compilers that can read it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::plan::{PlannedPatch, SourceSums};
+use super::serde_by_display;
+use super::target::Target;
+use super::version::{Release, Variant};
+
+/// The version of the layout of a profile.
+pub const PROFILE_FORMAT: u32 = 1;
+/// The file in a profile's archive that says what it is.
+pub const PROFILE_MANIFEST: &str = "profile.json";
+
+/// A compiler by its family and the part of its version that its training data depend on:
+/// `gcc 12.2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CompilerVersion {
+    /// Who made it.
+    pub family: CompilerFamily,
+    /// The first number of its version.
+    pub major: u16,
+    /// The second.
+    pub minor: u16,
+}
+
+super::named_enum! {
+    /// A family of compilers, each with training data of its own.
+    pub enum CompilerFamily {
+        /// GNU's.
+        Gcc = "gcc",
+        /// LLVM's.
+        Clang = "clang",
+    }
+}
+
+impl fmt::Display for CompilerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.{}", self.family, self.major, self.minor)
+    }
+}
+
+impl FromStr for CompilerVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || {
+            let (family, version) = text.split_once(' ')?;
+            let (major, minor) = version.split_once('.')?;
+            Some(Self { family: family.parse().ok()?, major: major.parse().ok()?, minor: minor.parse().ok()? })
+        };
+        parsed().ok_or_else(|| format!("`{text}` is not a compiler such as `gcc 12.2`"))
+    }
+}
+
+serde_by_display!(CompilerVersion);
+
+/// The version that GCC writes into its notes and its training data: `B22*` for 12.2. It reads data
+/// of its own version alone, and ignores others with a warning (`gcc/gcov-io.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataVersion(pub [u8; 4]);
+
+impl fmt::Display for DataVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl FromStr for DataVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = text.as_bytes().try_into().map_err(|_| format!("`{text}` is not a version such as B22*"))?;
+        Ok(Self(bytes))
+    }
+}
+
+serde_by_display!(DataVersion);
+
+/// What a profile says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileManifest {
+    /// [`PROFILE_FORMAT`] of the pykeel that recorded it.
+    pub format: u32,
+    /// What was trained.
+    pub release: Release,
+    /// Its variant.
+    pub variant: Variant,
+    /// What it ran on.
+    pub target: Target,
+    /// The sums of the source archives.
+    pub source: SourceSums,
+    /// The patches of the source.
+    pub patches: Vec<PlannedPatch>,
+    /// The compiler whose data these are.
+    pub compiler: CompilerVersion,
+    /// The first line of its `--version`.
+    pub compiler_line: String,
+    /// The version of the data.
+    pub data_version: DataVersion,
+    /// What the interpreter that was trained was compiled with.
+    pub flags: BTreeMap<String, String>,
+    /// What it was made to do: the arguments of the interpreter.
+    pub training: Vec<String>,
+}
+
+/// Training data, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The SHA-256 of the archive it is in.
+    pub digest: Digest,
+    /// What it says of itself.
+    pub manifest: ProfileManifest,
+    /// The data of each object, by its path in the build tree: `Python/ceval.gcda`.
+    pub data: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_has_one_spelling() {
+        for text in ["gcc 12.2", "clang 19.1"] {
+            assert_eq!(text.parse::<CompilerVersion>().unwrap().to_string(), text);
+        }
+        for text in ["gcc", "gcc 12", "icc 12.2", "gcc 12.x", "gcc 12.2.0", ""] {
+            assert!(text.parse::<CompilerVersion>().unwrap_err().contains("such as `gcc 12.2`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_of_data_is_four_characters() {
+        assert_eq!("B22*".parse::<DataVersion>().unwrap().to_string(), "B22*");
+        assert!("B22".parse::<DataVersion>().is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! Answers: what configure wrote when it was asked the same before, so that it is not asked again.
+//! It takes as long as a quarter of an optimised build, on one processor.
+//!
+//! They are the same to the bit: the key holds all that decides them, as the plan holds all that
+//! decides an artifact. The one thing in them that differs between builds is the path of the tree.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::configure::ConfiguredTree;
+use super::patch::PatchedTree;
+use crate::domain::artifact::Format;
+use crate::domain::digest::Digest;
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::event::{Event, Reporter};
+use crate::store::Store;
+use crate::sys::{archive, fs};
+
+/// What stands for the path of the tree in what is kept.
+const TREE: &[u8] = b"@pykeel:tree@";
+/// What configure writes for people alone.
+const LOG: &str = "config.log";
+
+/// What configure writes for a plan.
+pub(super) struct Answers {
+    key: Digest,
+    root: PathBuf,
+    /// Upstream's files are this old, and what configure writes is newer.
+    epoch: u64,
+}
+
+impl Answers {
+    pub(super) fn new(tree: &PatchedTree, plan: &BuildPlan, configured: &ConfiguredTree) -> Result<Self> {
+        // Configure tests whether these are there and does not read them.
+        let unread = |path: &Path| path.starts_with("Lib") || path.extension().is_some_and(|name| name == "c");
+        let patched: Vec<_> = tree.patched().iter().filter(|(path, _)| !unread(path)).collect();
+        let environment: Vec<_> =
+            configured.environment().iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
+        let key = Digest::of_json(&(
+            "answers of configure",
+            (plan.format, plan.release, plan.variant, plan.target, &plan.source),
+            patched,
+            (&plan.configure, environment, &plan.pkg_config),
+            (&plan.toolchain, &plan.libraries),
+        ));
+        // As configure sees it.
+        Ok(Self { key, root: fs_err::canonicalize(tree.root())?, epoch: tree.epoch() })
+    }
+
+    /// Writes what was kept into the tree, if anything was.
+    pub(super) fn restore(&self, store: &dyn Store, work: &Path, reporter: &dyn Reporter) -> Result<bool> {
+        let Some(bytes) = store.intermediate(self.key, reporter)? else { return Ok(false) };
+        reporter.report(Event::Detail("configure was asked the same before: its answers are taken".into()));
+        let place = fs::temporary_directory_in(work, "answers-")?;
+        archive::unpack("the answers of configure", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
+        // One time for all, or make would take one for older than what it is made of.
+        let now = SystemTime::now();
+        for entry in fs::walk(place.path())? {
+            let fs::Kind::File { executable, .. } = entry.kind else { continue };
+            let target = self.root.join(&entry.path);
+            fs_err::create_dir_all(target.parent().unwrap_or(&self.root))?;
+            let bytes = fs_err::read(place.path().join(&entry.path))?;
+            fs_err::write(&target, replaced(&bytes, TREE, self.path()))?;
+            let mode = if executable { 0o755 } else { 0o644 };
+            fs_err::set_permissions(&target, PermissionsExt::from_mode(mode))?;
+            fs_err::File::open(&target)?.file().set_modified(now)?;
+        }
+        Ok(true)
+    }
+
+    /// Keeps what configure wrote.
+    pub(super) fn keep(&self, store: &dyn Store) -> Result<()> {
+        let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch);
+        let place = tempfile::tempdir()?;
+        for entry in fs::walk(&self.root)? {
+            let fs::Kind::File { executable, .. } = entry.kind else { continue };
+            let source = self.root.join(&entry.path);
+            if entry.path == Path::new(LOG) || fs_err::metadata(&source)?.modified()? <= newest {
+                continue;
+            }
+            let target = place.path().join(&entry.path);
+            fs_err::create_dir_all(target.parent().unwrap_or(place.path()))?;
+            fs_err::write(&target, replaced(&fs_err::read(source)?, self.path(), TREE))?;
+            let mode = if executable { 0o755 } else { 0o644 };
+            fs_err::set_permissions(&target, PermissionsExt::from_mode(mode))?;
+        }
+        let (bytes, ()) =
+            archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(place.path(), "answers", 0, writer))?;
+        store.keep_intermediate(self.key, &bytes)
+    }
+
+    fn path(&self) -> &[u8] {
+        self.root.as_os_str().as_encoded_bytes()
+    }
+}
+
+/// Replaces every occurrence of some bytes by others.
+fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut last = 0;
+    for at in memchr::memmem::find_iter(text, from) {
+        result.extend_from_slice(&text[last..at]);
+        result.extend_from_slice(to);
+        last = at + from.len();
+    }
+    result.extend_from_slice(&text[last..]);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_replaced_wherever_they_stand() {
+        assert_eq!(replaced(b"/a/b:/a/b/c", b"/a/b", b"@"), b"@:@/c");
+        assert_eq!(replaced(b"nothing", b"/a/b", b"@"), b"nothing");
+        assert_eq!(replaced(&replaced(b"x=/a;\xff/a", b"/a", TREE), TREE, b"/longer"), b"x=/longer;\xff/longer");
+    }
+}

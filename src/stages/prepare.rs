@@ -1,0 +1,181 @@
+//! Prepare: what an optimised build has in its tree before it is compiled: the profile's data
+//! beside the objects that they are of, and the standard library's modules in frozen form.
+//!
+//! CPython's own Makefile links the programs that freeze modules out of the objects of the
+//! interpreter: with link-time optimisation that takes longer than the interpreter itself. What they
+//! write depends on the source alone, so they are built beside, without any optimisation, and what
+//! they wrote is kept. It is never a part of a profile: frozen modules are code.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobSetBuilder};
+
+use super::compile::CompiledTree;
+use super::configure::ConfiguredTree;
+use super::profile::Optimisation;
+use crate::domain::artifact::Format;
+use crate::domain::digest::Digest;
+use crate::domain::plan::BuildPlan;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::recipe::{Freeze, ReleaseRecipe};
+use crate::store::Store;
+use crate::sys::jobserver::JobServer;
+use crate::sys::log::BuildLog;
+use crate::sys::process::Spec;
+use crate::sys::{archive, fs};
+
+/// The options of the programs that freeze modules: what they write does not depend on them.
+const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
+
+/// A tree that can be compiled.
+#[derive(Debug)]
+pub struct PreparedTree {
+    tree: ConfiguredTree,
+}
+
+impl PreparedTree {
+    pub(super) fn root(&self) -> &Path {
+        self.tree.root()
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.tree.epoch()
+    }
+
+    /// A program in the tree, in the build's environment.
+    pub(super) fn spec(&self, program: &str) -> Spec {
+        self.tree.spec(program)
+    }
+
+    /// The argument of make that links extension modules.
+    pub(super) fn module_link(&self) -> &str {
+        self.tree.module_link()
+    }
+}
+
+/// Puts the profile's data and the frozen modules into a tree. One that is built without a profile
+/// stays as it is.
+///
+/// # Errors
+/// What the compiler and the system answer.
+pub fn prepare(
+    tree: ConfiguredTree,
+    plan: &BuildPlan,
+    recipe: &ReleaseRecipe,
+    optimisation: &Optimisation,
+    store: &dyn Store,
+    jobs: &JobServer,
+    work: &Path,
+    log: &mut BuildLog<'_>,
+) -> Result<PreparedTree> {
+    if let Optimisation::Profile(profile) = optimisation {
+        if let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+            frozen(&tree, plan, freeze, store, jobs, work, log)?;
+        }
+        for (path, bytes) in &profile.data {
+            let target = tree.root().join(path);
+            fs_err::create_dir_all(target.parent().unwrap_or(tree.root()))?;
+            fs_err::write(target, bytes)?;
+        }
+    }
+    Ok(PreparedTree { tree })
+}
+
+/// The key of a source's frozen modules.
+fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
+    Digest::of_json(&(
+        "frozen modules",
+        (plan.format, plan.release, plan.variant, &plan.source, &plan.patches),
+        (&plan.configure, &plan.environment, &plan.toolchain),
+        freeze,
+    ))
+}
+
+/// Keeps the frozen modules that a whole build left in its tree, for the next build of the source.
+///
+/// # Errors
+/// What the system answers.
+pub fn keep_frozen(
+    compiled: &CompiledTree,
+    plan: &BuildPlan,
+    recipe: &ReleaseRecipe,
+    store: &dyn Store,
+) -> Result<()> {
+    let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
+    let files = written(compiled.root(), freeze)?;
+    store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled.root(), &files)?)
+}
+
+/// Puts the frozen modules into a tree: those of an earlier build of the same source on this
+/// machine, or new ones.
+fn frozen(
+    tree: &ConfiguredTree,
+    plan: &BuildPlan,
+    freeze: &Freeze,
+    store: &dyn Store,
+    jobs: &JobServer,
+    work: &Path,
+    log: &mut BuildLog<'_>,
+) -> Result<()> {
+    let key = frozen_key(plan, freeze);
+    if let Some(bytes) = store.intermediate(key, log.reporter())? {
+        log.reporter().report(Event::Detail("the frozen modules are those of an earlier build".into()));
+        let place = fs::temporary_directory_in(work, "frozen-")?;
+        archive::unpack("the frozen modules", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
+        let files: Vec<PathBuf> =
+            fs::walk(place.path())?.into_iter().filter(fs::Entry::is_file).map(|entry| entry.path).collect();
+        return put(place.path(), &files, tree.root());
+    }
+    let beside = work.join("freeze");
+    fs::copy_tree(tree.root(), &beside)?;
+    let make = tree.spec("make").directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
+    log.run(&make, |_| {})?;
+    let files = written(&beside, freeze)?;
+    store.keep_intermediate(key, &packed(&beside, &files)?)?;
+    put(&beside, &files, tree.root())?;
+    fs::remove_tree(&beside)
+}
+
+/// The plan's arguments of make, with others in the place of those that optimise.
+fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
+    let optimises = |word: &str| word.starts_with("CFLAGS_NODIST=") || word.starts_with("LDFLAGS_NODIST=");
+    [HELPER_OPTIONS, "LDFLAGS_NODIST="]
+        .into_iter()
+        .chain(plan.make.iter().map(String::as_str).filter(|word| word.contains('=') && !optimises(word)))
+        .map(OsString::from)
+        .collect()
+}
+
+/// The files that were written in a tree, sorted.
+fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
+    let mut globs = GlobSetBuilder::new();
+    for pattern in &freeze.writes {
+        globs.add(Glob::new(pattern).map_err(|error| Error::Usage(error.to_string()))?);
+    }
+    let globs = globs.build().map_err(|error| Error::Usage(error.to_string()))?;
+    let files = fs::walk(root)?.into_iter().filter(|entry| entry.is_file() && globs.is_match(&entry.path));
+    let files: Vec<PathBuf> = files.map(|entry| entry.path).collect();
+    if files.is_empty() {
+        let what = root.display().to_string();
+        return Err(Error::Damaged { what, reason: format!("make wrote no {}", freeze.writes.join(", ")) });
+    }
+    Ok(files)
+}
+
+fn packed(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>> {
+    let directory = tempfile::tempdir()?;
+    put(root, files, directory.path())?;
+    Ok(archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(directory.path(), "frozen", 0, writer))?.0)
+}
+
+/// Copies files of a tree into another. They are new there: make takes them for made.
+fn put(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
+    for file in files {
+        let target = to.join(file);
+        fs_err::create_dir_all(target.parent().unwrap_or(to))?;
+        fs_err::write(target, fs_err::read(from.join(file))?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Profiles: whose they are, whether a compiler can read them, and how they are packed. A profile
+//! is data and never code: nothing but GCC's files of training data is taken from one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::preflight::Host;
+use super::resolve::Choices;
+use crate::domain::artifact::Format;
+use crate::domain::digest::Digest;
+use crate::domain::plan::{BuildPlan, Optimize};
+use crate::domain::profile::{
+    CompilerFamily, CompilerVersion, DataVersion, PROFILE_FORMAT, PROFILE_MANIFEST, Profile, ProfileManifest,
+};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::recipe::{Catalog, ReleaseRecipe};
+use crate::store::Store;
+use crate::sys::{archive, fs, gcov};
+
+/// How a release is going to be optimised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Optimisation {
+    /// Without a profile.
+    None,
+    /// As the instrumented build that records one.
+    Instrumented(Data),
+    /// With a profile.
+    Profile(Box<Profile>),
+}
+
+impl fmt::Display for Optimisation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("without a profile"),
+            Self::Instrumented(_) => f.write_str("to record a profile"),
+            Self::Profile(profile) => write!(f, "with profile {}", profile.digest.short()),
+        }
+    }
+}
+
+/// The compiler's side of training data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Data {
+    compiler: CompilerVersion,
+    version: DataVersion,
+}
+
+/// A profile that a user named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedProfile {
+    /// The SHA-256 of its archive.
+    pub digest: Digest,
+    /// The file; none if it is to be found in the store by its digest.
+    pub file: Option<PathBuf>,
+}
+
+/// Chooses how a release is optimised: the profile that the user named, the one that the recipe
+/// pins for the compiler, or training.
+///
+/// # Errors
+/// [`Error::Profile`] where the compiler has no such data, or the profile cannot be used with it.
+pub fn choose(
+    recipe: &ReleaseRecipe,
+    choices: &Choices,
+    host: &Host<'_>,
+    catalog: &Catalog,
+    store: &dyn Store,
+    reporter: &dyn Reporter,
+) -> Result<Optimisation> {
+    if choices.optimize(recipe, host.target) == Optimize::None {
+        return match &choices.profile {
+            None => Ok(Optimisation::None),
+            Some(_) => Err(Error::Usage("`--profile` is of no use with `--optimize none`".into())),
+        };
+    }
+    let data = data(recipe, host)?;
+    let compiler = data.compiler;
+    let profile = if let Some(named) = &choices.profile {
+        let bytes = named_bytes(named, store, reporter)?;
+        let profile = open(&named.digest.to_string(), &bytes)?;
+        // Whoever has the artifact later asks the store for what it was made with.
+        store.keep_profile(&bytes)?;
+        profile
+    } else if let Some(pinned) = recipe.pinned_profile(host.target, compiler) {
+        open(&pinned.file, &catalog.profile(pinned)?)?
+    } else {
+        return Ok(Optimisation::Instrumented(data));
+    };
+    let manifest = &profile.manifest;
+    let mismatch = |reason: String| Error::Profile { what: profile.digest.to_string(), reason };
+    if manifest.data_version != data.version {
+        return Err(mismatch(format!(
+            "its data are of {} (version {}), and {compiler} reads version {} alone",
+            manifest.compiler, manifest.data_version, data.version
+        )));
+    }
+    if (manifest.target, manifest.variant) != (host.target, recipe.variant) {
+        return Err(mismatch(format!(
+            "it was recorded with Python {}{} on {}",
+            manifest.release, manifest.variant, manifest.target
+        )));
+    }
+    if manifest.release.series() != recipe.version.series() {
+        return Err(mismatch(format!("it was recorded with Python {}", manifest.release)));
+    }
+    if manifest.release != recipe.version {
+        reporter.report(Event::Note(format!(
+            "the profile of Python {} is used for {}: functions that changed since go without",
+            manifest.release,
+            recipe.full_version()
+        )));
+    }
+    Ok(Optimisation::Profile(Box::new(profile)))
+}
+
+/// The training data that the compiler of a host writes and reads.
+///
+/// # Errors
+/// [`Error::Profile`] where it has none, or the recipe does not say how to build with a profile.
+pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Data> {
+    let unusable = |reason: String| Error::Profile { what: format!("for Python {}", recipe.full_version()), reason };
+    if recipe.pgo.is_none() {
+        return Err(unusable("the recipe has no [pgo] that says how to build with one".into()));
+    }
+    let compiler = host.compiler.compiler_version()?;
+    match host.compiler.data_version()? {
+        Some(version) if compiler.family == CompilerFamily::Gcc => Ok(Data { compiler, version }),
+        _ => Err(unusable(format!("the compiler is {compiler}, and pykeel has training data of gcc alone"))),
+    }
+}
+
+fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
+    let Some(path) = &named.file else {
+        return store.profile(named.digest, reporter)?.ok_or_else(|| Error::Profile {
+            what: named.digest.to_string(),
+            reason: "it is not in the store".into(),
+        });
+    };
+    let bytes = fs_err::read(path)?;
+    let found = Digest::of(&bytes);
+    if found == named.digest {
+        return Ok(bytes);
+    }
+    Err(Error::DigestMismatch { what: path.display().to_string(), found, expected: named.digest })
+}
+
+/// Reads a profile's archive and checks all that is in it.
+///
+/// # Errors
+/// [`Error::Profile`], or what is wrong with the archive.
+pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
+    let wrong = |reason: String| Error::Profile { what: name.to_owned(), reason };
+    let directory = tempfile::tempdir()?;
+    archive::unpack(name, archive::decoder(Format::Xz, bytes)?, directory.path())?;
+    let mut data = BTreeMap::new();
+    let mut manifest = None;
+    for entry in fs::walk(directory.path())? {
+        let shown = entry.path.display();
+        match entry.kind {
+            fs::Kind::Directory => {}
+            fs::Kind::File { .. } if entry.path == Path::new(PROFILE_MANIFEST) => {
+                let bytes = fs_err::read(directory.path().join(&entry.path))?;
+                let read: ProfileManifest =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("{shown}: {error}")))?;
+                manifest = Some(read);
+            }
+            fs::Kind::File { .. } => {
+                let bytes = fs_err::read(directory.path().join(&entry.path))?;
+                data.insert(entry.path, bytes);
+            }
+            fs::Kind::Symlink(_) | fs::Kind::Other => return Err(wrong(format!("{shown} is not a file"))),
+        }
+    }
+    let manifest = manifest.ok_or_else(|| wrong(format!("it has no {PROFILE_MANIFEST}")))?;
+    if manifest.format != PROFILE_FORMAT {
+        return Err(wrong(format!("its format is {}, and this pykeel reads {PROFILE_FORMAT}", manifest.format)));
+    }
+    if data.is_empty() {
+        return Err(wrong("it has no data".into()));
+    }
+    for (path, bytes) in &data {
+        let of_gcc = path.extension().is_some_and(|extension| extension == "gcda");
+        match gcov::data_version(bytes).filter(|_| of_gcc) {
+            Some(version) if version == manifest.data_version => {}
+            Some(version) => {
+                let reason = format!("{} is of version {version}, not {}", path.display(), manifest.data_version);
+                return Err(wrong(reason));
+            }
+            None => return Err(wrong(format!("{} is no training data of GCC", path.display()))),
+        }
+    }
+    Ok(Profile { digest: Digest::of(bytes), manifest, data })
+}
+
+/// Packs what the training left in a build tree. The bytes depend on the data alone.
+///
+/// # Errors
+/// That there are none, or what the system answers.
+pub(super) fn pack(tree: &Path, plan: &BuildPlan, data: Data, training: &[String], epoch: u64) -> Result<Vec<u8>> {
+    let top = format!("profile-{}{}", plan.release, plan.variant);
+    let directory = tempfile::tempdir()?;
+    for file in data_files(tree)? {
+        let target = directory.path().join(&file);
+        fs_err::create_dir_all(target.parent().unwrap_or(directory.path()))?;
+        fs_err::copy(tree.join(&file), target)?;
+    }
+    let flags = ["OPT", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"].into_iter();
+    let environment = flags.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
+    let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let manifest = ProfileManifest {
+        format: PROFILE_FORMAT,
+        release: plan.release,
+        variant: plan.variant,
+        target: plan.target,
+        source: plan.source,
+        patches: plan.patches.clone(),
+        compiler: data.compiler,
+        compiler_line: plan.toolchain.compiler.clone(),
+        data_version: data.version,
+        flags: environment.chain(made).collect(),
+        training: training.to_vec(),
+    };
+    let json = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
+    fs_err::write(directory.path().join(PROFILE_MANIFEST), json + "\n")?;
+    let (bytes, ()) =
+        archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(directory.path(), &top, epoch, writer))?;
+    // What cannot be read again is not kept.
+    open(&top, &bytes)?;
+    Ok(bytes)
+}
+
+/// The files of training data in a build tree, by their paths in it.
+///
+/// # Errors
+/// What the system answers.
+pub(super) fn data_files(tree: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::walk(tree)?.into_iter().filter(fs::Entry::is_file);
+    Ok(entries.map(|entry| entry.path).filter(|path| path.extension().is_some_and(|name| name == "gcda")).collect())
+}
