@@ -295,9 +295,7 @@ impl Recipe {
             other => self.variants.get(&other)?,
         };
         let shared = self.shared.clone();
-        let pinned = |profile: &&PinnedProfile| {
-            profile.variant == variant && profile.releases.contains(&row.version)
-        };
+        let pinned = |profile: &&PinnedProfile| profile.variant == variant && profile.releases.contains(&row.version);
         Some(ReleaseRecipe {
             profiles: self.profiles.iter().filter(pinned).cloned().collect(),
             pgo: shared.pgo,

@@ -253,7 +253,9 @@ mod tests {
     #[test]
     fn too_many_functions_or_objects_without_data_make_it_useless() {
         let dropped = |name: &str| {
-            format!("a.c:1:1: warning: number of counters in profile data for function '{name}' does not match its profile data (counter 'arcs', expected 2 and have 3)")
+            format!(
+                "a.c:1:1: warning: number of counters in profile data for function '{name}' does not match its profile data (counter 'arcs', expected 2 and have 3)"
+            )
         };
         assert_eq!(useless(&[&dropped("f")]), None);
         assert!(useless(&[&dropped("f"), &dropped("g")]).unwrap().contains("2 functions"));

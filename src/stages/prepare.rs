@@ -97,12 +97,7 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 ///
 /// # Errors
 /// What the system answers.
-pub fn keep_frozen(
-    compiled: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    store: &dyn Store,
-) -> Result<()> {
+pub fn keep_frozen(compiled: &CompiledTree, plan: &BuildPlan, recipe: &ReleaseRecipe, store: &dyn Store) -> Result<()> {
     let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled.root(), freeze)?;
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled.root(), &files)?)

@@ -133,10 +133,9 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Data> {
 
 fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {
-        return store.profile(named.digest, reporter)?.ok_or_else(|| Error::Profile {
-            what: named.digest.to_string(),
-            reason: "it is not in the store".into(),
-        });
+        return store
+            .profile(named.digest, reporter)?
+            .ok_or_else(|| Error::Profile { what: named.digest.to_string(), reason: "it is not in the store".into() });
     };
     let bytes = fs_err::read(path)?;
     let found = Digest::of(&bytes);

@@ -92,13 +92,7 @@ pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<St
     Ok(names)
 }
 
-fn check_modules(
-    root: &Path,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    tree: &CompiledTree,
-    log: &Path,
-) -> Result<()> {
+fn check_modules(root: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, tree: &CompiledTree, log: &Path) -> Result<()> {
     let built = built_modules(root, plan)?;
     let missing: Vec<&String> = plan.modules.iter().filter(|name| !built.contains(*name)).collect();
     if !missing.is_empty() {

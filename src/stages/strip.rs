@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::staging::StagedPrefix;
 use super::relocate::RelocatedPrefix;
+use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};
 use crate::error::{Error, Result};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Runner, Spec};
 use super::gcov;
+use super::process::{Runner, Spec};
 use crate::domain::digest::Digest;
 use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
@@ -129,7 +129,8 @@ impl<'a> Compiler<'a> {
     /// What it answers, or [`Error::Usage`] where it is neither GCC nor Clang.
     pub fn compiler_version(&self) -> Result<CompilerVersion> {
         // Clang says that it is an old GCC, too.
-        let program = "#ifdef __clang__\nclang __clang_major__ __clang_minor__\n#else\ngcc __GNUC__ __GNUC_MINOR__\n#endif\n";
+        let program =
+            "#ifdef __clang__\nclang __clang_major__ __clang_minor__\n#else\ngcc __GNUC__ __GNUC_MINOR__\n#endif\n";
         let text = self.preprocess(&[], program)?;
         let last = text.lines().rev().find(|line| line.starts_with("clang ") || line.starts_with("gcc "));
         let parsed = last.and_then(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {

@@ -198,6 +198,7 @@ const HANGS_ONCE: Behaviour = Behaviour {
     // The archive is the same for the second build; a file beside the store tells them apart.
     all: "test -e ../../../../second || sleep 987",
     install: "",
+    program: "",
 };
 
 #[test]

@@ -22,6 +22,7 @@ mod json;
 mod network;
 mod policies;
 mod processes;
+mod profiles;
 mod races;
 mod recipes;
 mod regression;

@@ -136,6 +136,7 @@ const STUBBORN: Behaviour = Behaviour {
     configure: "",
     all: "trap '' HUP INT TERM; setsid sh -c 'trap \"\" HUP INT TERM; sleep 987 & sleep 987' & sleep 987; sleep 987",
     install: "",
+    program: "",
 };
 
 fn stubborn() -> (Toy, Child) {

@@ -18,7 +18,7 @@ const PYTHON: &str = "/opt/myorg/python-3.13/bin/python3";
 
 /// What makes of a tree with bundled libraries one without.
 pub const WITHOUT_LIBRARIES: Behaviour =
-    Behaviour { configure: "", all: "", install: "rm -r lib/lib*.so* share/licenses" };
+    Behaviour { configure: "", all: "", install: "rm -r lib/lib*.so* share/licenses", program: "" };
 
 #[test]
 fn a_minimal_debian_with_the_listed_packages_is_enough() {

@@ -14,7 +14,7 @@ use crate::support::{Artifact, Ended, artifact, pykeel, run, unpack};
 
 const RECIPE: &str = include_str!("../../recipes/3.13.toml");
 
-/// What the toy's make does besides copying.
+/// What the toy's make does besides copying. In commands `@toy@` is the toy's own directory.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Behaviour {
     /// Shell commands of configure.
@@ -23,7 +23,22 @@ pub struct Behaviour {
     pub all: &'static str,
     /// Shell commands of `make install`, after copying, in the prefix's directory.
     pub install: &'static str,
+    /// `Python/ceval.c`: make compiles it to `./python`, after it froze a module.
+    pub program: &'static str,
 }
+
+/// How make compiles the program, and what it freezes for it. Each run of the freezing is a line of
+/// a file in the toy's directory.
+const PROGRAM_RULES: &str = "\
+python: Python/frozen.o Python/ceval.o
+\t$(CC) $(LDFLAGS_NODIST) -o $@ Python/ceval.o
+Python/ceval.o: Python/ceval.c
+\t$(CC) -O2 $(CFLAGS_NODIST) -c -o $@ Python/ceval.c
+Python/frozen.o: Python/frozen_modules/getpath.h
+\ttouch $@
+Python/frozen_modules/getpath.h:
+\tmkdir -p Python/frozen_modules && echo frozen > $@ && echo frozen >> @toy@/frozen.log
+";
 
 /// A source archive in a directory that is a mirror, a recipe that names its sum, and a store.
 pub struct Toy {
@@ -60,15 +75,24 @@ impl Toy {
     pub fn add_source(&self, release: &str, behaviour: Behaviour) {
         let source = self.path(&format!("source-{release}"));
         fs_err::create_dir_all(source.join("Modules")).expect("a directory");
-        let Behaviour { configure, all, install } = behaviour;
-        write_script(&source.join("configure"), &format!("#!/bin/sh\nset -e\n{configure}\n"));
+        let here = self.directory.path().display().to_string();
+        let placed = |commands: &str| commands.replace("@toy@", &here);
+        let Behaviour { configure, all, install, program } = behaviour;
+        write_script(&source.join("configure"), &format!("#!/bin/sh\nset -e\n{}\n", placed(configure)));
+        let mut made = "";
+        if !program.is_empty() {
+            fs_err::create_dir_all(source.join("Python")).expect("a directory");
+            fs_err::write(source.join("Python/ceval.c"), program).expect("a file");
+            made = "python";
+        }
         let prefix = "$(DESTDIR)/opt/myorg/python-3.13";
         let real = self.path("real");
         let real = real.display();
         let makefile = format!(
-            ".PHONY: all install\nall:\n\t@{}\ninstall:\n\t@mkdir -p {prefix} && cp -a {real}/. {prefix}/\n\t@cd {prefix} && {}\n",
-            or_true(all),
-            or_true(install)
+            ".PHONY: all install\nall: {made}\n\t@{}\n{}\ninstall:\n\t@mkdir -p {prefix} && cp -a {real}/. {prefix}/\n\t@cd {prefix} && {}\n",
+            or_true(&placed(all)),
+            placed(PROGRAM_RULES),
+            or_true(&placed(install))
         );
         fs_err::write(source.join("Makefile"), makefile).expect("a file");
         fs_err::create_dir_all(self.mirror()).expect("a directory");

@@ -172,7 +172,11 @@ impl Installation<'_> {
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-        Ok(self.config.choices(prefix.clone(), false, self.args.choices.profile.as_ref())?.request(recipe, self.flavor(), target))
+        Ok(self.config.choices(prefix.clone(), false, self.args.choices.profile.as_ref())?.request(
+            recipe,
+            self.flavor(),
+            target,
+        ))
     }
 
     /// The artifact in the store; none where it is to be built.

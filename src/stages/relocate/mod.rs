@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use build_paths::BuildPaths;
 
 use super::bundle::BundledPrefix;
-use super::staging::StagedPrefix;
 use super::configure::source_name;
+use super::staging::StagedPrefix;
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
 use crate::domain::prefix::Prefix;
