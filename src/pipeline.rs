@@ -270,7 +270,11 @@ impl Pipeline<'_> {
         log: &mut BuildLog<'_>,
     ) -> Result<Built> {
         let reporter = self.reporter;
-        let prefix = pip::install(prefix, plan, log)?;
+        let prefix = if plan.pip {
+            staged(reporter, "pip", "", || pip::install(prefix, plan, log), |_| String::new())?
+        } else {
+            prefix
+        };
         let prefix = staged(
             reporter,
             "bundle",
@@ -295,7 +299,8 @@ impl Pipeline<'_> {
             || verify::verify(packed, self.runner, reporter),
             |verified| verified.report().summary(),
         )?;
-        let artifact = publish::publish(&verified, lock, self.store)?;
+        let artifact =
+            staged(reporter, "publish", "", || publish::publish(&verified, lock, self.store), |_| String::new())?;
         Ok(Built { plan: plan.clone(), artifact, cached: false })
     }
 }
