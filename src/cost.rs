@@ -106,7 +106,7 @@ mod tests {
     /// Keeps a processor busy until this thread's own clock says that it was.
     fn burn(time: Duration) {
         let start = spent();
-        while spent() - start < time {
+        while spent().saturating_sub(start) < time {
             std::hint::spin_loop();
         }
     }
@@ -121,7 +121,9 @@ mod tests {
                     burn(Duration::from_millis(20));
                     // A helper's helper.
                     let helper = super::helper();
-                    std::thread::scope(|scope| scope.spawn(move || helper.run(|| burn(Duration::from_millis(20)))).join())
+                    std::thread::scope(|scope| {
+                        scope.spawn(move || helper.run(|| burn(Duration::from_millis(20)))).join()
+                    })
                 })
             });
         });

@@ -20,6 +20,8 @@ const DIM: Style = Style::new().dimmed();
 /// The reporter of the command line. Everything goes to standard error.
 pub(super) struct CliReporter {
     manner: Manner,
+    /// Whether what is said is JSON, should anything be said.
+    json: bool,
     verbose: bool,
     /// The bar of what goes on when nothing else does.
     own: Mutex<Bar>,
@@ -56,7 +58,16 @@ impl CliReporter {
             Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(MultiProgress::new()),
             Progress::Auto | Progress::Plain => Manner::Plain,
         };
-        Self { manner, verbose: global.verbose, own: Mutex::default() }
+        Self { manner, json: global.progress == Progress::Json, verbose: global.verbose, own: Mutex::default() }
+    }
+
+    /// Says what was asked for by name, also to those who want to hear nothing else.
+    pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) {
+        if self.json {
+            eprintln!("{}", json());
+        } else {
+            self.line(text().trim_end());
+        }
     }
 
     /// A line that stays, above the bars where there are any.
