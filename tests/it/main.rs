@@ -32,6 +32,7 @@ mod server;
 mod several;
 mod sources;
 mod system;
+mod timings;
 mod treemap;
 mod trixie;
 mod uninstall;
