@@ -162,7 +162,8 @@ fn bar(whole: Duration, step: &Step) -> String {
     format!(
         "<svg class=\"bar\" aria-hidden=\"true\">{}<rect x=\"{start:.3}%\" y=\"{top}\" width=\"{:.3}%\" height=\"{height}\"/></svg>",
         grid(whole),
-        end - start
+        // A rectangle without any width is not drawn, line or not.
+        (end - start).max(0.05)
     )
 }
 
