@@ -204,6 +204,23 @@ fn what_cannot_be_written_is_refused_before_anything_is_built() {
     assert!(!toy.store().exists() && !toy.path("absent").exists());
 }
 
+#[test]
+fn a_page_in_the_current_directory_is_written_and_replaced() {
+    let toy = Toy::failing();
+    let place = toy.path("here");
+    fs_err::create_dir(&place).expect("a directory");
+    let page = place.join("timings.html");
+    fs_err::write(&page, "old").expect("a file");
+    for argument in ["--timings=timings.html", "--timings=./timings.html"] {
+        let ended = run(toy.build_command().current_dir(&place).arg(argument)).exits(1).says(&["timings.html"]);
+        // Of the build alone there is an error.
+        assert_eq!(ended.err.matches("error:").count(), 1, "{}", ended.err);
+        assert!(ended.err.contains("`make") && !ended.err.contains("warning"), "{}", ended.err);
+        assert!(fs_err::read_to_string(&page).expect("the page").contains("class=\"step failed\""));
+    }
+    assert_eq!(fs_err::read_dir(&place).expect("the directory").count(), 1);
+}
+
 /// What a probe sees of a page.
 fn seen(browser: &Browser, page: &Path, scheme: Scheme, size: (u32, u32)) -> Value {
     report(&browser.document(&with_probe(page, PROBE), scheme, size))
@@ -240,7 +257,7 @@ fn the_page_draws_every_step_of_builds_of_which_one_failed() {
             let (from, width) = (number(&bar["from"]), number(&bar["width"]));
             // A bar has a line around it, so that the shortest is seen.
             assert!(from > -0.03 && width > 0.0 && from + width < 1.03, "{bar}");
-            assert_eq!(bar["cut"], 0, "{bar}");
+            assert_eq!(bar["cut"], false, "{bar}");
             // WCAG 2.2 asks for 3 of what is drawn, and for 4.5 of text.
             assert!(number(&bar["contrast"]) >= 3.0 && number(&bar["text"]) >= 4.5, "{scheme:?}: {bar}");
         }

@@ -27,7 +27,8 @@ addEventListener("load", () => setTimeout(() => {
       const bar = step.querySelector("rect").getBoundingClientRect(), axis = step.querySelector("svg").getBoundingClientRect();
       const what = step.querySelector(".what");
       return {
-        name: what.textContent, failed: step.classList.contains("failed"), cut: what.scrollWidth - what.clientWidth,
+        name: what.querySelector("b").textContent, failed: step.classList.contains("failed"),
+        cut: what.querySelector("b").getBoundingClientRect().right > what.getBoundingClientRect().right,
         from: (bar.left - axis.left) / axis.width, width: bar.width / axis.width,
         contrast: contrast(getComputedStyle(step.querySelector("rect")).fill, surface),
         text: contrast(getComputedStyle(what).color, surface),

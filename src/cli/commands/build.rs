@@ -125,8 +125,7 @@ fn copies(artifact: &StoredArtifact, out: &Path, format: Format) -> Result<(Path
 
 /// Writes a file under a temporary name first, so that nobody finds half of it.
 fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let temporary = fs::temporary_in(parent)?;
+    let temporary = fs::temporary_in(fs::directory_of(path))?;
     write(temporary.path())?;
     fs_err::File::open(temporary.path())?.sync_all()?;
     fs::persist(temporary, path)

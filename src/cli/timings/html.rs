@@ -125,10 +125,11 @@ fn lane(timings: &Timings, group: &Group) -> String {
         };
         let _ = writeln!(
             html,
-            "<li class=\"{classes}\" data-kind=\"{}\" data-tip=\"{tip}\"><span class=\"what\">{}</span>{}\
+            "<li class=\"{classes}\" data-kind=\"{}\" data-tip=\"{tip}\"><span class=\"what\"><b>{}</b> <small>{}</small></span>{}\
              <span class=\"took\">{}</span></li>",
             kind.name(),
             escaped(&label(step)),
+            escaped(&step.detail),
             bar(timings.wall, step),
             seconds(step.cost.wall),
         );
@@ -219,8 +220,10 @@ fn busy(timings: &Timings) -> String {
         "<svg class=\"busy\" role=\"img\" aria-label=\"Processors busy over time\">{}\
          <svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" width=\"100%\" height=\"100%\">\
          <path d=\"{path}\"/></svg>\
-         <line class=\"all\" x1=\"0\" x2=\"100%\" y1=\"{top:.2}%\" y2=\"{top:.2}%\"/></svg>",
-        grid(timings.wall)
+         <line class=\"all\" x1=\"0\" x2=\"100%\" y1=\"{top:.2}%\" y2=\"{top:.2}%\"/>\
+         <text x=\"100%\" y=\"{top:.2}%\" dy=\"-4\" text-anchor=\"end\">{} there are</text></svg>",
+        grid(timings.wall),
+        timings.machine.processors,
     )
 }
 

@@ -147,10 +147,7 @@ fn is_writable(page: &Path) -> Result<()> {
     if page.is_dir() {
         return Err(why("it is a directory".into()));
     }
-    let directory = match page.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = fs::directory_of(page);
     if !directory.is_dir() {
         return Err(why(format!("there is no directory {}: make it first", directory.display())));
     }
