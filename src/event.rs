@@ -1,7 +1,8 @@
 //! What work says while it goes on. Work emits events; the command line draws them.
 
 use std::path::PathBuf;
-use std::time::Duration;
+
+use crate::cost::{Cost, Meter};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,24 @@ pub enum Event {
         stage: &'static str,
         /// What came of it.
         detail: String,
-        /// How long it took.
-        took: Duration,
+        /// What it took.
+        cost: Cost,
+    },
+    /// The running stage ended in an error, which somebody else tells.
+    Failed {
+        /// The stage's name.
+        stage: &'static str,
+        /// What it took until then.
+        cost: Cost,
+    },
+    /// A program of the running stage ended.
+    Ran {
+        /// Its name for people: `make install`.
+        program: String,
+        /// What it took.
+        cost: Cost,
+        /// Whether it did what it should.
+        succeeded: bool,
     },
     /// Something the user should know, though nothing is wrong.
     Note(String),
@@ -90,8 +107,12 @@ pub fn staged<T, E>(
     summary: impl FnOnce(&T) -> String,
 ) -> Result<T, E> {
     reporter.report(Event::Started { stage, detail: detail.into() });
-    let start = std::time::Instant::now();
-    let value = work()?;
-    reporter.report(Event::Finished { stage, detail: summary(&value), took: start.elapsed() });
-    Ok(value)
+    let meter = Meter::start();
+    let value = work();
+    let cost = meter.cost();
+    reporter.report(match &value {
+        Ok(value) => Event::Finished { stage, detail: summary(value), cost },
+        Err(_) => Event::Failed { stage, cost },
+    });
+    value
 }

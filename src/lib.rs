@@ -4,10 +4,11 @@
 //! the store, and what is not there goes through the stages. `docs/architecture.md` draws it.
 //!
 //! ```text
-//! cli -> pipeline -> stages -> {recipe, store, sys} -> {domain, event, error}
+//! cli -> pipeline -> stages -> {recipe, store, sys} -> {domain, event, error, cost}
 //! ```
 
 pub mod cli;
+pub mod cost;
 pub mod domain;
 pub mod error;
 pub mod event;

@@ -422,33 +422,37 @@ impl Pipeline<'_> {
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
     ) -> Result<Built> {
-        let reporter = self.reporter;
-        let prefix = pip::install(prefix, plan, log)?;
+        let (reporter, flavor) = (self.reporter, plan.flavor.name());
+        let prefix = if plan.pip {
+            staged(reporter, "pip", flavor, || pip::install(prefix, plan, log), |_| String::new())?
+        } else {
+            prefix
+        };
         let prefix = staged(
             reporter,
             "bundle",
-            "",
+            flavor,
             || bundle::bundle(prefix, plan, self.runner),
             |bundled| format!("{} libraries", bundled.libraries().len()),
         )?;
-        let prefix = staged(reporter, "relocate", "", || relocate::relocate(prefix, plan), |_| String::new())?;
-        let prefix =
-            staged(reporter, "strip", plan.flavor.name(), || strip::strip(prefix, plan, log), |_| String::new())?;
+        let prefix = staged(reporter, "relocate", flavor, || relocate::relocate(prefix, plan), |_| String::new())?;
+        let prefix = staged(reporter, "strip", flavor, || strip::strip(prefix, plan, log), |_| String::new())?;
         let packed = staged(
             reporter,
             "package",
-            "",
+            flavor,
             || package::package(&prefix, plan, work.path()),
             |packed| packed.manifest().name.to_string(),
         )?;
         let verified = staged(
             reporter,
             "verify",
-            "",
+            flavor,
             || verify::verify(packed, self.runner, reporter),
             |verified| verified.report().summary(),
         )?;
-        let artifact = publish::publish(&verified, lock, self.store)?;
+        let artifact =
+            staged(reporter, "publish", flavor, || publish::publish(&verified, lock, self.store), |_| String::new())?;
         Ok(Built { plan: plan.clone(), artifact, cached: false })
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PathBufValueParser, TypedValueParser as _};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -190,6 +190,7 @@ Examples:
   pykeel build 3.11 3.12 3.13                    several at once
   pykeel build 3.13 --bytecode unchecked-hash    with bytecode caches: larger, and faster to start
   pykeel build 3.13 --mirror /srv/sources        the source archive from a directory
+  pykeel build 3.13 --timings=timings.html       where the time goes, as a page for a browser
   pykeel build 3.13 --dry-run --json             the plan, without building";
 
 const TRAIN_HELP: &str = "\
@@ -330,6 +331,11 @@ pub(super) struct HowArgs {
     /// Leave the build directory, and say where it is
     #[arg(long)]
     pub keep_build: bool,
+
+    /// Say what wall clock and CPU time each step took, or draw it as a page for a browser
+    #[arg(long, value_name = "table|FILE.html", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "table", value_parser = PathBufValueParser::new().try_map(timings_form))]
+    pub timings: Option<TimingsForm>,
 }
 
 impl HowArgs {
@@ -376,7 +382,7 @@ pub(super) struct BuildArgs {
     pub out: Option<PathBuf>,
 
     /// Print the plan; build and install nothing
-    #[arg(long, conflicts_with = "install_deps")]
+    #[arg(long, conflicts_with_all = ["install_deps", "timings"])]
     pub dry_run: bool,
 
     #[command(flatten)]
@@ -432,6 +438,16 @@ pub(super) struct InstallArgs {
 
     #[command(flatten)]
     pub how: HowArgs,
+}
+
+impl InstallArgs {
+    /// The versions among what is to be installed.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
+        self.what.iter().filter_map(|wanted| match wanted {
+            Wanted::Version(request) => Some(request),
+            Wanted::Artifact(_) => None,
+        })
+    }
 }
 
 /// What to install.
@@ -587,6 +603,26 @@ pub(super) struct ManArgs {
     pub out: Option<PathBuf>,
 }
 
+/// As what timings are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TimingsForm {
+    /// In the terminal.
+    Table,
+    /// As a page in that file.
+    Page(PathBuf),
+}
+
+/// By the ending of its name a browser knows a page for one.
+fn timings_form(path: PathBuf) -> Result<TimingsForm, String> {
+    if path.as_os_str() == "table" {
+        Ok(TimingsForm::Table)
+    } else if path.extension().is_some_and(|extension| extension == "html") {
+        Ok(TimingsForm::Page(path))
+    } else {
+        Err("the name of a page has to end in .html".to_owned())
+    }
+}
+
 /// A span of time as people write it: `12h`, `30d`, `2w`.
 fn age(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
@@ -601,7 +637,6 @@ fn named<T>() -> impl clap::builder::TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err = String> + Named + Clone + Send + Sync + 'static,
 {
-    use clap::builder::TypedValueParser as _;
     clap::builder::PossibleValuesParser::new(T::names()).try_map(|text| text.parse::<T>())
 }
 
@@ -627,6 +662,23 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn timings_are_a_table_or_a_page() {
+        let timings = |argument: &str| {
+            let matches = command().try_get_matches_from(["pykeel", "build", argument, "3.13"])?;
+            let Command::Build(args) = <Args as clap::FromArgMatches>::from_arg_matches(&matches)?.command else {
+                panic!("another command");
+            };
+            Ok::<_, clap::Error>(args.how.timings)
+        };
+        assert_eq!(timings("--offline").unwrap(), None);
+        assert_eq!(timings("--timings").unwrap(), Some(TimingsForm::Table));
+        assert_eq!(timings("--timings=a/b.html").unwrap(), Some(TimingsForm::Page("a/b.html".into())));
+        for wrong in ["--timings=a.txt", "--timings=html", "--timings=.html", "--timings="] {
+            assert!(timings(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 mod args;
 mod commands;
 mod config;
+mod page;
 mod render;
 mod reporter;
 mod settings;
 mod text;
+mod timings;
 mod treemap;
 
 use clap::FromArgMatches as _;

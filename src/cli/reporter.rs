@@ -9,6 +9,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::args::{Global, Progress};
 use super::render;
+use crate::cost::Cost;
 use crate::event::{Event, Reporter, Unit};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -19,6 +20,8 @@ const DIM: Style = Style::new().dimmed();
 /// The reporter of the command line. Everything goes to standard error.
 pub(super) struct CliReporter {
     manner: Manner,
+    /// Whether what is said is JSON, should anything be said.
+    json: bool,
     verbose: bool,
     /// The bar of what goes on when nothing else does.
     own: Mutex<Bar>,
@@ -55,7 +58,16 @@ impl CliReporter {
             Progress::Auto if std::io::stderr().is_terminal() => Manner::Bars(MultiProgress::new()),
             Progress::Auto | Progress::Plain => Manner::Plain,
         };
-        Self { manner, verbose: global.verbose, own: Mutex::default() }
+        Self { manner, json: global.progress == Progress::Json, verbose: global.verbose, own: Mutex::default() }
+    }
+
+    /// Says what was asked for by name, also to those who want to hear nothing else.
+    pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) {
+        if self.json {
+            eprintln!("{}", json());
+        } else {
+            self.line(text().trim_end());
+        }
     }
 
     /// A line that stays, above the bars where there are any.
@@ -100,8 +112,8 @@ impl CliReporter {
         }
         match event {
             _ if matches!(self.manner, Manner::Quiet) => None,
-            Event::Finished { stage, detail, took } => {
-                Some(format!("{GREEN}{stage:>12}{GREEN:#} {task}{detail} {DIM}{}{DIM:#}", seconds(*took)))
+            Event::Finished { stage, detail, cost } => {
+                Some(format!("{GREEN}{stage:>12}{GREEN:#} {task}{detail} {DIM}{}{DIM:#}", seconds(cost.wall)))
             }
             Event::Note(text) => Some(format!("{GREEN}{:>12}{GREEN:#} {task}{text}", "note")),
             Event::Waiting { what, lock } => Some(format!(
@@ -159,7 +171,7 @@ impl Bar {
                 let steps = self.steps.map(|steps| format!("[{steps}] ")).unwrap_or_default();
                 self.message(format!("{task}{steps}{}", shortened(line)));
             }
-            Event::Finished { .. } if task.is_empty() => self.clear(),
+            Event::Finished { .. } | Event::Failed { .. } if task.is_empty() => self.clear(),
             // Until its next stage begins: it may have to wait for a processor.
             Event::Finished { .. } => self.message(task),
             _ => {}
@@ -219,9 +231,23 @@ fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
             let unit = if *unit == Unit::Bytes { "bytes" } else { "steps" };
             json!({"event": "progress", "done": done, "total": total, "unit": unit})
         }
-        Event::Finished { stage, detail, took } => {
-            json!({"event": "finished", "stage": stage, "detail": detail, "seconds": took.as_secs_f64()})
+        Event::Finished { stage, detail, cost: Cost { wall, cpu } } => json!({
+            "event": "finished",
+            "stage": stage,
+            "detail": detail,
+            "seconds": wall.as_secs_f64(),
+            "cpu_seconds": cpu.as_secs_f64(),
+        }),
+        Event::Failed { stage, cost: Cost { wall, cpu } } => {
+            json!({"event": "failed", "stage": stage, "seconds": wall.as_secs_f64(), "cpu_seconds": cpu.as_secs_f64()})
         }
+        Event::Ran { program, cost: Cost { wall, cpu }, succeeded } => json!({
+            "event": "ran",
+            "program": program,
+            "seconds": wall.as_secs_f64(),
+            "cpu_seconds": cpu.as_secs_f64(),
+            "succeeded": succeeded,
+        }),
         Event::Note(text) => json!({"event": "note", "text": text}),
         Event::Warning(text) => json!({"event": "warning", "text": text}),
         Event::Detail(text) => json!({"event": "detail", "text": text}),

@@ -6,22 +6,20 @@ use crate::error::Result;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
-/// Installs pip where the plan wants it. Nothing is downloaded.
+/// Installs pip. Nothing is downloaded.
 ///
 /// # Errors
 /// What ensurepip answers.
 pub fn install(staged: StagedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<StagedPrefix> {
-    if plan.pip {
-        let spec = Spec::new(staged.root().join(plan.interpreter()))
-            .args(["-I", "-B", "-m", "ensurepip", "--default-pip"])
-            .environment([
-                ("PATH", "/usr/bin:/bin"),
-                ("LC_ALL", "C.UTF-8"),
-                ("HOME", "/nonexistent"),
-                ("PYTHONHASHSEED", "0"),
-                ("SOURCE_DATE_EPOCH", &staged.epoch().to_string()),
-            ]);
-        log.run(&spec, |_| {})?;
-    }
+    let spec = Spec::new(staged.root().join(plan.interpreter()))
+        .args(["-I", "-B", "-m", "ensurepip", "--default-pip"])
+        .environment([
+            ("PATH", "/usr/bin:/bin"),
+            ("LC_ALL", "C.UTF-8"),
+            ("HOME", "/nonexistent"),
+            ("PYTHONHASHSEED", "0"),
+            ("SOURCE_DATE_EPOCH", &staged.epoch().to_string()),
+        ]);
+    log.run(&spec, |_| {})?;
     Ok(staged)
 }

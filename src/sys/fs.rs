@@ -77,11 +77,17 @@ pub fn walk(root: &Path) -> Result<Vec<Entry>> {
 /// # Errors
 /// What the system answers; the old file is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = directory_of(path);
     fs_err::create_dir_all(parent)?;
     let file = temporary_in(parent)?;
     named(file.path(), file.as_file().write_all(bytes).and_then(|()| file.as_file().sync_all()))?;
     persist(file, path)
+}
+
+/// The directory that a file is in; of a bare name the current one.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A temporary file in a directory, gone unless it is persisted; readable by all.
@@ -113,7 +119,7 @@ pub fn temporary_directory_in(directory: &Path, prefix: &str) -> Result<tempfile
 /// What the system answers.
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path).map_err(|error| with_path(path, error.error))?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    sync_directory(directory_of(path))
 }
 
 /// Makes the names in a directory durable.
@@ -259,6 +265,13 @@ mod tests {
         assert_eq!(fs_err::read(&path).unwrap(), b"new");
         assert_eq!(fs_err::metadata(&path).unwrap().mode() & 0o777, 0o644);
         assert_eq!(fs_err::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_current_directory() {
+        assert_eq!(directory_of(Path::new("a.html")), Path::new("."));
+        assert_eq!(directory_of(Path::new("b/a.html")), Path::new("b"));
+        assert_eq!(directory_of(Path::new("/a.html")), Path::new("/"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::process::{Runner, Spec};
+use crate::cost::Meter;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 
@@ -60,6 +61,7 @@ impl<'a> BuildLog<'a> {
         writeln!(self.file, "$ {}", spec.command_line())?;
         let mut excerpt = Excerpt::default();
         let mut written = Ok(());
+        let meter = Meter::start();
         let outcome = self.runner.run(spec, &mut |_, line| {
             if written.is_ok() {
                 written = writeln!(self.file, "{line}");
@@ -67,7 +69,13 @@ impl<'a> BuildLog<'a> {
             excerpt.line(line);
             self.reporter.report(Event::Output(line.to_owned()));
             each(line);
-        })?;
+        });
+        self.reporter.report(Event::Ran {
+            program: spec.name(),
+            cost: meter.cost(),
+            succeeded: outcome.as_ref().is_ok_and(|outcome| outcome.success()),
+        });
+        let outcome = outcome?;
         written?;
         if outcome.success() {
             return Ok(());

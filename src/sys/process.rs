@@ -14,10 +14,14 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getppid, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process, kill_process_group, waitid,
+};
+use wait4::Wait4 as _;
 
 use super::interrupt;
 use super::jobserver::JobServer;
+use crate::cost;
 use crate::error::{Error, Result};
 
 /// What to run.
@@ -95,12 +99,33 @@ impl Spec {
         self
     }
 
+    /// A name for people: the program, Python's module, and what it is to do, where its last argument says so:
+    /// `make install`, `python3.13 -m ensurepip`, `configure`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let mut name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy().into_owned();
+        if let Some(module) = self.args.iter().skip_while(|arg| *arg != "-m").nth(1) {
+            name.push_str(" -m ");
+            name.push_str(&module.to_string_lossy());
+        } else if let Some(goal) = self.args.last().and_then(|arg| arg.to_str()).filter(is_goal) {
+            name.push(' ');
+            name.push_str(goal);
+        }
+        name
+    }
+
     /// The command line as a shell would take it.
     #[must_use]
     pub fn command_line(&self) -> String {
         let words = std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
         words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// What a make or a command with words of its own is to do; a path or an option says less.
+fn is_goal(word: &&str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 /// A word as a shell would take it.
@@ -209,8 +234,8 @@ impl Runner for System {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // Both pipes are closed; the program may still run on without them.
-                    if let Some(status) = child.try_wait()? {
-                        return Ok(Outcome::Exited(status));
+                    if has_ended(&child)? {
+                        return Ok(Outcome::Exited(reap(&mut child)?));
                     }
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -279,16 +304,21 @@ fn runnable(spec: &Spec) -> io::Result<()> {
 
 /// Sends what a pipe yields as lines; bytes that are not UTF-8 are replaced.
 fn read_lines(pipe: impl Read + Send + 'static, stream: Stream, sender: mpsc::SyncSender<(Stream, String)>) {
+    let helper = cost::helper();
     std::thread::spawn(move || {
-        let mut reader = BufReader::new(pipe);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
-            if sender.send((stream, text)).is_err() {
-                break;
+        helper.run(|| {
+            let mut reader = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+                if sender.send((stream, text)).is_err() {
+                    break;
+                }
+                line.clear();
             }
-            line.clear();
-        }
+        });
+        // Whoever listens goes on when this one is gone, and the time is noted by now.
+        drop(sender);
     });
 }
 
@@ -301,7 +331,29 @@ fn end(child: &mut Child) -> io::Result<()> {
     } else {
         let _gone = kill_process_group(pid, Signal::KILL);
     }
-    child.wait().map(drop)
+    reap(child).map(drop)
+}
+
+/// Whether a child has ended; if so it is left to be reaped.
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return Ok(false) };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Ok(waitid(WaitId::Pid(pid), options)?.is_some())
+}
+
+/// Waits for a child to end, once. Its CPU time, with that of all whom it and its own children waited
+/// for, is this thread's.
+fn reap(child: &mut Child) -> io::Result<ExitStatus> {
+    loop {
+        match child.wait4() {
+            Ok(ended) => {
+                cost::charge(ended.rusage.utime + ended.rusage.stime);
+                return Ok(ended.status);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Makes this process a supervisor if its arguments say so, and gives its exit code; else makes
@@ -344,6 +396,8 @@ fn supervise(parent: Option<&OsStr>, program: &OsStr, args: impl Iterator<Item =
     for signal in signals.forever() {
         if signal == SIGCHLD {
             if let Some(status) = child.try_wait()? {
+                // What the program left behind and has ended: its time counts once it is waited for.
+                while matches!(rustix::process::wait(WaitOptions::NOHANG), Ok(Some(_))) {}
                 let signalled = status.signal().map(|signal| 128 + signal);
                 return Ok(u8::try_from(status.code().or(signalled).unwrap_or(1)).unwrap_or(1));
             }
@@ -404,6 +458,35 @@ mod tests {
     fn a_command_line_can_be_pasted() {
         let spec = Spec::new("make").args(["BLDSHARED=gcc -shared", "it's", "-j2", ""]);
         assert_eq!(spec.command_line(), r"make 'BLDSHARED=gcc -shared' 'it'\''s' -j2 ''");
+    }
+
+    #[test]
+    fn a_name_says_what_a_command_is_to_do() {
+        let name = |program: &str, args: &[&str]| Spec::new(program).args(args.iter().map(ToString::to_string)).name();
+        assert_eq!(name("make", &["-o", "Programs/_testembed", "DESTDIR=/x", "install"]), "make install");
+        assert_eq!(name("./configure", &["--disable-test-modules"]), "configure");
+        assert_eq!(name("/w/bin/python3.13", &["-I", "-m", "ensurepip", "--default-pip"]), "python3.13 -m ensurepip");
+        assert_eq!(name("strip", &["--strip-unneeded", "bin/python3.13"]), "strip");
+        assert_eq!(name("make", &[]), "make");
+    }
+
+    #[test]
+    fn the_time_of_a_program_and_of_what_it_started_is_that_of_its_thread() {
+        // The shell itself says what it and its child took, in `times`.
+        let busy = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done";
+        let spec = Spec::new("/bin/sh").args(["-c", &format!("{busy}; sh -c '{busy}'; times")]);
+        let meter = crate::cost::Meter::start();
+        let said = System.capture(&spec).unwrap();
+        let seconds: f64 = said
+            .split_whitespace()
+            .map(|time| {
+                let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+                minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+            })
+            .sum();
+        let cpu = meter.cost().cpu.as_secs_f64();
+        // `times` counts in ticks, and rounds each of its four figures.
+        assert!(seconds > 0.0 && cpu >= seconds - 0.04, "{cpu} of {said}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::run;
 
 /// Which colours a page is asked for.
@@ -99,4 +101,33 @@ impl Browser {
         let bytes = bytes.chunks_exact(samples).flat_map(|pixel| pixel[..3].to_vec()).collect();
         Picture { width: info.width as usize, height: info.height as usize, bytes }
     }
+}
+
+/// A copy of a page, beside it, in which a probe runs that the page's own policy would not let.
+pub fn with_probe(page: &Path, probe: &str) -> PathBuf {
+    let html = fs_err::read_to_string(page).expect("the page");
+    let (before, rest) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").expect("a policy");
+    let (_, after) = rest.split_once('>').expect("its end");
+    let after = after.replace("</body>", &format!("<script>{probe}</script></body>"));
+    let probed = page.with_extension("probed.html");
+    fs_err::write(&probed, format!("{before}{after}")).expect("a file");
+    probed
+}
+
+/// What a probe says, in a document.
+pub fn report(document: &str) -> Value {
+    let (_, report) = document.split_once("<pre id=\"report\">").expect("the probe ended");
+    let text = report.split('<').next().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next(), rest.next()].map(|digit| digit.and_then(|digit| char::from(digit).to_digit(16)));
+            let [Some(high), Some(low)] = digits else { panic!("a percent sign and no digits") };
+            bytes.push(u8::try_from(high * 16 + low).expect("a byte"));
+        } else {
+            bytes.push(byte);
+        }
+    }
+    serde_json::from_slice(&bytes).expect("JSON")
 }

@@ -1,12 +1,13 @@
 //! `docs/json.md` says what every command prints: its examples have the shape of the real output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::install::Site;
 use crate::support::{artifact, pykeel, run};
+use crate::toy::Toy;
 
 const DOCUMENT: &str = include_str!("../../docs/json.md");
 
@@ -93,6 +94,34 @@ fn the_examples_have_the_shape_of_the_output() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert!(examples.is_empty(), "nothing compares {:?}", examples.keys());
+}
+
+/// The examples of events, by kind. One that is long has a block of its own.
+fn events() -> BTreeMap<String, Value> {
+    let (_, text) = DOCUMENT.split_once("\n## `--progress json`").expect("the section of events");
+    let blocks = text.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+    let examples = blocks.flat_map(|block| serde_json::Deserializer::from_str(block).into_iter::<Value>());
+    let kind = |event: &Value| event["event"].as_str().expect("an event").to_owned();
+    examples.map(|event| event.expect("JSON")).map(|event| (kind(&event), event)).collect()
+}
+
+#[test]
+fn the_examples_of_events_have_the_shape_of_the_events() {
+    let examples = events();
+    let toy = Toy::failing();
+    let ended = run(toy.build_command().args(["--timings", "--progress", "json"])).exits(1);
+    let (mut found, mut kinds) = (Vec::new(), BTreeSet::new());
+    for line in ended.err.lines() {
+        let event: Value = serde_json::from_str(line).expect(line);
+        let kind = event["event"].as_str().expect("an event");
+        // The error is described with the exit codes, and a note is a text.
+        if let Some(example) = examples.get(kind) {
+            differences(kind, example, &event, &mut found);
+            kinds.insert(kind.to_owned());
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(Vec::from_iter(kinds), ["detail", "failed", "finished", "ran", "started", "timings"]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod server;
 mod several;
 mod sources;
 mod system;
+mod timings;
 mod treemap;
 mod trixie;
 mod uninstall;

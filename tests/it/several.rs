@@ -58,7 +58,7 @@ fn each_event_says_which_version_it_is_of() {
         events.iter().filter(of_task).map(|event| event["event"].as_str().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(compiled("3.13.5"), ["started", "finished"]);
-    assert_eq!(compiled("3.13.4"), ["started"]);
+    assert_eq!(compiled("3.13.4"), ["started", "failed"]);
     assert_eq!(events.last().unwrap()["event"], "error");
     assert_eq!(events.last().unwrap()["code"], 1);
 }

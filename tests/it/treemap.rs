@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::browser::{Browser, Scheme};
+use crate::browser::{Browser, Scheme, report, with_probe};
 use crate::inspect::hostile_names;
 use crate::skip;
 use crate::support::{artifact, pykeel, run, unpack};
@@ -73,30 +73,8 @@ fn pages(tarball: &Path) -> Pages {
     let directory = tempfile::tempdir().expect("a directory");
     let page = directory.path().join("sizes.html");
     let json = run(pykeel().args(["inspect", "--json", "--html"]).arg(&page).arg(tarball)).exits(0).json();
-    let html = fs_err::read_to_string(&page).expect("the page");
-    let (before, rest) = html.split_once("<meta http-equiv=\"Content-Security-Policy\"").expect("a policy");
-    let (_, after) = rest.split_once('>').expect("its end");
-    let after = after.replace("</body>", &format!("<script>{PROBE}</script></body>"));
-    let probed = directory.path().join("probed.html");
-    fs_err::write(&probed, format!("{before}{after}")).expect("a file");
+    let probed = with_probe(&page, PROBE);
     Pages { _directory: directory, page, probed, json }
-}
-
-fn report(document: &str) -> Value {
-    let (_, report) = document.split_once("<pre id=\"report\">").expect("the probe ended");
-    let text = report.split('<').next().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next(), rest.next()].map(|digit| digit.and_then(|digit| char::from(digit).to_digit(16)));
-            let [Some(high), Some(low)] = digits else { panic!("a percent sign and no digits") };
-            bytes.push(u8::try_from(high * 16 + low).expect("a byte"));
-        } else {
-            bytes.push(byte);
-        }
-    }
-    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 fn tiles(seen: &Value) -> Vec<Tile> {

@@ -6,12 +6,16 @@ use serde::Serialize;
 
 use super::super::args::BuildArgs;
 use super::super::config::Config;
-use super::{print, sorted_out};
+use super::super::settings::Settings;
+use super::super::timings::Recorder;
+use super::{full_versions, print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{BuildPlan, Optimize};
 use crate::error::Result;
+use crate::event::{Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
+use crate::recipe::Catalog;
 use crate::stages::package;
 use crate::store::{StoredArtifact, debug_file, manifest_file};
 use crate::sys::fs;
@@ -37,9 +41,14 @@ struct Output {
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
+    let recorder = Recorder::new(config, &args.how, full_versions(&args.versions, &catalog)?)?;
+    let outcome = build(args, config, &catalog, &recorder);
+    recorder.tell(outcome)
+}
+
+fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline =
-        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let settings = &config.settings;
     let choices = config.choices(settings.prefix.value.clone(), args.debug_files, args.choices.profile.as_ref())?;
     let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
@@ -50,25 +59,32 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
         return Ok(0);
     }
     let results = pipeline.build(&args.versions, &options)?;
-    let (out, format) = (settings.out.value.as_deref(), settings.format.value);
+    let several = results.len() > 1;
     let delivered = results.into_iter().map(|VersionResult { version, built }| {
-        let outputs =
-            built.and_then(|built| built.iter().map(|built| deliver(built, out, format)).collect::<Result<Vec<_>>>());
+        let task = several.then(|| reporter.task(&version));
+        let reporter = task.as_deref().map_or(reporter as &dyn Reporter, |task| task);
+        let outputs = built.and_then(|built| built.iter().map(|built| deliver(built, settings, reporter)).collect());
         (version, outputs)
     });
     let (outputs, failure) = sorted_out(delivered)?;
-    let outputs: Vec<Output> = outputs.into_iter().flatten().collect();
+    let outputs: Vec<Output> = outputs.into_iter().flat_map(|outputs: Vec<Output>| outputs).collect();
     print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.tarball.display())).collect())?;
     failure.map_or(Ok(0), Err)
 }
 
 /// Copies an artifact to where the user wants it.
-fn deliver(built: &Built, out: Option<&Path>, format: Format) -> Result<Output> {
+fn deliver(built: &Built, settings: &Settings, reporter: &dyn Reporter) -> Result<Output> {
     let artifact = &built.artifact;
     let name = &artifact.record.name;
-    let (tarball, manifest, debug) = match out {
+    let (tarball, manifest, debug) = match &settings.out.value {
         None => (artifact.tarball(), artifact.manifest(), artifact.debug_tarball()),
-        Some(out) => copies(artifact, out, format)?,
+        Some(out) => staged(
+            reporter,
+            "deliver",
+            name.to_string(),
+            || copies(artifact, out, settings.format.value),
+            |(tarball, ..)| tarball.display().to_string(),
+        )?,
     };
     Ok(Output {
         name: name.clone(),
@@ -109,8 +125,7 @@ fn copies(artifact: &StoredArtifact, out: &Path, format: Format) -> Result<(Path
 
 /// Writes a file under a temporary name first, so that nobody finds half of it.
 fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let temporary = fs::temporary_in(parent)?;
+    let temporary = fs::temporary_in(fs::directory_of(path))?;
     write(temporary.path())?;
     fs_err::File::open(temporary.path())?.sync_all()?;
     fs::persist(temporary, path)

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
-use super::{print, sorted_out, warn_of_unreadable};
+use super::super::timings::Recorder;
+use super::{full_versions, print, sorted_out, warn_of_unreadable};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
@@ -18,7 +19,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
-use crate::recipe::ReleaseRecipe;
+use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::stages::install::{self, Durability, Placement, Terms};
 use crate::stages::preflight;
 use crate::stages::site::Destination;
@@ -53,13 +54,22 @@ enum What {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
+    let recorder = Recorder::new(config, &args.how, full_versions(args.versions(), &catalog)?)?;
+    let outcome = install(args, config, &catalog, &recorder);
+    recorder.tell(outcome)
+}
+
+fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline =
-        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let installation = Installation { args, config, pipeline };
     let items = installation.items()?;
     let artifacts = installation.artifacts(&items)?;
+    let several = items.len() > 1;
     let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
+        let task = several.then(|| reporter.task(&item.name));
+        let reporter = task.as_deref().map_or(reporter as &dyn Reporter, |task| task);
+        let installation = Installation { pipeline: Pipeline { reporter, ..pipeline }, ..installation };
         let output = artifact.and_then(|artifact| installation.place_whole(&item, &artifact));
         (item.name, output)
     });
@@ -228,7 +238,7 @@ impl Installation<'_> {
         // Before anything is placed: what is said of it afterwards has to be true.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
-        let reporter = &self.config.reporter;
+        let reporter = self.pipeline.reporter;
         let placement = staged(
             reporter,
             "install",

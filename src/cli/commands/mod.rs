@@ -19,8 +19,10 @@ use serde::Serialize;
 
 use super::args::Command;
 use super::config::Config;
+use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
+use crate::recipe::Catalog;
 use crate::store::Store as _;
 
 /// Runs a command.
@@ -42,6 +44,14 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Completions(args) => completions::run(args, config),
         Command::Man(args) => man::run(args, config),
     }
+}
+
+/// The releases that some requests mean, each with its variant.
+///
+/// # Errors
+/// The first that there is no recipe for.
+fn full_versions<'a>(requests: impl IntoIterator<Item = &'a VersionRequest>, catalog: &Catalog) -> Result<Vec<String>> {
+    requests.into_iter().map(|request| Ok(catalog.find(*request)?.1.full_version())).collect()
 }
 
 /// What some versions came to: what the good ones gave, and one error for all others.

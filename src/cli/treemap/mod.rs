@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use base64::Engine as _;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
-use super::text::{human, percent, shown};
+use super::page::{escaped, filled, source};
+use super::text::{human, percent};
 use crate::domain::contents::{Contents, File, Part, path_text};
 
 const PAGE: &str = include_str!("page.html");
@@ -63,29 +62,6 @@ pub(super) fn page(contents: &Contents) -> String {
         ("data", data(contents)),
     ];
     filled(PAGE, &fields)
-}
-
-/// Fills a template in one pass, so that what is filled in is never taken for a place.
-fn filled(template: &str, fields: &[(&str, String)]) -> String {
-    let mut pieces = template.split("{{");
-    let mut page = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once("}}").unwrap_or((piece, ""));
-        page.extend(fields.iter().find(|(field, _)| *field == name).map(|(_, text)| text.as_str()));
-        page.push_str(rest);
-    }
-    page
-}
-
-/// How a content security policy names a script or a style: nothing else may run.
-fn source(text: &str) -> String {
-    format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text)))
-}
-
-/// Text as HTML, in elements and in attributes.
-fn escaped(text: &str) -> String {
-    let text = shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 fn figures(contents: &Contents) -> String {

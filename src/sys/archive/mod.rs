@@ -197,6 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_the_reader_ahead_is_that_of_whom_it_reads_for() {
+        use crate::cost::Meter;
+
+        let busy = Duration::from_millis(100);
+        let meter = Meter::start();
+        std::thread::scope(|scope| {
+            let mut reader = ReadAhead::new(scope, || {
+                let own = Meter::start();
+                while own.cost().cpu < busy {
+                    std::hint::spin_loop();
+                }
+                Ok(&b"x"[..])
+            });
+            reader.read_to_end(&mut Vec::new()).unwrap();
+        });
+        assert!(meter.cost().cpu >= busy, "{:?}", meter.cost());
+    }
+
+    #[test]
     fn what_is_packed_comes_out_again_through_a_reader_ahead() {
         let bytes = packed(Format::Zst, 1_000_000);
         let directory = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::SystemTime;
 
 use super::super::fs;
+use crate::cost;
 use crate::error::{Error, Result};
 
 /// Reads on a thread of its own, a few pieces ahead, so that unpacking and writing overlap.
@@ -30,9 +31,12 @@ impl ReadAhead {
         open: impl FnOnce() -> io::Result<R> + Send + 'a,
     ) -> Self {
         let (sender, pieces) = sync_channel(Self::AHEAD);
-        scope.spawn(move || match open() {
-            Ok(reader) => send_pieces(reader, &sender),
-            Err(error) => drop(sender.send(Err(error))),
+        let helper = cost::helper();
+        scope.spawn(move || {
+            helper.run(|| match open() {
+                Ok(reader) => send_pieces(reader, &sender),
+                Err(error) => drop(sender.send(Err(error))),
+            });
         });
         Self { pieces, piece: Vec::new(), position: 0 }
     }
@@ -110,8 +114,8 @@ impl<'scope> WriteBehind<'scope> {
         let (sender, receiver) = sync_channel(Self::QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         let thread = |_| {
-            let (receiver, archive) = (Arc::clone(&receiver), archive.to_owned());
-            scope.spawn(move || write_files(&receiver, &archive))
+            let (receiver, archive, helper) = (Arc::clone(&receiver), archive.to_owned(), cost::helper());
+            scope.spawn(move || helper.run(|| write_files(&receiver, &archive)))
         };
         Self { sender: Some(sender), threads: (0..Self::THREADS).map(thread).collect() }
     }

@@ -1,0 +1,94 @@
+//! Timings as a table in text.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::super::text::shown;
+use super::steps::{State, Step, Timings};
+use crate::cost::Cost;
+
+/// The table: a row a step, a group a version.
+pub(super) fn text(timings: &Timings) -> String {
+    let titled = timings.groups.len() > 1;
+    let label = |step: &Step| format!("{}{}", "  ".repeat(step.depth), label(step));
+    let labels = timings.groups.iter().flat_map(|group| group.steps.iter().map(label));
+    // Wide enough for the headings and the sums, too.
+    let width = labels.map(|label| label.chars().count()).chain([5]).max().unwrap_or_default() + 2;
+    let mut text =
+        format!("  {:<width$}{:>8}{:>9}{:>9}{:>9}{:>9}\n", "step", "start", "wall", "cpu", "cpu/wall", "share");
+    for group in &timings.groups {
+        if titled {
+            let _ = writeln!(text, "{}", shown(timings.title(group).unwrap_or("all versions")));
+        }
+        for step in &group.steps {
+            let mut remarks = Vec::new();
+            if step.state == State::Failed {
+                remarks.push("failed".to_owned());
+            }
+            remarks.extend(Some(shown(&step.detail)).filter(|detail| !detail.is_empty()));
+            let start = format!("{:.1}", step.start.as_secs_f64());
+            row(&mut text, width, &label(step), &start, step.cost, timings.wall, &remarks.join(": "));
+        }
+        row(&mut text, width, "sum", "", group.cost(), timings.wall, "");
+    }
+    let whole = Cost { wall: timings.wall, cpu: timings.cpu() };
+    row(&mut text, width, "whole", "0.0", whole, timings.wall, "");
+    text
+}
+
+fn row(text: &mut String, width: usize, name: &str, start: &str, cost: Cost, whole: Duration, remarks: &str) {
+    let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
+    let (ratio, share) = (ratio(cost), share(cost.wall, whole));
+    let line = format!("  {name:<width$}{start:>8}{wall:>9.1}{cpu:>9.1}{ratio:>9}{share:>9}  {remarks}");
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+/// A step's name, and how often it ran.
+pub(super) fn label(step: &Step) -> String {
+    let name = shown(&step.name);
+    match step.runs {
+        Some(runs @ 2..) => format!("{name} ×{runs}"),
+        _ => name,
+    }
+}
+
+/// How many processors were busy on average; of what was too short to say it, a dash.
+pub(super) fn ratio(cost: Cost) -> String {
+    if cost.wall < Duration::from_millis(50) {
+        "–".to_owned()
+    } else {
+        format!("{:.2}", cost.cpu.as_secs_f64() / cost.wall.as_secs_f64())
+    }
+}
+
+/// The share of the whole wall clock.
+pub(super) fn share(wall: Duration, whole: Duration) -> String {
+    if whole.is_zero() {
+        "– %".to_owned()
+    } else {
+        format!("{:.1} %", wall.as_secs_f64() * 100.0 / whole.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::steps::tests::{one, two};
+    use super::*;
+
+    #[test]
+    fn a_build_is_told_as_a_table() {
+        insta::assert_snapshot!(text(&one()));
+    }
+
+    #[test]
+    fn several_builds_are_told_in_groups() {
+        insta::assert_snapshot!(text(&two()));
+    }
+
+    #[test]
+    fn what_took_no_time_is_no_number() {
+        assert_eq!(ratio(Cost::default()), "–");
+        assert_eq!(share(Duration::ZERO, Duration::ZERO), "– %");
+    }
+}
