@@ -15,7 +15,7 @@ use crate::stages::preflight::{self, Host};
 use crate::stages::profile::{self, Data, Optimisation};
 use crate::stages::resolve::{self, Choices};
 use crate::stages::staging::{self, StagedPrefix};
-use crate::stages::{bundle, package, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
+use crate::stages::{Workshop, bundle, package, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
 use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
@@ -282,6 +282,7 @@ impl Pipeline<'_> {
     }
 
     fn record(&self, recipe: &ReleaseRecipe, plan: &BuildPlan, data: Data, options: &BuildOptions) -> Result<Profile> {
+        let scripts = self.catalog.training_scripts()?;
         let (work, mut log) = self.work(plan, options)?;
         let tree = self.configured(recipe, plan, options, &work, &mut log)?;
         let _slot = self.jobs.slot()?;
@@ -291,9 +292,13 @@ impl Pipeline<'_> {
             self.reporter,
             "train",
             "",
-            || train::train(&tree, plan, recipe, data, self.jobs, self.store, &mut log),
+            || train::train(&tree, plan, recipe, data, &scripts, self.workshop(&work), &mut log),
             |profile| format!("profile {} ({} objects)", profile.digest.short(), profile.data.len()),
         )
+    }
+
+    fn workshop<'w>(&'w self, work: &'w WorkDirectory) -> Workshop<'w> {
+        Workshop { store: self.store, jobs: self.jobs, work: work.path() }
     }
 
     /// The directory and the log of a build.
@@ -342,7 +347,7 @@ impl Pipeline<'_> {
             reporter,
             "configure",
             "",
-            || configure::configure(&tree, plan, self.store, work.path(), log),
+            || configure::configure(&tree, plan, self.workshop(work), log),
             |_| String::new(),
         )
     }
@@ -362,7 +367,7 @@ impl Pipeline<'_> {
             reporter,
             "prepare",
             optimisation.to_string(),
-            || prepare::prepare(tree, plan, recipe, optimisation, self.store, self.jobs, work.path(), log),
+            || prepare::prepare(tree, plan, recipe, optimisation, self.workshop(work), log),
             |_| String::new(),
         )?;
         staged(

@@ -107,8 +107,10 @@ pub struct ProfileManifest {
     pub data_version: DataVersion,
     /// What the interpreter that was trained was compiled with.
     pub flags: BTreeMap<String, String>,
-    /// What it was made to do: the arguments of the interpreter.
-    pub training: Vec<String>,
+    /// What it was made to do: the arguments of each run of the interpreter.
+    pub training: Vec<Vec<String>>,
+    /// The scripts of the recipes that these name, by their SHA-256.
+    pub scripts: BTreeMap<String, Digest>,
 }
 
 /// Training data, checked.

@@ -21,6 +21,9 @@ pub fn compiled_in(series: Series) -> Option<String> {
     RECIPES.get_file(format!("{series}.toml"))?.contents_utf8().map(str::to_owned)
 }
 
+/// Where the scripts of training are, below the recipes.
+const TRAINING: &str = "training";
+
 /// A patch that was read and has the digest that its recipe names.
 #[derive(Debug, Clone)]
 pub struct PatchText {
@@ -140,6 +143,25 @@ impl Catalog {
             Ok(PatchText { name: patch.file.clone(), text })
         };
         recipe.patches.iter().map(text).collect()
+    }
+
+    /// The scripts that training runs, by their names: those of the overlay's `training/` over those
+    /// compiled in.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn training_scripts(&self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut scripts = BTreeMap::new();
+        for file in RECIPES.get_dir(TRAINING).into_iter().flat_map(Dir::files) {
+            let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            scripts.insert(name, file.contents().to_vec());
+        }
+        let overlaid = self.overlay.as_ref().map(|directory| directory.join(TRAINING)).filter(|path| path.is_dir());
+        for entry in overlaid.map(fs_err::read_dir).transpose()?.into_iter().flatten() {
+            let entry = entry?;
+            scripts.insert(entry.file_name().to_string_lossy().into_owned(), fs_err::read(entry.path())?);
+        }
+        Ok(scripts)
     }
 
     /// The bytes of a pinned profile: of the overlay's `profiles/`, or compiled in.

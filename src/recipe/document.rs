@@ -72,7 +72,7 @@ pub(super) struct Pgo {
     pub make: Vec<String>,
     #[serde(default)]
     pub freeze: Option<Freeze>,
-    pub training: Spanned<Vec<String>>,
+    pub training: Spanned<Vec<Vec<String>>>,
     pub evaluation_loop: EvaluationLoop,
     pub max_dropped: usize,
     pub max_missing: usize,

@@ -69,6 +69,7 @@ mod tests {
                 data_version: DataVersion(*b"B22*"),
                 flags: BTreeMap::new(),
                 training: Vec::new(),
+                scripts: BTreeMap::new(),
             },
             data: BTreeMap::new(),
         }

@@ -84,8 +84,9 @@ pub struct Pgo {
     pub make: Vec<String>,
     /// What is made beside, where the series has modules in frozen form.
     pub freeze: Option<Freeze>,
-    /// The arguments of the interpreter that is trained; `{jobs}` is the number of processors.
-    pub training: Vec<String>,
+    /// What the interpreter that is trained runs: the arguments of each run. `{jobs}` is the number
+    /// of processors, `{training}` the directory of the recipes' own scripts.
+    pub training: Vec<Vec<String>>,
     /// The data of the object that holds the evaluation loop: `Python/ceval.gcda`.
     pub evaluation_data: PathBuf,
     /// The function that is the evaluation loop.
@@ -498,7 +499,7 @@ impl Check<'_> {
         if Path::new(data.get_ref()).extension().is_none_or(|extension| extension != "gcda") {
             return Err(self.error(data, format!("`{}` is not a .gcda file of the build tree", data.get_ref())));
         }
-        if pgo.training.get_ref().is_empty() {
+        if pgo.training.get_ref().iter().all(Vec::is_empty) {
             return Err(self.error(&pgo.training, "`training` is empty: nothing would be recorded"));
         }
         let freeze = |freeze: document::Freeze| {

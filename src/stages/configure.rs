@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Workshop;
 use super::answers::Answers;
 use super::patch::PatchedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
-use crate::store::Store;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
@@ -73,10 +73,10 @@ impl ConfiguredTree {
 pub fn configure(
     tree: &PatchedTree,
     plan: &BuildPlan,
-    store: &dyn Store,
-    work: &Path,
+    workshop: Workshop<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<ConfiguredTree> {
+    let Workshop { store, work, .. } = workshop;
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;

@@ -25,3 +25,19 @@ pub mod train;
 pub mod uninstall;
 pub mod unpack;
 pub mod verify;
+
+use std::path::Path;
+
+use crate::store::Store;
+use crate::sys::jobserver::JobServer;
+
+/// Where a build works, and with what. None of it decides a byte of the output.
+#[derive(Clone, Copy)]
+pub struct Workshop<'a> {
+    /// Sources, profiles, and what earlier builds kept.
+    pub store: &'a dyn Store,
+    /// The processors.
+    pub jobs: &'a JobServer,
+    /// The directory of the build.
+    pub work: &'a Path,
+}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobSetBuilder};
 
+use super::Workshop;
 use super::compile::CompiledTree;
 use super::configure::ConfiguredTree;
 use super::profile::Optimisation;
@@ -21,7 +22,6 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::recipe::{Freeze, ReleaseRecipe};
 use crate::store::Store;
-use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 use crate::sys::{archive, fs};
@@ -65,14 +65,12 @@ pub fn prepare(
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     optimisation: &Optimisation,
-    store: &dyn Store,
-    jobs: &JobServer,
-    work: &Path,
+    workshop: Workshop<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<PreparedTree> {
     if let Optimisation::Profile(profile) = optimisation {
         if let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
-            frozen(&tree, plan, freeze, store, jobs, work, log)?;
+            frozen(&tree, plan, freeze, workshop, log)?;
         }
         for (path, bytes) in &profile.data {
             let target = tree.root().join(path);
@@ -109,11 +107,10 @@ fn frozen(
     tree: &ConfiguredTree,
     plan: &BuildPlan,
     freeze: &Freeze,
-    store: &dyn Store,
-    jobs: &JobServer,
-    work: &Path,
+    workshop: Workshop<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<()> {
+    let Workshop { store, jobs, work } = workshop;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
         log.reporter().report(Event::Detail("the frozen modules are those of an earlier build".into()));

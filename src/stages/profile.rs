@@ -197,7 +197,14 @@ pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
 ///
 /// # Errors
 /// That there are none, or what the system answers.
-pub(super) fn pack(tree: &Path, plan: &BuildPlan, data: Data, training: &[String], epoch: u64) -> Result<Vec<u8>> {
+pub(super) fn pack(
+    tree: &Path,
+    plan: &BuildPlan,
+    data: Data,
+    training: &[Vec<String>],
+    scripts: BTreeMap<String, Digest>,
+    epoch: u64,
+) -> Result<Vec<u8>> {
     let top = format!("profile-{}{}", plan.release, plan.variant);
     let directory = tempfile::tempdir()?;
     for file in data_files(tree)? {
@@ -220,6 +227,7 @@ pub(super) fn pack(tree: &Path, plan: &BuildPlan, data: Data, training: &[String
         data_version: data.version,
         flags: environment.chain(made).collect(),
         training: training.to_vec(),
+        scripts,
     };
     let json = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
     fs_err::write(directory.path().join(PROFILE_MANIFEST), json + "\n")?;

@@ -1,16 +1,19 @@
 //! Train: from an instrumented interpreter to the profile of what it does most.
 
+use std::collections::BTreeMap;
+
+use super::Workshop;
 use super::compile::CompiledTree;
 use super::profile::{self, Data};
+use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
-use crate::store::Store;
-use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 
-/// Runs the training task of the recipe and keeps the profile in the store.
+/// Runs the training task of the recipe and keeps the profile in the store. `scripts` are those that
+/// the recipes have for it.
 ///
 /// # Errors
 /// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
@@ -19,22 +22,35 @@ pub fn train(
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     data: Data,
-    jobs: &JobServer,
-    store: &dyn Store,
+    scripts: &BTreeMap<String, Vec<u8>>,
+    workshop: Workshop<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<Profile> {
+    let Workshop { store, jobs, work } = workshop;
     let wrong = |reason: String| Error::Profile { what: format!("of Python {}", recipe.full_version()), reason };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // The programs of the build itself ran with the same objects.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;
     }
-    let arguments = pgo.training.iter().map(|word| word.replace("{jobs}", &jobs.slots().to_string()));
-    log.run(&tree.spec("./python").args(arguments), |_| {})?;
+    let directory = work.join("training");
+    fs_err::create_dir_all(&directory)?;
+    for (name, text) in scripts {
+        fs_err::write(directory.join(name), text)?;
+    }
+    for run in &pgo.training {
+        let placed = |word: &String| {
+            let word = word.replace("{jobs}", &jobs.slots().to_string());
+            word.replace("{training}", &directory.display().to_string())
+        };
+        log.run(&tree.spec("./python").args(run.iter().map(placed)), |_| {})?;
+    }
     if !tree.root().join(&pgo.evaluation_data).is_file() {
         return Err(wrong(format!("the training recorded nothing in {}", pgo.evaluation_data.display())));
     }
-    let bytes = profile::pack(tree.root(), plan, data, &pgo.training, tree.epoch())?;
+    let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
+    let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
+    let bytes = profile::pack(tree.root(), plan, data, &pgo.training, sums.collect(), tree.epoch())?;
     let digest = store.keep_profile(&bytes)?;
     profile::open(&digest.to_string(), &bytes)
 }
