@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::install::Site;
+use crate::profiles::{PROGRAM, trainable};
 use crate::support::{artifact, pykeel, run};
 use crate::toy::Toy;
 
@@ -89,6 +90,9 @@ fn the_examples_have_the_shape_of_the_output() {
         differences(heading, &example, &ended.json(), &mut found);
     };
     compare("build VERSION… --json", pykeel().args(["build", "3.13.5", "--json"]));
+    let toy = trainable(PROGRAM);
+    let mut train = toy.command(&["train", "3.13.5", "--json", "--offline", "--mirror"]);
+    compare("train VERSION --json", train.arg(toy.mirror()));
     for (heading, args) in commands {
         compare(heading, site.command(args).arg("--json"));
     }

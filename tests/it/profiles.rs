@@ -12,7 +12,7 @@ use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
 
 /// An interpreter whose evaluation loop has a loop.
-const PROGRAM: &str = "\
+pub const PROGRAM: &str = "\
 __attribute__((noinline)) int other(int n) { return n > 2 ? n : -n; }
 int _PyEval_EvalFrameDefault(int n) {
   int sum = 0;
@@ -44,7 +44,7 @@ int _PyEval_EvalFrameDefault(int n) {
 int main(int argc, char **argv) { (void)argv; return _PyEval_EvalFrameDefault(argc * 1000) == 1; }
 ";
 
-fn trainable(program: &'static str) -> Toy {
+pub fn trainable(program: &'static str) -> Toy {
     let configure = "echo run >> @toy@/configure.log; echo \"here = $PWD\" > answers.txt";
     Toy::new(Behaviour { program, configure, ..Behaviour::default() })
 }
@@ -341,4 +341,26 @@ fn answers_of_configure_know_where_the_tree_is() {
     // Another option of the compiler is another question.
     run(build_with(&toy, &[]).env("CFLAGS", "-DX")).exits(0);
     assert_eq!(lines(&toy, "configure.log"), 2);
+}
+
+#[test]
+fn the_store_knows_what_a_profile_is_for_and_that_kept_work_can_go() {
+    let toy = trainable(PROGRAM);
+    let profile = trained(&toy);
+    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()])).exits(0);
+    let list = || {
+        let listed = run(&mut toy.command(&["cache", "list", "--json"])).exits(0).json();
+        let entries = listed["entries"].as_array().unwrap().clone();
+        let of = |kind: &str| entries.iter().filter(|entry| entry["kind"] == kind).cloned().collect::<Vec<_>>();
+        (of("profile"), of("intermediate"))
+    };
+    let (profiles, intermediates) = list();
+    assert_eq!((profiles.len(), intermediates.len()), (1, 2), "the answers of configure, and the frozen modules");
+    assert_eq!(profiles[0]["needed_by"][0], built.json()[0]["name"]);
+    run(&mut toy.command(&["cache", "prune"])).exits(0);
+    let (profiles, intermediates) = list();
+    assert_eq!((profiles.len(), intermediates.len()), (1, 0));
+    fs_err::remove_dir_all(toy.store().join("artifacts")).unwrap();
+    run(&mut toy.command(&["cache", "prune"])).exits(0);
+    assert_eq!(list().0.len(), 0, "nothing was built with it");
 }

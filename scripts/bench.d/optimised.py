@@ -1,0 +1,69 @@
+"""How long an optimised build takes: pykeel's, and what others do for the same speed."""
+
+import os
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from common import PYKEEL, RELEASE, STORE, TOP, artifact, pykeel, seconds, table, timed, unpacked_source
+from pythons import FLAGS, run
+
+
+def by_hand(place, flags):
+    """configure, make and make install in a fresh tree: the whole, as somebody types it."""
+    source = unpacked_source(place)
+    steps = (["./configure", f"--prefix={place}/prefix", *flags], ["make", f"-j{os.cpu_count()}"], ["make", "install"])
+    with (place / "log").open("w") as log:
+        start = time.monotonic()
+        for step in steps:
+            run(source, log, *step)
+        return time.monotonic() - start
+
+
+def unpinned(place):
+    """The recipes of this project without their profiles: pykeel has to train."""
+    recipes = place / "recipes"
+    recipes.mkdir()
+    shutil.copytree(TOP / "patches", recipes / "patches")
+    series = RELEASE.rpartition(".")[0]
+    text = (TOP / f"recipes/{series}.toml").read_text()
+    (recipes / f"{series}.toml").write_text(re.sub(r"\[\[profile\]\]\n(?:[^\[\n].*\n|\n)*", "", text))
+    return recipes
+
+
+def optimised(rounds=1):
+    artifact()  # The source is in the store now.
+    source = STORE / "sources" / pykeel("recipe", "show", RELEASE)["sums"]["xz"]
+    docker, default = "docker-library's flags by hand", "python-build's way by hand"
+    first, after, training = "pykeel, first build of a source", "pykeel, after that", "pykeel, training included"
+    plain = "pykeel, `--optimize none`"
+    times = {name: [] for name in (docker, default, first, after, training, plain)}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(dir=STORE) as place:
+            place = Path(place)
+            store = place / "store"
+            (store / "sources").mkdir(parents=True)
+            shutil.copy(source, store / "sources")
+            times[first].append(timed([PYKEEL, "build", RELEASE, "--store", store]))
+            shutil.rmtree(store / "artifacts")
+            times[after].append(timed([PYKEEL, "build", RELEASE, "--store", store]))
+        with tempfile.TemporaryDirectory(dir=STORE) as place:
+            place = Path(place)
+            for name, options in {training: ["--optimize", "pgo", "--recipes", unpinned(place)], plain: ["--optimize", "none"]}.items():
+                store = place / name.replace(" ", "")[-8:].strip("`")
+                (store / "sources").mkdir(parents=True)
+                shutil.copy(source, store / "sources")
+                times[name].append(timed([PYKEEL, "build", RELEASE, "--store", store, *options]))
+        for name, flags in {default: FLAGS["python-build"], docker: FLAGS["docker-library"]}.items():
+            with tempfile.TemporaryDirectory(dir=STORE) as place:
+                times[name].append(by_hand(Path(place), flags))
+    print(f"{rounds} rounds, alternating; seconds of wall clock, median (minimum-maximum). pykeel's are from the verified source to "
+          "the stored, verified tarball; by hand it is from the unpacked source to the installed tree.\n")
+    base, other = statistics.median(times[docker]), statistics.median(times[default])
+    table(["build", "seconds", "of docker-library's", "of python-build's"], [
+        [name, seconds(values), f"{statistics.median(values) / base:.3f}", f"{statistics.median(values) / other:.2f}"]
+        for name, values in times.items()
+    ])
