@@ -225,7 +225,9 @@ impl Pipeline<'_> {
                 let profile = self.record(recipe, plan, *data, options)?;
                 let mut plans = planned.plans.clone();
                 let optimisation = Optimisation::Profile(Box::new(profile));
-                plans.iter_mut().for_each(|plan| resolve::optimise(plan, recipe, &optimisation));
+                for plan in &mut plans {
+                    resolve::optimise(plan, recipe, &optimisation);
+                }
                 trained = Planned { optimisation, plans };
                 &trained
             }

@@ -235,7 +235,9 @@ mod tests {
 
     fn useless(lines: &[&str]) -> Option<String> {
         let mut report = ProfileReport::default();
-        lines.iter().for_each(|line| report.line(line));
+        for line in lines {
+            report.line(line);
+        }
         report.useless(&pgo())
     }
 

@@ -46,7 +46,7 @@ int main(int argc, char **argv) { (void)argv; return _PyEval_EvalFrameDefault(ar
 
 pub fn trainable(program: &'static str) -> Toy {
     let configure = "echo run >> @toy@/configure.log; echo \"here = $PWD\" > answers.txt";
-    Toy::new(Behaviour { program, configure, ..Behaviour::default() })
+    Toy::new(Behaviour { configure, program, ..Behaviour::default() })
 }
 
 /// `pykeel train` of the toy.
@@ -103,8 +103,8 @@ fn training_gives_a_profile_and_a_build_with_it_names_it() {
     assert_eq!(files, ["profile-3.13.5/Python/ceval.gcda", "profile-3.13.5/profile.json"], "data and nothing else");
     toy.left_nothing();
 
-    let named = format!("sha256:{digest}");
-    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", &named])).exits(0);
+    let stored = format!("sha256:{digest}");
+    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", &stored])).exits(0);
     let plan = plan_of(&built);
     assert_eq!((&plan["optimize"], &plan["profile"]), (&"pgo".into(), &digest.clone().into()));
     let make: Vec<&str> = plan["make"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
@@ -242,9 +242,11 @@ fn a_profile_that_the_compiler_would_ignore_is_refused_before_the_build() {
 
 #[test]
 fn a_profile_holds_data_and_never_code() {
+    /// A name, what is done to a sound profile, and what is said of it.
+    type Case = (&'static str, fn(&Path), &'static str);
     let toy = trainable(PROGRAM);
     let recorded = trained(&toy);
-    let cases: [(&str, fn(&Path), &str); 5] = [
+    let cases: [Case; 5] = [
         (
             "header",
             |tree| {
