@@ -208,6 +208,7 @@ impl Pipeline<'_> {
                 let host = self.preflight(recipe, options)?;
                 let optimisation = self.choose(recipe, options, &host)?;
                 let plans = self.resolve(recipe, options, &optimisation, &host)?;
+                profile::keep_named(&options.choices, self.store, self.reporter)?;
                 Ok(Planned { optimisation, plans })
             },
             Planned::summary,

@@ -79,10 +79,7 @@ pub fn choose(
     let compiler = data.compiler;
     let profile = if let Some(named) = &choices.profile {
         let bytes = named_bytes(named, store, reporter)?;
-        let profile = open(&named.digest.to_string(), &bytes)?;
-        // Whoever has the artifact later asks the store for what it was made with.
-        store.keep_profile(&bytes)?;
-        profile
+        open(&named.digest.to_string(), &bytes)?
     } else if let Some(pinned) = recipe.pinned_profile(host.target, compiler) {
         open(&pinned.file, &catalog.profile(pinned)?)?
     } else {
@@ -129,6 +126,18 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Data> {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(Data { compiler, version }),
         _ => Err(unusable(format!("the compiler is {compiler}, and pykeel has training data of gcc alone"))),
     }
+}
+
+/// Keeps the profile that a user named by its file: whoever has the artifact later asks the store for
+/// what it was made with.
+///
+/// # Errors
+/// What the system answers.
+pub fn keep_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter) -> Result<()> {
+    if let Some(named) = choices.profile.as_ref().filter(|named| named.file.is_some()) {
+        store.keep_profile(&named_bytes(named, store, reporter)?)?;
+    }
+    Ok(())
 }
 
 fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {

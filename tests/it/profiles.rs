@@ -192,8 +192,13 @@ fn with_profile_of(program: &'static str, other: &'static str, more: impl FnOnce
 #[test]
 fn a_profile_of_another_evaluation_loop_is_an_error() {
     let (toy, profile) = with_profile_of(CHANGED_LOOP, PROGRAM, |recipe| recipe);
-    let ended = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()]));
+    fs_err::remove_dir_all(toy.store().join("profiles")).unwrap();
+    let arguments = ["--optimize", "pgo", "--profile", profile.to_str().unwrap()];
+    run(build_with(&toy, &arguments).arg("--dry-run")).exits(0);
+    assert!(!toy.store().join("profiles").exists(), "a plan keeps nothing");
+    let ended = run(&mut build_with(&toy, &arguments));
     ended.exits(1).says(&["of no use for this source", "evaluation loop", "_PyEval_EvalFrameDefault", "pykeel train"]);
+    assert!(toy.store().join("profiles").exists());
     toy.left_nothing();
 }
 
