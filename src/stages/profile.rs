@@ -255,3 +255,52 @@ pub(super) fn data_files(tree: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::walk(tree)?.into_iter().filter(fs::Entry::is_file);
     Ok(entries.map(|entry| entry.path).filter(|path| path.extension().is_some_and(|name| name == "gcda")).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::version::Variant;
+
+    #[test]
+    fn the_own_profiles_are_what_their_recipes_say() {
+        let catalog = Catalog::load(None).unwrap();
+        let mut seen = 0;
+        for recipe in catalog.recipes() {
+            for row in &recipe.releases {
+                for variant in std::iter::once(Variant::Default).chain(recipe.variants.keys().copied()) {
+                    let release = recipe.release(row, variant).unwrap();
+                    for pinned in &release.profiles {
+                        let profile = open(&pinned.file, &catalog.profile(pinned).unwrap()).unwrap();
+                        let manifest = &profile.manifest;
+                        assert_eq!(profile.digest, pinned.sha256);
+                        assert_eq!((manifest.target, manifest.compiler), (pinned.target, pinned.compiler));
+                        assert_eq!((manifest.variant, manifest.release.series()), (variant, recipe.series));
+                        assert!(manifest.release <= release.version, "of an earlier release, or of the same");
+                        let pgo = release.pgo.as_ref().unwrap();
+                        assert!(profile.data.contains_key(&pgo.evaluation_data), "{}", pinned.file);
+                        // The script that it was trained with is the one that is here.
+                        for (name, sum) in &manifest.scripts {
+                            assert_eq!(Digest::of(&catalog.training_scripts().unwrap()[name]), *sum, "{}", pinned.file);
+                        }
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen >= 1);
+    }
+
+    #[test]
+    fn what_is_no_profile_is_refused() {
+        assert!(open("x", b"").is_err());
+        assert!(open("x", b"\xfd7zXZ\x00 and no more").is_err());
+        let (bytes, ()) = archive::encode(Format::Xz, Vec::new(), |writer| {
+            let tree = tempfile::tempdir()?;
+            fs_err::write(tree.path().join(PROFILE_MANIFEST), "{}")?;
+            archive::pack(tree.path(), "x", 0, writer)
+        })
+        .unwrap();
+        let error = open("x", &bytes).unwrap_err().to_string();
+        assert!(error.contains("profile.json: missing field"), "{error}");
+    }
+}
