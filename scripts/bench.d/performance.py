@@ -1,0 +1,134 @@
+"""How fast the Python is that pykeel makes: benchmarks of pyperformance, the sides in turn."""
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import plot
+import ratios
+from common import RELEASE, table
+from pythons import CACHE, OLD_RELEASE, built, installed, interpreter, need_debian
+
+# The same pure Python on every side. pyperformance brings the benchmarks, pyperf times them.
+PACKAGES = ("pyperf==2.10.0", "pyperformance==1.14.0", "packaging==26.3")
+# Those that need the standard library alone. Profiles are not trained on any of them.
+BENCHMARKS = """
+    chaos comprehensions coroutines deepcopy deltablue fannkuch float generators go hexiom json_dumps
+    json_loads logging mdp nbody nqueens pidigits pprint python_startup raytrace regex_compile richards
+    scimark spectral_norm typing_runtime_protocols unpack_sequence xml_etree
+""".split()
+# Seconds of one value, and values of one process.
+LEAST, VALUES = 0.1, 3
+
+
+def packages(python):
+    """A directory with the packages, by the pip that pykeel's builder flavor has."""
+    site = CACHE / "-".join(["site", *(name.replace("==", "-") for name in PACKAGES)])
+    if not site.exists():
+        # Without what they depend on: psutil is compiled, and pyperf does without it.
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", f"{site}.new", *PACKAGES],
+                       check=True, stdout=sys.stderr)
+        Path(f"{site}.new").rename(site)
+    return site
+
+
+def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
+    """Seconds of each value of one task of a benchmark, in a process of its own."""
+    script = site / f"pyperformance/data-files/benchmarks/bm_{name}/run_benchmark.py"
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(site),
+                   "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.TemporaryDirectory() as place:
+        report = Path(place) / "values.json"
+        command = [python, script, "--worker", f"--worker-task={task}", f"--loops={loops}", f"--warmups={warmups}",
+                   f"--values={count}", f"--affinity={os.cpu_count() - 1}", "--inherit-environ=PYTHONPATH", "-o", report]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=place)
+        if done.returncode:
+            sys.exit(f"{name} failed with {python}:\n{done.stderr}")
+        if not report.exists():
+            return None, None
+        benchmark = json.loads(report.read_text())["benchmarks"][0]
+        title = (benchmark.get("metadata") or {}).get("name") or json.loads(report.read_text())["metadata"]["name"]
+        return title, benchmark["runs"][0]["values"]
+
+
+def calibrated(python, site, progress):
+    """Every task of every benchmark: its name, number and loops, so that a value takes long enough."""
+    tasks = []
+    for name in BENCHMARKS:
+        progress(f"calibrating {name}")
+        for task in range(20):
+            title, found = values(python, site, name, task, 1, 0, count=1, warmups=0)
+            if title is None:
+                break
+            loops = 1
+            # What comes first is cold: once more with more loops says better how many are enough.
+            for _ in range(2):
+                loops = max(1, 2 ** round(math.log2(LEAST / found[0])))
+                _, found = values(python, site, name, task, loops, 0, count=1)
+            tasks.append((name, task, title, loops))
+    return tasks
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def measured(pythons, site, rounds):
+    """The least value of each process: side -> benchmark -> seconds, round by round."""
+    tasks = calibrated(next(iter(pythons.values())), site, progress)
+    times = {side: {title: [] for *_, title, _ in tasks} for side in pythons}
+    for number in range(rounds):
+        for name, task, title, loops in tasks:
+            progress(f"round {number + 1} of {rounds}: {title}")
+            sides = list(pythons.items())
+            # Each side is first, second, ... equally often.
+            for side, python in sides[number % len(sides):] + sides[: number % len(sides)]:
+                _, found = values(python, site, name, task, loops, number + 1)
+                times[side][title].append(min(found))
+    progress("")
+    return times
+
+
+def compared(times, ours, against):
+    """Ratios of one pair: benchmark -> round by round."""
+    return {name: ratios.per_round(times[against][name], series) for name, series in times[ours].items()}
+
+
+def python(rounds=8, plots=None):
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        options = ("--flavor", "builder", "--bytecode", "unchecked-hash")
+        new, old = f"pykeel {RELEASE}", f"pykeel {OLD_RELEASE}"
+        pythons = {
+            new: interpreter(installed(place / "new", RELEASE, *options)),
+            **{name: interpreter(built(name)) for name in ("docker-library", "python-build")},
+            old: interpreter(installed(place / "old", OLD_RELEASE, *options), OLD_RELEASE),
+            "Debian": need_debian(),
+        }
+        times = measured(pythons, packages(pythons[new]), rounds)
+    pairs = {
+        "docker-library's flags": compared(times, new, "docker-library"),
+        "python-build's default flags": compared(times, new, "python-build"),
+        f"Debian's python3.11 (of pykeel's {OLD_RELEASE})": compared(times, old, "Debian"),
+    }
+    print(f"{', '.join(PACKAGES[:2])}; {rounds} rounds, all sides in turn within each; how many times as fast pykeel's Python is,")
+    print("median of the rounds with its 95 % interval (bootstrap).\n")
+    found = {side: {name: ratios.one(series) for name, series in pair.items()} for side, pair in pairs.items()}
+    milliseconds = {name: 1000 * statistics.median(series) for name, series in times[new].items()}
+    table(["benchmark", f"{new}, ms", *pairs], [
+        [name, f"{milliseconds[name]:.3g}", *(ratios.shown(*found[side][name]) for side in pairs)] for name in milliseconds
+    ])
+    rows = []
+    for side, pair in pairs.items():
+        value, of_rounds, of_both = ratios.mean(pair)
+        rows.append([side, ratios.shown(value, *of_rounds), "{:.3f}-{:.3f}".format(*of_both)])
+        found[side]["geometric mean"] = (value, *of_rounds)
+    table(["pykeel's against", "geometric mean (95 %, over rounds)", "95 %, over rounds and benchmarks"], rows)
+    if plots:
+        plot.write(plots, "python", "How many times as fast pykeel's Python is", "ratio; more is better", found)

@@ -1,0 +1,75 @@
+"""The Pythons that are compared: pykeel's, and what others build from the same source."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from common import RELEASE, STORE, artifact, output, pykeel, unpacked_source
+
+OLD_RELEASE = "3.11.2"
+DEBIAN = Path("/usr/bin/python3.11")
+CACHE = Path(os.environ.get("PYKEEL_BENCH_CACHE") or STORE.parent / "pykeel-bench")
+
+# docker-library's Dockerfile also passes dpkg-buildflags' CFLAGS, whose -O2, stack protector and (for
+# some series) frame pointers cost it speed. Left out here, which is to its advantage.
+FLAGS = {
+    "docker-library": ["--enable-loadable-sqlite-extensions", "--enable-optimizations", "--enable-shared",
+                       "--with-lto", "--with-ensurepip"],
+    "python-build": ["--enable-shared", "--with-ensurepip"],
+}
+
+
+def run(directory, log, *command):
+    """A step of a build. Its log stays where it failed."""
+    # A profile is trained with tests that send themselves SIGINT: a shell's background job ignores it.
+    done = subprocess.run(command, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))} failed in {directory}: see {log.name}")
+
+
+def built(name, release=RELEASE):
+    """The tree that the flags of another project give, built once and kept."""
+    flags = FLAGS[name]
+    key = hashlib.sha256("\n".join([release, *flags, output("cc", "--version")]).encode()).hexdigest()[:12]
+    tree = CACHE / f"{name}-{release}-{key}"
+    if tree.exists():
+        return tree
+    artifact(release=release)  # The source is in the store now.
+    place = CACHE / f"{tree.name}.build"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    print(f"Building {tree.name} ({' '.join(flags)})", file=sys.stderr)
+    with (CACHE / f"{tree.name}.log").open("w") as log:
+        source = unpacked_source(place, release)
+        run(source, log, "./configure", f"--prefix={tree}", *flags)
+        run(source, log, "make", f"-j{os.cpu_count()}")
+        # As docker-library does: the interpreter finds its own libpython wherever the tree is.
+        (source / "python").unlink()
+        run(source, log, "make", "LDFLAGS=-Wl,-rpath='$$ORIGIN/../lib'", "python")
+        run(source, log, "make", "install", f"DESTDIR={place}/staged")
+    (place / "staged" / tree.relative_to("/")).rename(tree)
+    shutil.rmtree(place)
+    return tree
+
+
+def installed(prefix, release, *options):
+    """What pykeel makes and installs."""
+    artifact(*options, release=release)
+    pykeel("install", release, *options, "--no-build", "--prefix", prefix)
+    return Path(prefix)
+
+
+def interpreter(tree, release=RELEASE):
+    return tree / "bin" / f"python{release.rpartition('.')[0]}"
+
+
+def need_debian():
+    """Debian 12's own interpreter, in the release that pykeel's side is built of."""
+    if OLD_RELEASE not in output(DEBIAN, "--version"):
+        sys.exit(f"{DEBIAN} is not {OLD_RELEASE}: on Debian 12, apt-get install python3.11")
+    return DEBIAN
