@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use globset::{Glob, GlobSetBuilder};
 
@@ -162,12 +163,15 @@ fn packed(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>> {
     Ok(archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(directory.path(), "frozen", 0, writer))?.0)
 }
 
-/// Copies files of a tree into another. They are new there: make takes them for made.
+/// Copies files of a tree into another. They are new there, and of one time: some are made of others,
+/// and make has to take all of them for made.
 fn put(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
+    let now = SystemTime::now();
     for file in files {
         let target = to.join(file);
         fs_err::create_dir_all(target.parent().unwrap_or(to))?;
-        fs_err::write(target, fs_err::read(from.join(file))?)?;
+        fs_err::write(&target, fs_err::read(from.join(file))?)?;
+        fs_err::File::open(&target)?.file().set_modified(now)?;
     }
     Ok(())
 }

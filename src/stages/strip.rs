@@ -72,7 +72,7 @@ pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_
 
 /// The plan's patterns, and the caches that the build wrote: time-stamped, at three levels, and
 /// different each time. The policy says whether a deterministic set comes back.
-fn patterns(globs: &[String]) -> Result<GlobSet> {
+pub(super) fn patterns(globs: &[String]) -> Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for glob in globs.iter().map(String::as_str).chain(["**/__pycache__", "**/*.pyc"]) {
         // `*` stays within a directory, as in a shell.

@@ -17,6 +17,7 @@ use build_paths::BuildPaths;
 use super::bundle::BundledPrefix;
 use super::configure::source_name;
 use super::staging::StagedPrefix;
+use super::strip::patterns;
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
 use crate::domain::prefix::Prefix;
@@ -47,9 +48,9 @@ pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPre
     let (staged, libraries) = bundled.into_parts();
     let paths = BuildPaths::new(staged.build_directory(), &root, &plan.prefix, &source_name(plan));
     let mut scripts = Vec::new();
-    // Caches of the build mention it, and strip takes every one of them away.
-    let is_cache = |entry: &fs::Entry| entry.path.extension().is_some_and(|extension| extension == "pyc");
-    for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !is_cache(entry)) {
+    // Caches and static libraries mention the build, and strip takes them away.
+    let goes = patterns(&plan.strip)?;
+    for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !goes.is_match(&entry.path)) {
         let path = root.join(&entry.path);
         let before = fs_err::read(&path)?;
         let Some(after) = rewritten(&entry.path, &before, &paths, &plan.prefix)? else { continue };
