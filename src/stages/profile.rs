@@ -115,6 +115,24 @@ pub fn choose(
     Ok(Optimisation::Profile(Box::new(profile)))
 }
 
+/// Whether the store has a profile; one that the recipe pins, for whichever compiler, is put there.
+///
+/// # Errors
+/// [`Error::Profile`] where a pinned one is missing or another, and what the store answers.
+pub fn at_hand(
+    digest: Digest,
+    recipe: &ReleaseRecipe,
+    catalog: &Catalog,
+    store: &dyn Store,
+    reporter: &dyn Reporter,
+) -> Result<bool> {
+    if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
+        store.keep_profile(&catalog.profile(pinned)?)?;
+        return Ok(true);
+    }
+    Ok(store.profile(digest, reporter)?.is_some())
+}
+
 /// The training data that the compiler of a host writes and reads.
 ///
 /// # Errors
@@ -133,10 +151,9 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Data> {
 
 fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {
-        return store.profile(named.digest, reporter)?.ok_or_else(|| Error::Profile {
-            what: named.digest.to_string(),
-            reason: "it is not in the store".into(),
-        });
+        return store
+            .profile(named.digest, reporter)?
+            .ok_or_else(|| Error::Profile { what: named.digest.to_string(), reason: "it is not in the store".into() });
     };
     let bytes = fs_err::read(path)?;
     let found = Digest::of(&bytes);

@@ -23,6 +23,7 @@ mod network;
 mod policies;
 mod processes;
 mod races;
+mod rebuild;
 mod recipes;
 mod regression;
 mod roots;
