@@ -89,17 +89,13 @@ impl Topic {
 /// What differs between the plan of an artifact and the plan here, a line each.
 #[must_use]
 pub fn explain(changes: &[Change<Value>]) -> Vec<String> {
-    let names: BTreeSet<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-    let mut shown: Vec<_> = changes.iter().filter(|change| !follows(&change.name, &names)).collect();
-    // The recipe before what it says.
-    shown.sort_by_key(|change| (Topic::of(&change.name), change.name != "recipe"));
-    shown.into_iter().map(line).collect()
+    telling(changes).into_iter().map(line).collect()
 }
 
 /// What to do about it, the most important first.
 #[must_use]
 pub fn remedy(changes: &[Change<Value>]) -> String {
-    let topics: BTreeSet<Topic> = changes.iter().map(|change| Topic::of(&change.name)).collect();
+    let topics: BTreeSet<Topic> = telling(changes).iter().map(|change| Topic::of(&change.name)).collect();
     // Another format or recipe changes most of the plan: what else there is shows when that is mended.
     let first = topics.iter().copied().find(|topic| matches!(topic, Topic::Format | Topic::Target | Topic::Recipe));
     let shown: Vec<&str> = match first {
@@ -109,9 +105,20 @@ pub fn remedy(changes: &[Change<Value>]) -> String {
     shown.join("; ")
 }
 
+/// The changes that say something, the recipe's before what is in it.
+fn telling(changes: &[Change<Value>]) -> Vec<&Change<Value>> {
+    let names: BTreeSet<&str> = changes.iter().map(|change| change.name.as_str()).collect();
+    let mut telling: Vec<_> = changes.iter().filter(|change| !follows(&change.name, &names)).collect();
+    telling.sort_by_key(|change| (Topic::of(&change.name), change.name != "recipe"));
+    telling
+}
+
 /// Whether a field differs because another one does, which says more: another version of a library
-/// has other bytes.
+/// has other bytes, and a variable of the user's is in the environment too.
 fn follows(name: &str, names: &BTreeSet<&str>) -> bool {
+    if let Some(variable) = name.strip_prefix("environment.") {
+        return names.contains(format!("compiler_variables.{variable}").as_str());
+    }
     let Some((library, field)) = name.strip_prefix("libraries.").and_then(|rest| rest.rsplit_once('.')) else {
         return false;
     };
@@ -286,6 +293,7 @@ mod tests {
         there.libraries = vec![library("3.0.17")];
         here.libraries = vec![library("3.5.0")];
         there.compiler_variables.insert("CFLAGS".into(), "-O2".into());
+        there.environment.insert("CFLAGS".into(), "-O2".into());
         there.profile = Some(Digest::of("profile"));
         let changes = plan_changes(&there, &here);
         insta::assert_snapshot!(format!("{}\n{}", explain(&changes).join("\n"), remedy(&changes)));

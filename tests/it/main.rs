@@ -26,6 +26,7 @@ mod races;
 mod rebuild;
 mod recipes;
 mod regression;
+mod reproducible;
 mod roots;
 mod rpm;
 mod series;
