@@ -253,6 +253,28 @@ pub enum Error {
         findings: Vec<String>,
     },
 
+    /// Exit code 4.
+    #[error("{what} cannot be built again here: what decides its bytes is different")]
+    OtherPlan {
+        /// The artifact.
+        what: String,
+        /// Each thing that is different.
+        differences: Vec<String>,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// Exit code 4.
+    #[error("{what} came out different when it was built again")]
+    NotReproduced {
+        /// The artifact.
+        what: String,
+        /// Each file that differs, and where.
+        differences: Vec<String>,
+        /// The report of diffoscope, where there is one.
+        report: Option<PathBuf>,
+    },
+
     /// Exit code 2.
     #[error("no artifact {digest} is in the store")]
     NoSuchArtifact {
@@ -397,6 +419,8 @@ impl Error {
             Self::DigestMismatch { .. }
             | Self::HostileArchive { .. }
             | Self::Damaged { .. }
+            | Self::OtherPlan { .. }
+            | Self::NotReproduced { .. }
             | Self::Verification { .. } => ExitCode::Verification,
             Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
                 ExitCode::Unavailable
@@ -460,7 +484,13 @@ impl Error {
             Self::UnlistedModules { recipe, .. } => {
                 Some(format!("add them to `modules.required` or `modules.disabled` of {recipe}"))
             }
-            Self::Library { remedy, .. } => Some(remedy.clone()),
+            Self::Library { remedy, .. } | Self::OtherPlan { remedy, .. } => Some(remedy.clone()),
+            Self::NotReproduced { report: Some(report), .. } => {
+                Some(format!("diffoscope says more in {}", report.display()))
+            }
+            Self::NotReproduced { report: None, .. } => {
+                Some("`--keep-build` leaves both trees where they can be looked at; diffoscope says more where it is installed".into())
+            }
             Self::SourceUnavailable { .. } => {
                 Some("`--mirror DIR` takes the archive from a directory, `--mirror URL` from a URL with {file}".into())
             }

@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::comparison::{Change, plan_changes};
+use crate::domain::plan::{BuildPlan, FORMAT, Flavor};
 use crate::domain::profile::Profile;
-use crate::domain::version::VersionRequest;
+use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::compile::{self, CompiledTree};
 use crate::stages::configure::{self, ConfiguredTree};
 use crate::stages::fetch::{self, FetchOptions};
+use crate::stages::package::{self, PackedArtifact};
 use crate::stages::preflight::{self, Host};
-use crate::stages::profile::{self, Data, Optimisation};
+use crate::stages::profile::{self, Data, NamedProfile, Optimisation};
 use crate::stages::resolve::{self, Choices};
 use crate::stages::staging::{self, StagedPrefix};
-use crate::stages::{Workshop, bundle, package, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
+use crate::stages::{Workshop, bundle, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
 use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
@@ -79,6 +81,32 @@ pub struct VersionResult {
 struct Miss<'a> {
     plan: &'a BuildPlan,
     lock: EntryLock,
+}
+
+/// The plan of an artifact, resolved again.
+#[derive(Debug)]
+pub enum Replanned {
+    /// The same plan, with what it takes to build by it.
+    Same(Box<Again>),
+    /// Another one: what differs, the artifact's value first.
+    Other(Vec<Change<serde_json::Value>>),
+}
+
+/// What it takes to build an artifact again.
+#[derive(Debug)]
+pub struct Again {
+    recipe: ReleaseRecipe,
+    optimisation: Optimisation,
+    plan: BuildPlan,
+}
+
+/// An artifact that was built again. It lies in the work directory, and goes with it.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The artifact.
+    pub packed: PackedArtifact,
+    /// Where it was built.
+    pub work: WorkDirectory,
 }
 
 /// The plans of a release, and what they are optimised with.
@@ -286,7 +314,7 @@ impl Pipeline<'_> {
 
     fn record(&self, recipe: &ReleaseRecipe, plan: &BuildPlan, data: Data, options: &BuildOptions) -> Result<Profile> {
         let scripts = self.catalog.training_scripts()?;
-        let (work, mut log) = self.work(plan, options)?;
+        let (work, mut log) = self.work("", plan, options)?;
         let tree = self.configured(recipe, plan, options, &work, &mut log)?;
         let _slot = self.jobs.slot()?;
         let tree = self.compiled(tree, recipe, plan, &Optimisation::Instrumented(data), &work, &mut log)?;
@@ -304,8 +332,78 @@ impl Pipeline<'_> {
         Workshop { store: self.store, jobs: self.jobs, work: work.path() }
     }
 
+    /// Resolves the plan of an artifact again, with the recipes and on the system that are here.
+    ///
+    /// # Errors
+    /// What preflight and resolving answer.
+    pub fn replan(&self, wanted: &BuildPlan, options: &BuildOptions) -> Result<Replanned> {
+        let other = |name: &str, before: serde_json::Value, after| {
+            Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
+        };
+        if wanted.format != FORMAT {
+            return other("format", wanted.format.into(), Some(FORMAT.into()));
+        }
+        let request = VersionRequest { selector: Selector::Release(wanted.release), variant: wanted.variant };
+        // It is built to be compared: nobody is going to run it.
+        let recipe = match self.recipe(request, true) {
+            Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => {
+                return other("recipe", wanted.recipe.to_string().into(), None);
+            }
+            recipe => recipe?,
+        };
+        let named = wanted.named_profile.map(|digest| NamedProfile { digest, file: None });
+        let choices = Choices { optimize: Some(wanted.optimize), profile: named, ..options.choices.clone() };
+        let host = self.preflight(&recipe, options)?;
+        let mut plan = resolve::resolve(&recipe, wanted.flavor, &choices, &Optimisation::None, &host, self.runner)?;
+        // First without the optimisation: of another compiler there is more to say than that it
+        // cannot read the profile.
+        let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };
+        let changes = plan_changes(&unoptimised, &plan);
+        if !changes.is_empty() {
+            return Ok(Replanned::Other(changes));
+        }
+        let profile = match (wanted.profile, &options.choices.profile) {
+            (Some(wanted), Some(named)) if named.digest != wanted => {
+                return other("profile", wanted.to_string().into(), Some(named.digest.to_string().into()));
+            }
+            (Some(wanted), None) if !profile::at_hand(wanted, &recipe, self.catalog, self.store, self.reporter)? => {
+                return other("profile", wanted.to_string().into(), None);
+            }
+            (None, Some(named)) => return other("profile", "none".into(), Some(named.digest.to_string().into())),
+            (wanted, named) => named.clone().or(wanted.map(|digest| NamedProfile { digest, file: None })),
+        };
+        let optimisation =
+            profile::choose(&recipe, &Choices { profile, ..choices }, &host, self.catalog, self.store, self.reporter)?;
+        resolve::optimise(&mut plan, &recipe, &optimisation);
+        let changes = plan_changes(wanted, &plan);
+        if changes.is_empty() {
+            Ok(Replanned::Same(Box::new(Again { recipe, optimisation, plan })))
+        } else {
+            Ok(Replanned::Other(changes))
+        }
+    }
+
+    /// Builds an artifact again: all of it, whatever the store has of it. It is not published, and
+    /// not verified: what matters is whether it is the same.
+    ///
+    /// # Errors
+    /// What the stages answer.
+    pub fn rebuild(&self, again: &Again, options: &BuildOptions) -> Result<Rebuilt> {
+        let Again { recipe, optimisation, plan } = again;
+        let store = self.store.without_intermediates();
+        let pipeline = Pipeline { store: &store, ..*self };
+        let (work, mut log) = pipeline.work("rebuild-", plan, options)?;
+        let tree = pipeline.configured(recipe, plan, options, &work, &mut log)?;
+        let _slot = self.jobs.slot()?;
+        let tree = pipeline.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
+        let prefix = pipeline.staged(&tree, recipe, plan, &work, &mut log)?;
+        let packed = pipeline.packed(prefix, plan, &work, &mut log)?;
+        drop(log);
+        Ok(Rebuilt { packed, work })
+    }
+
     /// The directory and the log of a build.
-    fn work(&self, plan: &BuildPlan, options: &BuildOptions) -> Result<(WorkDirectory, BuildLog<'_>)> {
+    fn work(&self, kind: &str, plan: &BuildPlan, options: &BuildOptions) -> Result<(WorkDirectory, BuildLog<'_>)> {
         let reporter = self.reporter;
         let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
         if !work.path().starts_with(self.store.root()) {
@@ -318,7 +416,7 @@ impl Pipeline<'_> {
             work.keep()?;
             reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
         }
-        let log_name = format!("cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
+        let log_name = format!("{kind}cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
         let log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
         Ok((work, log))
     }
@@ -391,19 +489,13 @@ impl Pipeline<'_> {
         options: &BuildOptions,
     ) -> Result<Vec<Built>> {
         let Some(plan) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
-        let (work, mut log) = self.work(plan, options)?;
+        let (work, mut log) = self.work("", plan, options)?;
         // Whoever waits for a slot comes between: the configure of another version, say, while this
         // one compiles.
         let tree = self.configured(recipe, plan, options, &work, &mut log)?;
         let slot = self.jobs.slot()?;
         let tree = self.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
-        let staged_prefix = staged(
-            self.reporter,
-            "stage",
-            "",
-            || staging::stage(&tree, plan, recipe, work.path(), &mut log),
-            |_| format!("{} extension modules", plan.modules.len()),
-        )?;
+        let staged_prefix = self.staged(&tree, recipe, plan, &work, &mut log)?;
         drop(slot);
 
         let mut built = Vec::new();
@@ -421,6 +513,23 @@ impl Pipeline<'_> {
         Ok(built)
     }
 
+    fn staged(
+        &self,
+        tree: &CompiledTree,
+        recipe: &ReleaseRecipe,
+        plan: &BuildPlan,
+        work: &WorkDirectory,
+        log: &mut BuildLog<'_>,
+    ) -> Result<StagedPrefix> {
+        staged(
+            self.reporter,
+            "stage",
+            "",
+            || staging::stage(tree, plan, recipe, work.path(), log),
+            |_| format!("{} extension modules", plan.modules.len()),
+        )
+    }
+
     /// The stages of one flavor.
     fn artifact(
         &self,
@@ -430,6 +539,28 @@ impl Pipeline<'_> {
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
     ) -> Result<Built> {
+        let (reporter, flavor) = (self.reporter, plan.flavor.name());
+        let packed = self.packed(prefix, plan, work, log)?;
+        let verified = staged(
+            reporter,
+            "verify",
+            flavor,
+            || verify::verify(packed, self.runner, reporter),
+            |verified| verified.report().summary(),
+        )?;
+        let artifact =
+            staged(reporter, "publish", flavor, || publish::publish(&verified, lock, self.store), |_| String::new())?;
+        Ok(Built { plan: plan.clone(), artifact, cached: false })
+    }
+
+    /// The stages from what was installed to a tarball.
+    fn packed(
+        &self,
+        prefix: StagedPrefix,
+        plan: &BuildPlan,
+        work: &WorkDirectory,
+        log: &mut BuildLog<'_>,
+    ) -> Result<PackedArtifact> {
         let (reporter, flavor) = (self.reporter, plan.flavor.name());
         let prefix = if plan.pip {
             staged(reporter, "pip", flavor, || pip::install(prefix, plan, log), |_| String::new())?
@@ -445,23 +576,13 @@ impl Pipeline<'_> {
         )?;
         let prefix = staged(reporter, "relocate", flavor, || relocate::relocate(prefix, plan), |_| String::new())?;
         let prefix = staged(reporter, "strip", flavor, || strip::strip(prefix, plan, log), |_| String::new())?;
-        let packed = staged(
+        staged(
             reporter,
             "package",
             flavor,
             || package::package(&prefix, plan, work.path()),
             |packed| packed.manifest().name.to_string(),
-        )?;
-        let verified = staged(
-            reporter,
-            "verify",
-            flavor,
-            || verify::verify(packed, self.runner, reporter),
-            |verified| verified.report().summary(),
-        )?;
-        let artifact =
-            staged(reporter, "publish", flavor, || publish::publish(&verified, lock, self.store), |_| String::new())?;
-        Ok(Built { plan: plan.clone(), artifact, cached: false })
+        )
     }
 }
 

@@ -114,7 +114,8 @@ pub(super) enum Command {
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
     /// Check an artifact or an installed prefix
-    Verify(PathArgs),
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
@@ -148,6 +149,7 @@ impl Args {
                 args.how.say(&mut given)?;
             }
             Command::Train(args) => args.how.say(&mut given)?,
+            Command::Verify(args) => args.how.say(&mut given)?,
             Command::Install(args) => {
                 given.flavor = args.flavor.map(FlavorChoice::from);
                 args.choices.say(&mut given);
@@ -161,7 +163,10 @@ impl Args {
 
 /// The command as clap knows it. Options that are settings say their default and their variable.
 pub(super) fn command() -> clap::Command {
-    with_settings(Args::command())
+    with_settings(Args::command()).mut_subcommand("verify", |verify| {
+        // Verifying alone builds nothing.
+        verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
+    })
 }
 
 fn with_settings(command: clap::Command) -> clap::Command {
@@ -208,6 +213,15 @@ Examples:
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          anywhere: the tree is relocatable
   pykeel install sha256:1a2b...                  exactly that artifact, or nothing";
+
+const VERIFY_HELP: &str = "\
+With `--rebuild` nothing that decides the bytes is said on the command line: it is the artifact's own plan.
+CC, CFLAGS, CPPFLAGS and LDFLAGS count as in a build, and have to be what they were.
+
+Examples:
+  pykeel verify /opt/myorg/python-3.13           whether what is installed is whole and works
+  pykeel verify dist/cpython-3.13.5-*.tar.zst    the same of a tarball
+  pykeel verify --rebuild cpython-3.13.5-*.tar.zst --mirror /srv/sources";
 
 const UNINSTALL_HELP: &str = "\
 Examples:
@@ -300,9 +314,11 @@ impl ProfileName {
     }
 }
 
+const BUILD_OPTIONS: &str = "Build options";
+
 /// How a build is done.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Build options")]
+#[command(next_help_heading = BUILD_OPTIONS)]
 pub(super) struct HowArgs {
     /// How many commands make runs at once
     #[arg(short, long, value_name = "N")]
@@ -505,10 +521,25 @@ pub(super) struct InspectArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(super) struct PathArgs {
-    /// A tarball, or a prefix
-    #[arg(value_name = "PATH")]
+pub(super) struct VerifyArgs {
+    /// A tarball, or a prefix, or sha256: and the digest of an artifact in the store
+    #[arg(value_name = "PATH|sha256:DIGEST")]
     pub path: PathBuf,
+
+    /// Build it again by its own plan, and say in what the result differs
+    #[arg(long)]
+    pub rebuild: bool,
+
+    /// The profile it was made with, where neither the store nor the recipe has it
+    #[arg(long, value_name = "FILE|sha256:DIGEST", help_heading = BUILD_OPTIONS)]
+    pub profile: Option<ProfileName>,
+
+    /// Where diffoscope writes its report [default: among the store's logs]
+    #[arg(long, value_name = "FILE", help_heading = BUILD_OPTIONS)]
+    pub diffoscope_report: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub how: HowArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::args::{Color, Global, Progress};
+use super::text::shown;
 use crate::error::Error;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -67,6 +68,9 @@ fn details(error: &Error) -> Vec<String> {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
         }
         Error::Verification { findings, .. } => findings.clone(),
+        Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => {
+            differences.iter().map(|line| shown(line)).collect()
+        }
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
         }

@@ -163,7 +163,11 @@ pub fn compare(before: (&Contents, &Variables), after: (&Contents, &Variables)) 
             before: Some(old.glibc_floor),
             after: Some(new.glibc_floor),
         }),
-        plan: changes(&plan_fields(&old.plan), &plan_fields(&new.plan)),
+        // The manifest says what came of these, and that is compared by itself.
+        plan: plan_changes(&old.plan, &new.plan)
+            .into_iter()
+            .filter(|change| !["modules", "libraries", "runtime_packages"].contains(&field(&change.name)))
+            .collect(),
         modules: ListChange::between(&old.modules, &new.modules),
         builtin_modules: ListChange::between(&old.builtin_modules, &new.builtin_modules),
         libraries: changes(&libraries(&old.libraries), &libraries(&new.libraries)),
@@ -210,20 +214,29 @@ fn libraries(libraries: &[BundledLibrary]) -> BTreeMap<String, LibraryVersion> {
     libraries.iter().map(|library| (library.soname.clone(), library.into())).collect()
 }
 
-/// The fields of a plan as `toolchain.compiler`, `environment.CC`, `patches.3.13/name.patch`; so that a
-/// new field is compared from the day it is there.
-fn plan_fields(plan: &BuildPlan) -> BTreeMap<String, serde_json::Value> {
-    let mut fields = BTreeMap::new();
+/// What differs between two plans, with fields as `toolchain.compiler`, `environment.CC`,
+/// `patches.3.13/name.patch`; so that a new field is compared from the day it is there.
+#[must_use]
+pub fn plan_changes(before: &BuildPlan, after: &BuildPlan) -> Vec<Change<serde_json::Value>> {
     // A plan always serialises; `build_key` relies on it as well.
-    if let Ok(serde_json::Value::Object(plan)) = serde_json::to_value(plan) {
-        for (name, value) in plan {
-            // The manifest says what came of them, and that is compared by itself.
-            if !["modules", "libraries", "runtime_packages"].contains(&name.as_str()) {
-                flatten(name, value, &mut fields);
-            }
-        }
-    }
-    fields
+    let value = |plan: &BuildPlan| serde_json::to_value(plan).unwrap_or_default();
+    value_changes(value(before), value(after))
+}
+
+/// What differs between two values of JSON, by the paths of their fields.
+#[must_use]
+pub fn value_changes(before: serde_json::Value, after: serde_json::Value) -> Vec<Change<serde_json::Value>> {
+    let fields = |value: serde_json::Value| {
+        let mut fields = BTreeMap::new();
+        flatten(String::new(), value, &mut fields);
+        fields
+    };
+    changes(&fields(before), &fields(after))
+}
+
+/// The field of a plan that a change is in.
+fn field(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 fn flatten(name: String, value: serde_json::Value, fields: &mut BTreeMap<String, serde_json::Value>) {
@@ -231,13 +244,13 @@ fn flatten(name: String, value: serde_json::Value, fields: &mut BTreeMap<String,
     match value {
         Value::Object(object) => {
             for (key, value) in object {
-                flatten(format!("{name}.{key}"), value, fields);
+                flatten(below(&name, &key), value, fields);
             }
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
             for (index, item) in items.into_iter().enumerate() {
-                let key = item.get("name").and_then(Value::as_str).map_or_else(|| index.to_string(), str::to_owned);
-                flatten(format!("{name}.{key}"), item, fields);
+                let key = item.get("name").or_else(|| item.get("soname")).and_then(Value::as_str);
+                flatten(below(&name, &key.map_or_else(|| index.to_string(), str::to_owned)), item, fields);
             }
         }
         // Nothing at all and an empty list are the same to a reader.
@@ -245,6 +258,10 @@ fn flatten(name: String, value: serde_json::Value, fields: &mut BTreeMap<String,
         Value::Array(items) if items.is_empty() => {}
         value => drop(fields.insert(name, value)),
     }
+}
+
+fn below(name: &str, key: &str) -> String {
+    if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") }
 }
 
 fn part_changes(before: &[PartSize], after: &[PartSize]) -> Vec<Change<Size>> {

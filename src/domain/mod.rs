@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod plan;
 pub mod prefix;
 pub mod profile;
+pub mod rebuild;
 pub mod sysconfig;
 pub mod target;
 pub mod version;

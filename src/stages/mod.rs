@@ -16,6 +16,7 @@ pub mod preflight;
 pub mod prepare;
 pub mod profile;
 pub mod publish;
+pub mod rebuild;
 pub mod relocate;
 pub mod resolve;
 pub mod site;

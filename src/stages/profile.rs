@@ -112,6 +112,24 @@ pub fn choose(
     Ok(Optimisation::Profile(Box::new(profile)))
 }
 
+/// Whether the store has a profile; one that the recipe pins, for whichever compiler, is put there.
+///
+/// # Errors
+/// [`Error::Profile`] where a pinned one is missing or another, and what the store answers.
+pub fn at_hand(
+    digest: Digest,
+    recipe: &ReleaseRecipe,
+    catalog: &Catalog,
+    store: &dyn Store,
+    reporter: &dyn Reporter,
+) -> Result<bool> {
+    if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
+        store.keep_profile(&catalog.profile(pinned)?)?;
+        return Ok(true);
+    }
+    Ok(store.profile(digest, reporter)?.is_some())
+}
+
 /// The training data that the compiler of a host writes and reads.
 ///
 /// # Errors

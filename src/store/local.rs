@@ -24,12 +24,21 @@ const DIGEST_LENGTH: usize = 64;
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     root: PathBuf,
+    /// Whether what builds keep for the next one is used.
+    intermediates: bool,
 }
 
 impl LocalStore {
     /// Opens a store. Nothing is made before something is kept.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), intermediates: true }
+    }
+
+    /// The same store for a build that spares itself nothing: it neither takes nor keeps what
+    /// shortens the next one.
+    #[must_use]
+    pub fn without_intermediates(&self) -> Self {
+        Self { root: self.root.clone(), intermediates: false }
     }
 
     /// The directory.
@@ -208,6 +217,9 @@ impl Store for LocalStore {
     }
 
     fn intermediate(&self, key: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>> {
+        if !self.intermediates {
+            return Ok(None);
+        }
         let path = self.intermediate_path(key);
         let Some(mut bytes) = read_if_there(&path)? else { return Ok(None) };
         let content = bytes.split_off(bytes.len().min(DIGEST_LENGTH));
@@ -225,6 +237,9 @@ impl Store for LocalStore {
     }
 
     fn keep_intermediate(&self, key: Digest, bytes: &[u8]) -> Result<()> {
+        if !self.intermediates {
+            return Ok(());
+        }
         self.part("intermediates")?;
         let mut content = Digest::of(bytes).to_string().into_bytes();
         content.extend_from_slice(bytes);

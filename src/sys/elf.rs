@@ -1,5 +1,6 @@
 //! What an ELF file says of itself.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -102,6 +103,40 @@ fn glibc_floor(elf: &Elf<'_>) -> Option<GlibcVersion> {
         .max()
 }
 
+/// The sections in which two ELF files differ, each with what differs: `.text`, `.rodata (5 bytes, 6 bytes)`.
+/// Empty where only what is around the sections differs.
+///
+/// # Errors
+/// Why one is not an ELF file.
+pub fn section_differences(before: &[u8], after: &[u8]) -> std::result::Result<Vec<String>, String> {
+    let (before, after) = (sections(before)?, sections(after)?);
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let differs = |name: &&(String, usize)| before.get(*name) != after.get(*name);
+    let told = |name: &(String, usize)| match (before.get(name), after.get(name)) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            let bytes = a.iter().zip(*b).filter(|(a, b)| a != b).count();
+            format!("section {} ({bytes} of {} bytes)", name.0, a.len())
+        }
+        (Some(a), Some(b)) => format!("section {} ({} bytes, {} bytes)", name.0, a.len(), b.len()),
+        (Some(_), None) => format!("section {} is gone", name.0),
+        (None, _) => format!("section {} is new", name.0),
+    };
+    Ok(names.into_iter().filter(differs).map(told).collect())
+}
+
+/// The content of each section, by its name and how many of that name come before it.
+fn sections(bytes: &[u8]) -> std::result::Result<BTreeMap<(String, usize), &[u8]>, String> {
+    let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
+    let mut sections = BTreeMap::new();
+    for header in &elf.section_headers {
+        let name = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default().escape_debug().to_string();
+        let content = header.file_range().and_then(|range| bytes.get(range)).unwrap_or_default();
+        let twins = sections.range((name.clone(), 0)..=(name.clone(), usize::MAX)).count();
+        sections.insert((name, twins), content);
+    }
+    Ok(sections)
+}
+
 /// The newest glibc symbol version that a C library defines; none if it is no glibc.
 ///
 /// # Errors
@@ -190,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn the_sections_that_differ_are_named() {
+        let program = fs_err::read(fs_err::canonicalize("/bin/sh").unwrap()).unwrap();
+        assert_eq!(section_differences(&program, &program).unwrap(), Vec::<String>::new());
+        let elf = Elf::parse(&program).unwrap();
+        let data = elf.section_headers.iter().find(|header| elf.shdr_strtab.get_at(header.sh_name) == Some(".rodata"));
+        let range = data.unwrap().file_range().unwrap();
+        let mut other = program.clone();
+        other[range.start] ^= 1;
+        let told = section_differences(&program, &other).unwrap();
+        assert_eq!(told, [format!("section .rodata (1 of {} bytes)", range.len())]);
+        // The type of the file is in its header, and in no section.
+        let mut other = program.clone();
+        other[48] ^= 1;
+        assert!(section_differences(&program, &other).unwrap().is_empty());
+        assert!(section_differences(&program, b"text").is_err());
+    }
+
+    #[test]
     fn what_is_not_elf_is_said_to_be_damaged() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs_err::write(file.path(), b"\x7fELF and then nothing").unwrap();
@@ -214,6 +267,7 @@ mod tests {
                 }
             }
             let _ = parse(&bytes);
+            let _ = section_differences(&bytes, &bytes);
         }
     }
 }

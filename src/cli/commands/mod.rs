@@ -19,11 +19,12 @@ use serde::Serialize;
 
 use super::args::Command;
 use super::config::Config;
+use crate::domain::digest::Digest;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::recipe::Catalog;
-use crate::store::Store as _;
+use crate::store::{Store as _, StoredArtifact};
 
 /// Runs a command.
 ///
@@ -100,6 +101,15 @@ fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String)
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// The artifact with a digest in the store.
+///
+/// # Errors
+/// [`Error::NoSuchArtifact`], or that the store cannot be read.
+fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
+    let mut artifacts = config.store.list()?.into_iter();
+    artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
 
 /// Names the entries of the store that may be looked for in vain.

@@ -1,6 +1,7 @@
 //! Tarballs: read with suspicion, written the same every time.
 
 mod entries;
+mod facts;
 #[cfg(test)]
 mod hostile;
 mod scan;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use tar::EntryType;
 
+pub use facts::facts;
 pub use scan::scan;
 pub use threads::ReadAhead;
 pub use unpack::{Unpacked, unpack};

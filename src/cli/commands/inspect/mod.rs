@@ -10,10 +10,9 @@ use serde::Serialize;
 use super::super::args::{InspectArgs, Wanted};
 use super::super::config::Config;
 use super::super::treemap;
-use super::print;
+use super::{by_digest, print};
 use crate::domain::comparison::compare;
 use crate::domain::contents::{Contents, File, PartSize, Tarball};
-use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::version::{Selector, VersionRequest};
@@ -84,11 +83,6 @@ fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
         }),
         _ => Ok(contents),
     }
-}
-
-fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    let mut artifacts = config.store.list()?.into_iter();
-    artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
 
 /// The one artifact of a version in the store. A series means its newest release that is there, and
