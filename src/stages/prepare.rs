@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use globset::{Glob, GlobSetBuilder};
 
 use super::compile::CompiledTree;
-use super::configure::ConfiguredTree;
+use super::launch::LaunchedTree;
 use super::profile::Optimisation;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
@@ -32,7 +32,7 @@ const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
 /// A tree that can be compiled.
 #[derive(Debug)]
 pub struct PreparedTree {
-    tree: ConfiguredTree,
+    tree: LaunchedTree,
 }
 
 impl PreparedTree {
@@ -49,6 +49,16 @@ impl PreparedTree {
         self.tree.spec(program)
     }
 
+    /// make, through the launcher.
+    pub(super) fn make(&self) -> Spec {
+        self.tree.make()
+    }
+
+    /// What the launcher did.
+    pub(super) fn launcher_results(&self) -> Result<String> {
+        self.tree.results()
+    }
+
     /// The argument of make that links extension modules.
     pub(super) fn module_link(&self) -> &str {
         self.tree.module_link()
@@ -61,7 +71,7 @@ impl PreparedTree {
 /// # Errors
 /// What the compiler and the system answer.
 pub fn prepare(
-    tree: ConfiguredTree,
+    tree: LaunchedTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     optimisation: &Optimisation,
@@ -111,7 +121,7 @@ pub fn keep_frozen(
 /// Puts the frozen modules into a tree: those of an earlier build of the same source on this
 /// machine, or new ones.
 fn frozen(
-    tree: &ConfiguredTree,
+    tree: &LaunchedTree,
     plan: &BuildPlan,
     freeze: &Freeze,
     store: &dyn Store,
@@ -130,7 +140,7 @@ fn frozen(
     }
     let beside = work.join("freeze");
     fs::copy_tree(tree.root(), &beside)?;
-    let make = tree.spec("make").directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
+    let make = tree.make().directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
     log.run(&make, |_| {})?;
     let files = written(&beside, freeze)?;
     store.keep_intermediate(key, &packed(&beside, &files)?)?;

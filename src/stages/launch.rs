@@ -1,0 +1,392 @@
+//! Launch: from a configured tree to one whose make starts the compiler through a launcher.
+//!
+//! make alone is told, by an argument that it records nowhere: neither the plan nor what is
+//! installed knows of a launcher. The build's environment is closed, so a launcher sees those
+//! variables of the user that are on its list here, and no others. The lists leave out what could
+//! change an object or make a wrong one pass for the right one. `docs/launchers.md` has them too.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::configure::ConfiguredTree;
+use crate::domain::digest::Digest;
+use crate::domain::launcher::Launcher;
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::event::{Event, Reporter};
+use crate::sys::process::{Runner, Spec};
+use crate::sys::toolchain::find_program;
+
+/// The variables of ccache that say where it keeps objects and how much, and what it logs.
+const CCACHE: &[&str] = &[
+    "CCACHE_COMPRESS",
+    "CCACHE_COMPRESSLEVEL",
+    "CCACHE_DEBUG",
+    "CCACHE_DEBUGDIR",
+    "CCACHE_DEBUGLEVEL",
+    "CCACHE_DIR",
+    "CCACHE_DISABLE",
+    "CCACHE_FILECLONE",
+    "CCACHE_INODECACHE",
+    "CCACHE_LIMIT_MULTIPLE",
+    "CCACHE_LOGFILE",
+    "CCACHE_MAXFILES",
+    "CCACHE_MAXSIZE",
+    "CCACHE_NAMESPACE",
+    "CCACHE_NOCOMPRESS",
+    "CCACHE_NOREMOTE_ONLY",
+    "CCACHE_NORESHARE",
+    "CCACHE_NOSTATS",
+    "CCACHE_PREFIX",
+    "CCACHE_READONLY",
+    "CCACHE_READONLY_DIRECT",
+    "CCACHE_RECACHE",
+    "CCACHE_REMOTE_ONLY",
+    "CCACHE_REMOTE_STORAGE",
+    "CCACHE_RESHARE",
+    "CCACHE_SECONDARY_STORAGE",
+    "CCACHE_STATS",
+    "CCACHE_TEMPDIR",
+    "CCACHE_UMASK",
+];
+
+/// The keys of ccache's own configuration files that mean the same.
+const CCACHE_KEYS: &[&str] = &[
+    "compression",
+    "compression_level",
+    "file_clone",
+    "inode_cache",
+    "limit_multiple",
+    "log_file",
+    "max_files",
+    "max_size",
+    "namespace",
+    "prefix_command",
+    "read_only",
+    "read_only_direct",
+    "remote_only",
+    "remote_storage",
+    "reshare",
+    "secondary_storage",
+    "stats",
+    "temporary_dir",
+    "umask",
+];
+
+/// The variables of distcc, which ccache may start.
+const DISTCC: &[&str] = &[
+    "DISTCC_BACKOFF_PERIOD",
+    "DISTCC_DIR",
+    "DISTCC_FALLBACK",
+    "DISTCC_HOSTS",
+    "DISTCC_IO_TIMEOUT",
+    "DISTCC_LOG",
+    "DISTCC_PAUSE_TIME_MSEC",
+    "DISTCC_POTENTIAL_HOST",
+    "DISTCC_PRINCIPAL",
+    "DISTCC_SKIP_LOCAL_RETRY",
+    "DISTCC_SSH",
+    "DISTCC_TCP_CORK",
+    "DISTCC_VERBOSE",
+];
+
+/// The variables of icecc, which ccache may start.
+const ICECC: &[&str] = &[
+    "ICECC_CARET_WORKAROUND",
+    "ICECC_COMPRESSION",
+    "ICECC_DEBUG",
+    "ICECC_ENV_COMPRESSION",
+    "ICECC_IGNORE_UNVERIFIED",
+    "ICECC_LOGFILE",
+    "ICECC_PREFERRED_HOST",
+    "ICECC_REMOTE_CPP",
+    "ICECC_REPEAT_RATE",
+    "ICECC_SCHEDULER",
+    "ICECC_SLOW_NETWORK",
+    "ICECC_TEST_REMOTEBUILD",
+    "ICECC_TEST_SOCKET",
+    "ICECC_VERSION",
+];
+
+/// The variables of sccache's client, and those of a server that it would start anew. What opens a
+/// remote store (`AWS_*` and the like) is for the server alone, which runs in the user's environment.
+const SCCACHE: &[&str] = &[
+    "SCCACHE_CACHE_SIZE",
+    "SCCACHE_CONF",
+    "SCCACHE_DIR",
+    "SCCACHE_ERROR_LOG",
+    "SCCACHE_IDLE_TIMEOUT",
+    "SCCACHE_IGNORE_SERVER_IO_ERROR",
+    "SCCACHE_LOG",
+    "SCCACHE_RECACHE",
+    "SCCACHE_SERVER_PORT",
+    "SCCACHE_SERVER_UDS",
+];
+
+/// The file that ccache is told to read.
+const CCACHE_CONFIGURATION: &str = "ccache.conf";
+/// The file where ccache says of each compilation what came of it.
+const CCACHE_RESULTS: &str = "ccache-results.log";
+
+/// A tree that can be prepared.
+#[derive(Debug)]
+pub struct LaunchedTree {
+    tree: ConfiguredTree,
+    /// What make is told besides the plan's arguments.
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+    results: Option<PathBuf>,
+}
+
+impl LaunchedTree {
+    pub(super) fn root(&self) -> &Path {
+        self.tree.root()
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.tree.epoch()
+    }
+
+    /// A program in the tree, in the build's environment.
+    pub(super) fn spec(&self, program: &str) -> Spec {
+        self.tree.spec(program)
+    }
+
+    /// make, which starts the compiler through the launcher.
+    pub(super) fn make(&self) -> Spec {
+        let environment = self.tree.environment().iter().chain(&self.environment);
+        self.tree
+            .spec("make")
+            .environment(environment.map(|(name, value)| (name.clone(), value.clone())))
+            .args(&self.arguments)
+    }
+
+    /// The argument of make that links extension modules.
+    pub(super) fn module_link(&self) -> &str {
+        self.tree.module_link()
+    }
+
+    /// What the launcher did, in a few words; empty where it does not say.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(super) fn results(&self) -> Result<String> {
+        let Some(path) = &self.results else { return Ok(String::new()) };
+        match fs_err::read_to_string(path) {
+            Ok(text) => Ok(ccache_results(&text)),
+            // It writes none where the user turned its statistics off.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Makes a launcher ready.
+///
+/// # Errors
+/// What the launcher answers when it is asked for its configuration, or to start its server.
+pub fn launch(
+    tree: ConfiguredTree,
+    plan: &BuildPlan,
+    launcher: Launcher,
+    work: &Path,
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<LaunchedTree> {
+    let mut launched = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), results: None };
+    if launcher == Launcher::None {
+        return Ok(launched);
+    }
+    let user: BTreeMap<String, OsString> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
+    let toolchain = Digest::of_json(&plan.toolchain);
+    launched.environment = if launcher == Launcher::Ccache {
+        launched.results = Some(work.join(CCACHE_RESULTS));
+        ccache(&user, plan, toolchain, work, runner)?
+    } else {
+        sccache(&user, toolchain, runner)?
+    };
+    let makefile = fs_err::read_to_string(launched.root().join("Makefile"))?;
+    let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
+    launched.arguments.push(format!("CC={launcher} {compiler}").into());
+    reporter.report(Event::Detail(format!(
+        "{launcher} is given {}",
+        launched.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    )));
+    Ok(launched)
+}
+
+/// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
+fn compiler(makefile: &str) -> Option<&str> {
+    makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
+}
+
+/// The variables of some lists that the user has set.
+fn forwarded(user: &BTreeMap<String, OsString>, lists: &[&[&str]]) -> BTreeMap<String, OsString> {
+    let names = lists.iter().flat_map(|list| list.iter());
+    names.filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone()))).collect()
+}
+
+/// A launcher in the user's own environment.
+fn asked(program: &str, arguments: &[&str]) -> Spec {
+    Spec::new(find_program(program).unwrap_or_else(|| program.into()))
+        .args(arguments.iter().map(ToString::to_string))
+        .timeout(Duration::from_mins(1))
+}
+
+/// ccache's environment. Its home directory is not the user's, so that what the user's configuration
+/// files say is said again in one that it is pointed to.
+fn ccache(
+    user: &BTreeMap<String, OsString>,
+    plan: &BuildPlan,
+    toolchain: Digest,
+    work: &Path,
+    runner: &dyn Runner,
+) -> Result<BTreeMap<String, OsString>> {
+    let shown = runner.capture(&asked("ccache", &["--show-config"]))?;
+    let configuration = Configuration::read(&shown);
+    let file = work.join(CCACHE_CONFIGURATION);
+    fs_err::write(&file, &configuration.text)?;
+    let mut environment = forwarded(user, &[CCACHE]);
+    if let Some(directory) = &configuration.cache_directory {
+        // What a relative path is relative to is another directory when make runs.
+        environment.insert("CCACHE_DIR".into(), std::path::absolute(directory)?.into());
+    }
+    if configuration.starts("distcc") {
+        environment.extend(forwarded(user, &[DISTCC]));
+        if let Some(home) = user.get("HOME") {
+            environment.entry("DISTCC_DIR".into()).or_insert_with(|| Path::new(home).join(".distcc").into());
+        }
+    }
+    if configuration.starts("icecc") {
+        environment.extend(forwarded(user, &[ICECC]));
+    }
+    environment.insert("CCACHE_CONFIGPATH".into(), file.into());
+    environment.insert("CCACHE_COMPILERCHECK".into(), format!("string:{toolchain}").into());
+    environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
+    // Each build works in a directory of another name. Where the compiler is told what to call it in
+    // debug information ccache knows; what it made of paths there would be other bytes.
+    if !plan.debug_files {
+        environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
+    }
+    Ok(environment)
+}
+
+/// What ccache says of its configuration: lines `(where it was set) key = value`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Configuration {
+    cache_directory: Option<String>,
+    /// What it starts the compiler through in its turn.
+    prefix: String,
+    /// What the user's files say of the keys on the list, as a file.
+    text: String,
+}
+
+impl Configuration {
+    fn read(shown: &str) -> Self {
+        let mut configuration = Self::default();
+        for line in shown.lines() {
+            let Some((origin, setting)) = line.strip_prefix('(').and_then(|line| line.split_once(") ")) else {
+                continue;
+            };
+            let Some((key, value)) = setting.split_once(" = ") else { continue };
+            match key {
+                "cache_dir" => configuration.cache_directory = Some(value.to_owned()),
+                "prefix_command" => value.clone_into(&mut configuration.prefix),
+                _ => {}
+            }
+            if origin.starts_with('/') && CCACHE_KEYS.contains(&key) {
+                configuration.text.extend([key, " = ", value, "\n"]);
+            }
+        }
+        configuration
+    }
+
+    /// Whether the compiler is started through a program.
+    fn starts(&self, program: &str) -> bool {
+        self.prefix.split_whitespace().any(|word| Path::new(word).ends_with(program))
+    }
+}
+
+/// sccache's environment. Its server is started here, in the user's own: one that a compilation
+/// starts would end with make, and know nothing of the user's store.
+fn sccache(
+    user: &BTreeMap<String, OsString>,
+    toolchain: Digest,
+    runner: &dyn Runner,
+) -> Result<BTreeMap<String, OsString>> {
+    // Unlike `--start-server` it is no error if the server is running.
+    runner.capture(&asked("sccache", &["--show-stats"]))?;
+    let mut environment = forwarded(user, &[SCCACHE]);
+    environment.insert("SCCACHE_C_CUSTOM_CACHE_BUSTER".into(), toolchain.to_string().into());
+    Ok(environment)
+}
+
+/// Counts what ccache wrote of each compilation: the source's name as a comment, and what it counts.
+fn ccache_results(text: &str) -> String {
+    let count = |names: &[&str]| text.lines().filter(|line| names.contains(line)).count();
+    let hits = count(&["direct_cache_hit", "preprocessed_cache_hit"]);
+    format!("ccache had {hits} of {} objects", hits + count(&["cache_miss"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_the_makefiles() {
+        assert_eq!(compiler("# a comment\nPREFIX_CC=x\nCC=\t\tgcc -pthread\nCXX=\t\tg++\n"), Some("gcc -pthread"));
+        assert_eq!(compiler("CXX=g++\n"), None);
+        assert_eq!(compiler("CC=\n"), None);
+    }
+
+    #[test]
+    fn only_a_launchers_own_variables_are_forwarded() {
+        let user: BTreeMap<String, OsString> = [
+            ("CCACHE_DIR", "/c"),
+            ("CCACHE_SLOPPINESS", "system_headers"),
+            ("CCACHE_COMPILER", "clang"),
+            ("CCACHE_IGNOREOPTIONS", "-O3"),
+            ("SCCACHE_DIR", "/s"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("HOME", "/home/me"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into();
+        let names = |lists: &[&[&str]]| forwarded(&user, lists).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&[CCACHE, DISTCC, ICECC]), ["CCACHE_DIR"]);
+        assert_eq!(names(&[SCCACHE]), ["SCCACHE_DIR"]);
+    }
+
+    #[test]
+    fn a_launchers_variables_have_its_name() {
+        for (prefix, list) in [("CCACHE_", CCACHE), ("DISTCC_", DISTCC), ("ICECC_", ICECC), ("SCCACHE_", SCCACHE)] {
+            assert!(list.iter().all(|name| name.starts_with(prefix)) && list.is_sorted(), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn the_users_configuration_is_taken_where_it_changes_no_object() {
+        let shown = "(default) absolute_paths_in_stderr = false\n\
+                     (environment) cache_dir = /home/me/cache (mine)\n\
+                     (/home/me/.config/ccache/ccache.conf) max_size = 20.0G\n\
+                     (/home/me/.config/ccache/ccache.conf) sloppiness = system_headers, time_macros\n\
+                     (/etc/ccache.conf) remote_storage = redis://cache.test\n\
+                     (environment) prefix_command = distcc\n\
+                     (default) umask = \n";
+        let configuration = Configuration::read(shown);
+        assert_eq!(configuration.cache_directory.as_deref(), Some("/home/me/cache (mine)"));
+        assert!(configuration.starts("distcc") && !configuration.starts("icecc"));
+        assert_eq!(configuration.text, "max_size = 20.0G\nremote_storage = redis://cache.test\n");
+    }
+
+    #[test]
+    fn hits_are_counted() {
+        let text = "# Objects/a.c\ncache_miss\ndirect_cache_miss\nlocal_storage_write\n# b.c\ndirect_cache_hit\n\
+                    # c.c\npreprocessed_cache_hit\ndirect_cache_miss\n# -o python\ncalled_for_link\n";
+        assert_eq!(ccache_results(text), "ccache had 2 of 3 objects");
+    }
+}
