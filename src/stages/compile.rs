@@ -86,7 +86,7 @@ pub fn compile(
         }
         reporter.report(Event::Detail(profile.summary()));
     }
-    let launcher = tree.launcher_results()?;
+    let launcher = tree.launcher_results(log.runner())?;
     Ok(CompiledTree { tree, modules, launcher })
 }
 

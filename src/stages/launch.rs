@@ -125,6 +125,8 @@ const SCCACHE: &[&str] = &[
     "SCCACHE_SERVER_UDS",
 ];
 
+/// What sccache's client is asked for its server's counts with.
+const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
 /// The file that ccache is told to read.
 const CCACHE_CONFIGURATION: &str = "ccache.conf";
 /// The file where ccache says of each compilation what came of it.
@@ -137,7 +139,25 @@ pub struct LaunchedTree {
     /// What make is told besides the plan's arguments.
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
-    results: Option<PathBuf>,
+    counts: Counts,
+}
+
+/// Where a launcher counts what it had.
+#[derive(Debug)]
+enum Counts {
+    /// Nowhere.
+    None,
+    /// In a file of this build.
+    Ccache(PathBuf),
+    /// In its server, which counts for all that use it: what it had counted before.
+    Sccache(Objects),
+}
+
+/// How many objects a launcher had, and how many were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Objects {
+    had: u64,
+    made: u64,
 }
 
 impl LaunchedTree {
@@ -172,14 +192,24 @@ impl LaunchedTree {
     ///
     /// # Errors
     /// What the system answers.
-    pub(super) fn results(&self) -> Result<String> {
-        let Some(path) = &self.results else { return Ok(String::new()) };
-        match fs_err::read_to_string(path) {
-            Ok(text) => Ok(ccache_results(&text)),
-            // It writes none where the user turned its statistics off.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error.into()),
-        }
+    pub(super) fn results(&self, runner: &dyn Runner) -> Result<String> {
+        let (launcher, objects) = match &self.counts {
+            Counts::None => return Ok(String::new()),
+            Counts::Ccache(path) => match fs_err::read_to_string(path) {
+                Ok(text) => (Launcher::Ccache, ccache_objects(&text)),
+                // It writes none where the user turned its statistics off.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
+                Err(error) => return Err(error.into()),
+            },
+            Counts::Sccache(before) => {
+                let now = sccache_objects(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
+                // Another may have set the server's counts to zero.
+                let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+                let objects = Objects { had: since(now.had, before.had), made: since(now.made, before.made) };
+                (Launcher::Sccache, objects)
+            }
+        };
+        Ok(format!("{launcher} had {} of {} objects", objects.had, objects.had + objects.made))
     }
 }
 
@@ -195,7 +225,7 @@ pub fn launch(
     runner: &dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<LaunchedTree> {
-    let mut launched = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), results: None };
+    let mut launched = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
     if launcher == Launcher::None {
         return Ok(launched);
     }
@@ -203,11 +233,13 @@ pub fn launch(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
     let toolchain = Digest::of_json(&plan.toolchain);
-    launched.environment = if launcher == Launcher::Ccache {
-        launched.results = Some(work.join(CCACHE_RESULTS));
-        ccache(&user, plan, toolchain, work, runner)?
+    (launched.environment, launched.counts) = if launcher == Launcher::Ccache {
+        (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
     } else {
-        sccache(&user, toolchain, runner)?
+        // This starts the server in the user's own environment, unless it is running: one that a
+        // compilation starts would end with make, and know nothing of the user's store.
+        let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
+        (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
     let makefile = fs_err::read_to_string(launched.root().join("Makefile"))?;
     let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
@@ -311,25 +343,34 @@ impl Configuration {
     }
 }
 
-/// sccache's environment. Its server is started here, in the user's own: one that a compilation
-/// starts would end with make, and know nothing of the user's store.
-fn sccache(
-    user: &BTreeMap<String, OsString>,
-    toolchain: Digest,
-    runner: &dyn Runner,
-) -> Result<BTreeMap<String, OsString>> {
-    // Unlike `--start-server` it is no error if the server is running.
-    runner.capture(&asked("sccache", &["--show-stats"]))?;
+/// sccache's environment.
+fn sccache(user: &BTreeMap<String, OsString>, toolchain: Digest) -> BTreeMap<String, OsString> {
     let mut environment = forwarded(user, &[SCCACHE]);
     environment.insert("SCCACHE_C_CUSTOM_CACHE_BUSTER".into(), toolchain.to_string().into());
-    Ok(environment)
+    environment
 }
 
 /// Counts what ccache wrote of each compilation: the source's name as a comment, and what it counts.
-fn ccache_results(text: &str) -> String {
-    let count = |names: &[&str]| text.lines().filter(|line| names.contains(line)).count();
-    let hits = count(&["direct_cache_hit", "preprocessed_cache_hit"]);
-    format!("ccache had {hits} of {} objects", hits + count(&["cache_miss"]))
+fn ccache_objects(text: &str) -> Objects {
+    let mut objects = Objects::default();
+    for line in text.lines() {
+        match line {
+            "direct_cache_hit" | "preprocessed_cache_hit" => objects.had += 1,
+            "cache_miss" => objects.made += 1,
+            _ => {}
+        }
+    }
+    objects
+}
+
+/// Reads what sccache's server has counted: numbers for each language. What is not there is none.
+fn sccache_objects(text: &str) -> Objects {
+    let shown: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let sum = |name: &str| {
+        let counts = shown["stats"][name]["counts"].as_object();
+        counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
+    };
+    Objects { had: sum("cache_hits"), made: sum("cache_misses") }
 }
 
 #[cfg(test)]
@@ -384,9 +425,13 @@ mod tests {
     }
 
     #[test]
-    fn hits_are_counted() {
+    fn objects_are_counted() {
         let text = "# Objects/a.c\ncache_miss\ndirect_cache_miss\nlocal_storage_write\n# b.c\ndirect_cache_hit\n\
                     # c.c\npreprocessed_cache_hit\ndirect_cache_miss\n# -o python\ncalled_for_link\n";
-        assert_eq!(ccache_results(text), "ccache had 2 of 3 objects");
+        assert_eq!(ccache_objects(text), Objects { had: 2, made: 1 });
+        let text = r#"{"stats": {"compile_requests": 9, "cache_hits": {"counts": {"C/C++": 3, "Assembler": 1}},
+                       "cache_misses": {"counts": {"C/C++": 2}}}}"#;
+        assert_eq!(sccache_objects(text), Objects { had: 4, made: 2 });
+        assert_eq!(sccache_objects("{}"), Objects::default());
     }
 }

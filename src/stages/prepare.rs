@@ -23,7 +23,7 @@ use crate::recipe::{Freeze, ReleaseRecipe};
 use crate::store::Store;
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
-use crate::sys::process::Spec;
+use crate::sys::process::{Runner, Spec};
 use crate::sys::{archive, fs};
 
 /// The options of the programs that freeze modules: what they write does not depend on them.
@@ -55,8 +55,8 @@ impl PreparedTree {
     }
 
     /// What the launcher did.
-    pub(super) fn launcher_results(&self) -> Result<String> {
-        self.tree.results()
+    pub(super) fn launcher_results(&self, runner: &dyn Runner) -> Result<String> {
+        self.tree.results(runner)
     }
 
     /// The argument of make that links extension modules.
