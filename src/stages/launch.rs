@@ -225,15 +225,15 @@ pub fn launch(
     runner: &dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<LaunchedTree> {
-    let mut launched = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
+    let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
     if launcher == Launcher::None {
-        return Ok(launched);
+        return Ok(ready);
     }
     let user: BTreeMap<String, OsString> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
     let toolchain = Digest::of_json(&plan.toolchain);
-    (launched.environment, launched.counts) = if launcher == Launcher::Ccache {
+    (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
         (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
     } else {
         // This starts the server in the user's own environment, unless it is running: one that a
@@ -241,14 +241,14 @@ pub fn launch(
         let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
         (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
-    let makefile = fs_err::read_to_string(launched.root().join("Makefile"))?;
+    let makefile = fs_err::read_to_string(ready.root().join("Makefile"))?;
     let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
-    launched.arguments.push(format!("CC={launcher} {compiler}").into());
+    ready.arguments.push(format!("CC={launcher} {compiler}").into());
     reporter.report(Event::Detail(format!(
         "{launcher} is given {}",
-        launched.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+        ready.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     )));
-    Ok(launched)
+    Ok(ready)
 }
 
 /// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
