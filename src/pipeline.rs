@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::comparison::{Change, plan_changes};
+use crate::domain::launcher::Launcher;
 use crate::domain::plan::{BuildPlan, FORMAT, Flavor};
 use crate::domain::profile::Profile;
 use crate::domain::version::{Selector, VersionRequest};
@@ -10,14 +11,15 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::compile::{self, CompiledTree};
-use crate::stages::configure::{self, ConfiguredTree};
+use crate::stages::configure;
 use crate::stages::fetch::{self, FetchOptions};
+use crate::stages::launch::LaunchedTree;
 use crate::stages::package::{self, PackedArtifact};
 use crate::stages::preflight::{self, Host};
 use crate::stages::profile::{self, Data, NamedProfile, Optimisation};
 use crate::stages::resolve::{self, Choices};
 use crate::stages::staging::{self, StagedPrefix};
-use crate::stages::{Workshop, bundle, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
+use crate::stages::{Workshop, bundle, launch, patch, pip, prepare, publish, relocate, strip, train, unpack, verify};
 use crate::store::{CacheStatus, EntryLock, LocalStore, Store, StoredArtifact, WorkDirectory};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
@@ -47,6 +49,8 @@ pub struct BuildOptions {
     pub flavors: Vec<Flavor>,
     /// Where sources may come from.
     pub fetch: FetchOptions,
+    /// What compilers are started through; none is what the recipe says.
+    pub launcher: Option<Launcher>,
     /// Whether missing packages are installed.
     pub install_deps: bool,
     /// Whether a series past its end of life is built.
@@ -55,6 +59,12 @@ pub struct BuildOptions {
     pub keep_build: bool,
     /// Where a build may work when the store's path is not fit for make.
     pub work_elsewhere: Vec<PathBuf>,
+}
+
+impl BuildOptions {
+    fn launcher(&self, recipe: &ReleaseRecipe) -> Launcher {
+        self.launcher.unwrap_or(recipe.launcher)
+    }
 }
 
 /// An artifact that a build gave.
@@ -169,7 +179,8 @@ impl Pipeline<'_> {
     }
 
     fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
-        preflight::check(recipe, options.choices.cc(), options.install_deps, self.runner, self.reporter)
+        let cc = options.choices.cc();
+        preflight::check(recipe, cc, options.launcher(recipe), options.install_deps, self.runner, self.reporter)
     }
 
     fn choose(&self, recipe: &ReleaseRecipe, options: &BuildOptions, host: &Host<'_>) -> Result<Optimisation> {
@@ -429,7 +440,7 @@ impl Pipeline<'_> {
         options: &BuildOptions,
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
-    ) -> Result<ConfiguredTree> {
+    ) -> Result<LaunchedTree> {
         let reporter = self.reporter;
         let patches = self.catalog.patches(recipe)?;
         let source = staged(
@@ -444,19 +455,20 @@ impl Pipeline<'_> {
             staged(reporter, "unpack", source.name(), || unpack::unpack(&source, work.path()), |_| String::new())?;
         let tree =
             staged(reporter, "patch", "", || patch::apply(tree, &patches), |_| format!("{} patches", patches.len()))?;
-        staged(
+        let tree = staged(
             reporter,
             "configure",
             "",
             || configure::configure(&tree, plan, self.workshop(work), log),
             |_| String::new(),
-        )
+        )?;
+        launch::launch(tree, plan, options.launcher(recipe), work.path(), self.runner, reporter)
     }
 
     /// The stages from there to one in which everything is compiled.
     fn compiled(
         &self,
-        tree: ConfiguredTree,
+        tree: LaunchedTree,
         recipe: &ReleaseRecipe,
         plan: &BuildPlan,
         optimisation: &Optimisation,
@@ -476,7 +488,7 @@ impl Pipeline<'_> {
             "compile",
             format!("with {} jobs", self.jobs.slots()),
             || compile::compile(tree, plan, recipe, self.jobs, log),
-            |_| String::new(),
+            |tree| tree.launcher_results().to_owned(),
         )
     }
 

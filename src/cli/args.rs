@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::settings::{FlavorChoice, Given, KEYS, Mirror};
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
+use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
@@ -324,6 +325,10 @@ pub(super) struct HowArgs {
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroU16>,
 
+    /// What starts the compiler, and spares it what it compiled before
+    #[arg(long, value_name = "NAME", value_parser = named::<Launcher>())]
+    pub launcher: Option<Launcher>,
+
     /// Install the packages that the build needs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
@@ -357,6 +362,7 @@ pub(super) struct HowArgs {
 impl HowArgs {
     fn say(&self, given: &mut Given) -> Result<()> {
         given.jobs = self.jobs;
+        given.launcher = self.launcher.map(Some);
         given.install_deps = self.install_deps;
         given.offline = self.offline;
         given.allow_eol = self.allow_eol;
@@ -684,7 +690,7 @@ macro_rules! impl_named {
     })+ };
 }
 
-impl_named!(Optimize, LibraryPolicy, Bytecode, Flavor, Format);
+impl_named!(Optimize, LibraryPolicy, Bytecode, Flavor, Format, Launcher);
 
 #[cfg(test)]
 mod tests {

@@ -112,6 +112,7 @@ impl Config {
                 offline: offline.value,
                 limits: Limits::default(),
             },
+            launcher: self.settings.launcher.value,
             install_deps: install_deps.value,
             allow_eol: self.settings.allow_eol.value,
             keep_build: args.keep_build,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::domain::artifact::Format;
+use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Mistake, Result};
@@ -76,7 +77,7 @@ macro_rules! value_by_from_str {
     })+ };
 }
 
-value_by_from_str!(PrefixTemplate, Bytecode, LibraryPolicy, Optimize, Format, NonZeroU16);
+value_by_from_str!(PrefixTemplate, Bytecode, LibraryPolicy, Optimize, Launcher, Format, NonZeroU16);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -297,6 +298,7 @@ settings! {
     format: Format = text("zst"), shown "zst";
     out: Option<PathBuf> = Ok(None), shown "none";
     jobs: NonZeroU16 = Ok(processors()), shown "the number of processors";
+    launcher: Option<Launcher> = Ok(None), shown "the recipe's, else none";
     install_deps: bool = Ok(false), shown "false";
     offline: bool = Ok(false), shown "false";
     allow_eol: bool = Ok(false), shown "false";
@@ -468,7 +470,7 @@ mod tests {
     #[test]
     fn every_key_can_be_in_a_file_and_in_the_environment() {
         let text = "store = 'a'\nrecipes = 'r'\nprefix = '/opt/{series}'\nflavor = 'all'\noptimize = 'none'\n\
-                    libraries = 'system'\nbytecode = 'unchecked-hash'\nformat = 'xz'\nout = 'dist'\njobs = 3\n\
+                    libraries = 'system'\nbytecode = 'unchecked-hash'\nformat = 'xz'\nout = 'dist'\njobs = 3\nlauncher = 'ccache'\n\
                     install-deps = true\noffline = false\nallow-eol = true\nmirror = ['m', 'https://x.test/{file}']\n";
         let settings = resolve(Given::default(), &[("PYKEEL_STORE", "")], vec![file("/p/pykeel.toml", text)]).unwrap();
         for (index, entry) in settings.entries().unwrap().iter().enumerate() {
@@ -489,6 +491,7 @@ mod tests {
             ("PYKEEL_FORMAT", "xz"),
             ("PYKEEL_OUT", "dist"),
             ("PYKEEL_JOBS", "3"),
+            ("PYKEEL_LAUNCHER", "sccache"),
             ("PYKEEL_INSTALL_DEPS", "1"),
             ("PYKEEL_OFFLINE", "off"),
             ("PYKEEL_ALLOW_EOL", "true"),
@@ -516,6 +519,7 @@ mod tests {
             "bytecode = 'maybe'\n",
             "flavor = 'both'\n",
             "jobs = 0\n",
+            "launcher = 'distcc'\n",
             "offline = 'yes'\n",
             "prefix = '/opt/{minor}'\n",
             "mirror = ['/srv', 'ftp://x.test/{file}']\n",

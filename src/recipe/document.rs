@@ -60,6 +60,7 @@ pub(super) struct Make {
     pub module_link: Spanned<String>,
     #[serde(default)]
     pub install: Vec<String>,
+    pub launcher: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::document::{self, Document};
 use crate::domain::digest::Digest;
+use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Flavor, Optimize, SourceSums};
 use crate::domain::profile::CompilerVersion;
 use crate::domain::target::Target;
@@ -41,6 +42,8 @@ struct Shared {
     make: Vec<String>,
     module_link: String,
     install: Vec<String>,
+    #[serde(skip)]
+    launcher: Launcher,
     pgo: Option<Pgo>,
     modules: Vec<String>,
     disabled: Vec<String>,
@@ -221,6 +224,9 @@ pub struct ReleaseRecipe {
     pub module_link: String,
     /// Further arguments of `make install`.
     pub install: Vec<String>,
+    /// What compilers are started through, if the user says nothing. It decides no byte.
+    #[serde(skip)]
+    pub launcher: Launcher,
     /// How an optimised build is made.
     pub pgo: Option<Pgo>,
     /// The profiles pinned for the release in its variant.
@@ -310,6 +316,7 @@ impl Recipe {
             make: shared.make,
             module_link: shared.module_link,
             install: shared.install,
+            launcher: shared.launcher,
             modules: shared.modules,
             disabled: shared.disabled,
             libraries: shared.libraries,
@@ -394,6 +401,7 @@ impl Check<'_> {
             make: document.make.arguments,
             module_link: self.module_link(document.make.module_link)?,
             install: document.make.install,
+            launcher: document.make.launcher.map_or(Ok(Launcher::None), |name| self.parsed(&name))?,
             pgo: document.pgo.map(|pgo| self.pgo(pgo)).transpose()?,
             libraries: self.libraries(document.library, &modules)?,
             modules,

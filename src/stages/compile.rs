@@ -17,6 +17,7 @@ use crate::sys::process::Spec;
 pub struct CompiledTree {
     tree: PreparedTree,
     modules: ModuleReport,
+    launcher: String,
 }
 
 impl CompiledTree {
@@ -36,6 +37,12 @@ impl CompiledTree {
     /// Make as it was run, to install what it made: with other arguments it would make some anew.
     pub(super) fn make(&self, plan: &BuildPlan) -> Spec {
         make(&self.tree, plan)
+    }
+
+    /// What the launcher did, in a few words; empty without one.
+    #[must_use]
+    pub fn launcher_results(&self) -> &str {
+        &self.launcher
     }
 
     /// Why a module is not there.
@@ -79,11 +86,12 @@ pub fn compile(
         }
         reporter.report(Event::Detail(profile.summary()));
     }
-    Ok(CompiledTree { tree, modules })
+    let launcher = tree.launcher_results(log.runner())?;
+    Ok(CompiledTree { tree, modules, launcher })
 }
 
 fn make(tree: &PreparedTree, plan: &BuildPlan) -> Spec {
-    tree.spec("make").args(&plan.make).arg(tree.module_link())
+    tree.make().args(&plan.make).arg(tree.module_link())
 }
 
 /// What GCC says of the profile while it compiles.

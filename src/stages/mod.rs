@@ -9,6 +9,7 @@ pub mod configure;
 pub mod fetch;
 pub mod inspect;
 pub mod install;
+pub mod launch;
 pub mod package;
 pub mod patch;
 pub mod pip;

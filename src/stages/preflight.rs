@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::domain::launcher::Launcher;
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -37,6 +38,15 @@ const TOOLS: &[Tool] = &[
 /// The packages of the default compiler.
 const COMPILER: Tool = Tool { program: "gcc", debian: &["gcc", "libc6-dev"], fedora: &["gcc", "glibc-devel"] };
 
+/// The package of a launcher.
+const fn launcher_tool(launcher: Launcher) -> Option<Tool> {
+    match launcher {
+        Launcher::None => None,
+        Launcher::Ccache => Some(Tool { program: "ccache", debian: &["ccache"], fedora: &["ccache"] }),
+        Launcher::Sccache => Some(Tool { program: "sccache", debian: &["sccache"], fedora: &["sccache"] }),
+    }
+}
+
 /// What is not there.
 #[derive(Debug, Default)]
 struct Missing {
@@ -52,7 +62,7 @@ impl Missing {
     }
 }
 
-/// Checks that the compiler, make and the header of every library that a required module needs
+/// Checks that the compiler, its launcher, make and the header of every library that a required module needs
 /// are there; installs what is not, if `install` says so.
 ///
 /// # Errors
@@ -61,6 +71,7 @@ impl Missing {
 pub fn check<'a>(
     recipe: &ReleaseRecipe,
     cc: &str,
+    launcher: Launcher,
     install: bool,
     runner: &'a dyn Runner,
     reporter: &dyn Reporter,
@@ -68,7 +79,7 @@ pub fn check<'a>(
     let distro = Distro::read(Path::new("/"));
     // Before anything is installed for a build that could not be finished.
     distro::database(runner, &distro)?;
-    let missing = match find(recipe, cc, &distro, runner)? {
+    let missing = match find(recipe, cc, launcher, &distro, runner)? {
         Ok(host) => return Ok(host),
         Err(missing) => missing,
     };
@@ -79,7 +90,7 @@ pub fn check<'a>(
     }
     reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
     distro::install_packages(runner, &distro, &packages, reporter)?;
-    find(recipe, cc, &distro, runner)?.map_err(|missing| Error::MissingDependencies {
+    find(recipe, cc, launcher, &distro, runner)?.map_err(|missing| Error::MissingDependencies {
         install: distro.install_line(&missing.packages.iter().map(String::as_str).collect::<Vec<_>>()),
         missing: missing.things,
     })
@@ -88,12 +99,13 @@ pub fn check<'a>(
 fn find<'a>(
     recipe: &ReleaseRecipe,
     cc: &str,
+    launcher: Launcher,
     distro: &Distro,
     runner: &'a dyn Runner,
 ) -> Result<Result<Host<'a>, Missing>> {
     refuse_musl()?;
     let mut missing = Missing::default();
-    for tool in TOOLS {
+    for tool in TOOLS.iter().chain(&launcher_tool(launcher)) {
         if find_program(tool.program).is_none() {
             missing.tool(tool, distro);
         }

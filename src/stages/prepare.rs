@@ -14,7 +14,7 @@ use globset::{Glob, GlobSetBuilder};
 
 use super::Workshop;
 use super::compile::CompiledTree;
-use super::configure::ConfiguredTree;
+use super::launch::LaunchedTree;
 use super::profile::Optimisation;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
@@ -24,7 +24,7 @@ use crate::event::Event;
 use crate::recipe::{Freeze, ReleaseRecipe};
 use crate::store::Store;
 use crate::sys::log::BuildLog;
-use crate::sys::process::Spec;
+use crate::sys::process::{Runner, Spec};
 use crate::sys::{archive, fs};
 
 /// The options of the programs that freeze modules: what they write does not depend on them.
@@ -33,7 +33,7 @@ const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
 /// A tree that can be compiled.
 #[derive(Debug)]
 pub struct PreparedTree {
-    tree: ConfiguredTree,
+    tree: LaunchedTree,
 }
 
 impl PreparedTree {
@@ -50,6 +50,16 @@ impl PreparedTree {
         self.tree.spec(program)
     }
 
+    /// make, through the launcher.
+    pub(super) fn make(&self) -> Spec {
+        self.tree.make()
+    }
+
+    /// What the launcher did.
+    pub(super) fn launcher_results(&self, runner: &dyn Runner) -> Result<String> {
+        self.tree.results(runner)
+    }
+
     /// The argument of make that links extension modules.
     pub(super) fn module_link(&self) -> &str {
         self.tree.module_link()
@@ -62,7 +72,7 @@ impl PreparedTree {
 /// # Errors
 /// What the compiler and the system answer.
 pub fn prepare(
-    tree: ConfiguredTree,
+    tree: LaunchedTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     optimisation: &Optimisation,
@@ -105,7 +115,7 @@ pub fn keep_frozen(compiled: &CompiledTree, plan: &BuildPlan, recipe: &ReleaseRe
 /// Puts the frozen modules into a tree: those of an earlier build of the same source on this
 /// machine, or new ones.
 fn frozen(
-    tree: &ConfiguredTree,
+    tree: &LaunchedTree,
     plan: &BuildPlan,
     freeze: &Freeze,
     workshop: Workshop<'_>,
@@ -123,7 +133,7 @@ fn frozen(
     }
     let beside = work.join("freeze");
     fs::copy_tree(tree.root(), &beside)?;
-    let make = tree.spec("make").directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
+    let make = tree.make().directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
     log.run(&make, |_| {})?;
     let files = written(&beside, freeze)?;
     store.keep_intermediate(key, &packed(&beside, &files)?)?;

@@ -19,6 +19,7 @@ mod fuzz;
 mod inspect;
 mod install;
 mod json;
+mod launchers;
 mod network;
 mod policies;
 mod processes;

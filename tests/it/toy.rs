@@ -65,8 +65,13 @@ impl Toy {
     /// A toy whose make fails at once, for what comes before: that make ran shows that all of it
     /// went well.
     pub fn failing() -> Self {
+        Self::without_tree(Behaviour { all: "exit 1", ..Behaviour::default() })
+    }
+
+    /// A toy that has nothing to install, for what make does before it fails.
+    pub fn without_tree(behaviour: Behaviour) -> Self {
         let toy = Self { directory: tempfile::tempdir().expect("a directory") };
-        toy.add_source("3.13.5", Behaviour { all: "exit 1", ..Behaviour::default() });
+        toy.add_source("3.13.5", behaviour);
         toy.write_recipe(|recipe| recipe);
         toy
     }

@@ -1,0 +1,437 @@
+//! Launch: from a configured tree to one whose make starts the compiler through a launcher.
+//!
+//! make alone is told, by an argument that it records nowhere: neither the plan nor what is
+//! installed knows of a launcher. The build's environment is closed, so a launcher sees those
+//! variables of the user that are on its list here, and no others. The lists leave out what could
+//! change an object or make a wrong one pass for the right one. `docs/launchers.md` has them too.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::configure::ConfiguredTree;
+use crate::domain::digest::Digest;
+use crate::domain::launcher::Launcher;
+use crate::domain::plan::BuildPlan;
+use crate::error::Result;
+use crate::event::{Event, Reporter};
+use crate::sys::process::{Runner, Spec};
+use crate::sys::toolchain::find_program;
+
+/// The variables of ccache that say where it keeps objects and how much, and what it logs.
+const CCACHE: &[&str] = &[
+    "CCACHE_COMPRESS",
+    "CCACHE_COMPRESSLEVEL",
+    "CCACHE_DEBUG",
+    "CCACHE_DEBUGDIR",
+    "CCACHE_DEBUGLEVEL",
+    "CCACHE_DIR",
+    "CCACHE_DISABLE",
+    "CCACHE_FILECLONE",
+    "CCACHE_INODECACHE",
+    "CCACHE_LIMIT_MULTIPLE",
+    "CCACHE_LOGFILE",
+    "CCACHE_MAXFILES",
+    "CCACHE_MAXSIZE",
+    "CCACHE_NAMESPACE",
+    "CCACHE_NOCOMPRESS",
+    "CCACHE_NOREMOTE_ONLY",
+    "CCACHE_NORESHARE",
+    "CCACHE_NOSTATS",
+    "CCACHE_PREFIX",
+    "CCACHE_READONLY",
+    "CCACHE_READONLY_DIRECT",
+    "CCACHE_RECACHE",
+    "CCACHE_REMOTE_ONLY",
+    "CCACHE_REMOTE_STORAGE",
+    "CCACHE_RESHARE",
+    "CCACHE_SECONDARY_STORAGE",
+    "CCACHE_STATS",
+    "CCACHE_TEMPDIR",
+    "CCACHE_UMASK",
+];
+
+/// The keys of ccache's own configuration files that mean the same.
+const CCACHE_KEYS: &[&str] = &[
+    "compression",
+    "compression_level",
+    "file_clone",
+    "inode_cache",
+    "limit_multiple",
+    "log_file",
+    "max_files",
+    "max_size",
+    "namespace",
+    "prefix_command",
+    "read_only",
+    "read_only_direct",
+    "remote_only",
+    "remote_storage",
+    "reshare",
+    "secondary_storage",
+    "stats",
+    "temporary_dir",
+    "umask",
+];
+
+/// The variables of distcc, which ccache may start.
+const DISTCC: &[&str] = &[
+    "DISTCC_BACKOFF_PERIOD",
+    "DISTCC_DIR",
+    "DISTCC_FALLBACK",
+    "DISTCC_HOSTS",
+    "DISTCC_IO_TIMEOUT",
+    "DISTCC_LOG",
+    "DISTCC_PAUSE_TIME_MSEC",
+    "DISTCC_POTENTIAL_HOST",
+    "DISTCC_PRINCIPAL",
+    "DISTCC_SKIP_LOCAL_RETRY",
+    "DISTCC_SSH",
+    "DISTCC_TCP_CORK",
+    "DISTCC_VERBOSE",
+];
+
+/// The variables of icecc, which ccache may start.
+const ICECC: &[&str] = &[
+    "ICECC_CARET_WORKAROUND",
+    "ICECC_COMPRESSION",
+    "ICECC_DEBUG",
+    "ICECC_ENV_COMPRESSION",
+    "ICECC_IGNORE_UNVERIFIED",
+    "ICECC_LOGFILE",
+    "ICECC_PREFERRED_HOST",
+    "ICECC_REMOTE_CPP",
+    "ICECC_REPEAT_RATE",
+    "ICECC_SCHEDULER",
+    "ICECC_SLOW_NETWORK",
+    "ICECC_TEST_REMOTEBUILD",
+    "ICECC_TEST_SOCKET",
+    "ICECC_VERSION",
+];
+
+/// The variables of sccache's client, and those of a server that it would start anew. What opens a
+/// remote store (`AWS_*` and the like) is for the server alone, which runs in the user's environment.
+const SCCACHE: &[&str] = &[
+    "SCCACHE_CACHE_SIZE",
+    "SCCACHE_CONF",
+    "SCCACHE_DIR",
+    "SCCACHE_ERROR_LOG",
+    "SCCACHE_IDLE_TIMEOUT",
+    "SCCACHE_IGNORE_SERVER_IO_ERROR",
+    "SCCACHE_LOG",
+    "SCCACHE_RECACHE",
+    "SCCACHE_SERVER_PORT",
+    "SCCACHE_SERVER_UDS",
+];
+
+/// What sccache's client is asked for its server's counts with.
+const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
+/// The file that ccache is told to read.
+const CCACHE_CONFIGURATION: &str = "ccache.conf";
+/// The file where ccache says of each compilation what came of it.
+const CCACHE_RESULTS: &str = "ccache-results.log";
+
+/// A tree that can be prepared.
+#[derive(Debug)]
+pub struct LaunchedTree {
+    tree: ConfiguredTree,
+    /// What make is told besides the plan's arguments.
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+    counts: Counts,
+}
+
+/// Where a launcher counts what it had.
+#[derive(Debug)]
+enum Counts {
+    /// Nowhere.
+    None,
+    /// In a file of this build.
+    Ccache(PathBuf),
+    /// In its server, which counts for all that use it: what it had counted before.
+    Sccache(Objects),
+}
+
+/// How many objects a launcher had, and how many were made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Objects {
+    had: u64,
+    made: u64,
+}
+
+impl LaunchedTree {
+    pub(super) fn root(&self) -> &Path {
+        self.tree.root()
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.tree.epoch()
+    }
+
+    /// A program in the tree, in the build's environment.
+    pub(super) fn spec(&self, program: &str) -> Spec {
+        self.tree.spec(program)
+    }
+
+    /// make, which starts the compiler through the launcher.
+    pub(super) fn make(&self) -> Spec {
+        let environment = self.tree.environment().iter().chain(&self.environment);
+        self.tree
+            .spec("make")
+            .environment(environment.map(|(name, value)| (name.clone(), value.clone())))
+            .args(&self.arguments)
+    }
+
+    /// The argument of make that links extension modules.
+    pub(super) fn module_link(&self) -> &str {
+        self.tree.module_link()
+    }
+
+    /// What the launcher did, in a few words; empty where it does not say.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(super) fn results(&self, runner: &dyn Runner) -> Result<String> {
+        let (launcher, objects) = match &self.counts {
+            Counts::None => return Ok(String::new()),
+            Counts::Ccache(path) => match fs_err::read_to_string(path) {
+                Ok(text) => (Launcher::Ccache, ccache_objects(&text)),
+                // It writes none where the user turned its statistics off.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
+                Err(error) => return Err(error.into()),
+            },
+            Counts::Sccache(before) => {
+                let now = sccache_objects(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
+                // Another may have set the server's counts to zero.
+                let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+                let objects = Objects { had: since(now.had, before.had), made: since(now.made, before.made) };
+                (Launcher::Sccache, objects)
+            }
+        };
+        Ok(format!("{launcher} had {} of {} objects", objects.had, objects.had + objects.made))
+    }
+}
+
+/// Makes a launcher ready.
+///
+/// # Errors
+/// What the launcher answers when it is asked for its configuration, or to start its server.
+pub fn launch(
+    tree: ConfiguredTree,
+    plan: &BuildPlan,
+    launcher: Launcher,
+    work: &Path,
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<LaunchedTree> {
+    let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
+    if launcher == Launcher::None {
+        return Ok(ready);
+    }
+    let user: BTreeMap<String, OsString> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
+    let toolchain = Digest::of_json(&plan.toolchain);
+    (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
+        (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
+    } else {
+        // This starts the server in the user's own environment, unless it is running: one that a
+        // compilation starts would end with make, and know nothing of the user's store.
+        let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
+        (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
+    };
+    let makefile = fs_err::read_to_string(ready.root().join("Makefile"))?;
+    let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
+    ready.arguments.push(format!("CC={launcher} {compiler}").into());
+    reporter.report(Event::Detail(format!(
+        "{launcher} is given {}",
+        ready.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    )));
+    Ok(ready)
+}
+
+/// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
+fn compiler(makefile: &str) -> Option<&str> {
+    makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
+}
+
+/// The variables of some lists that the user has set.
+fn forwarded(user: &BTreeMap<String, OsString>, lists: &[&[&str]]) -> BTreeMap<String, OsString> {
+    let names = lists.iter().flat_map(|list| list.iter());
+    names.filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone()))).collect()
+}
+
+/// A launcher in the user's own environment.
+fn asked(program: &str, arguments: &[&str]) -> Spec {
+    Spec::new(find_program(program).unwrap_or_else(|| program.into()))
+        .args(arguments.iter().map(ToString::to_string))
+        .timeout(Duration::from_mins(1))
+}
+
+/// ccache's environment. Its home directory is not the user's, so that what the user's configuration
+/// files say is said again in one that it is pointed to.
+fn ccache(
+    user: &BTreeMap<String, OsString>,
+    plan: &BuildPlan,
+    toolchain: Digest,
+    work: &Path,
+    runner: &dyn Runner,
+) -> Result<BTreeMap<String, OsString>> {
+    let shown = runner.capture(&asked("ccache", &["--show-config"]))?;
+    let configuration = Configuration::read(&shown);
+    let file = work.join(CCACHE_CONFIGURATION);
+    fs_err::write(&file, &configuration.text)?;
+    let mut environment = forwarded(user, &[CCACHE]);
+    if let Some(directory) = &configuration.cache_directory {
+        // What a relative path is relative to is another directory when make runs.
+        environment.insert("CCACHE_DIR".into(), std::path::absolute(directory)?.into());
+    }
+    if configuration.starts("distcc") {
+        environment.extend(forwarded(user, &[DISTCC]));
+        if let Some(home) = user.get("HOME") {
+            environment.entry("DISTCC_DIR".into()).or_insert_with(|| Path::new(home).join(".distcc").into());
+        }
+    }
+    if configuration.starts("icecc") {
+        environment.extend(forwarded(user, &[ICECC]));
+    }
+    environment.insert("CCACHE_CONFIGPATH".into(), file.into());
+    environment.insert("CCACHE_COMPILERCHECK".into(), format!("string:{toolchain}").into());
+    environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
+    // Each build works in a directory of another name. Where the compiler is told what to call it in
+    // debug information ccache knows; what it made of paths there would be other bytes.
+    if !plan.debug_files {
+        environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
+    }
+    Ok(environment)
+}
+
+/// What ccache says of its configuration: lines `(where it was set) key = value`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Configuration {
+    cache_directory: Option<String>,
+    /// What it starts the compiler through in its turn.
+    prefix: String,
+    /// What the user's files say of the keys on the list, as a file.
+    text: String,
+}
+
+impl Configuration {
+    fn read(shown: &str) -> Self {
+        let mut configuration = Self::default();
+        for line in shown.lines() {
+            let Some((origin, setting)) = line.strip_prefix('(').and_then(|line| line.split_once(") ")) else {
+                continue;
+            };
+            let Some((key, value)) = setting.split_once(" = ") else { continue };
+            match key {
+                "cache_dir" => configuration.cache_directory = Some(value.to_owned()),
+                "prefix_command" => value.clone_into(&mut configuration.prefix),
+                _ => {}
+            }
+            if origin.starts_with('/') && CCACHE_KEYS.contains(&key) {
+                configuration.text.extend([key, " = ", value, "\n"]);
+            }
+        }
+        configuration
+    }
+
+    /// Whether the compiler is started through a program.
+    fn starts(&self, program: &str) -> bool {
+        self.prefix.split_whitespace().any(|word| Path::new(word).ends_with(program))
+    }
+}
+
+/// sccache's environment.
+fn sccache(user: &BTreeMap<String, OsString>, toolchain: Digest) -> BTreeMap<String, OsString> {
+    let mut environment = forwarded(user, &[SCCACHE]);
+    environment.insert("SCCACHE_C_CUSTOM_CACHE_BUSTER".into(), toolchain.to_string().into());
+    environment
+}
+
+/// Counts what ccache wrote of each compilation: the source's name as a comment, and what it counts.
+fn ccache_objects(text: &str) -> Objects {
+    let mut objects = Objects::default();
+    for line in text.lines() {
+        match line {
+            "direct_cache_hit" | "preprocessed_cache_hit" => objects.had += 1,
+            "cache_miss" => objects.made += 1,
+            _ => {}
+        }
+    }
+    objects
+}
+
+/// Reads what sccache's server has counted: numbers for each language. What is not there is none.
+fn sccache_objects(text: &str) -> Objects {
+    let shown: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let sum = |name: &str| {
+        let counts = shown["stats"][name]["counts"].as_object();
+        counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
+    };
+    Objects { had: sum("cache_hits"), made: sum("cache_misses") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_the_makefiles() {
+        assert_eq!(compiler("# a comment\nPREFIX_CC=x\nCC=\t\tgcc -pthread\nCXX=\t\tg++\n"), Some("gcc -pthread"));
+        assert_eq!(compiler("CXX=g++\n"), None);
+        assert_eq!(compiler("CC=\n"), None);
+    }
+
+    #[test]
+    fn only_a_launchers_own_variables_are_forwarded() {
+        let user: BTreeMap<String, OsString> = [
+            ("CCACHE_DIR", "/c"),
+            ("CCACHE_SLOPPINESS", "system_headers"),
+            ("CCACHE_COMPILER", "clang"),
+            ("CCACHE_IGNOREOPTIONS", "-O3"),
+            ("SCCACHE_DIR", "/s"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("HOME", "/home/me"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into();
+        let names = |lists: &[&[&str]]| forwarded(&user, lists).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&[CCACHE, DISTCC, ICECC]), ["CCACHE_DIR"]);
+        assert_eq!(names(&[SCCACHE]), ["SCCACHE_DIR"]);
+    }
+
+    #[test]
+    fn a_launchers_variables_have_its_name() {
+        for (prefix, list) in [("CCACHE_", CCACHE), ("DISTCC_", DISTCC), ("ICECC_", ICECC), ("SCCACHE_", SCCACHE)] {
+            assert!(list.iter().all(|name| name.starts_with(prefix)) && list.is_sorted(), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn the_users_configuration_is_taken_where_it_changes_no_object() {
+        let shown = "(default) absolute_paths_in_stderr = false\n\
+                     (environment) cache_dir = /home/me/cache (mine)\n\
+                     (/home/me/.config/ccache/ccache.conf) max_size = 20.0G\n\
+                     (/home/me/.config/ccache/ccache.conf) sloppiness = system_headers, time_macros\n\
+                     (/etc/ccache.conf) remote_storage = redis://cache.test\n\
+                     (environment) prefix_command = distcc\n\
+                     (default) umask = \n";
+        let configuration = Configuration::read(shown);
+        assert_eq!(configuration.cache_directory.as_deref(), Some("/home/me/cache (mine)"));
+        assert!(configuration.starts("distcc") && !configuration.starts("icecc"));
+        assert_eq!(configuration.text, "max_size = 20.0G\nremote_storage = redis://cache.test\n");
+    }
+
+    #[test]
+    fn objects_are_counted() {
+        let text = "# Objects/a.c\ncache_miss\ndirect_cache_miss\nlocal_storage_write\n# b.c\ndirect_cache_hit\n\
+                    # c.c\npreprocessed_cache_hit\ndirect_cache_miss\n# -o python\ncalled_for_link\n";
+        assert_eq!(ccache_objects(text), Objects { had: 2, made: 1 });
+        let text = r#"{"stats": {"compile_requests": 9, "cache_hits": {"counts": {"C/C++": 3, "Assembler": 1}},
+                       "cache_misses": {"counts": {"C/C++": 2}}}}"#;
+        assert_eq!(sccache_objects(text), Objects { had: 4, made: 2 });
+        assert_eq!(sccache_objects("{}"), Objects::default());
+    }
+}
