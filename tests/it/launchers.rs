@@ -33,7 +33,7 @@ impl Launched {
     /// One whose object is in the artifact.
     fn installed() -> Self {
         let install = "mkdir -p share && od -A n -t x1 $$OLDPWD/answer.o > share/answer.txt";
-        Self::of(Toy::new(Behaviour { configure: SOURCE, all: compiling!(""), install }))
+        Self::of(Toy::new(Behaviour { configure: SOURCE, all: compiling!(""), install, program: "" }))
     }
 
     /// One that ends when it has compiled.
@@ -188,9 +188,9 @@ fn a_recipe_can_name_the_launcher_and_is_the_same_recipe() {
     // An empty variable says nothing, and the user has the last word.
     assert_eq!(made("a", ""), ["ccache gcc"]);
     assert_eq!(made("b", "none"), ["gcc"]);
-    let plan =
+    let planned =
         |launcher: &str| run(launched.toy.build_command().args(["--dry-run", "--launcher", launcher])).exits(0).json();
-    assert_eq!(plan("none"), plan("ccache"));
+    assert_eq!(planned("none"), planned("ccache"));
     launched.toy.write_recipe(|recipe| recipe.replace("\n[make]\n", "\n[make]\nlauncher = \"distcc\"\n"));
     let ended = run(&mut launched.toy.command(&["recipe", "show", "3.13.5"])).exits(2);
     ended.says(&["3.13.toml:", "`distcc` is not one of none, ccache, sccache"]);

@@ -2,7 +2,7 @@
 //! must not matter. `tests/data/elsewhere.sh` makes it so: directory, user, umask, HOME, TZ, locale,
 //! host name, clock, processors, order of directories, other packages; here it is the job count.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
