@@ -109,7 +109,8 @@ fn assert_same(artifact: &Artifact, elsewhere: &Elsewhere, ended: &Ended) {
     let built = ended.json();
     let built: Vec<&serde_json::Value> = built.as_array().expect("an array").iter().collect();
     let key = |built: &&&serde_json::Value| built["build_key"] == artifact.build_key;
-    let other = built.iter().find(key).unwrap_or_else(|| panic!("another plan: {} is none of {built:?}", artifact.name));
+    let other =
+        built.iter().find(key).unwrap_or_else(|| panic!("another plan: {} is none of {built:?}", artifact.name));
     let tarball = elsewhere.out(&format!("{}.tar.zst", artifact.name));
     if other["digest"] != artifact.digest {
         let shown = run(pykeel().arg("inspect").arg(&artifact.tarball).arg(&tarball));

@@ -148,12 +148,11 @@ fn report(
         return Ok(None);
     }
     let plan = &given.manifest.plan;
-    let place = match &args.diffoscope_report {
-        Some(path) => path.clone(),
-        None => {
-            let key = given.manifest.build_key.short();
-            config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
-        }
+    let place = if let Some(path) = &args.diffoscope_report {
+        path.clone()
+    } else {
+        let key = given.manifest.build_key.short();
+        config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
     };
     let written = staged(
         &config.reporter,
