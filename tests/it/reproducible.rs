@@ -2,7 +2,8 @@
 //! must not matter. `tests/data/elsewhere.sh` makes it so: directory, user, umask, HOME, TZ, locale,
 //! host name, clock, processors, order of directories, other packages; here it is the job count.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,7 +51,7 @@ fn other_packages() -> PathBuf {
         let debs = root.join("debs");
         fs_err::create_dir_all(&debs).expect("a directory");
         // apt downloads as a user of its own.
-        fs_err::set_permissions(&debs, PermissionsExt::from_mode(0o777)).expect("a directory");
+        fs_err::set_permissions(&debs, Permissions::from_mode(0o777)).expect("a directory");
         run(Command::new("apt-get").arg("download").args(OTHER_PACKAGES).current_dir(&debs)).exits(0);
         for deb in fs_err::read_dir(&debs).expect("packages") {
             check("dpkg-deb", &["-x".as_ref(), deb.expect("a package").path().as_os_str(), root.as_os_str()]);
@@ -68,7 +69,7 @@ impl Elsewhere {
     fn new(files: Files) -> Self {
         let elsewhere = Self { directory: tempfile::tempdir().expect("a directory"), files };
         let base = elsewhere.base();
-        fs_err::set_permissions(base, PermissionsExt::from_mode(0o755)).expect("a directory");
+        fs_err::set_permissions(base, Permissions::from_mode(0o755)).expect("a directory");
         // The user there cannot go where this program was built.
         fs_err::copy(env!("CARGO_BIN_EXE_pykeel"), base.join("pykeel")).expect("a copy");
         let library = base.join("clock.so");
@@ -174,7 +175,7 @@ fn what_follows_a_compilation_is_the_same_elsewhere() {
     for (flavor, files) in [("runtime", Files::Tmpfs), ("builder", Files::Disorderfs)] {
         let toy = Toy::of(&artifact(flavor), Behaviour::default());
         // The user there reads what the toy's make copies.
-        fs_err::set_permissions(toy.path("real").parent().expect("a directory"), PermissionsExt::from_mode(0o755))
+        fs_err::set_permissions(toy.path("real").parent().expect("a directory"), Permissions::from_mode(0o755))
             .expect("a directory");
         let recipes = toy.path("recipes");
         let recipes = recipes.to_str().expect("UTF-8");

@@ -6,8 +6,7 @@ use std::path::Path;
 /// The text of a script that finds its interpreter from where it is itself; none if it is not a
 /// script of this prefix's Python. `path` is the script's, relative to the prefix.
 pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> Option<String> {
-    let (first, rest) = text.split_once('\n')?;
-    let interpreter = first.strip_prefix("#!")?.trim();
+    let (interpreter, rest) = interpreter(text)?;
     let name = interpreter.strip_prefix(prefix)?.strip_prefix("/bin/")?;
     let (name, options) = name.split_once(' ').unwrap_or((name, ""));
     // The shell reads the name in a line that is quoted for no others.
@@ -28,6 +27,17 @@ pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> Option<String> {
     ))
 }
 
+/// The interpreter of a script with its options, and what follows it. Where its path is longer than
+/// the 127 bytes of a `#!` line, as in a staging directory that lies deep, pip writes the same with a
+/// line for the shell (`distlib/scripts.py`).
+fn interpreter(text: &str) -> Option<(&str, &str)> {
+    if let Some(long) = text.strip_prefix("#!/bin/sh\n'''exec' ") {
+        return long.split_once(" \"$0\" \"$@\"\n' '''\n");
+    }
+    let (first, rest) = text.split_once('\n')?;
+    Some((first.strip_prefix("#!")?.trim(), rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +49,16 @@ mod tests {
             text,
             "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")/python3.13\" \"$0\" \"$@\"\n' '''\nimport sys\n"
         );
+    }
+
+    #[test]
+    fn a_script_is_the_same_whose_interpreter_lay_too_deep_for_one_line() {
+        let long = "#!/bin/sh\n'''exec' /opt/p/bin/python3.13 \"$0\" \"$@\"\n' '''\nimport sys\n";
+        let short = "#!/opt/p/bin/python3.13\nimport sys\n";
+        let rewritten = |text| rewrite(Path::new("bin/pip"), text, "/opt/p").unwrap();
+        assert_eq!(rewritten(long), rewritten(short));
+        // What was rewritten stays as it is.
+        assert_eq!(rewrite(Path::new("bin/pip"), &rewritten(short), "/opt/p"), None);
     }
 
     #[test]
