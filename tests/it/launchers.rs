@@ -198,7 +198,7 @@ fn a_recipe_can_name_the_launcher_and_is_the_same_recipe() {
 
 #[test]
 fn sccache_has_its_server_started_before_the_build() {
-    if run(&mut Command::new("which").arg("sccache")).code != 0 {
+    if run(Command::new("which").arg("sccache")).code != 0 {
         skip!("sccache is not there");
     }
     let launched = Launched::compiled();
