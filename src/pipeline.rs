@@ -12,7 +12,7 @@ use crate::event::{Event, Reporter, staged};
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::compile::{self, CompiledTree};
 use crate::stages::configure;
-use crate::stages::fetch::{self, FetchOptions};
+use crate::stages::fetch::{self, FetchOptions, VerifiedSource};
 use crate::stages::launch::LaunchedTree;
 use crate::stages::package::{self, PackedArtifact};
 use crate::stages::preflight::{self, Host};
@@ -326,7 +326,7 @@ impl Pipeline<'_> {
     fn record(&self, recipe: &ReleaseRecipe, plan: &BuildPlan, data: Data, options: &BuildOptions) -> Result<Profile> {
         let scripts = self.catalog.training_scripts()?;
         let (work, mut log) = self.work("", plan, options)?;
-        let tree = self.configured(recipe, plan, options, &work, &mut log)?;
+        let (_source, tree) = self.configured(recipe, plan, options, &work, &mut log)?;
         let _slot = self.jobs.slot()?;
         let tree = self.compiled(tree, recipe, plan, &Optimisation::Instrumented(data), &work, &mut log)?;
         prepare::keep_frozen(&tree, plan, recipe, self.store)?;
@@ -404,7 +404,7 @@ impl Pipeline<'_> {
         let store = self.store.without_intermediates();
         let pipeline = Pipeline { store: &store, ..*self };
         let (work, mut log) = pipeline.work("rebuild-", plan, options)?;
-        let tree = pipeline.configured(recipe, plan, options, &work, &mut log)?;
+        let (_source, tree) = pipeline.configured(recipe, plan, options, &work, &mut log)?;
         let _slot = self.jobs.slot()?;
         let tree = pipeline.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
         let prefix = pipeline.staged(&tree, recipe, plan, &work, &mut log)?;
@@ -432,7 +432,8 @@ impl Pipeline<'_> {
         Ok((work, log))
     }
 
-    /// The stages from the source to a tree that make can build.
+    /// The stages from the source to a tree that make can build. The source is held as long as the
+    /// caller keeps it, so that nobody prunes it under a build.
     fn configured(
         &self,
         recipe: &ReleaseRecipe,
@@ -440,7 +441,7 @@ impl Pipeline<'_> {
         options: &BuildOptions,
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
-    ) -> Result<LaunchedTree> {
+    ) -> Result<(VerifiedSource, LaunchedTree)> {
         let reporter = self.reporter;
         let patches = self.catalog.patches(recipe)?;
         let source = staged(
@@ -462,7 +463,8 @@ impl Pipeline<'_> {
             || configure::configure(&tree, plan, self.workshop(work), log),
             |_| String::new(),
         )?;
-        launch::launch(tree, plan, options.launcher(recipe), work.path(), self.runner, reporter)
+        let tree = launch::launch(tree, plan, options.launcher(recipe), work.path(), self.runner, reporter)?;
+        Ok((source, tree))
     }
 
     /// The stages from there to one in which everything is compiled.
@@ -504,7 +506,7 @@ impl Pipeline<'_> {
         let (work, mut log) = self.work("", plan, options)?;
         // Whoever waits for a slot comes between: the configure of another version, say, while this
         // one compiles.
-        let tree = self.configured(recipe, plan, options, &work, &mut log)?;
+        let (_source, tree) = self.configured(recipe, plan, options, &work, &mut log)?;
         let slot = self.jobs.slot()?;
         let tree = self.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
         let staged_prefix = self.staged(&tree, recipe, plan, &work, &mut log)?;

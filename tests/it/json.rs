@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::install::Site;
 use crate::profiles::{PROGRAM, trainable};
+use crate::rebuild;
 use crate::support::{artifact, pykeel, run};
-use crate::toy::Toy;
+use crate::toy::{Behaviour, Toy};
 
 const DOCUMENT: &str = include_str!("../../docs/json.md");
 
@@ -90,6 +91,12 @@ fn the_examples_have_the_shape_of_the_output() {
         differences(heading, &example, &ended.json(), &mut found);
     };
     compare("build VERSION… --json", pykeel().args(["build", "3.13.5", "--json"]));
+    let changed = Toy::new(Behaviour::default());
+    let (_, built_anew) = rebuild::built(&changed, &[]);
+    let given = rebuild::altered(&changed, &built_anew, |top| {
+        fs_err::write(top.join("lib/python3.13/ssl.py"), "# changed\n").expect("a file");
+    });
+    compare("verify --rebuild TARBALL --json", rebuild::rebuild(&changed, given).arg("--json"));
     let toy = trainable(PROGRAM);
     let mut train = toy.command(&["train", "3.13.5", "--json", "--offline", "--mirror"]);
     compare("train VERSION --json", train.arg(toy.mirror()));

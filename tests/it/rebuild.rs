@@ -13,7 +13,7 @@ use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
 
 /// Builds a toy into a directory of its own: the tarball of the store and that directory.
-fn built(toy: &Toy, options: &[&str]) -> (Value, PathBuf) {
+pub fn built(toy: &Toy, options: &[&str]) -> (Value, PathBuf) {
     let out = toy.path("out");
     let mut command = toy.build_command();
     command.arg("--out").arg(&out).args(options);
@@ -23,7 +23,7 @@ fn built(toy: &Toy, options: &[&str]) -> (Value, PathBuf) {
 }
 
 /// `verify --rebuild` with the toy's recipes and source.
-fn rebuild(toy: &Toy, tarball: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn rebuild(toy: &Toy, tarball: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = toy.command(&["verify", "--rebuild", "--offline", "--mirror"]);
     command.arg(toy.mirror()).arg(tarball);
     command
@@ -34,7 +34,7 @@ fn rebuilt(toy: &Toy, tarball: &Path) -> Ended {
 }
 
 /// Makes another tarball of an artifact: its tree is changed, and packed as pykeel does.
-fn altered(toy: &Toy, tarball: &Path, change: impl FnOnce(&Path)) -> PathBuf {
+pub fn altered(toy: &Toy, tarball: &Path, change: impl FnOnce(&Path)) -> PathBuf {
     let tree = toy.path("altered");
     fs_err::create_dir_all(&tree).expect("a directory");
     let top = tree.join("python-3.13");

@@ -154,9 +154,9 @@ fn without_a_profile_and_with_bytecode_it_is_the_same_elsewhere() {
         fs_err::create_dir_all(store).expect("a directory");
         check("cp", &[Path::new("-a"), &shared_store().join("sources"), store]);
     });
-    let mut build = pykeel();
-    build.env("PYKEEL_STORE", store).args(["build", RELEASE, "--json"]).args(words);
-    let built = run(&mut build).exits(0).json();
+    let mut command = pykeel();
+    command.env("PYKEEL_STORE", store).args(["build", RELEASE, "--json"]).args(words);
+    let built = run(&mut command).exits(0).json();
     let words = [&words[..], &["--jobs", "1"]].concat();
     same_elsewhere(RELEASE, &[Artifact::built(&built[0])], Files::Tmpfs, &words);
 }
