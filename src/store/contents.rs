@@ -103,7 +103,10 @@ impl Contents {
         items.extend(sources(store, &origins)?);
         items.extend(profiles(store, &origins)?);
         for path in entries(&store.root().join("intermediates"))? {
-            items.push(item(Kind::Intermediate, file_name(&path), path, Need::Nothing));
+            // Half of one has the name of a temporary file.
+            let name = file_name(&path);
+            let kind = if name.parse::<Digest>().is_ok() { Kind::Intermediate } else { Kind::Partial };
+            items.push(Item { locks: vec![Guard::Maker(store.kept_lock())], ..item(kind, name, path, Need::Nothing) });
         }
         items.extend(logs(store, &artifacts)?);
         items.extend(unfinished(store, &artifacts)?);
@@ -228,13 +231,15 @@ fn profiles(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
         let name = file_name(&path);
         let Some(Ok(digest)) = name.strip_suffix(".tar.xz").map(str::parse::<Digest>) else {
             // A publication that somebody is at or did not end.
-            items.push(item(Kind::Partial, name, path, Need::Nothing));
+            let locks = vec![Guard::Maker(store.kept_lock())];
+            items.push(Item { locks, ..item(Kind::Partial, name, path, Need::Nothing) });
             continue;
         };
         let made_with = origins.iter().filter(|origin| origin.source.is_none() || origin.profile == Some(digest));
         let keys: BTreeSet<Digest> = made_with.map(|origin| origin.build_key).collect();
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
-        items.push(item(Kind::Profile, name, path, need));
+        let locks = vec![Guard::Maker(store.kept_lock())];
+        items.push(Item { locks, ..item(Kind::Profile, name, path, need) });
     }
     Ok(items)
 }

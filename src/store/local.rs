@@ -77,6 +77,19 @@ impl LocalStore {
         self.root.join("intermediates").join(key.to_string())
     }
 
+    /// The lock that whoever writes or removes a profile or an intermediate holds.
+    pub(super) fn kept_lock(&self) -> PathBuf {
+        self.root.join("locks").join("kept.lock")
+    }
+
+    /// Writes a profile or an intermediate, whose half nobody sees and nobody prunes.
+    fn keep(&self, part: &str, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.part("locks")?;
+        let _lock = Lock::acquire(&self.kept_lock(), "what builds keep", &Silent)?;
+        self.part(part)?;
+        fs::write_atomically(path, bytes)
+    }
+
     /// Reads an entry's record; none if there is no such entry.
     pub(super) fn read(directory: PathBuf) -> Result<Option<StoredArtifact>> {
         let path = directory.join("record.json");
@@ -208,10 +221,9 @@ impl Store for LocalStore {
 
     fn keep_profile(&self, archive: &[u8]) -> Result<Digest> {
         let digest = Digest::of(archive);
-        self.part("profiles")?;
         let path = self.profile_path(digest);
         if read_if_there(&path)?.is_none_or(|there| there != archive) {
-            fs::write_atomically(&path, archive)?;
+            self.keep("profiles", &path, archive)?;
         }
         Ok(digest)
     }
@@ -240,10 +252,9 @@ impl Store for LocalStore {
         if !self.intermediates {
             return Ok(());
         }
-        self.part("intermediates")?;
         let mut content = Digest::of(bytes).to_string().into_bytes();
         content.extend_from_slice(bytes);
-        fs::write_atomically(&self.intermediate_path(key), &content)
+        self.keep("intermediates", &self.intermediate_path(key), &content)
     }
 
     fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {

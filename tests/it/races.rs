@@ -24,8 +24,10 @@ fn meanwhile<T>(mut command: impl FnMut() -> Command + Send, work: impl FnOnce()
             }
             ends
         });
-        let value = work();
+        // Also when it panics, or the scope would wait for ever.
+        let value = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         done.store(true, Ordering::Relaxed);
+        let value = value.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (value, others.join().expect("the other command"))
     })
 }
