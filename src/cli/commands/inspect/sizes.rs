@@ -62,7 +62,8 @@ fn facts(contents: &Contents) -> String {
     row("build key", manifest.build_key.to_string());
     row("target", plan.target.to_string());
     row("prefix", plan.prefix.to_string());
-    row("optimise", plan.optimize.to_string());
+    let profile = plan.profile.map(|profile| format!(" with profile {}", profile.short())).unwrap_or_default();
+    row("optimise", format!("{}{profile}", plan.optimize));
     row("bytecode", plan.bytecode.to_string());
     row("compiler", shown(&plan.toolchain.compiler));
     row("glibc floor", manifest.glibc_floor.to_string());
