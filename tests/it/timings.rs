@@ -64,15 +64,17 @@ fn step<'a>(timings: &'a Value, version: &str, name: &str) -> &'a Value {
 }
 
 /// The stages of a build of the `runtime` flavor, and its programs.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 18] = [
     "plan",
     "fetch",
     "unpack",
     "patch",
     "configure",
     "configure",
+    "prepare",
     "compile",
     "make all",
+    "stage",
     "make install",
     "bundle",
     "relocate",
@@ -93,7 +95,7 @@ fn a_build_says_what_each_step_took() {
     assert_eq!(names(&told), STEPS);
     let within: Vec<&Value> = told["steps"].as_array().unwrap().iter().map(|step| &step["within"]).collect();
     assert_eq!(*within[5], "configure");
-    assert_eq!((within[7], within[8], within[9]), (&"compile".into(), &"compile".into(), &Value::Null));
+    assert_eq!((within[8], within[10], within[11]), (&"compile".into(), &"stage".into(), &Value::Null));
     // What the shell says it took was taken by each that it is within, and by nothing else.
     let burnt = burnt(&toy);
     assert!(burnt > 0.0);
@@ -247,12 +249,12 @@ fn the_page_draws_every_step_of_builds_of_which_one_failed() {
         let drawn = seen["drawn"].as_array().expect("bars");
         let steps: Vec<&str> = drawn.iter().map(|bar| bar["name"].as_str().expect("a name")).collect();
         let mut expected = STEPS.to_vec();
-        expected.extend(&STEPS[..8]);
+        expected.extend(&STEPS[..9]);
         assert_eq!(steps, expected);
         assert_eq!(seen["rows"].as_array().expect("rows").len(), steps.len());
         assert_eq!(seen["lanes"], serde_json::json!(["3.13.5", "3.13.4"]));
         let failed: Vec<usize> = (0..drawn.len()).filter(|index| drawn[*index]["failed"] == true).collect();
-        assert_eq!(failed, [22, 23], "compile and make all of the second");
+        assert_eq!(failed, [25, 26], "compile and make all of the second");
         for bar in drawn {
             let (from, width) = (number(&bar["from"]), number(&bar["width"]));
             // A bar has a line around it, so that the shortest is seen.

@@ -29,7 +29,7 @@ impl Kind {
     fn of(stage: &str) -> Self {
         match stage {
             "plan" | "fetch" | "unpack" | "patch" => Self::Source,
-            "configure" | "compile" | "freeze" => Self::Building,
+            "configure" | "prepare" | "compile" => Self::Building,
             "train" => Self::Training,
             "verify" => Self::Checking,
             _ => Self::Artifact,
