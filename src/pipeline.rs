@@ -171,9 +171,7 @@ impl Pipeline<'_> {
         let recipes = self.recipes(requests, options.allow_eol)?;
         let mut plans = Vec::new();
         for recipe in &recipes {
-            let host = self.preflight(recipe, options)?;
-            let optimisation = self.choose(recipe, options, &host)?;
-            plans.extend(self.resolve(recipe, options, &optimisation, &host)?);
+            plans.extend(self.resolve(recipe, options)?.plans);
         }
         Ok(plans)
     }
@@ -183,20 +181,12 @@ impl Pipeline<'_> {
         preflight::check(recipe, cc, options.launcher(recipe), options.install_deps, self.runner, self.reporter)
     }
 
-    fn choose(&self, recipe: &ReleaseRecipe, options: &BuildOptions, host: &Host<'_>) -> Result<Optimisation> {
-        profile::choose(recipe, &options.choices, host, self.catalog, self.store, self.reporter)
-    }
-
-    fn resolve(
-        &self,
-        recipe: &ReleaseRecipe,
-        options: &BuildOptions,
-        optimisation: &Optimisation,
-        host: &Host<'_>,
-    ) -> Result<Vec<BuildPlan>> {
-        let plan =
-            |flavor: &Flavor| resolve::resolve(recipe, *flavor, &options.choices, optimisation, host, self.runner);
-        options.flavors.iter().map(plan).collect()
+    fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
+        let (choices, host) = (&options.choices, self.preflight(recipe, options)?);
+        let optimisation = profile::choose(recipe, choices, &host, self.catalog, self.store, self.reporter)?;
+        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host, self.runner);
+        let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
+        Ok(Planned { optimisation, plans })
     }
 
     /// Builds what requests ask for and the store does not have: several at once, and none fails
@@ -244,11 +234,9 @@ impl Pipeline<'_> {
             "plan",
             recipe.full_version(),
             || {
-                let host = self.preflight(recipe, options)?;
-                let optimisation = self.choose(recipe, options, &host)?;
-                let plans = self.resolve(recipe, options, &optimisation, &host)?;
+                let planned = self.resolve(recipe, options)?;
                 profile::keep_named(&options.choices, self.store, self.reporter)?;
-                Ok(Planned { optimisation, plans })
+                Ok(planned)
             },
             Planned::summary,
         )

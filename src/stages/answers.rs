@@ -60,11 +60,8 @@ impl Answers {
         for entry in fs::walk(place.path())? {
             let fs::Kind::File { executable, .. } = entry.kind else { continue };
             let target = self.root.join(&entry.path);
-            fs_err::create_dir_all(target.parent().unwrap_or(&self.root))?;
             let bytes = fs_err::read(place.path().join(&entry.path))?;
-            fs_err::write(&target, replaced(&bytes, TREE, self.path()))?;
-            let mode = if executable { 0o755 } else { 0o644 };
-            fs_err::set_permissions(&target, PermissionsExt::from_mode(mode))?;
+            write(&target, &replaced(&bytes, TREE, self.path()), executable)?;
             fs_err::File::open(&target)?.file().set_modified(now)?;
         }
         Ok(true)
@@ -80,11 +77,8 @@ impl Answers {
             if entry.path == Path::new(LOG) || fs_err::metadata(&source)?.modified()? <= newest {
                 continue;
             }
-            let target = place.path().join(&entry.path);
-            fs_err::create_dir_all(target.parent().unwrap_or(place.path()))?;
-            fs_err::write(&target, replaced(&fs_err::read(source)?, self.path(), TREE))?;
-            let mode = if executable { 0o755 } else { 0o644 };
-            fs_err::set_permissions(&target, PermissionsExt::from_mode(mode))?;
+            let bytes = replaced(&fs_err::read(source)?, self.path(), TREE);
+            write(&place.path().join(&entry.path), &bytes, executable)?;
         }
         let (bytes, ()) =
             archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(place.path(), "answers", 0, writer))?;
@@ -94,6 +88,12 @@ impl Answers {
     fn path(&self) -> &[u8] {
         self.root.as_os_str().as_encoded_bytes()
     }
+}
+
+fn write(path: &Path, bytes: &[u8], executable: bool) -> Result<()> {
+    fs::write_in_place(path, bytes)?;
+    let mode = if executable { 0o755 } else { 0o644 };
+    Ok(fs_err::set_permissions(path, PermissionsExt::from_mode(mode))?)
 }
 
 /// Replaces every occurrence of some bytes by others.

@@ -140,9 +140,7 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
                         "reinstall the package without a setting of the package manager that leaves documentation out",
                     ));
                 }
-                let to = place.join(name);
-                fs_err::create_dir_all(to.parent().unwrap_or(&place))?;
-                fs_err::copy(text, to)?;
+                fs::copy_into_place(&text, &place.join(name))?;
             }
         }
         License::Named(name) => {

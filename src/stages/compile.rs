@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::launch::LaunchedTree;
 use super::prepare::PreparedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::sys::process::Spec;
 /// A tree in which everything is compiled.
 #[derive(Debug)]
 pub struct CompiledTree {
-    tree: PreparedTree,
+    tree: LaunchedTree,
     modules: ModuleReport,
     launcher: String,
 }
@@ -56,12 +57,13 @@ impl CompiledTree {
 /// # Errors
 /// The first compiler error; [`Error::UselessProfile`].
 pub fn compile(
-    tree: PreparedTree,
+    prepared: PreparedTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     jobs: &JobServer,
     log: &mut BuildLog<'_>,
 ) -> Result<CompiledTree> {
+    let tree = prepared.into_tree();
     let mut modules = ModuleReport::default();
     let mut profile = ProfileReport::default();
     let mut steps = 0;
@@ -86,11 +88,11 @@ pub fn compile(
         }
         reporter.report(Event::Detail(profile.summary()));
     }
-    let launcher = tree.launcher_results(log.runner())?;
+    let launcher = tree.results(log.runner())?;
     Ok(CompiledTree { tree, modules, launcher })
 }
 
-fn make(tree: &PreparedTree, plan: &BuildPlan) -> Spec {
+fn make(tree: &LaunchedTree, plan: &BuildPlan) -> Spec {
     tree.make().args(&plan.make).arg(tree.module_link())
 }
 

@@ -65,9 +65,7 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
     }
     let floor = glibc_floor(root)?;
     let Inventory { sums, sizes, links } = inventory(root, plan)?;
-    let place = root.join(SUMS_PATH);
-    fs_err::create_dir_all(place.parent().unwrap_or(root))?;
-    fs_err::write(place, &sums)?;
+    fs::write_in_place(&root.join(SUMS_PATH), &sums)?;
     let manifest = Manifest {
         name: ArtifactName::new(plan, floor),
         build_key: plan.build_key(),
@@ -99,10 +97,8 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
 
 /// Writes the list of packages as a package manager's command line takes it: one a line.
 fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
-    let place = root.join(RUNTIME_PACKAGES_PATH);
-    fs_err::create_dir_all(place.parent().unwrap_or(root))?;
     let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
-    Ok(fs_err::write(place, lines)?)
+    fs::write_in_place(&root.join(RUNTIME_PACKAGES_PATH), lines)
 }
 
 fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {

@@ -24,7 +24,6 @@ use crate::event::Event;
 use crate::recipe::{Freeze, ReleaseRecipe};
 use crate::store::Store;
 use crate::sys::log::BuildLog;
-use crate::sys::process::{Runner, Spec};
 use crate::sys::{archive, fs};
 
 /// The options of the programs that freeze modules: what they write does not depend on them.
@@ -37,32 +36,9 @@ pub struct PreparedTree {
 }
 
 impl PreparedTree {
-    pub(super) fn root(&self) -> &Path {
-        self.tree.root()
-    }
-
-    pub(super) const fn epoch(&self) -> u64 {
-        self.tree.epoch()
-    }
-
-    /// A program in the tree, in the build's environment.
-    pub(super) fn spec(&self, program: &str) -> Spec {
-        self.tree.spec(program)
-    }
-
-    /// make, through the launcher.
-    pub(super) fn make(&self) -> Spec {
-        self.tree.make()
-    }
-
-    /// What the launcher did.
-    pub(super) fn launcher_results(&self, runner: &dyn Runner) -> Result<String> {
-        self.tree.results(runner)
-    }
-
-    /// The argument of make that links extension modules.
-    pub(super) fn module_link(&self) -> &str {
-        self.tree.module_link()
+    /// The tree, which has now all that make needs.
+    pub(super) fn into_tree(self) -> LaunchedTree {
+        self.tree
     }
 }
 
@@ -84,9 +60,7 @@ pub fn prepare(
             frozen(&tree, plan, freeze, workshop, log)?;
         }
         for (path, bytes) in &profile.data {
-            let target = tree.root().join(path);
-            fs_err::create_dir_all(target.parent().unwrap_or(tree.root()))?;
-            fs_err::write(target, bytes)?;
+            fs::write_in_place(&tree.root().join(path), bytes)?;
         }
     }
     Ok(PreparedTree { tree })
@@ -179,8 +153,7 @@ fn put(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
     let now = SystemTime::now();
     for file in files {
         let target = to.join(file);
-        fs_err::create_dir_all(target.parent().unwrap_or(to))?;
-        fs_err::write(&target, fs_err::read(from.join(file))?)?;
+        fs::write_in_place(&target, fs_err::read(from.join(file))?)?;
         fs_err::File::open(&target)?.file().set_modified(now)?;
     }
     Ok(())

@@ -220,7 +220,8 @@ pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
     Ok(Profile { digest: Digest::of(bytes), manifest, data })
 }
 
-/// Packs what the training left in a build tree. The bytes depend on the data alone.
+/// Packs what the training left in a build tree, and gives the profile with its archive. The bytes
+/// depend on the data alone.
 ///
 /// # Errors
 /// That there are none, or what the system answers.
@@ -231,13 +232,11 @@ pub(super) fn pack(
     training: &[Vec<String>],
     scripts: BTreeMap<String, Digest>,
     epoch: u64,
-) -> Result<Vec<u8>> {
+) -> Result<(Profile, Vec<u8>)> {
     let top = format!("profile-{}{}", plan.release, plan.variant);
     let directory = tempfile::tempdir()?;
     for file in data_files(tree)? {
-        let target = directory.path().join(&file);
-        fs_err::create_dir_all(target.parent().unwrap_or(directory.path()))?;
-        fs_err::copy(tree.join(&file), target)?;
+        fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
     }
     let flags = ["OPT", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"].into_iter();
     let environment = flags.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
@@ -261,8 +260,7 @@ pub(super) fn pack(
     let (bytes, ()) =
         archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(directory.path(), &top, epoch, writer))?;
     // What cannot be read again is not kept.
-    open(&top, &bytes)?;
-    Ok(bytes)
+    Ok((open(&top, &bytes)?, bytes))
 }
 
 /// The files of training data in a build tree, by their paths in it.

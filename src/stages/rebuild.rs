@@ -15,7 +15,7 @@ use crate::domain::manifest::MANIFEST_PATH;
 use crate::domain::rebuild::{Difference, DifferenceKind, EntryFacts, entry_differences, first_line};
 use crate::error::{Error, Result};
 use crate::sys::process::{Outcome, Runner, Spec};
-use crate::sys::{archive, elf};
+use crate::sys::{archive, elf, fs};
 
 /// How long diffoscope may take.
 const DIFFOSCOPE_TIMEOUT: Duration = Duration::from_mins(30);
@@ -112,10 +112,7 @@ fn facts(tarball: &Path, format: Format) -> Result<Vec<EntryFacts>> {
 
 /// Copies a file to where diffoscope finds nothing else.
 fn keep(tree: &Path, into: &Path, path: &Path) -> Result<()> {
-    let target = into.join(path);
-    fs_err::create_dir_all(target.parent().unwrap_or(into))?;
-    fs_err::copy(tree.join(path), target)?;
-    Ok(())
+    fs::copy_into_place(&tree.join(path), &into.join(path))
 }
 
 /// Where two versions of a file differ.

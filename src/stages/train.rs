@@ -50,7 +50,7 @@ pub fn train(
     }
     let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
     let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
-    let bytes = profile::pack(tree.root(), plan, data, &pgo.training, sums.collect(), tree.epoch())?;
-    let digest = store.keep_profile(&bytes)?;
-    profile::open(&digest.to_string(), &bytes)
+    let (profile, archive) = profile::pack(tree.root(), plan, data, &pgo.training, sums.collect(), tree.epoch())?;
+    store.keep_profile(&archive)?;
+    Ok(profile)
 }

@@ -84,6 +84,25 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
+/// Writes a file, and makes the directories that it is in.
+///
+/// # Errors
+/// What the system answers.
+pub fn write_in_place(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    fs_err::create_dir_all(directory_of(path))?;
+    Ok(fs_err::write(path, bytes)?)
+}
+
+/// Copies a file with its mode, and makes the directories that the copy is in.
+///
+/// # Errors
+/// What the system answers.
+pub fn copy_into_place(from: &Path, to: &Path) -> Result<()> {
+    fs_err::create_dir_all(directory_of(to))?;
+    fs_err::copy(from, to)?;
+    Ok(())
+}
+
 /// The directory that a file is in; of a bare name the current one.
 #[must_use]
 pub fn directory_of(path: &Path) -> &Path {
