@@ -105,6 +105,8 @@ pub enum Error {
         what: String,
         /// Why it cannot be used.
         reason: String,
+        /// What can be done.
+        remedy: String,
     },
 
     /// Exit code 1.
@@ -440,6 +442,12 @@ impl Error {
         code as u8
     }
 
+    /// A profile that cannot be used, where another can.
+    pub fn profile(what: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        let remedy = "name another with `--profile`, record one with `pykeel train`, or build with `--optimize none`";
+        Self::Profile { what: what.to_string(), reason: reason.into(), remedy: remedy.to_owned() }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -454,9 +462,6 @@ impl Error {
             Self::Patch { .. } => {
                 Some("mend the patch or the recipe, and look at it with `pykeel recipe check`".into())
             }
-            Self::Profile { .. } => Some(
-                "name another with `--profile`, record one with `pykeel train`, or build with `--optimize none`".into(),
-            ),
             Self::UselessProfile { log, .. } => Some(format!(
                 "record one of this release with `pykeel train`, or build with `--optimize none`; the log is {}",
                 log.display()
@@ -484,7 +489,7 @@ impl Error {
             Self::UnlistedModules { recipe, .. } => {
                 Some(format!("add them to `modules.required` or `modules.disabled` of {recipe}"))
             }
-            Self::Library { remedy, .. } | Self::OtherPlan { remedy, .. } => Some(remedy.clone()),
+            Self::Library { remedy, .. } | Self::OtherPlan { remedy, .. } | Self::Profile { remedy, .. } => Some(remedy.clone()),
             Self::NotReproduced { report: Some(report), .. } => {
                 Some(format!("diffoscope says more in {}", report.display()))
             }

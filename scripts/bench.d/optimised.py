@@ -1,26 +1,13 @@
 """How long an optimised build takes: pykeel's, and what others do for the same speed."""
 
-import os
 import re
 import shutil
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
-from common import PYKEEL, RELEASE, STORE, TOP, artifact, pykeel, seconds, table, timed, unpacked_source
-from pythons import FLAGS, run
-
-
-def by_hand(place, flags):
-    """configure, make and make install in a fresh tree: the whole, as somebody types it."""
-    source = unpacked_source(place)
-    steps = (["./configure", f"--prefix={place}/prefix", *flags], ["make", f"-j{os.cpu_count()}"], ["make", "install"])
-    with (place / "log").open("w") as log:
-        start = time.monotonic()
-        for step in steps:
-            run(source, log, *step)
-        return time.monotonic() - start
+from common import PYKEEL, RELEASE, STORE, TOP, artifact, pykeel, seconds, table, timed
+from pythons import FLAGS, by_hand
 
 
 def unpinned(place):
@@ -59,7 +46,7 @@ def optimised(rounds=1):
                 times[name].append(timed([PYKEEL, "build", RELEASE, "--store", store, *options]))
         for name, flags in {default: FLAGS["python-build"], docker: FLAGS["docker-library"]}.items():
             with tempfile.TemporaryDirectory(dir=STORE) as place:
-                times[name].append(by_hand(Path(place), flags))
+                times[name].append(sum(by_hand(Path(place), flags).values()))
     print(f"{rounds} rounds, alternating; seconds of wall clock, median (minimum-maximum). pykeel's are from the verified source to "
           "the stored, verified tarball; by hand it is from the unpacked source to the installed tree.\n")
     base, other = statistics.median(times[docker]), statistics.median(times[default])

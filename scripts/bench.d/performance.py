@@ -40,7 +40,7 @@ def packages(python):
 
 
 def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
-    """Seconds of each value of one task of a benchmark, in a process of its own."""
+    """A task's name, the seconds of each of its values, and how many of these one loop takes, in a process of its own."""
     script = site / f"pyperformance/data-files/benchmarks/bm_{name}/run_benchmark.py"
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(site),
                    "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -52,10 +52,11 @@ def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
         if done.returncode:
             sys.exit(f"{name} failed with {python}:\n{done.stderr}")
         if not report.exists():
-            return None, None
-        benchmark = json.loads(report.read_text())["benchmarks"][0]
-        title = (benchmark.get("metadata") or {}).get("name") or json.loads(report.read_text())["metadata"]["name"]
-        return title, benchmark["runs"][0]["values"]
+            return None, None, None
+        suite = json.loads(report.read_text())
+        benchmark = suite["benchmarks"][0]
+        metadata = {**suite.get("metadata", {}), **benchmark.get("metadata", {})}
+        return metadata["name"], benchmark["runs"][0]["values"], metadata.get("inner_loops", 1)
 
 
 def calibrated(python, site, progress):
@@ -64,14 +65,14 @@ def calibrated(python, site, progress):
     for name in BENCHMARKS:
         progress(f"calibrating {name}")
         for task in range(20):
-            title, found = values(python, site, name, task, 1, 0, count=1, warmups=0)
+            title, found, within = values(python, site, name, task, 1, 0, count=1, warmups=0)
             if title is None:
                 break
             loops = 1
             # What comes first is cold: once more with more loops says better how many are enough.
             for _ in range(2):
-                loops = max(1, 2 ** round(math.log2(LEAST / found[0])))
-                _, found = values(python, site, name, task, loops, 0, count=1)
+                loops = max(1, 2 ** round(math.log2(LEAST / (found[0] * within))))
+                _, found, _ = values(python, site, name, task, loops, 0, count=1)
             tasks.append((name, task, title, loops))
     return tasks
 
@@ -79,6 +80,8 @@ def calibrated(python, site, progress):
 def progress(text):
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
 
 
 def measured(pythons, site, rounds):
@@ -91,7 +94,7 @@ def measured(pythons, site, rounds):
             sides = list(pythons.items())
             # Each side is first, second, ... equally often.
             for side, python in sides[number % len(sides):] + sides[: number % len(sides)]:
-                _, found = values(python, site, name, task, loops, number + 1)
+                _, found, _ = values(python, site, name, task, loops, number + 1)
                 times[side][title].append(min(found))
     progress("")
     return times

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from common import RELEASE, STORE, artifact, output, pykeel, unpacked_source
@@ -23,13 +24,29 @@ FLAGS = {
 }
 
 
-def run(directory, log, *command):
+def run(directory, log, *command, **variables):
     """A step of a build. Its log stays where it failed."""
     # A profile is trained with tests that send themselves SIGINT: a shell's background job ignores it.
-    done = subprocess.run(command, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+    done = subprocess.run(command, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **variables},
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed in {directory}: see {log.name}")
+
+
+def by_hand(place, configure, make=(), install=(), **variables):
+    """configure, make and make install in a fresh tree, as a Dockerfile has them: the seconds of each."""
+    source = unpacked_source(place)
+    took = {}
+    with (place / "log").open("w") as log:
+        for name, command in {
+            "configure": ["./configure", f"--prefix={place}/prefix", *configure],
+            "make": ["make", f"-j{os.cpu_count()}", *make],
+            "install": ["make", "install", *install],
+        }.items():
+            start = time.monotonic()
+            run(source, log, *command, **variables)
+            took[name] = time.monotonic() - start
+    return took
 
 
 def built(name, release=RELEASE):

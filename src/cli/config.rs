@@ -68,7 +68,15 @@ impl Config {
         let mut compiler_variables = BTreeMap::new();
         for name in COMPILER_VARIABLES {
             match std::env::var(name) {
-                Ok(value) if !value.trim().is_empty() => drop(compiler_variables.insert(name.to_owned(), value)),
+                Ok(value) if !value.trim().is_empty() => {
+                    if let Some(word) = value.split_whitespace().find(|word| is_of_this_machine(word)) {
+                        return Err(Error::Usage(format!(
+                            "{name} has `{word}`, which stands for something else on each machine: the same build key \
+                             would be of different bytes; name the processor, as in -march=x86-64-v3"
+                        )));
+                    }
+                    compiler_variables.insert(name.to_owned(), value);
+                }
                 Ok(_) | Err(VarError::NotPresent) => {}
                 Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
             }
@@ -124,4 +132,9 @@ impl Config {
     pub(super) fn work_elsewhere() -> Vec<PathBuf> {
         vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()]
     }
+}
+
+/// Whether an option of the compiler means the processor that it runs on.
+fn is_of_this_machine(word: &str) -> bool {
+    ["-march=native", "-mtune=native", "-mcpu=native"].contains(&word)
 }

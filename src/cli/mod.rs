@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod config;
+mod help;
 mod page;
 mod render;
 mod reporter;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
-use super::validate::Recipe;
+use super::checked::Recipe;
 use super::{Patch, PinnedProfile, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
@@ -86,7 +86,7 @@ impl Catalog {
         for profile in recipe.into_iter().flat_map(Recipe::profiles) {
             self.pinned(profile).map_err(|message| {
                 let text = std::fs::read_to_string(path).unwrap_or_default();
-                super::mistake(&path.display().to_string(), &text, profile.offset(), message)
+                super::mistake(&path.display().to_string(), &text, profile.offset, message)
             })?;
         }
         Ok(series)
@@ -102,7 +102,7 @@ impl Catalog {
     fn add(&mut self, name: &str, text: &str) -> Result<Series> {
         let recipe = Recipe::parse(name, text)?;
         for patch in recipe.patches() {
-            self.patch(patch).map_err(|message| super::mistake(name, text, patch.offset(), message))?;
+            self.patch(patch).map_err(|message| super::mistake(name, text, patch.offset, message))?;
         }
         let series = recipe.series;
         self.recipes.insert(series, recipe);
@@ -159,6 +159,9 @@ impl Catalog {
         let overlaid = self.overlay.as_ref().map(|directory| directory.join(TRAINING)).filter(|path| path.is_dir());
         for entry in overlaid.map(fs_err::read_dir).transpose()?.into_iter().flatten() {
             let entry = entry?;
+            if !entry.path().is_file() {
+                continue;
+            }
             scripts.insert(entry.file_name().to_string_lossy().into_owned(), fs_err::read(entry.path())?);
         }
         Ok(scripts)
@@ -169,24 +172,35 @@ impl Catalog {
     /// # Errors
     /// [`Error::Profile`]: it is missing or has another digest.
     pub fn profile(&self, pinned: &PinnedProfile) -> Result<Cow<'static, [u8]>> {
-        self.pinned(pinned).map_err(|reason| Error::Profile { what: pinned.file.clone(), reason })
+        self.pinned(pinned).map_err(|reason| Error::Profile {
+            what: pinned.file.clone(),
+            reason,
+            remedy: "put the file back, or pin another with `pykeel train --save`".into(),
+        })
     }
 
     fn pinned(&self, pinned: &PinnedProfile) -> std::result::Result<Cow<'static, [u8]>, String> {
         let name = Path::new("profiles").join(&pinned.file);
         let overlaid = self.overlay.as_ref().map(|directory| directory.join(&name)).filter(|path| path.is_file());
-        let bytes = match overlaid {
-            Some(path) => Cow::Owned(fs_err::read(path).map_err(|error| error.to_string())?),
-            None => RECIPES
-                .get_file(&name)
-                .map(|file| Cow::Borrowed(file.contents()))
-                .ok_or_else(|| format!("there is no recipes/{}", name.display()))?,
-        };
-        let found = Digest::of(&bytes);
-        if found != pinned.sha256 {
-            return Err(format!("recipes/{} has the SHA-256 {found}, not {}", name.display(), pinned.sha256));
+        // The overlay's may be an older one of the same name.
+        let mut others = Vec::new();
+        if let Some(path) = overlaid {
+            let bytes = fs_err::read(&path).map_err(|error| error.to_string())?;
+            let found = Digest::of(&bytes);
+            if found == pinned.sha256 {
+                return Ok(Cow::Owned(bytes));
+            }
+            others.push(format!("{} has {found}", path.display()));
         }
-        Ok(bytes)
+        if let Some(file) = RECIPES.get_file(&name) {
+            let found = Digest::of(file.contents());
+            if found == pinned.sha256 {
+                return Ok(Cow::Borrowed(file.contents()));
+            }
+            others.push(format!("the one compiled in has {found}"));
+        }
+        let found = if others.is_empty() { "there is none".to_owned() } else { others.join(", ") };
+        Err(format!("its SHA-256 is to be {}, and {found}", pinned.sha256))
     }
 
     /// Every recipe, oldest series first.

@@ -1,18 +1,19 @@
 //! Recipes: how each series of CPython is downloaded, verified, patched, configured and compiled.
 //!
-//! `document` is a recipe as somebody wrote it, `validate` turns it into a [`Recipe`] that holds
-//! together, and `catalog` finds the one that a user asks for.
+//! `document` is a recipe as somebody wrote it, `checked` is a [`Recipe`] that holds together,
+//! `validate` makes the one of the other, and `catalog` finds the one that a user asks for.
 
 mod catalog;
+mod checked;
 mod document;
 mod pin;
 mod validate;
 
 pub use catalog::{Catalog, PatchText, compiled_in};
-pub use pin::pin;
-pub use validate::{
+pub use checked::{
     FlavorRecipe, Freeze, Library, Patch, Pgo, PinnedProfile, Recipe, ReleaseRecipe, ReleaseRow, SourceRecipe,
 };
+pub use pin::{Pinned, pin};
 
 use crate::error::Mistake;
 

@@ -1,20 +1,37 @@
 //! Pinning: writes a profile into the text of a recipe and leaves the rest of it as it is.
 
+use std::collections::BTreeSet;
+
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use crate::domain::profile::Profile;
 use crate::domain::version::Variant;
+
+/// The text of a recipe that pins a profile.
+#[derive(Debug)]
+pub struct Pinned {
+    /// The text.
+    pub text: String,
+    /// The files below `profiles/` that it pinned before and pins no more.
+    pub unpinned: BTreeSet<String>,
+}
+
+/// The files that some rows pin.
+fn files(rows: &ArrayOfTables) -> BTreeSet<String> {
+    rows.iter().filter_map(|row| row.get("file")?.as_str()).map(str::to_owned).collect()
+}
 
 /// Pins a profile for the release that it was recorded with, in the place of one that was pinned for
 /// the same release, variant, target and compiler. `file` is its name below `profiles/`.
 ///
 /// # Errors
 /// What is wrong with the text, in words.
-pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<String, String> {
+pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<Pinned, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let manifest = &profile.manifest;
     let item = document.entry("profile").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
     let rows = item.as_array_of_tables_mut().ok_or("`profile` is not a list of tables")?;
+    let before = files(rows);
     let (release, target, compiler) =
         (manifest.release.to_string(), manifest.target.to_string(), manifest.compiler.to_string());
     for row in rows.iter_mut() {
@@ -25,6 +42,7 @@ pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<String, String> 
         }
         if let Some(releases) = row.get_mut("releases").and_then(Item::as_array_mut) {
             releases.retain(|other| other.as_str() != Some(&release));
+            releases.fmt();
         }
     }
     rows.retain(|row| row.get("releases").and_then(Item::as_array).is_none_or(|releases| !releases.is_empty()));
@@ -38,7 +56,8 @@ pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<String, String> 
     row.insert("target", value(target));
     row.insert("compiler", value(compiler));
     rows.push(row);
-    Ok(document.to_string())
+    let unpinned = &before - &files(rows);
+    Ok(Pinned { text: document.to_string(), unpinned })
 }
 
 #[cfg(test)]
@@ -79,9 +98,9 @@ mod tests {
     fn a_pinned_profile_is_the_one_of_the_release_and_nothing_else_changes() {
         let one = profile("3.12.6", Variant::Default, "gcc 12.2");
         let other = profile("3.12.6", Variant::Default, "gcc 14.2");
-        let text = pin(REAL, "a.tar.xz", &one).unwrap();
+        let text = pin(REAL, "a.tar.xz", &one).unwrap().text;
         assert!(text.starts_with(REAL.trim_end()), "the recipe is there as it was");
-        let text = pin(&text, "b.tar.xz", &other).unwrap();
+        let text = pin(&text, "b.tar.xz", &other).unwrap().text;
         let recipe = Recipe::parse("r.toml", &text).unwrap();
         let row = recipe.releases.iter().find(|row| row.version.to_string() == "3.12.6").unwrap();
         let release = recipe.release(row, Variant::Default).unwrap();
@@ -98,9 +117,14 @@ mod tests {
     fn pinning_again_replaces() {
         let one = profile("3.12.6", Variant::Default, "gcc 12.2");
         let again = Profile { digest: Digest::of("again"), ..one.clone() };
-        let text = pin(&pin(REAL, "a.tar.xz", &one).unwrap(), "a.tar.xz", &again).unwrap();
+        let Pinned { text, unpinned } = pin(&pin(REAL, "a.tar.xz", &one).unwrap().text, "b.tar.xz", &again).unwrap();
+        assert_eq!(unpinned, BTreeSet::from(["a.tar.xz".to_owned()]));
         assert!(!text.contains(&one.digest.to_string()) && text.contains(&again.digest.to_string()));
         assert_eq!(text.matches("[[profile]]").count(), 1);
         assert!(pin("x = ", "a", &one).is_err());
+        // For another release the same file stays, and stays pinned.
+        let both = pin(REAL, "a.tar.xz", &one).unwrap().text.replace("[\"3.12.6\"]", "[\"3.12.6\", \"3.12.7\"]");
+        let Pinned { text, unpinned } = pin(&both, "b.tar.xz", &again).unwrap();
+        assert!(unpinned.is_empty() && text.contains("[\"3.12.7\"]") && text.contains("a.tar.xz"), "{text}");
     }
 }

@@ -68,9 +68,9 @@ impl Answers {
     }
 
     /// Keeps what configure wrote.
-    pub(super) fn keep(&self, store: &dyn Store) -> Result<()> {
+    pub(super) fn keep(&self, store: &dyn Store, work: &Path) -> Result<()> {
         let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch);
-        let place = tempfile::tempdir()?;
+        let place = fs::temporary_directory_in(work, "answers-")?;
         for entry in fs::walk(&self.root)? {
             let fs::Kind::File { executable, .. } = entry.kind else { continue };
             let source = self.root.join(&entry.path);

@@ -88,7 +88,7 @@ pub fn compile(
         }
         reporter.report(Event::Detail(profile.summary()));
     }
-    let launcher = tree.results(log.runner())?;
+    let launcher = tree.results(log.runner(), reporter)?;
     Ok(CompiledTree { tree, modules, launcher })
 }
 
@@ -105,6 +105,8 @@ struct ProfileReport {
     missing: BTreeSet<String>,
     /// Data that the compiler does not read at all.
     ignored: BTreeSet<String>,
+    /// Functions that are not in the data of their object: new ones, where the profile is of an earlier release.
+    unknown: BTreeSet<String>,
     /// The first warnings.
     examples: Vec<String>,
 }
@@ -119,8 +121,11 @@ impl ProfileReport {
         let Some((_, warning)) = line.split_once("warning: ").or_else(|| line.split_once("error: ")) else { return };
         let quoted = |text: &str| text.split(['\u{2018}', '\u{2019}', '\'']).nth(1).unwrap_or_default().to_owned();
         let file = line.split(':').next().unwrap_or_default();
+        let function = || format!("{file}: {}", quoted(warning));
         let known = if warning.contains("does not match its profile data") {
-            self.dropped.insert(format!("{file}: {}", quoted(warning)))
+            self.dropped.insert(function())
+        } else if warning.contains(" not found in profile data") {
+            self.unknown.insert(function())
         } else if warning.contains("profile count data file not found") {
             self.missing.insert(quoted(warning))
         } else if warning.contains(" is version ") && warning.contains(", expected version ") {
@@ -143,6 +148,9 @@ impl ProfileReport {
         if self.dropped.iter().any(|name| of_loop(&name)) {
             return Some(format!("its data of the evaluation loop ({}) are of another source", pgo.evaluation_loop));
         }
+        if self.unknown.iter().any(|name| of_loop(&name)) {
+            return Some(format!("the evaluation loop ({}) is not in its data", pgo.evaluation_loop));
+        }
         if self.missing.iter().any(|path| path.ends_with(&data)) {
             return Some(format!("it has no data of the evaluation loop ({data})"));
         }
@@ -159,8 +167,9 @@ impl ProfileReport {
 
     fn summary(&self) -> String {
         format!(
-            "the profile has no data of {} objects, and those of {} functions are of another source",
+            "the profile has no data of {} objects and {} functions, and those of {} functions are of another source",
             self.missing.len(),
+            self.unknown.len(),
             self.dropped.len()
         )
     }

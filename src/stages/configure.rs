@@ -9,9 +9,9 @@ use super::Workshop;
 use super::answers::Answers;
 use super::patch::PatchedTree;
 use crate::domain::plan::BuildPlan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::log::BuildLog;
-use crate::sys::process::Spec;
+use crate::sys::process::{Outcome, Spec, Stream};
 
 /// The linker's flags of extension modules. DT_RPATH, unlike DT_RUNPATH, also serves the bundled
 /// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
@@ -95,7 +95,7 @@ pub fn configure(
     if !answers.restore(store, work, log.reporter())? {
         let spec = configured.spec("./configure").args(&plan.configure);
         log.run(&spec, |_| {})?;
-        answers.keep(store)?;
+        answers.keep(store, work)?;
     }
     let disabled: String = plan.disabled.iter().map(|name| format!("{name}\n")).collect();
     fs_err::write(tree.root().join("Modules/Setup.local"), format!("*disabled*\n{disabled}"))?;
@@ -107,20 +107,47 @@ pub fn configure(
 fn close_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<()> {
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
+    let path = &plan.environment["PATH"];
+    let asked = |word: &str, name: &str, places: &str| {
+        Spec::new("pkg-config")
+            .args([word, name])
+            .environment([("PATH", path.as_str()), ("PKG_CONFIG_LIBDIR", places)])
+            .timeout(Duration::from_mins(1))
+    };
+    let usual = asked("--variable=pc_path", "pkg-config", "").environment([("PATH", path)]);
+    let places = packaged(&log.runner().capture(&usual)?);
     for name in &plan.pkg_config {
-        let spec = Spec::new("pkg-config")
-            .args(["--variable=pcfiledir", name])
-            .environment([("PATH", &plan.environment["PATH"])])
-            .timeout(Duration::from_mins(1));
-        // A library without such a file (bzip2 on Debian) is found by its header.
-        if let Ok(place) = log.runner().capture(&spec)
-            && !place.is_empty()
-        {
-            let file = format!("{name}.pc");
-            fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
+        let mut place = String::new();
+        let spec = asked("--variable=pcfiledir", name, &places);
+        let outcome = log.runner().run(&spec, &mut |stream, line| {
+            if stream == Stream::Out {
+                place.push_str(line);
+            }
+        })?;
+        match outcome {
+            Outcome::Exited(status) if status.success() && !place.is_empty() => {
+                let file = format!("{name}.pc");
+                fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
+            }
+            // A library without such a file (bzip2 on Debian) is found by its header.
+            Outcome::Exited(status) if status.code().is_some_and(|code| code < 128) => {}
+            _ => {
+                return Err(Error::Command {
+                    command: spec.command_line(),
+                    status: outcome.to_string(),
+                    output: place,
+                    log: None,
+                });
+            }
         }
     }
     Ok(())
+}
+
+/// Of the places where pkg-config looks those that packages write to: what somebody installed by hand
+/// has no version that a plan could name.
+fn packaged(places: &str) -> String {
+    places.split(':').filter(|place| !place.starts_with("/usr/local/")).collect::<Vec<_>>().join(":")
 }
 
 fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsString> {
@@ -134,4 +161,17 @@ fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsStrin
         environment.insert("CFLAGS_NODIST".into(), flags.into());
     }
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_installed_by_hand_is_not_seen() {
+        let debian = "/usr/local/lib/x86_64-linux-gnu/pkgconfig:/usr/local/lib/pkgconfig:/usr/local/share/pkgconfig:\
+                      /usr/lib/x86_64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig";
+        let expected = "/usr/lib/x86_64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig";
+        assert_eq!(packaged(debian), expected);
+    }
 }

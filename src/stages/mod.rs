@@ -1,6 +1,6 @@
 //! The stages of a build, one room each. Each takes what the stage before it returns and succeeds
 //! by returning a type of its own, so that nothing unverified can be unpacked or published.
-//! `pipeline.rs` puts them in order.
+//! `pipeline` puts them in order.
 
 mod answers;
 pub mod bundle;

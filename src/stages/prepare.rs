@@ -22,7 +22,6 @@ use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::recipe::{Freeze, ReleaseRecipe};
-use crate::store::Store;
 use crate::sys::log::BuildLog;
 use crate::sys::{archive, fs};
 
@@ -80,10 +79,16 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 ///
 /// # Errors
 /// What the system answers.
-pub fn keep_frozen(compiled: &CompiledTree, plan: &BuildPlan, recipe: &ReleaseRecipe, store: &dyn Store) -> Result<()> {
+pub fn keep_frozen(
+    compiled: &CompiledTree,
+    plan: &BuildPlan,
+    recipe: &ReleaseRecipe,
+    workshop: Workshop<'_>,
+) -> Result<()> {
+    let Workshop { store, work, .. } = workshop;
     let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled.root(), freeze)?;
-    store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled.root(), &files)?)
+    store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled.root(), &files, work)?)
 }
 
 /// Puts the frozen modules into a tree: those of an earlier build of the same source on this
@@ -110,7 +115,7 @@ fn frozen(
     let make = tree.make().directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
     log.run(&make, |_| {})?;
     let files = written(&beside, freeze)?;
-    store.keep_intermediate(key, &packed(&beside, &files)?)?;
+    store.keep_intermediate(key, &packed(&beside, &files, work)?)?;
     put(&beside, &files, tree.root())?;
     fs::remove_tree(&beside)
 }
@@ -141,8 +146,8 @@ fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn packed(root: &Path, files: &[PathBuf]) -> Result<Vec<u8>> {
-    let directory = tempfile::tempdir()?;
+fn packed(root: &Path, files: &[PathBuf], work: &Path) -> Result<Vec<u8>> {
+    let directory = fs::temporary_directory_in(work, "frozen-")?;
     put(root, files, directory.path())?;
     Ok(archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(directory.path(), "frozen", 0, writer))?.0)
 }

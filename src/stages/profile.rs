@@ -16,7 +16,7 @@ use crate::domain::profile::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::recipe::{Catalog, ReleaseRecipe};
-use crate::store::Store;
+use crate::store::{HeldProfile, Store};
 use crate::sys::{archive, fs, gcov};
 
 /// How a release is going to be optimised.
@@ -72,8 +72,16 @@ pub fn choose(
     if choices.optimize(recipe, host.target) == Optimize::None {
         return match &choices.profile {
             None => Ok(Optimisation::None),
-            Some(_) => Err(Error::Usage("`--profile` is of no use with `--optimize none`".into())),
+            Some(_) => Err(Error::Usage(
+                "`--profile` is of no use with `optimize` set to none (`pykeel config` says where it is)".into(),
+            )),
         };
+    }
+    if let Some(name) = silences_warnings(&choices.compiler_variables) {
+        return Err(Error::Usage(format!(
+            "`-w` in {name} silences what the compiler says of functions that the profile does not fit: \
+             leave it out, or build with `--optimize none`"
+        )));
     }
     let data = data(recipe, host)?;
     let compiler = data.compiler;
@@ -86,7 +94,7 @@ pub fn choose(
         return Ok(Optimisation::Instrumented(data));
     };
     let manifest = &profile.manifest;
-    let mismatch = |reason: String| Error::Profile { what: profile.digest.to_string(), reason };
+    let mismatch = |reason: String| Error::profile(profile.digest, reason);
     if manifest.data_version != data.version {
         return Err(mismatch(format!(
             "its data are of {} (version {}), and {compiler} reads version {} alone",
@@ -135,34 +143,55 @@ pub fn at_hand(
 /// # Errors
 /// [`Error::Profile`] where it has none, or the recipe does not say how to build with a profile.
 pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Data> {
-    let unusable = |reason: String| Error::Profile { what: format!("for Python {}", recipe.full_version()), reason };
+    let unusable = |reason: String, remedy: &str| Error::Profile {
+        what: format!("for Python {}", recipe.full_version()),
+        reason,
+        remedy: remedy.to_owned(),
+    };
     if recipe.pgo.is_none() {
-        return Err(unusable("the recipe has no [pgo] that says how to build with one".into()));
+        return Err(unusable(
+            "the recipe has no [pgo] that says how to build with one".into(),
+            "build with `--optimize none`, or write it: docs/recipes.md says what is in it",
+        ));
     }
     let compiler = host.compiler.compiler_version()?;
     match host.compiler.data_version()? {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(Data { compiler, version }),
-        _ => Err(unusable(format!("the compiler is {compiler}, and pykeel has training data of gcc alone"))),
+        _ => Err(unusable(
+            format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),
+            "build with gcc, or with `--optimize none`",
+        )),
     }
 }
 
-/// Keeps the profile that a user named by its file: whoever has the artifact later asks the store for
-/// what it was made with.
+/// Puts the profile that a user named by its file into the store, and keeps one that is there from
+/// being pruned: whoever has the artifact later asks the store for what it was made with.
 ///
 /// # Errors
-/// What the system answers.
-pub fn keep_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter) -> Result<()> {
-    if let Some(named) = choices.profile.as_ref().filter(|named| named.file.is_some()) {
-        store.keep_profile(&named_bytes(named, store, reporter)?)?;
+/// [`Error::Profile`] where it has gone, or what the system answers.
+pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
+    match &choices.profile {
+        None => Ok(None),
+        Some(named) if named.file.is_some() => Ok(Some(store.keep_profile(&named_bytes(named, store, reporter)?)?)),
+        Some(named) => {
+            let held = store.hold_profile(named.digest, reporter)?;
+            held.map(Some).ok_or_else(|| Error::profile(named.digest, NOT_STORED))
+        }
     }
-    Ok(())
+}
+
+/// What is wrong with a profile that a store does not have.
+const NOT_STORED: &str = "it is not in the store";
+
+/// The variable in which a user turns all of the compiler's warnings off, if there is one.
+fn silences_warnings(variables: &BTreeMap<String, String>) -> Option<&str> {
+    let silent = |text: &String| text.split_whitespace().any(|word| word == "-w");
+    variables.iter().find(|(_, text)| silent(text)).map(|(name, _)| name.as_str())
 }
 
 fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {
-        return store
-            .profile(named.digest, reporter)?
-            .ok_or_else(|| Error::Profile { what: named.digest.to_string(), reason: "it is not in the store".into() });
+        return store.profile(named.digest, reporter)?.ok_or_else(|| Error::profile(named.digest, NOT_STORED));
     };
     let bytes = fs_err::read(path)?;
     let found = Digest::of(&bytes);
@@ -177,29 +206,21 @@ fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter)
 /// # Errors
 /// [`Error::Profile`], or what is wrong with the archive.
 pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
-    let wrong = |reason: String| Error::Profile { what: name.to_owned(), reason };
-    let directory = tempfile::tempdir()?;
-    archive::unpack(name, archive::decoder(Format::Xz, bytes)?, directory.path())?;
+    let wrong = |reason: String| Error::profile(name, reason);
     let mut data = BTreeMap::new();
-    let mut manifest = None;
-    for entry in fs::walk(directory.path())? {
-        let shown = entry.path.display();
-        match entry.kind {
-            fs::Kind::Directory => {}
-            fs::Kind::File { .. } if entry.path == Path::new(PROFILE_MANIFEST) => {
-                let bytes = fs_err::read(directory.path().join(&entry.path))?;
-                let read: ProfileManifest =
-                    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("{shown}: {error}")))?;
-                manifest = Some(read);
-            }
-            fs::Kind::File { .. } => {
-                let bytes = fs_err::read(directory.path().join(&entry.path))?;
-                data.insert(entry.path, bytes);
-            }
-            fs::Kind::Symlink(_) | fs::Kind::Other => return Err(wrong(format!("{shown} is not a file"))),
-        }
+    let links = archive::scan(name, archive::decoder(Format::Xz, bytes)?, |path, reader| {
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content)?;
+        data.insert(path, content);
+        Ok(())
+    })?;
+    if links > 0 {
+        return Err(wrong("it has a link in it".into()));
     }
+    let manifest = data.remove(Path::new(PROFILE_MANIFEST));
     let manifest = manifest.ok_or_else(|| wrong(format!("it has no {PROFILE_MANIFEST}")))?;
+    let manifest: ProfileManifest =
+        serde_json::from_slice(&manifest).map_err(|error| wrong(format!("{PROFILE_MANIFEST}: {error}")))?;
     if manifest.format != PROFILE_FORMAT {
         return Err(wrong(format!("its format is {}, and this pykeel reads {PROFILE_FORMAT}", manifest.format)));
     }
@@ -227,6 +248,7 @@ pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
 /// That there are none, or what the system answers.
 pub(super) fn pack(
     tree: &Path,
+    work: &Path,
     plan: &BuildPlan,
     data: Data,
     training: &[Vec<String>],
@@ -234,7 +256,7 @@ pub(super) fn pack(
     epoch: u64,
 ) -> Result<(Profile, Vec<u8>)> {
     let top = format!("profile-{}{}", plan.release, plan.variant);
-    let directory = tempfile::tempdir()?;
+    let directory = fs::temporary_directory_in(work, "profile-")?;
     for file in data_files(tree)? {
         fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
     }

@@ -48,7 +48,9 @@ impl Choices {
     /// How a release is optimised.
     #[must_use]
     pub fn optimize(&self, recipe: &ReleaseRecipe, target: Target) -> Optimize {
-        self.optimize.unwrap_or_else(|| recipe.default_optimize(target))
+        // Whoever names a profile wants it used.
+        let named = self.profile.as_ref().map(|_| Optimize::Pgo);
+        self.optimize.or(named).unwrap_or_else(|| recipe.default_optimize(target))
     }
 
     /// What `install` looks up by: what can be said without a toolchain.
@@ -151,6 +153,9 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
     plan.make = make_arguments(recipe, optimisation);
 }
 
+/// What the compiler says of a profile is counted, so it has to say it, whatever the user's flags are.
+const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
+
 /// The arguments of make: the recipe's, and those of the optimisation.
 fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
     let mut words = recipe.make.clone();
@@ -163,7 +168,7 @@ fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<St
             let helpers = pgo.freeze.iter().flat_map(|freeze| &freeze.helpers);
             words.extend(helpers.flat_map(|helper| ["-o".to_owned(), helper.clone()]));
             words.extend(pgo.make.iter().cloned());
-            (&pgo.compile, &pgo.link)
+            (&format!("{PROFILE_WARNINGS} {}", pgo.compile), &pgo.link)
         }
     };
     // Beside what configure recorded of these two, and not in the place of it.
@@ -179,6 +184,8 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
         ("HOME", "/nonexistent"),
+        // Without this configure would read `share/config.site` and `etc/config.site` of the prefix.
+        ("CONFIG_SITE", "/dev/null"),
         ("CC", choices.cc()),
         // A release needs no other Python to be built; without this configure would record the
         // name of whichever the host has.
@@ -197,7 +204,17 @@ fn toolchain(host: &Host<'_>, database: &dyn PackageDatabase) -> Result<Toolchai
     }
     let mut headers: Vec<PathBuf> = host.headers.values().cloned().collect();
     headers.extend(host.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
-    let headers = database.owners(&headers)?.into_values().map(|owner| (owner.package, owner.version)).collect();
+    let owners = database.owners(&headers)?;
+    let mut packages = BTreeMap::new();
+    for header in headers {
+        let owner = owners.get(&header).ok_or_else(|| Error::Library {
+            soname: header.display().to_string(),
+            reason: "the header belongs to no package, so its version cannot be told".into(),
+            remedy: "remove it, so that the distribution's header is found, or package it".into(),
+        })?;
+        packages.insert(owner.package.clone(), owner.version.clone());
+    }
+    let headers = packages;
     Ok(ToolchainId { compiler: host.compiler.version()?, glibc: host.glibc.clone(), programs, headers })
 }
 

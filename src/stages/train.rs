@@ -10,7 +10,17 @@ use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
+use crate::store::HeldProfile;
 use crate::sys::log::BuildLog;
+
+/// A profile that was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The profile.
+    pub profile: Profile,
+    /// What keeps it in the store.
+    pub held: HeldProfile,
+}
 
 /// Runs the training task of the recipe and keeps the profile in the store. `scripts` are those that
 /// the recipes have for it.
@@ -25,9 +35,13 @@ pub fn train(
     scripts: &BTreeMap<String, Vec<u8>>,
     workshop: Workshop<'_>,
     log: &mut BuildLog<'_>,
-) -> Result<Profile> {
+) -> Result<Recorded> {
     let Workshop { store, jobs, work } = workshop;
-    let wrong = |reason: String| Error::Profile { what: format!("of Python {}", recipe.full_version()), reason };
+    let wrong = |reason: String| Error::Profile {
+        what: format!("of Python {}", recipe.full_version()),
+        reason,
+        remedy: "look at `training` in the recipe's [pgo]; the log says what it ran".into(),
+    };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // The programs of the build itself ran with the same objects.
     for file in profile::data_files(tree.root())? {
@@ -50,7 +64,6 @@ pub fn train(
     }
     let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
     let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
-    let (profile, archive) = profile::pack(tree.root(), plan, data, &pgo.training, sums.collect(), tree.epoch())?;
-    store.keep_profile(&archive)?;
-    Ok(profile)
+    let (profile, archive) = profile::pack(tree.root(), work, plan, data, &pgo.training, sums.collect(), tree.epoch())?;
+    Ok(Recorded { profile, held: store.keep_profile(&archive)? })
 }

@@ -238,7 +238,7 @@ fn profiles(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
         let made_with = origins.iter().filter(|origin| origin.source.is_none() || origin.profile == Some(digest));
         let keys: BTreeSet<Digest> = made_with.map(|origin| origin.build_key).collect();
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
-        let locks = vec![Guard::Maker(store.kept_lock())];
+        let locks = vec![Guard::Maker(store.kept_lock()), Guard::Readers(path.clone())];
         items.push(Item { locks, ..item(Kind::Profile, name, path, need) });
     }
     Ok(items)

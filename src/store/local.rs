@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
-    CacheStatus, EntryLock, Publication, SourceSlot, Store, StoredArtifact, StoredSource, debug_file, manifest_file,
+    CacheStatus, EntryLock, HeldProfile, Publication, SourceSlot, Store, StoredArtifact, StoredSource, debug_file,
+    manifest_file,
 };
 use crate::domain::artifact::{ArtifactRecord, Format};
 use crate::domain::digest::Digest;
@@ -82,12 +83,18 @@ impl LocalStore {
         self.root.join("locks").join("kept.lock")
     }
 
-    /// Writes a profile or an intermediate, whose half nobody sees and nobody prunes.
-    fn keep(&self, part: &str, path: &Path, bytes: &[u8]) -> Result<()> {
+    fn keeping(&self) -> Result<Lock> {
         self.part("locks")?;
-        let _lock = Lock::acquire(&self.kept_lock(), "what builds keep", &Silent)?;
-        self.part(part)?;
-        fs::write_atomically(path, bytes)
+        Lock::acquire(&self.kept_lock(), "what builds keep", &Silent)
+    }
+
+    /// Sets a profile or an intermediate aside, unless somebody has done so or made it anew meanwhile.
+    fn quarantine_kept(&self, path: &Path, is_sound: impl Fn(&[u8]) -> bool) -> Result<Option<PathBuf>> {
+        let _lock = self.keeping()?;
+        match read_if_there(path)? {
+            Some(bytes) if !is_sound(&bytes) => self.quarantine(path),
+            _ => Ok(None),
+        }
     }
 
     /// Reads an entry's record; none if there is no such entry.
@@ -154,15 +161,29 @@ impl LocalStore {
         Ok(entries)
     }
 
-    fn quarantine(&self, path: &Path) -> Result<PathBuf> {
+    /// Sets something damaged aside; none if another has done so.
+    fn quarantine(&self, path: &Path) -> Result<Option<PathBuf>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let place = self.part("damaged")?.join(format!("{name}-{}", now()));
         if place.exists() {
             fs::remove_tree(&place)?;
         }
-        fs_err::rename(path, &place)?;
-        Ok(place)
+        match fs_err::rename(path, &place) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            other => Ok(other.map(|()| Some(place))?),
+        }
     }
+}
+
+/// Where something damaged is now, for people.
+fn set_aside_at(place: Option<PathBuf>) -> String {
+    place.map_or("another process set it aside".to_owned(), |place| format!("it is now {}", place.display()))
+}
+
+/// The content of an intermediate, if the digest that it begins with is the content's.
+fn intermediate_content(bytes: &[u8]) -> Option<&[u8]> {
+    let (digest, content) = bytes.split_at_checked(DIGEST_LENGTH)?;
+    (digest == Digest::of(content).to_string().as_bytes()).then_some(content)
 }
 
 impl Store for LocalStore {
@@ -175,10 +196,9 @@ impl Store for LocalStore {
             note_use(&path);
             return Ok(Some(StoredSource { path, _use: lock }));
         }
-        let place = self.quarantine(&path)?;
+        let place = set_aside_at(self.quarantine(&path)?);
         reporter.report(Event::Warning(format!(
-            "the stored source {digest} is damaged (it has the SHA-256 {found}); it is now {}",
-            place.display()
+            "the stored source {digest} is damaged (it has the SHA-256 {found}); {place}"
         )));
         Ok(None)
     }
@@ -211,21 +231,33 @@ impl Store for LocalStore {
             note_use(&path);
             return Ok(Some(bytes));
         }
-        let place = self.quarantine(&path)?;
+        let place = set_aside_at(self.quarantine_kept(&path, |bytes| Digest::of(bytes) == digest)?);
         reporter.report(Event::Warning(format!(
-            "the stored profile {digest} is damaged (it has the SHA-256 {found}); it is now {}",
-            place.display()
+            "the stored profile {digest} is damaged (it has the SHA-256 {found}); {place}"
         )));
         Ok(None)
     }
 
-    fn keep_profile(&self, archive: &[u8]) -> Result<Digest> {
+    fn keep_profile(&self, archive: &[u8]) -> Result<HeldProfile> {
         let digest = Digest::of(archive);
         let path = self.profile_path(digest);
+        // Nobody prunes it between its being written and its being held.
+        let _lock = self.keeping()?;
         if read_if_there(&path)?.is_none_or(|there| there != archive) {
-            self.keep("profiles", &path, archive)?;
+            self.part("profiles")?;
+            fs::write_atomically(&path, archive)?;
         }
-        Ok(digest)
+        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
+        self.hold_profile(digest, &Silent)?.ok_or_else(gone)
+    }
+
+    fn hold_profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
+        let path = self.profile_path(digest);
+        let lock = Lock::share(&path, &format!("the profile {}", digest.short()), reporter)?;
+        Ok(lock.map(|lock| {
+            note_use(&path);
+            HeldProfile { _use: lock }
+        }))
     }
 
     fn intermediate(&self, key: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>> {
@@ -233,17 +265,15 @@ impl Store for LocalStore {
             return Ok(None);
         }
         let path = self.intermediate_path(key);
-        let Some(mut bytes) = read_if_there(&path)? else { return Ok(None) };
-        let content = bytes.split_off(bytes.len().min(DIGEST_LENGTH));
-        if bytes == Digest::of(&content).to_string().as_bytes() {
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        if let Some(content) = intermediate_content(&bytes) {
             note_use(&path);
-            return Ok(Some(content));
+            return Ok(Some(content.to_vec()));
         }
-        let place = self.quarantine(&path)?;
+        let place = set_aside_at(self.quarantine_kept(&path, |bytes| intermediate_content(bytes).is_some())?);
         reporter.report(Event::Warning(format!(
-            "what an earlier build kept as {} is damaged and is made anew; it is now {}",
-            key.short(),
-            place.display()
+            "what an earlier build kept as {} is damaged and is made anew; {place}",
+            key.short()
         )));
         Ok(None)
     }
@@ -254,7 +284,10 @@ impl Store for LocalStore {
         }
         let mut content = Digest::of(bytes).to_string().into_bytes();
         content.extend_from_slice(bytes);
-        self.keep("intermediates", &self.intermediate_path(key), &content)
+        // Nobody sees half of it, and nobody prunes that.
+        let _lock = self.keeping()?;
+        self.part("intermediates")?;
+        fs::write_atomically(&self.intermediate_path(key), &content)
     }
 
     fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
@@ -276,8 +309,8 @@ impl Store for LocalStore {
                 }
             }
             Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
-                let place = self.quarantine(&directory)?;
-                reporter.report(Event::Warning(format!("{error}; it is now in {} and is built anew", place.display())));
+                let place = set_aside_at(self.quarantine(&directory)?);
+                reporter.report(Event::Warning(format!("{error}; {place} and is built anew")));
             }
             Err(error) => return Err(error),
         }
@@ -334,7 +367,9 @@ impl Store for LocalStore {
     }
 
     fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
-        self.quarantine(&artifact.directory)
+        let path = &artifact.directory;
+        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
+        self.quarantine(path)?.ok_or_else(gone)
     }
 
     fn log(&self, name: &str) -> Result<PathBuf> {

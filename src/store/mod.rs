@@ -92,6 +92,12 @@ impl StoredSource {
     }
 }
 
+/// A profile in a store. It is not pruned while this lives.
+#[derive(Debug)]
+pub struct HeldProfile {
+    _use: Lock,
+}
+
 /// An artifact in a store.
 #[derive(Debug, Clone)]
 pub struct StoredArtifact {
@@ -203,11 +209,17 @@ pub trait Store: Sync {
     /// What the system answers. A damaged one is set aside, and not there.
     fn profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>>;
 
-    /// Keeps the archive of a profile, and gives its digest.
+    /// Keeps the archive of a profile, which is then held.
     ///
     /// # Errors
     /// What the system answers.
-    fn keep_profile(&self, archive: &[u8]) -> Result<Digest>;
+    fn keep_profile(&self, archive: &[u8]) -> Result<HeldProfile>;
+
+    /// Keeps a profile that is there from being pruned, and notes that it was used; none if it is not.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn hold_profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<HeldProfile>>;
 
     /// What a build kept to spare the next one some work. Everything that decides it is in the key,
     /// so that a build gives the same bytes with and without it.

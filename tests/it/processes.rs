@@ -168,6 +168,25 @@ fn a_make_that_ignores_signals_and_its_runaway_children_end_when_pykeel_is_kille
 }
 
 #[test]
+fn a_signal_that_a_background_job_ignores_is_not_ignored_below() {
+    // A shell's background job ignores SIGINT, and the tests that CPython is trained with send it to themselves.
+    let toy = Toy::without_tree(Behaviour {
+        all: "if sh -c 'kill -s INT $$$$; exit 0'; then echo SIGINT is ignored; else echo SIGINT ends it; fi; exit 1",
+        ..Behaviour::default()
+    });
+    let build = toy.build_command();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
+    for (name, value) in build.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    run(&mut command).exits(1).says(&["SIGINT ends it"]);
+}
+
+#[test]
 fn a_compiler_that_ran_out_of_memory_is_said_to_have() {
     let toy = Toy::new(Behaviour {
         // gcc itself says what happened to its part.

@@ -104,7 +104,8 @@ fn training_gives_a_profile_and_a_build_with_it_names_it() {
     toy.left_nothing();
 
     let stored = format!("sha256:{digest}");
-    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", &stored])).exits(0);
+    // Whoever names a profile wants an optimised build, though the recipe pins none.
+    let built = run(&mut build_with(&toy, &["--profile", &stored])).exits(0);
     let plan = plan_of(&built);
     assert_eq!((&plan["optimize"], &plan["profile"]), (&"pgo".into(), &digest.clone().into()));
     let make: Vec<&str> = plan["make"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
@@ -116,6 +117,7 @@ fn training_gives_a_profile_and_a_build_with_it_names_it() {
         run(command.arg(&prefix).args(more))
     };
     install(&["--optimize", "pgo", "--profile", path.to_str().unwrap()]).exits(0);
+    install(&["--profile", &stored]).exits(0);
     install(&["--optimize", "pgo"]).exits(2);
     install(&["--optimize", "none"]).exits(2);
 }
@@ -163,14 +165,19 @@ fn saving_pins_the_profile_and_makes_it_the_default() {
     let built = toy.build().exits(0).says_not(&["trained first"]);
     assert_eq!(plan_of(&built)["profile"], json["digest"]);
     assert_eq!(plan_of(&run(&mut build_with(&toy, &["--optimize", "none"])).exits(0))["optimize"], "none");
+    // Trained once more the old file goes, unless another row has it.
+    let again = PathBuf::from(train(&toy, &["--save"]).exits(0).json()["saved"].as_str().unwrap());
+    assert!(again.exists() && (again == saved || !saved.exists()));
+    let json = serde_json::json!({ "digest": Digest::of(fs_err::read(&again).unwrap()).to_string() });
+    let saved = again;
     // A file that is not the pinned one is not used.
     fs_err::write(&saved, "other").unwrap();
-    let reason = ["has the SHA-256", "not", json["digest"].as_str().unwrap()];
+    let digest = json["digest"].as_str().unwrap();
+    let reason = ["its SHA-256 is to be", digest, saved.to_str().unwrap()];
     run(&mut toy.command(&["recipe", "check", toy.path("recipes/3.13.toml").to_str().unwrap()])).exits(2).says(&reason);
-    toy.build().exits(2).says(&reason);
+    toy.build().exits(2).says(&reason).says(&["train --save"]);
     fs_err::remove_file(&saved).unwrap();
-    // The one of that name that is compiled in is another.
-    toy.build().exits(2).says(&["recipes/profiles/", json["digest"].as_str().unwrap()]);
+    toy.build().exits(2).says(&["there is none", digest]);
 }
 
 #[test]
@@ -228,6 +235,42 @@ fn a_profile_without_data_of_the_loop_is_an_error() {
 }
 
 #[test]
+fn a_profile_whose_data_end_before_the_loop_is_an_error() {
+    let toy = trainable(PROGRAM);
+    let profile = toy.path("cut.tar.xz");
+    changed(&trained(&toy), &profile, |tree| {
+        let file = tree.join("Python/ceval.gcda");
+        let data = fs_err::read(&file).unwrap();
+        // The magic number, version, stamp and checksum, and the mark of the end.
+        fs_err::write(&file, [&data[..16], &[0; 4][..]].concat()).unwrap();
+    });
+    let ended = run(&mut build_with(&toy, &["--profile", profile.to_str().unwrap()]));
+    ended.exits(1).says(&["the evaluation loop (_PyEval_EvalFrameDefault) is not in its data"]);
+}
+
+#[test]
+fn what_would_hide_a_useless_profile_is_refused_or_overruled() {
+    let (toy, profile) = with_profile_of(CHANGED_LOOP, PROGRAM, |recipe| recipe);
+    let arguments = ["--profile", profile.to_str().unwrap()];
+    let ended = run(build_with(&toy, &arguments).env("CFLAGS", "-O2 -w")).exits(2);
+    ended.says(&["`-w` in CFLAGS", "--optimize none"]);
+    let quiet = "-Wno-coverage-mismatch -Wno-missing-profile";
+    run(build_with(&toy, &arguments).env("CFLAGS", quiet)).exits(1).says(&["of no use for this source"]);
+}
+
+#[test]
+fn a_profile_outlives_a_prune_while_a_build_uses_it() {
+    let toy = trainable(PROGRAM);
+    let named = format!("sha256:{}", train(&toy, &[]).exits(0).json()["digest"].as_str().unwrap());
+    let prune = format!("{} cache prune --store {}", env!("CARGO_BIN_EXE_pykeel"), toy.store().display());
+    toy.add_source("3.13.5", Behaviour { all: prune.leak(), program: PROGRAM, ..Behaviour::default() });
+    toy.write_recipe(|recipe| recipe);
+    let built = run(&mut build_with(&toy, &["--profile", &named])).exits(0);
+    let digest = plan_of(&built)["profile"].as_str().unwrap().to_owned();
+    assert!(toy.store().join("profiles").join(format!("{digest}.tar.xz")).exists());
+}
+
+#[test]
 fn a_profile_that_the_compiler_would_ignore_is_refused_before_the_build() {
     let toy = trainable(PROGRAM);
     let profile = toy.path("foreign.tar.xz");
@@ -266,7 +309,11 @@ fn a_profile_holds_data_and_never_code() {
             |tree| fs_err::write(tree.join("Python/x.gcda"), "\x7fELF0000").unwrap(),
             "is no training data of GCC",
         ),
-        ("link", |tree| std::os::unix::fs::symlink("ceval.gcda", tree.join("Python/l.gcda")).unwrap(), "is not a file"),
+        (
+            "link",
+            |tree| std::os::unix::fs::symlink("ceval.gcda", tree.join("Python/l.gcda")).unwrap(),
+            "it has a link in it",
+        ),
         ("empty", |tree| fs_err::remove_file(tree.join("Python/ceval.gcda")).unwrap(), "it has no data"),
         ("nameless", |tree| fs_err::remove_file(tree.join("profile.json")).unwrap(), "it has no profile.json"),
     ];

@@ -87,6 +87,16 @@ fn what_is_built_again_is_the_same_wherever_it_is_built() {
 }
 
 #[test]
+fn a_launcher_of_the_environment_is_not_used_for_a_rebuild() {
+    let toy = Toy::new(Behaviour::default());
+    let (_, tarball) = built(&toy, &[]);
+    let mut command = rebuild(&toy, &tarball);
+    command.env("PYKEEL_LAUNCHER", "ccache").arg("--verbose");
+    run(&mut command).exits(0).says_not(&["ccache"]);
+    run(command.args(["--launcher", "ccache"])).exits(0).says(&["what ccache has is not compiled again"]);
+}
+
+#[test]
 fn every_difference_is_named_with_its_place() {
     let toy = Toy::new(Behaviour::default());
     let (_, tarball) = built(&toy, &[]);

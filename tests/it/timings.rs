@@ -5,6 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::browser::{Browser, Scheme, report, with_probe};
+use crate::profiles::{PROGRAM, trainable};
+use crate::rebuild;
 use crate::skip;
 use crate::support::run;
 use crate::toy::{Behaviour, Toy};
@@ -155,6 +157,18 @@ fn the_table_is_on_standard_error_and_of_what_ran() {
     let installed = run(toy.command(&["install", "3.13.5", "--timings", "--root", &root]).arg("--no-sync")).exits(0);
     assert_eq!(rows(&installed.err), ["step", "install", "sum", "whole"], "{}", installed.err);
     assert!(installed.err.contains("cpython-3.13.5-"), "it says of what: {}", installed.err);
+}
+
+#[test]
+fn training_and_building_again_have_timings_too() {
+    let toy = trainable(PROGRAM);
+    let mut train = toy.command(&["train", "3.13.5", "--timings", "--offline", "--mirror"]);
+    run(train.arg(toy.mirror())).exits(0).says(&["cpu/wall", "  train"]);
+    let (_, tarball) = rebuild::built(&toy, &[]);
+    let page = toy.path("again.html");
+    run(rebuild::rebuild(&toy, &tarball).arg(format!("--timings={}", page.display()))).exits(0);
+    let page = fs_err::read_to_string(page).expect("a page");
+    assert!(page.contains("compare") && page.contains("3.13.5"), "{page}");
 }
 
 /// Two versions, of which the first is busy while the second waits for it, and then fails.

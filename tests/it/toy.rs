@@ -33,7 +33,7 @@ const PROGRAM_RULES: &str = "\
 python: Python/frozen.o Python/ceval.o
 \t$(CC) $(LDFLAGS_NODIST) -o $@ Python/ceval.o
 Python/ceval.o: Python/ceval.c
-\t$(CC) -O2 $(CFLAGS_NODIST) -c -o $@ Python/ceval.c
+\t$(CC) -O2 $(CFLAGS) $(CFLAGS_NODIST) -c -o $@ Python/ceval.c
 Python/frozen.o: Python/frozen_modules/getpath.h
 \ttouch $@
 Python/frozen_modules/getpath.h:

@@ -146,7 +146,11 @@ fn plan_text(plan: &BuildPlan) -> String {
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<12} {value}");
     };
-    row("build key", plan.build_key().to_string());
+    if plan.optimize == Optimize::Pgo && plan.profile.is_none() {
+        row("build key", "not known before the profile is recorded".to_owned());
+    } else {
+        row("build key", plan.build_key().to_string());
+    }
     row("prefix", plan.prefix.to_string());
     row("optimise", optimisation(plan));
     row("bytecode", plan.bytecode.to_string());

@@ -6,14 +6,16 @@ use serde::Serialize;
 
 use super::super::args::TrainArgs;
 use super::super::config::Config;
-use super::print;
+use super::super::timings::Recorder;
+use super::{full_versions, print};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Flavor, Optimize};
 use crate::domain::profile::{Profile, ProfileManifest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::pipeline::Pipeline;
-use crate::recipe::{self, ReleaseRecipe};
+use crate::recipe::{self, Catalog, Pinned, ReleaseRecipe};
+use crate::stages::train::Recorded;
 use crate::store::Store as _;
 use crate::sys::fs;
 use crate::sys::process::System;
@@ -35,9 +37,14 @@ struct Output<'a> {
 
 pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
+    let recorder = Recorder::new(config, &args.how, full_versions([&args.version], &catalog)?)?;
+    let outcome = train(args, config, &catalog, &recorder);
+    recorder.tell(outcome)
+}
+
+fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline =
-        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let recipes = match (args.save, &config.settings.recipes.value) {
         (true, None) => {
             let message = "`--save` needs `--recipes DIR`, the directory of recipes that the profile is pinned in";
@@ -49,7 +56,8 @@ pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
     let mut choices = config.choices(config.settings.prefix.value.clone(), false, None)?;
     choices.optimize = Some(Optimize::Pgo);
     let options = config.build_options(&args.how, choices, vec![Flavor::Runtime])?;
-    let (recipe, profile) = pipeline.train(args.version, &options)?;
+    // It is held until it is saved.
+    let (recipe, Recorded { profile, held: _held }) = pipeline.train(args.version, &options)?;
     let path = config.store.profile_path(profile.digest);
     let saved = recipes.map(|directory| save(directory, &recipe, &profile, config)).transpose()?;
     let output = Output {
@@ -70,11 +78,13 @@ pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
 fn save(directory: &Path, recipe: &ReleaseRecipe, profile: &Profile, config: &Config) -> Result<PathBuf> {
     let manifest = &profile.manifest;
     let compiler = manifest.compiler.to_string().replace(' ', "");
-    let name = format!("{}-{}-{compiler}.tar.xz", recipe.full_version(), manifest.target.arch());
-    let bytes = config.store.profile(profile.digest, &config.reporter)?.ok_or_else(|| Error::Profile {
-        what: profile.digest.to_string(),
-        reason: "it is not in the store any more".into(),
-    })?;
+    // With its digest in the name: another row may go on with the one that is there.
+    let (version, arch, digest) = (recipe.full_version(), manifest.target.arch(), profile.digest.short());
+    let name = format!("{version}-{arch}-{compiler}-{digest}.tar.xz");
+    let bytes = config
+        .store
+        .profile(profile.digest, &config.reporter)?
+        .ok_or_else(|| Error::profile(profile.digest, "it is not in the store any more"))?;
     let file = directory.join(format!("{}.toml", recipe.version.series()));
     let text = match fs_err::read_to_string(&file) {
         Ok(text) => text,
@@ -83,11 +93,19 @@ fn save(directory: &Path, recipe: &ReleaseRecipe, profile: &Profile, config: &Co
             .ok_or_else(|| Error::Usage(format!("there is no {}", file.display())))?,
         Err(error) => return Err(error.into()),
     };
-    let pinned = recipe::pin(&text, &name, profile)
+    let Pinned { text, unpinned } = recipe::pin(&text, &name, profile)
         .map_err(|reason| Error::Usage(format!("{} cannot be changed: {reason}", file.display())))?;
-    let place = directory.join("profiles").join(&name);
+    let profiles = directory.join("profiles");
+    let place = profiles.join(&name);
     fs::write_atomically(&place, &bytes)?;
-    fs::write_atomically(&file, pinned.as_bytes())?;
+    fs::write_atomically(&file, text.as_bytes())?;
+    for name in unpinned {
+        match fs_err::remove_file(profiles.join(name)) {
+            // One that is compiled in.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
     config.reporter.report(Event::Note(format!("{} is pinned in {}", place.display(), file.display())));
     Ok(place)
 }

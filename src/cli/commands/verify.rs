@@ -9,11 +9,13 @@ use serde_json::Value;
 use super::super::args::VerifyArgs;
 use super::super::config::Config;
 use super::super::text::shown;
+use super::super::timings::Recorder;
 use super::{by_digest, print};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::comparison::Change;
 use crate::domain::contents::{Contents, Tarball};
 use crate::domain::digest::Digest;
+use crate::domain::launcher::Launcher;
 use crate::domain::rebuild::{Difference, explain, remedy};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
@@ -65,8 +67,21 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 }
 
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
-    let what = path.display().to_string();
     let given = rebuild::given(path)?;
+    let plan = &given.manifest.plan;
+    let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.release, plan.variant)])?;
+    let outcome = rebuild_of(path, &given, args, config, &recorder);
+    recorder.tell(outcome)
+}
+
+fn rebuild_of(
+    path: &Path,
+    given: &Contents,
+    args: &VerifyArgs,
+    config: &Config,
+    reporter: &Recorder<'_>,
+) -> Result<u8> {
+    let what = path.display().to_string();
     let manifest = &given.manifest;
     let plan = &manifest.plan;
     let output = Output {
@@ -82,8 +97,7 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
 
     let catalog = config.catalog()?;
     let jobs = config.jobs()?;
-    let pipeline =
-        Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter: &config.reporter, jobs: &jobs };
+    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let prefix = plan.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: what.clone(),
         reason: format!("the prefix of its plan cannot be built for: {error}"),
@@ -93,9 +107,15 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let mut choices = config.choices(prefix, plan.debug_files, args.profile.as_ref())?;
     choices.bytecode = plan.bytecode;
     choices.library_policy = plan.library_policy;
-    let options = config.build_options(&args.how, choices, vec![plan.flavor])?;
+    let mut options = config.build_options(&args.how, choices, vec![plan.flavor])?;
+    // What a launcher has is what earlier builds kept. Only who asks for one here gets it.
+    let launcher = args.how.launcher.unwrap_or(Launcher::None);
+    options.launcher = Some(launcher);
+    if launcher != Launcher::None {
+        reporter.report(Event::Note(format!("what {launcher} has is not compiled again, and so not compared")));
+    }
     let replanned = staged(
-        &config.reporter,
+        reporter,
         "plan",
         manifest.name.to_string(),
         || pipeline.replan(plan, &options),
@@ -114,13 +134,13 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     };
     let rebuilt = pipeline.rebuild(&again, &options)?;
     let compared = staged(
-        &config.reporter,
+        reporter,
         "compare",
         "",
-        || rebuild::compare_with(path, &given, &rebuilt.packed, rebuilt.work.path()),
+        || rebuild::compare_with(path, given, &rebuilt.packed, rebuilt.work.path()),
         |compared| format!("{} differences", compared.differences.len()),
     )?;
-    let report = report(args, &given, &compared, config)?;
+    let report = report(args, given, &compared, config, reporter)?;
     let same = compared.differences.is_empty();
     let output = Output {
         same,
@@ -129,7 +149,7 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
         diffoscope: report.clone(),
         ..output
     };
-    print(config, &output, || if same { same_text(&given) } else { String::new() })?;
+    print(config, &output, || if same { same_text(given) } else { String::new() })?;
     if same {
         return Ok(0);
     }
@@ -143,6 +163,7 @@ fn report(
     given: &Contents,
     compared: &rebuild::Compared,
     config: &Config,
+    reporter: &Recorder<'_>,
 ) -> Result<Option<PathBuf>> {
     if compared.differences.is_empty() {
         return Ok(None);
@@ -154,17 +175,12 @@ fn report(
         let key = given.manifest.build_key.short();
         config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
     };
-    let written = staged(
-        &config.reporter,
-        "diffoscope",
-        "",
-        || rebuild::diffoscope(compared, &place, &System),
-        |_| String::new(),
-    );
+    let written =
+        staged(reporter, "diffoscope", "", || rebuild::diffoscope(compared, &place, &System), |_| String::new());
     match written {
         Err(interrupted @ Error::Interrupted(_)) => Err(interrupted),
         Err(error) => {
-            config.reporter.report(Event::Warning(format!("there is no report of diffoscope: {error}")));
+            reporter.report(Event::Warning(format!("there is no report of diffoscope: {error}")));
             Ok(None)
         }
         Ok(report) => Ok(report),

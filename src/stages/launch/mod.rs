@@ -2,128 +2,24 @@
 //!
 //! make alone is told, by an argument that it records nowhere: neither the plan nor what is
 //! installed knows of a launcher. The build's environment is closed, so a launcher sees those
-//! variables of the user that are on its list here, and no others. The lists leave out what could
-//! change an object or make a wrong one pass for the right one. `docs/launchers.md` has them too.
+//! variables of the user that are on its list here, and no others.
+
+mod variables;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::variables::{CCACHE, CCACHE_KEYS, DISTCC, ICECC, SCCACHE, forwarded};
 use super::configure::ConfiguredTree;
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
 use crate::domain::plan::BuildPlan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::find_program;
-
-/// The variables of ccache that say where it keeps objects and how much, and what it logs.
-const CCACHE: &[&str] = &[
-    "CCACHE_COMPRESS",
-    "CCACHE_COMPRESSLEVEL",
-    "CCACHE_DEBUG",
-    "CCACHE_DEBUGDIR",
-    "CCACHE_DEBUGLEVEL",
-    "CCACHE_DIR",
-    "CCACHE_DISABLE",
-    "CCACHE_FILECLONE",
-    "CCACHE_INODECACHE",
-    "CCACHE_LIMIT_MULTIPLE",
-    "CCACHE_LOGFILE",
-    "CCACHE_MAXFILES",
-    "CCACHE_MAXSIZE",
-    "CCACHE_NAMESPACE",
-    "CCACHE_NOCOMPRESS",
-    "CCACHE_NOREMOTE_ONLY",
-    "CCACHE_NORESHARE",
-    "CCACHE_NOSTATS",
-    "CCACHE_PREFIX",
-    "CCACHE_READONLY",
-    "CCACHE_READONLY_DIRECT",
-    "CCACHE_RECACHE",
-    "CCACHE_REMOTE_ONLY",
-    "CCACHE_REMOTE_STORAGE",
-    "CCACHE_RESHARE",
-    "CCACHE_SECONDARY_STORAGE",
-    "CCACHE_STATS",
-    "CCACHE_TEMPDIR",
-    "CCACHE_UMASK",
-];
-
-/// The keys of ccache's own configuration files that mean the same.
-const CCACHE_KEYS: &[&str] = &[
-    "compression",
-    "compression_level",
-    "file_clone",
-    "inode_cache",
-    "limit_multiple",
-    "log_file",
-    "max_files",
-    "max_size",
-    "namespace",
-    "prefix_command",
-    "read_only",
-    "read_only_direct",
-    "remote_only",
-    "remote_storage",
-    "reshare",
-    "secondary_storage",
-    "stats",
-    "temporary_dir",
-    "umask",
-];
-
-/// The variables of distcc, which ccache may start.
-const DISTCC: &[&str] = &[
-    "DISTCC_BACKOFF_PERIOD",
-    "DISTCC_DIR",
-    "DISTCC_FALLBACK",
-    "DISTCC_HOSTS",
-    "DISTCC_IO_TIMEOUT",
-    "DISTCC_LOG",
-    "DISTCC_PAUSE_TIME_MSEC",
-    "DISTCC_POTENTIAL_HOST",
-    "DISTCC_PRINCIPAL",
-    "DISTCC_SKIP_LOCAL_RETRY",
-    "DISTCC_SSH",
-    "DISTCC_TCP_CORK",
-    "DISTCC_VERBOSE",
-];
-
-/// The variables of icecc, which ccache may start.
-const ICECC: &[&str] = &[
-    "ICECC_CARET_WORKAROUND",
-    "ICECC_COMPRESSION",
-    "ICECC_DEBUG",
-    "ICECC_ENV_COMPRESSION",
-    "ICECC_IGNORE_UNVERIFIED",
-    "ICECC_LOGFILE",
-    "ICECC_PREFERRED_HOST",
-    "ICECC_REMOTE_CPP",
-    "ICECC_REPEAT_RATE",
-    "ICECC_SCHEDULER",
-    "ICECC_SLOW_NETWORK",
-    "ICECC_TEST_REMOTEBUILD",
-    "ICECC_TEST_SOCKET",
-    "ICECC_VERSION",
-];
-
-/// The variables of sccache's client, and those of a server that it would start anew. What opens a
-/// remote store (`AWS_*` and the like) is for the server alone, which runs in the user's environment.
-const SCCACHE: &[&str] = &[
-    "SCCACHE_CACHE_SIZE",
-    "SCCACHE_CONF",
-    "SCCACHE_DIR",
-    "SCCACHE_ERROR_LOG",
-    "SCCACHE_IDLE_TIMEOUT",
-    "SCCACHE_IGNORE_SERVER_IO_ERROR",
-    "SCCACHE_LOG",
-    "SCCACHE_RECACHE",
-    "SCCACHE_SERVER_PORT",
-    "SCCACHE_SERVER_UDS",
-];
 
 /// What sccache's client is asked for its server's counts with.
 const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
@@ -188,11 +84,22 @@ impl LaunchedTree {
         self.tree.module_link()
     }
 
-    /// What the launcher did, in a few words; empty where it does not say.
+    /// What the launcher did, in a few words; empty where it does not say. What is compiled is
+    /// compiled, so that a count that cannot be had is told in passing.
     ///
     /// # Errors
-    /// What the system answers.
-    pub(super) fn results(&self, runner: &dyn Runner) -> Result<String> {
+    /// An interrupt.
+    pub(super) fn results(&self, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<String> {
+        match self.counted(runner) {
+            Err(error) if !matches!(error, Error::Interrupted(_)) => {
+                reporter.report(Event::Detail(format!("what the launcher had is not known: {error}")));
+                Ok(String::new())
+            }
+            other => other,
+        }
+    }
+
+    fn counted(&self, runner: &dyn Runner) -> Result<String> {
         let (launcher, objects) = match &self.counts {
             Counts::None => return Ok(String::new()),
             Counts::Ccache(path) => match fs_err::read_to_string(path) {
@@ -236,8 +143,12 @@ pub fn launch(
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
         (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
     } else {
-        // This starts the server in the user's own environment, unless it is running: one that a
-        // compilation starts would end with make, and know nothing of the user's store.
+        // The server runs in the user's own environment: one that a compilation starts would end with
+        // make, and know nothing of the user's store. One that is running makes this fail.
+        let server = runner.run(&asked("sccache", &["--start-server"]), &mut |_, line| {
+            reporter.report(Event::Detail(format!("sccache: {line}")));
+        })?;
+        reporter.report(Event::Detail(format!("sccache --start-server: {server}")));
         let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
         (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
@@ -254,12 +165,6 @@ pub fn launch(
 /// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
 fn compiler(makefile: &str) -> Option<&str> {
     makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
-}
-
-/// The variables of some lists that the user has set.
-fn forwarded(user: &BTreeMap<String, OsString>, lists: &[&[&str]]) -> BTreeMap<String, OsString> {
-    let names = lists.iter().flat_map(|list| list.iter());
-    names.filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone()))).collect()
 }
 
 /// A launcher in the user's own environment.
@@ -382,31 +287,6 @@ mod tests {
         assert_eq!(compiler("# a comment\nPREFIX_CC=x\nCC=\t\tgcc -pthread\nCXX=\t\tg++\n"), Some("gcc -pthread"));
         assert_eq!(compiler("CXX=g++\n"), None);
         assert_eq!(compiler("CC=\n"), None);
-    }
-
-    #[test]
-    fn only_a_launchers_own_variables_are_forwarded() {
-        let user: BTreeMap<String, OsString> = [
-            ("CCACHE_DIR", "/c"),
-            ("CCACHE_SLOPPINESS", "system_headers"),
-            ("CCACHE_COMPILER", "clang"),
-            ("CCACHE_IGNOREOPTIONS", "-O3"),
-            ("SCCACHE_DIR", "/s"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("HOME", "/home/me"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .into();
-        let names = |lists: &[&[&str]]| forwarded(&user, lists).into_keys().collect::<Vec<_>>();
-        assert_eq!(names(&[CCACHE, DISTCC, ICECC]), ["CCACHE_DIR"]);
-        assert_eq!(names(&[SCCACHE]), ["SCCACHE_DIR"]);
-    }
-
-    #[test]
-    fn a_launchers_variables_have_its_name() {
-        for (prefix, list) in [("CCACHE_", CCACHE), ("DISTCC_", DISTCC), ("ICECC_", ICECC), ("SCCACHE_", SCCACHE)] {
-            assert!(list.iter().all(|name| name.starts_with(prefix)) && list.is_sorted(), "{list:?}");
-        }
     }
 
     #[test]
