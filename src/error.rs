@@ -194,6 +194,15 @@ pub enum Error {
     },
 
     /// Exit code 1.
+    #[error("{} belongs to no package, so its {unknown} cannot be told", .path.display())]
+    Unowned {
+        /// A header or library of the build host.
+        path: PathBuf,
+        /// What a package would say of it.
+        unknown: &'static str,
+    },
+
+    /// Exit code 1.
     #[error("library {soname}: {reason}")]
     Library {
         /// The library.
@@ -437,6 +446,7 @@ impl Error {
             | Self::MissingModules { .. }
             | Self::UnlistedModules { .. }
             | Self::UselessProfile { .. }
+            | Self::Unowned { .. }
             | Self::Library { .. } => ExitCode::Build,
         };
         code as u8
@@ -489,6 +499,7 @@ impl Error {
             Self::UnlistedModules { recipe, .. } => {
                 Some(format!("add them to `modules.required` or `modules.disabled` of {recipe}"))
             }
+            Self::Unowned { .. } => Some("remove it, so that the distribution's is found, or package it".into()),
             Self::Library { remedy, .. } | Self::OtherPlan { remedy, .. } | Self::Profile { remedy, .. } => Some(remedy.clone()),
             Self::NotReproduced { report: Some(report), .. } => {
                 Some(format!("diffoscope says more in {}", report.display()))

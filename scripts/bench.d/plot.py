@@ -2,7 +2,7 @@
 
 from html import escape
 
-WIDTH, LEFT, ROW, TOP, BOTTOM = 760, 210, 18, 70, 40
+WIDTH, LEFT, ROW, LEGEND, BOTTOM = 760, 210, 18, 42, 40
 COLOURS = ("#1f6fb2", "#c4571a", "#2f8f4e", "#7a4fa3")
 
 
@@ -19,7 +19,8 @@ def svg(title, axis, series):
     points = [bound for values in series.values() for point in values.values() for bound in point]
     marks = ticks(min([1.0, *points]), max([1.0, *points]))
     low, high = marks[0], marks[-1]
-    height = TOP + ROW * len(names) + BOTTOM
+    top = LEGEND + ROW * len(series) + 12
+    height = top + ROW * len(names) + BOTTOM
 
     def x(value):
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - 20)
@@ -30,20 +31,19 @@ def svg(title, axis, series):
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="10" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
     ]
-    at = 10
-    for side, colour in zip(series, COLOURS):
-        out.append(f'<circle cx="{at + 4}" cy="42" r="4" fill="{colour}"/><text x="{at + 13}" y="46">{escape(side)}</text>')
-        at += 30 + 7 * len(side)
+    for number, (side, colour) in enumerate(zip(series, COLOURS)):
+        y = LEGEND + ROW * number
+        out.append(f'<circle cx="14" cy="{y}" r="4" fill="{colour}"/><text x="23" y="{y + 4}">{escape(side)}</text>')
     for mark in marks:
         bold = abs(mark - 1) < 1e-9
         out.append(
-            f'<line x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{TOP - 8}" y2="{height - BOTTOM}" '
+            f'<line x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{top - 8}" y2="{height - BOTTOM}" '
             f'stroke="{"#333" if bold else "#ddd"}"/>'
             f'<text x="{x(mark):.1f}" y="{height - BOTTOM + 16}" text-anchor="middle">{mark:.2f}</text>'
         )
     out.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{height - 8}" text-anchor="middle">{escape(axis)}</text>')
     for row, name in enumerate(names):
-        y = TOP + ROW * row + ROW / 2
+        y = top + ROW * row + ROW / 2
         out.append(f'<text x="{LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
         for number, (values, colour) in enumerate(zip(series.values(), COLOURS)):
             if name in values:

@@ -207,11 +207,7 @@ fn toolchain(host: &Host<'_>, database: &dyn PackageDatabase) -> Result<Toolchai
     let owners = database.owners(&headers)?;
     let mut packages = BTreeMap::new();
     for header in headers {
-        let owner = owners.get(&header).ok_or_else(|| Error::Library {
-            soname: header.display().to_string(),
-            reason: "the header belongs to no package, so its version cannot be told".into(),
-            remedy: "remove it, so that the distribution's header is found, or package it".into(),
-        })?;
+        let owner = owners.get(&header).ok_or(Error::Unowned { path: header, unknown: "version" })?;
         packages.insert(owner.package.clone(), owner.version.clone());
     }
     let headers = packages;
@@ -245,11 +241,9 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageData
     found
         .into_iter()
         .map(|(soname, (path, file))| {
-            let owner = owners.get(&path).ok_or_else(|| Error::Library {
-                soname: soname.clone(),
-                reason: format!("{} belongs to no package, so its version and licence cannot be told", path.display()),
-                remedy: "remove it, so that the distribution's library is linked, or package it".into(),
-            })?;
+            let owner = owners
+                .get(&path)
+                .ok_or_else(|| Error::Unowned { path: path.clone(), unknown: "version and licence" })?;
             Ok(PlannedLibrary {
                 sha256: Digest::of_reader(fs_err::File::open(&path)?)?,
                 package: owner.package.clone(),

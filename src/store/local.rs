@@ -310,7 +310,7 @@ impl Store for LocalStore {
             }
             Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
                 let place = set_aside_at(self.quarantine(&directory)?);
-                reporter.report(Event::Warning(format!("{error}; {place} and is built anew")));
+                reporter.report(Event::Warning(format!("{error}; {place}; it is built anew")));
             }
             Err(error) => return Err(error),
         }

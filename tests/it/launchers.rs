@@ -158,17 +158,22 @@ fn what_ccache_starts_in_its_turn_gets_its_variables_too() {
     let launched = Launched::compiled();
     let mut command = launched.command("a", "ccache");
     // `env` is a prefix that every machine has.
-    command.env("CCACHE_PREFIX", "env").env("DISTCC_HOSTS", "h").env("ICECC_VERSION", "v");
+    command.env("CCACHE_PREFIX", "env").env("DISTCC_HOSTS", "h").env("ICECC_SCHEDULER", "s");
     launched.compile(&mut command, "a");
     assert!(!launched.said("a", "ENV").iter().any(|line| line.starts_with("DISTCC") || line.starts_with("ICECC")));
-    for (store, prefix, wanted) in [("b", "distcc", "DISTCC_HOSTS=h"), ("c", "icecc", "ICECC_VERSION=v")] {
+    for (store, prefix, wanted) in [("b", "distcc", "DISTCC_HOSTS=h"), ("c", "icecc", "ICECC_SCHEDULER=s")] {
         let mut command = launched.command(store, "ccache");
         // Where there is no such program the compilation fails, and that it was tried is enough.
-        command.env("CCACHE_PREFIX", prefix).env("DISTCC_HOSTS", "h").env("ICECC_VERSION", "v");
+        command.env("CCACHE_PREFIX", prefix).env("DISTCC_HOSTS", "h").env("ICECC_SCHEDULER", "s");
+        command.env("ICECC_VERSION", "another compiler").env("ICECC_REMOTE_CPP", "1");
         command.env("CCACHE_RECACHE", "1");
         run(&mut command);
         let environment = launched.said(store, "ENV");
         assert!(environment.iter().any(|line| line == wanted), "{environment:?}");
+        assert!(!environment.iter().any(|line| line.starts_with("ICECC_VERSION")), "{environment:?}");
+        // Or the other machine would say which day it is.
+        let here = environment.iter().any(|line| line == "ICECC_REMOTE_CPP=0");
+        assert_eq!(here, prefix == "icecc", "{environment:?}");
     }
 }
 

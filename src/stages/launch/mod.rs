@@ -200,6 +200,8 @@ fn ccache(
     }
     if configuration.starts("icecc") {
         environment.extend(forwarded(user, &[ICECC]));
+        // Sources are preprocessed here, and to the end: elsewhere `__DATE__` would be another day.
+        environment.insert("ICECC_REMOTE_CPP".into(), "0".into());
     }
     environment.insert("CCACHE_CONFIGPATH".into(), file.into());
     environment.insert("CCACHE_COMPILERCHECK".into(), format!("string:{toolchain}").into());

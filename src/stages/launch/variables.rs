@@ -77,7 +77,7 @@ pub(super) const DISTCC: &[&str] = &[
     "DISTCC_VERBOSE",
 ];
 
-/// The variables of icecc, which ccache may start.
+/// The variables of icecc, which ccache may start. `ICECC_VERSION` could name another compiler.
 pub(super) const ICECC: &[&str] = &[
     "ICECC_CARET_WORKAROUND",
     "ICECC_COMPRESSION",
@@ -86,13 +86,11 @@ pub(super) const ICECC: &[&str] = &[
     "ICECC_IGNORE_UNVERIFIED",
     "ICECC_LOGFILE",
     "ICECC_PREFERRED_HOST",
-    "ICECC_REMOTE_CPP",
     "ICECC_REPEAT_RATE",
     "ICECC_SCHEDULER",
     "ICECC_SLOW_NETWORK",
     "ICECC_TEST_REMOTEBUILD",
     "ICECC_TEST_SOCKET",
-    "ICECC_VERSION",
 ];
 
 /// The variables of sccache's client, and those of a server that it would start anew. What opens a
