@@ -29,6 +29,18 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
 /// These have no licence text: one leaves it to another package of its source, one has none.
 const WITHOUT_TEXT: &[&str] = &["ncurses-libs", "sqlite-libs"];
 
+/// The headers that a build asks the database for.
+fn headers() -> Vec<PathBuf> {
+    let recipe = run(pykeel().args(["recipe", "show", "3.13.5", "--json"])).exits(0).json();
+    let libraries = recipe["libraries"].as_array().expect("a list").iter();
+    let named = libraries.flat_map(|library| library["headers"].as_array().expect("a list"));
+    let names = named.map(|name| name.as_str().expect("a name")).chain(["features.h", "linux/version.h"]);
+    let places = [format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH), "/usr/include".to_owned()];
+    let found =
+        names.filter_map(|name| places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists()));
+    found.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
 /// A database of rpm, and what shows it to a program.
 struct Fedora {
     directory: tempfile::TempDir,
@@ -70,6 +82,10 @@ impl Fedora {
                     change(soname, &copy);
                     let _ = writeln!(install, "install -D {} %{{buildroot}}{}", copy.display(), file.display());
                     let _ = writeln!(files, "{}", file.display());
+                }
+                for header in headers().iter().filter(|_| *package == "everything-else") {
+                    let _ = writeln!(install, "install -D {0} %{{buildroot}}{0}", header.display());
+                    let _ = writeln!(files, "{}", header.display());
                 }
             }
             fedora.build(source, &format!("{spec}{install}{files}"));
