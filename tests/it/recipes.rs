@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::support::{pykeel, run};
+use crate::toy::Toy;
 
 /// What `list --all` says, by series.
 fn rows() -> BTreeMap<String, Vec<Value>> {
@@ -91,4 +92,16 @@ fn a_series_means_its_newest_release_that_is_no_pre_release() {
         .map(|row| text(&row, "version"))
         .collect();
     assert_eq!(pre_releases, ["3.15.0b4"]);
+}
+
+#[test]
+fn what_no_plan_could_name_is_refused() {
+    let toy = Toy::failing();
+    let ended = run(toy.build_command().env("CFLAGS", "-O2 -march=native")).exits(2);
+    ended.says(&["CFLAGS has `-march=native`", "-march=x86-64-v3"]);
+    // A header that somebody put there by hand.
+    let header = toy.path("own.h");
+    fs_err::write(&header, "").expect("a file");
+    toy.write_recipe(|recipe| recipe.replace("openssl/ssl.h", header.to_str().expect("UTF-8")));
+    toy.build().exits(1).says(&["own.h belongs to no package, so its version cannot be told", "remove it"]);
 }
