@@ -33,8 +33,8 @@ const WITHOUT_TEXT: &[&str] = &["ncurses-libs", "sqlite-libs"];
 fn headers() -> Vec<PathBuf> {
     let recipe = run(pykeel().args(["recipe", "show", "3.13.5", "--json"])).exits(0).json();
     let libraries = recipe["libraries"].as_array().expect("a list").iter();
-    let named = libraries.flat_map(|library| library["headers"].as_array().expect("a list"));
-    let names = named.map(|name| name.as_str().expect("a name")).chain(["features.h", "linux/version.h"]);
+    let of_libraries = libraries.flat_map(|library| library["headers"].as_array().expect("a list"));
+    let names = of_libraries.map(|name| name.as_str().expect("a name")).chain(["features.h", "linux/version.h"]);
     let places = [format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH), "/usr/include".to_owned()];
     let found =
         names.filter_map(|name| places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists()));
