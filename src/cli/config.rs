@@ -57,8 +57,8 @@ impl Config {
     /// What the user chose, for a prefix.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that is not UTF-8: it would have to be in the plan. What the
-    /// system answers for a profile that is not there.
+    /// [`Error::Usage`] for a variable that the plan cannot hold: it is not UTF-8, or means another thing on each
+    /// machine. What the system answers for a profile that is not there.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
@@ -68,20 +68,12 @@ impl Config {
         let mut compiler_variables = BTreeMap::new();
         for name in COMPILER_VARIABLES {
             match std::env::var(name) {
-                Ok(value) if !value.trim().is_empty() => {
-                    if let Some(word) = value.split_whitespace().find(|word| is_of_this_machine(word)) {
-                        return Err(Error::Usage(format!(
-                            "{name} has `{word}`, which stands for something else on each machine: the same build key \
-                             would be of different bytes; name the processor, as in -march=x86-64-v3"
-                        )));
-                    }
-                    compiler_variables.insert(name.to_owned(), value);
-                }
+                Ok(value) if !value.trim().is_empty() => drop(compiler_variables.insert(name.to_owned(), value)),
                 Ok(_) | Err(VarError::NotPresent) => {}
                 Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
             }
         }
-        Ok(Choices {
+        let choices = Choices {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
@@ -89,7 +81,14 @@ impl Config {
             library_policy: self.settings.libraries.value,
             debug_files,
             compiler_variables,
-        })
+        };
+        match choices.compiler_word(OF_THIS_MACHINE) {
+            None => Ok(choices),
+            Some((name, word)) => Err(Error::Usage(format!(
+                "{name} has `{word}`, which stands for something else on each machine: the same build key would be of \
+                 different bytes; name the processor, as in -march=x86-64-v3"
+            ))),
+        }
     }
 
     /// The processors that builds may use.
@@ -134,7 +133,5 @@ impl Config {
     }
 }
 
-/// Whether an option of the compiler means the processor that it runs on.
-fn is_of_this_machine(word: &str) -> bool {
-    ["-march=native", "-mtune=native", "-mcpu=native"].contains(&word)
-}
+/// Options of the compiler that mean the processor that it runs on.
+const OF_THIS_MACHINE: &[&str] = &["-march=native", "-mtune=native", "-mcpu=native"];

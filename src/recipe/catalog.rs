@@ -183,21 +183,21 @@ impl Catalog {
         let name = Path::new("profiles").join(&pinned.file);
         let overlaid = self.overlay.as_ref().map(|directory| directory.join(&name)).filter(|path| path.is_file());
         // The overlay's may be an older one of the same name.
-        let mut others = Vec::new();
+        let mut candidates: Vec<(String, Cow<'static, [u8]>)> = Vec::new();
         if let Some(path) = overlaid {
             let bytes = fs_err::read(&path).map_err(|error| error.to_string())?;
-            let found = Digest::of(&bytes);
-            if found == pinned.sha256 {
-                return Ok(Cow::Owned(bytes));
-            }
-            others.push(format!("{} has {found}", path.display()));
+            candidates.push((path.display().to_string(), bytes.into()));
         }
         if let Some(file) = RECIPES.get_file(&name) {
-            let found = Digest::of(file.contents());
+            candidates.push(("the one compiled in".to_owned(), file.contents().into()));
+        }
+        let mut others = Vec::new();
+        for (name, bytes) in candidates {
+            let found = Digest::of(&bytes);
             if found == pinned.sha256 {
-                return Ok(Cow::Borrowed(file.contents()));
+                return Ok(bytes);
             }
-            others.push(format!("the one compiled in has {found}"));
+            others.push(format!("{name} has {found}"));
         }
         let found = if others.is_empty() { "there is none".to_owned() } else { others.join(", ") };
         Err(format!("its SHA-256 is to be {}, and {found}", pinned.sha256))

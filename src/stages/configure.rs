@@ -107,18 +107,13 @@ pub fn configure(
 fn close_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<()> {
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
-    let path = &plan.environment["PATH"];
-    let asked = |word: &str, name: &str, places: &str| {
-        Spec::new("pkg-config")
-            .args([word, name])
-            .environment([("PATH", path.as_str()), ("PKG_CONFIG_LIBDIR", places)])
-            .timeout(Duration::from_mins(1))
-    };
-    let usual = asked("--variable=pc_path", "pkg-config", "").environment([("PATH", path)]);
+    let path = ("PATH", plan.environment["PATH"].as_str());
+    let asked = |word: &str, name: &str| Spec::new("pkg-config").args([word, name]).timeout(Duration::from_mins(1));
+    let usual = asked("--variable=pc_path", "pkg-config").environment([path]);
     let places = packaged(&log.runner().capture(&usual)?);
     for name in &plan.pkg_config {
         let mut place = String::new();
-        let spec = asked("--variable=pcfiledir", name, &places);
+        let spec = asked("--variable=pcfiledir", name).environment([path, ("PKG_CONFIG_LIBDIR", &places)]);
         let outcome = log.runner().run(&spec, &mut |stream, line| {
             if stream == Stream::Out {
                 place.push_str(line);

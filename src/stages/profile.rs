@@ -77,7 +77,7 @@ pub fn choose(
             )),
         };
     }
-    if let Some(name) = silences_warnings(&choices.compiler_variables) {
+    if let Some((name, _)) = choices.compiler_word(&["-w"]) {
         return Err(Error::Usage(format!(
             "`-w` in {name} silences what the compiler says of functions that the profile does not fit: \
              leave it out, or build with `--optimize none`"
@@ -182,12 +182,6 @@ pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter)
 
 /// What is wrong with a profile that a store does not have.
 const NOT_STORED: &str = "it is not in the store";
-
-/// The variable in which a user turns all of the compiler's warnings off, if there is one.
-fn silences_warnings(variables: &BTreeMap<String, String>) -> Option<&str> {
-    let silent = |text: &String| text.split_whitespace().any(|word| word == "-w");
-    variables.iter().find(|(_, text)| silent(text)).map(|(name, _)| name.as_str())
-}
 
 fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {

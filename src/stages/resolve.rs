@@ -14,7 +14,7 @@ use crate::domain::prefix::{Prefix, PrefixTemplate};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::{self, PackageDatabase};
+use crate::sys::distro::{self, OwnedFile, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
@@ -43,6 +43,14 @@ impl Choices {
     #[must_use]
     pub fn cc(&self) -> &str {
         self.compiler_variables.get("CC").map_or("gcc", String::as_str)
+    }
+
+    /// The first of some words that one of the compiler's variables has, with the variable's name.
+    #[must_use]
+    pub fn compiler_word(&self, words: &[&str]) -> Option<(&str, &str)> {
+        let all = self.compiler_variables.iter();
+        let mut all = all.flat_map(|(name, text)| text.split_whitespace().map(move |word| (name.as_str(), word)));
+        all.find(|(_, word)| words.contains(word))
     }
 
     /// How a release is optimised.
@@ -205,13 +213,17 @@ fn toolchain(host: &Host<'_>, database: &dyn PackageDatabase) -> Result<Toolchai
     let mut headers: Vec<PathBuf> = host.headers.values().cloned().collect();
     headers.extend(host.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
     let owners = database.owners(&headers)?;
-    let mut packages = BTreeMap::new();
-    for header in headers {
-        let owner = owners.get(&header).ok_or(Error::Unowned { path: header, unknown: "version" })?;
-        packages.insert(owner.package.clone(), owner.version.clone());
-    }
-    let headers = packages;
+    let packages = headers.iter().map(|header| {
+        let owner = owner(&owners, header, "version")?;
+        Ok((owner.package.clone(), owner.version.clone()))
+    });
+    let headers = packages.collect::<Result<_>>()?;
     Ok(ToolchainId { compiler: host.compiler.version()?, glibc: host.glibc.clone(), programs, headers })
+}
+
+/// The package of a file, without which its `unknown` cannot be told.
+fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path, unknown: &'static str) -> Result<&'o OwnedFile> {
+    owners.get(path).ok_or_else(|| Error::Unowned { path: path.to_owned(), unknown })
 }
 
 /// The libraries that the recipe links and all that these need, glibc's left out.
@@ -241,9 +253,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageData
     found
         .into_iter()
         .map(|(soname, (path, file))| {
-            let owner = owners
-                .get(&path)
-                .ok_or_else(|| Error::Unowned { path: path.clone(), unknown: "version and licence" })?;
+            let owner = owner(&owners, &path, "version and licence")?;
             Ok(PlannedLibrary {
                 sha256: Digest::of_reader(fs_err::File::open(&path)?)?,
                 package: owner.package.clone(),

@@ -88,6 +88,17 @@ impl LocalStore {
         Lock::acquire(&self.kept_lock(), "what builds keep", &Silent)
     }
 
+    /// Writes a profile or an intermediate, whose half nobody sees. Nobody prunes it while the lock that
+    /// is returned lives.
+    fn keep(&self, part: &str, path: &Path, bytes: &[u8]) -> Result<Lock> {
+        let lock = self.keeping()?;
+        if read_if_there(path)?.is_none_or(|there| there != bytes) {
+            self.part(part)?;
+            fs::write_atomically(path, bytes)?;
+        }
+        Ok(lock)
+    }
+
     /// Sets a profile or an intermediate aside, unless somebody has done so or made it anew meanwhile.
     fn quarantine_kept(&self, path: &Path, is_sound: impl Fn(&[u8]) -> bool) -> Result<Option<PathBuf>> {
         let _lock = self.keeping()?;
@@ -175,9 +186,14 @@ impl LocalStore {
     }
 }
 
+/// What was there a moment ago and is not there now.
+fn removed(path: &Path) -> Error {
+    Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() }
+}
+
 /// Where something damaged is now, for people.
 fn set_aside_at(place: Option<PathBuf>) -> String {
-    place.map_or("another process set it aside".to_owned(), |place| format!("it is now {}", place.display()))
+    place.map_or("another process set it aside".to_owned(), |place| format!("it is now in {}", place.display()))
 }
 
 /// The content of an intermediate, if the digest that it begins with is the content's.
@@ -218,8 +234,7 @@ impl Store for LocalStore {
         fs::sync_directory(&self.root.join("sources"))?;
         // The slot, whose lock whoever removes a source needs, lives until it is shared.
         let what = format!("the source {}", slot.digest().short());
-        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
-        let lock = Lock::share(&path, &what, &Silent)?.ok_or_else(gone)?;
+        let lock = Lock::share(&path, &what, &Silent)?.ok_or_else(|| removed(&path))?;
         Ok(StoredSource { path, _use: lock })
     }
 
@@ -241,14 +256,8 @@ impl Store for LocalStore {
     fn keep_profile(&self, archive: &[u8]) -> Result<HeldProfile> {
         let digest = Digest::of(archive);
         let path = self.profile_path(digest);
-        // Nobody prunes it between its being written and its being held.
-        let _lock = self.keeping()?;
-        if read_if_there(&path)?.is_none_or(|there| there != archive) {
-            self.part("profiles")?;
-            fs::write_atomically(&path, archive)?;
-        }
-        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
-        self.hold_profile(digest, &Silent)?.ok_or_else(gone)
+        let _until_held = self.keep("profiles", &path, archive)?;
+        self.hold_profile(digest, &Silent)?.ok_or_else(|| removed(&path))
     }
 
     fn hold_profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
@@ -284,10 +293,7 @@ impl Store for LocalStore {
         }
         let mut content = Digest::of(bytes).to_string().into_bytes();
         content.extend_from_slice(bytes);
-        // Nobody sees half of it, and nobody prunes that.
-        let _lock = self.keeping()?;
-        self.part("intermediates")?;
-        fs::write_atomically(&self.intermediate_path(key), &content)
+        self.keep("intermediates", &self.intermediate_path(key), &content).map(drop)
     }
 
     fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
@@ -353,10 +359,9 @@ impl Store for LocalStore {
         let published = fill(&staging, publication).and_then(|record| {
             fs_err::rename(&staging, &place)?;
             fs::sync_directory(&artifacts)?;
-            let gone = || Error::Damaged { what: place.display().to_string(), reason: "somebody removed it".into() };
             let artifact = StoredArtifact { record, directory: place.clone(), _held: None };
             // Before the entry's lock is released.
-            self.hold(&artifact, &Silent)?.ok_or_else(gone)
+            self.hold(&artifact, &Silent)?.ok_or_else(|| removed(&place))
         });
         if published.is_err() {
             // What cannot be removed now the next publication removes, and the first error counts.
@@ -367,9 +372,7 @@ impl Store for LocalStore {
     }
 
     fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
-        let path = &artifact.directory;
-        let gone = || Error::Damaged { what: path.display().to_string(), reason: "somebody removed it".into() };
-        self.quarantine(path)?.ok_or_else(gone)
+        self.quarantine(&artifact.directory)?.ok_or_else(|| removed(&artifact.directory))
     }
 
     fn log(&self, name: &str) -> Result<PathBuf> {

@@ -160,7 +160,7 @@ fn a_damaged_entry_is_built_anew() {
     ];
     for damage in damages {
         damage(&entry);
-        let again = toy.build().exits(0).says(&["it is now ", "built anew"]).json()[0].clone();
+        let again = toy.build().exits(0).says(&["it is now in", "built anew"]).json()[0].clone();
         assert_eq!((&again["cached"], &again["digest"]), (&false.into(), &built["digest"]));
     }
     assert_eq!(fs_err::read_dir(toy.store().join("damaged")).expect("a directory").count(), 3);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::support::{pykeel, run};
-use crate::toy::Toy;
+use crate::toy::{Behaviour, Toy};
 
 /// What `list --all` says, by series.
 fn rows() -> BTreeMap<String, Vec<Value>> {
@@ -99,6 +99,13 @@ fn what_no_plan_could_name_is_refused() {
     let toy = Toy::failing();
     let ended = run(toy.build_command().env("CFLAGS", "-O2 -march=native")).exits(2);
     ended.says(&["CFLAGS has `-march=native`", "-march=x86-64-v3"]);
+    // What an administrator told configure for the prefix is not read.
+    let toy_without = Toy::without_tree(Behaviour {
+        configure: "test \"$CONFIG_SITE\" = /dev/null || exit 7",
+        all: "echo configured; exit 1",
+        ..Behaviour::default()
+    });
+    toy_without.build().exits(1).says(&["configured"]);
     // A header that somebody put there by hand.
     let header = toy.path("own.h");
     fs_err::write(&header, "").expect("a file");
