@@ -497,7 +497,7 @@ impl Error {
                 Some(format!("they need {}; the log says more: {}", packages.join(", "), log.display()))
             }
             Self::UnlistedModules { recipe, .. } => {
-                Some(format!("add them to `modules.required` or `modules.disabled` of {recipe}"))
+                Some(format!("add them to `modules.required`, `modules.builtin` or `modules.disabled` of {recipe}"))
             }
             Self::Unowned { .. } => Some("remove it, so that the distribution's is found, or package it".into()),
             Self::Library { remedy, .. } | Self::OtherPlan { remedy, .. } | Self::Profile { remedy, .. } => Some(remedy.clone()),

@@ -165,6 +165,9 @@ pub struct BuildPlan {
     pub modules: Vec<String>,
     /// The modules of the source that are turned off.
     pub disabled: Vec<String>,
+    /// The modules that are linked into the interpreter, and the source file of each below `Modules/`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub builtin: BTreeMap<String, String>,
     /// The pkg-config modules that configure may see.
     pub pkg_config: Vec<String>,
     /// What goes: globs relative to the prefix.
@@ -307,6 +310,7 @@ pub(crate) mod tests {
             install: Vec::new(),
             modules: vec!["_ssl".into()],
             disabled: Vec::new(),
+            builtin: BTreeMap::new(),
             pkg_config: Vec::new(),
             strip: Vec::new(),
             pip: false,

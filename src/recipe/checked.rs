@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) pgo: Option<Pgo>,
     pub(super) modules: Vec<String>,
     pub(super) disabled: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) builtin: BTreeMap<String, String>,
     pub(super) libraries: Vec<Library>,
     pub(super) runtime: FlavorRecipe,
     pub(super) builder: FlavorRecipe,
@@ -216,6 +218,9 @@ pub struct ReleaseRecipe {
     pub modules: Vec<String>,
     /// The modules of the source that are turned off.
     pub disabled: Vec<String>,
+    /// The modules that are linked into the interpreter, and the source file of each below `Modules/`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub builtin: BTreeMap<String, String>,
     /// The libraries they need.
     pub libraries: Vec<Library>,
     /// The `runtime` flavor.
@@ -295,6 +300,7 @@ impl Recipe {
             launcher: shared.launcher,
             modules: shared.modules,
             disabled: shared.disabled,
+            builtin: shared.builtin,
             libraries: shared.libraries,
             runtime: shared.runtime,
             builder: shared.builder,

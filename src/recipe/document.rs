@@ -112,6 +112,8 @@ pub(super) struct Modules {
     pub required: Vec<Spanned<String>>,
     #[serde(default)]
     pub disabled: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub builtin: BTreeMap<String, Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

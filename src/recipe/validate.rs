@@ -88,6 +88,7 @@ impl Check<'_> {
             pgo: document.pgo.map(|pgo| self.pgo(pgo)).transpose()?,
             libraries: self.libraries(document.library, &modules)?,
             modules,
+            builtin: self.builtin_modules(&document.modules)?,
             disabled: document.modules.disabled.into_iter().map(Spanned::into_inner).collect(),
             runtime: self.flavor(document.flavor.runtime)?,
             builder: self.flavor(document.flavor.builder)?,
@@ -279,6 +280,24 @@ impl Check<'_> {
         Ok(required)
     }
 
+    fn builtin_modules(&self, modules: &document::Modules) -> Result<BTreeMap<String, String>, Mistake> {
+        let mut builtin = BTreeMap::new();
+        for (name, source) in &modules.builtin {
+            self.module_name(&Spanned::new(source.span(), name.clone()), "")?;
+            if modules.required.iter().chain(&modules.disabled).any(|other| other.get_ref() == name) {
+                return Err(self.error(source, format!("module {name} is there twice")));
+            }
+            // It becomes a line of Modules/Setup.local, where further words would be options of the compiler.
+            let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.');
+            let file = source.get_ref();
+            if !file.strip_suffix(".c").is_some_and(|stem| !stem.is_empty() && stem.chars().all(sound)) {
+                return Err(self.error(source, format!("`{file}` is not a C file below Modules/")));
+            }
+            builtin.insert(name.clone(), file.clone());
+        }
+        Ok(builtin)
+    }
+
     fn libraries(&self, libraries: Vec<document::Library>, modules: &[String]) -> Result<Vec<Library>, Mistake> {
         libraries
             .into_iter()
@@ -368,6 +387,13 @@ mod tests {
             ("end-of-life = \"2029-10\"", "end-of-life = \"soon\"", "`soon` is not a day"),
             ("pip = false", "pip = \"no\"", "invalid type: string \"no\", expected a boolean"),
             ("\"_ssl\", \"_statistics\"", "\"_ssl\", \"_ssl\"", "module _ssl is there twice"),
+            ("required = [", "builtin = { _ssl = \"_ssl.c\" }\nrequired = [", "module _ssl is there twice"),
+            (
+                "required = [",
+                "builtin = { _absent = \"absent.c -O0\" }\nrequired = [",
+                "`absent.c -O0` is not a C file",
+            ),
+            ("required = [", "builtin = { \"a b\" = \"absent.c\" }\nrequired = [", "`a b` is not a name of letters"),
             ("modules = [\"_uuid\"]", "modules = [\"_uid\"]", "which `modules.required` does not have"),
             ("\"**/*.a\"", "\"**/[*.a\"", "unclosed character class"),
             ("/{file}\"", "/file\"", "has no `{file}`"),

@@ -97,9 +97,17 @@ pub fn configure(
         log.run(&spec, |_| {})?;
         answers.keep(store, work)?;
     }
-    let disabled: String = plan.disabled.iter().map(|name| format!("{name}\n")).collect();
-    fs_err::write(tree.root().join("Modules/Setup.local"), format!("*disabled*\n{disabled}"))?;
+    fs_err::write(tree.root().join("Modules/Setup.local"), setup(plan))?;
     Ok(configured)
+}
+
+/// `Modules/Setup.local`: what CPython's `makesetup` reads before its own lists; its first line of a module wins.
+fn setup(plan: &BuildPlan) -> String {
+    let builtin = plan.builtin.iter().map(|(name, source)| format!("{name} {source}\n"));
+    let disabled = plan.disabled.iter().map(|name| format!("{name}\n"));
+    // Without a module of its own the section is left out, so that the file is what it always was.
+    let heading = (!plan.builtin.is_empty()).then(|| "*static*\n".to_owned());
+    heading.into_iter().chain(builtin).chain(["*disabled*\n".to_owned()]).chain(disabled).collect()
 }
 
 /// Makes the directory with the pkg-config files of the plan's libraries and no others: what else the host
@@ -161,6 +169,15 @@ fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsStrin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn setup_local_has_a_section_for_what_is_built_in_if_anything_is() {
+        let mut plan = crate::domain::plan::tests::plan();
+        plan.disabled = vec!["_dbm".into(), "nis".into()];
+        assert_eq!(setup(&plan), "*disabled*\n_dbm\nnis\n");
+        plan.builtin = [("math".to_owned(), "mathmodule.c".to_owned())].into();
+        assert_eq!(setup(&plan), "*static*\nmath mathmodule.c\n*disabled*\n_dbm\nnis\n");
+    }
 
     #[test]
     fn what_is_installed_by_hand_is_not_seen() {

@@ -131,6 +131,7 @@ pub fn resolve(
         install: recipe.install.clone(),
         modules: recipe.modules.clone(),
         disabled: recipe.disabled.clone(),
+        builtin: recipe.builtin.clone(),
         pkg_config: recipe.libraries.iter().flat_map(|library| library.pkg_config.iter().cloned()).collect(),
         strip: Vec::new(),
         pip: kept.pip,

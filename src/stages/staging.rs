@@ -71,8 +71,8 @@ pub fn stage(
     let install = tree.make(plan).args(&plan.install).arg(format!("DESTDIR={}", destdir.display())).arg("install");
     log.run(&install, |_| {})?;
     let root = plan.prefix.below(&destdir);
-    check_modules(&root, plan, recipe, tree, log.path())?;
     let builtin_modules = builtin_modules(&root, plan, log)?;
+    check_modules(&root, plan, recipe, tree, &builtin_modules, log.path())?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
 }
 
@@ -92,9 +92,21 @@ pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<St
     Ok(names)
 }
 
-fn check_modules(root: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, tree: &CompiledTree, log: &Path) -> Result<()> {
+fn check_modules(
+    root: &Path,
+    plan: &BuildPlan,
+    recipe: &ReleaseRecipe,
+    tree: &CompiledTree,
+    builtin: &[String],
+    log: &Path,
+) -> Result<()> {
     let built = built_modules(root, plan)?;
-    let missing: Vec<&String> = plan.modules.iter().filter(|name| !built.contains(*name)).collect();
+    let missing: Vec<&String> = plan
+        .modules
+        .iter()
+        .filter(|name| !built.contains(*name))
+        .chain(plan.builtin.keys().filter(|name| !builtin.contains(name)))
+        .collect();
     if !missing.is_empty() {
         let family = Distro::read(Path::new("/")).family;
         let packages: BTreeSet<String> = recipe

@@ -105,6 +105,14 @@ fn a_required_module_that_did_not_build_is_an_error_with_its_reason_and_package(
 }
 
 #[test]
+fn a_module_that_is_not_built_in_though_the_recipe_says_so_is_an_error() {
+    let toy = Toy::new(Behaviour::default());
+    toy.write_recipe(|text| text.replace("[modules]\n", "[modules]\nbuiltin = { _absent = \"absentmodule.c\" }\n"));
+    toy.build().exits(1).says(&["Python was built without _absent (make did not build it)"]);
+    toy.left_nothing();
+}
+
+#[test]
 fn a_module_that_the_recipe_does_not_list_is_an_error() {
     let toy = Toy::new(Behaviour {
         install: "cp lib/python3.13/lib-dynload/math.* lib/python3.13/lib-dynload/_surprise.so",

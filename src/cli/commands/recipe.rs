@@ -60,6 +60,9 @@ fn text(shown: &Shown, file: &str, end_of_life: Option<&str>) -> String {
     );
     row("modules", recipe.modules.join(" "));
     row("disabled", recipe.disabled.join(" "));
+    if !recipe.builtin.is_empty() {
+        row("built in", recipe.builtin.keys().map(String::as_str).collect::<Vec<_>>().join(" "));
+    }
     for library in &recipe.libraries {
         row(
             "library",
