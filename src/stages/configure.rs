@@ -105,7 +105,6 @@ pub fn configure(
 fn setup(plan: &BuildPlan) -> String {
     let builtin = plan.builtin.iter().map(|(name, source)| format!("{name} {source}\n"));
     let disabled = plan.disabled.iter().map(|name| format!("{name}\n"));
-    // Without a module of its own the section is left out, so that the file is what it always was.
     let heading = (!plan.builtin.is_empty()).then(|| "*static*\n".to_owned());
     heading.into_iter().chain(builtin).chain(["*disabled*\n".to_owned()]).chain(disabled).collect()
 }
