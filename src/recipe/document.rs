@@ -113,7 +113,7 @@ pub(super) struct Modules {
     #[serde(default)]
     pub disabled: Vec<Spanned<String>>,
     #[serde(default)]
-    pub builtin: BTreeMap<String, Spanned<String>>,
+    pub builtin: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -269,7 +269,7 @@ impl Check<'_> {
 
     fn modules(&self, modules: &document::Modules) -> Result<Vec<String>, Mistake> {
         let mut seen = BTreeSet::new();
-        for name in modules.required.iter().chain(&modules.disabled) {
+        for name in modules.required.iter().chain(&modules.disabled).chain(modules.builtin.keys()) {
             self.module_name(name, "")?;
             if !seen.insert(name.get_ref()) {
                 return Err(self.error(name, format!("module {} is there twice", name.get_ref())));
@@ -283,17 +283,13 @@ impl Check<'_> {
     fn builtin_modules(&self, modules: &document::Modules) -> Result<BTreeMap<String, String>, Mistake> {
         let mut builtin = BTreeMap::new();
         for (name, source) in &modules.builtin {
-            self.module_name(&Spanned::new(source.span(), name.clone()), "")?;
-            if modules.required.iter().chain(&modules.disabled).any(|other| other.get_ref() == name) {
-                return Err(self.error(source, format!("module {name} is there twice")));
-            }
             // It becomes a line of Modules/Setup.local, where further words would be options of the compiler.
             let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.');
             let file = source.get_ref();
             if !file.strip_suffix(".c").is_some_and(|stem| !stem.is_empty() && stem.chars().all(sound)) {
                 return Err(self.error(source, format!("`{file}` is not a C file below Modules/")));
             }
-            builtin.insert(name.clone(), file.clone());
+            builtin.insert(name.get_ref().clone(), file.clone());
         }
         Ok(builtin)
     }

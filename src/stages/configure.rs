@@ -105,6 +105,7 @@ pub fn configure(
 fn setup(plan: &BuildPlan) -> String {
     let builtin = plan.builtin.iter().map(|(name, source)| format!("{name} {source}\n"));
     let disabled = plan.disabled.iter().map(|name| format!("{name}\n"));
+    // `make install` puts the file into the tree: no heading of nothing there.
     let heading = (!plan.builtin.is_empty()).then(|| "*static*\n".to_owned());
     heading.into_iter().chain(builtin).chain(["*disabled*\n".to_owned()]).chain(disabled).collect()
 }
