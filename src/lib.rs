@@ -4,9 +4,11 @@
 //! the store, and what is not there goes through the stages. `docs/architecture.md` draws it.
 //!
 //! ```text
-//! cli -> pipeline -> stages -> {recipe, store, sys} -> {domain, event, error, cost}
+//! cli -> pipeline -> {planning, stages} -> {recipe, store, sys} -> {domain, event, error, cost}
+//! cli -> {prefix, audit, report}
 //! ```
 
+pub mod audit;
 pub mod cli;
 pub mod cost;
 pub mod domain;
@@ -15,7 +17,10 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod pipeline;
+pub mod planning;
+pub mod prefix;
 pub mod recipe;
+pub mod report;
 pub mod stages;
 pub mod store;
 pub mod sys;

@@ -22,8 +22,8 @@ use crate::domain::plan::{Bytecode, Flavor, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
+use crate::planning::choices::NamedProfile;
 use crate::stages::fetch;
-use crate::stages::profile::NamedProfile;
 
 /// Builds CPython for containers: relocatable, verified, the same every time.
 #[derive(Debug, Parser)]

@@ -5,13 +5,10 @@ mod args;
 mod commands;
 mod config;
 mod help;
-mod page;
 mod render;
 mod reporter;
 mod settings;
-mod text;
 mod timings;
-mod treemap;
 
 use clap::FromArgMatches as _;
 

@@ -124,6 +124,36 @@ pub struct Profile {
     pub data: BTreeMap<PathBuf, Vec<u8>>,
 }
 
+/// How a release is going to be optimised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Optimisation {
+    /// Without a profile.
+    None,
+    /// As the instrumented build that records one.
+    Instrumented(TrainingData),
+    /// With a profile.
+    Profile(Box<Profile>),
+}
+
+impl fmt::Display for Optimisation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("without a profile"),
+            Self::Instrumented(_) => f.write_str("to record a profile"),
+            Self::Profile(profile) => write!(f, "with profile {}", profile.digest.short()),
+        }
+    }
+}
+
+/// The compiler's side of training data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingData {
+    /// The compiler.
+    pub compiler: CompilerVersion,
+    /// The version of its data.
+    pub version: DataVersion,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

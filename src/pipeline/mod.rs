@@ -1,23 +1,25 @@
-//! What a build goes through: the plan, the store, and the stages in order (`parts`). Training and
+//! What a build goes through: the plan, the store, and the stages in order (`order`). Training and
 //! building again go the same way for a part of it.
 
-mod again;
-mod parts;
-mod training;
+mod order;
+mod rebuild;
+mod train;
 
 use std::path::PathBuf;
 
-pub use self::again::{Again, Rebuilt, Replanned};
+pub use self::rebuild::{Again, Rebuilt, Replanned};
 use crate::domain::launcher::Launcher;
 use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::profile::Optimisation;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
+use crate::planning::choices::Choices;
+use crate::planning::preflight::{self, Host};
+use crate::planning::profile;
+use crate::planning::resolve;
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
-use crate::stages::preflight::{self, Host};
-use crate::stages::profile::{self, Optimisation};
-use crate::stages::resolve::{self, Choices};
 use crate::stages::staging::StagedPrefix;
 use crate::stages::train::Recorded;
 use crate::stages::{publish, verify};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::freeze::FrozenTree;
 use super::launch::LaunchedTree;
-use super::prepare::PreparedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
@@ -22,7 +22,9 @@ pub struct CompiledTree {
 }
 
 impl CompiledTree {
-    pub(super) fn root(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
         self.tree.root()
     }
 
@@ -57,7 +59,7 @@ impl CompiledTree {
 /// # Errors
 /// The first compiler error; [`Error::UselessProfile`].
 pub fn compile(
-    prepared: PreparedTree,
+    prepared: FrozenTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     jobs: &JobServer,

@@ -2,29 +2,21 @@
 //! by returning a type of its own, so that nothing unverified can be unpacked or published.
 //! `pipeline` puts them in order.
 
-mod answers;
 pub mod bundle;
 pub mod compile;
 pub mod configure;
+mod dropped;
 pub mod fetch;
-pub mod inspect;
-pub mod install;
+pub mod freeze;
 pub mod launch;
 pub mod package;
 pub mod patch;
 pub mod pip;
-pub mod preflight;
-pub mod prepare;
-pub mod profile;
 pub mod publish;
-pub mod rebuild;
 pub mod relocate;
-pub mod resolve;
-pub mod site;
 pub mod staging;
 pub mod strip;
 pub mod train;
-pub mod uninstall;
 pub mod unpack;
 pub mod verify;
 
@@ -35,7 +27,7 @@ use crate::sys::jobserver::JobServer;
 
 /// Where a build works, and with what. None of it decides a byte of the output.
 #[derive(Clone, Copy)]
-pub struct Workshop<'a> {
+pub struct BuildContext<'a> {
     /// Sources, profiles, and what earlier builds kept.
     pub store: &'a dyn Store,
     /// The processors.

@@ -32,19 +32,27 @@ impl PackedArtifact {
         &self.manifest
     }
 
-    pub(super) fn tarball(&self) -> &Path {
+    /// The tarball, in the work directory.
+    #[must_use]
+    pub fn tarball(&self) -> &Path {
         &self.tarball
     }
 
-    pub(super) fn build_directory(&self) -> &Path {
+    /// The directory that it was built in.
+    #[must_use]
+    pub fn build_directory(&self) -> &Path {
         &self.build_directory
     }
 
-    pub(super) const fn digest(&self) -> Digest {
+    /// The SHA-256 of the tarball.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    pub(super) fn debug(&self) -> Option<(PathBuf, Digest)> {
+    /// The tarball of debug files with its SHA-256, where one was kept.
+    #[must_use]
+    pub fn debug(&self) -> Option<(PathBuf, Digest)> {
         self.debug.clone()
     }
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::GlobSet;
 
+use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::elf;
 use crate::sys::fs::{self, Kind};
 use crate::sys::log::BuildLog;
@@ -68,18 +69,6 @@ pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_
         compile_bytecode(&root, plan, log)?;
     }
     Ok(StrippedPrefix { staged, libraries, debug_files })
-}
-
-/// The plan's patterns, and the caches that the build wrote: time-stamped, at three levels, and
-/// different each time. The policy says whether a deterministic set comes back.
-pub(super) fn patterns(globs: &[String]) -> Result<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs.iter().map(String::as_str).chain(["**/__pycache__", "**/*.pyc"]) {
-        // `*` stays within a directory, as in a shell.
-        let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        set.add(glob.map_err(|error| Error::Usage(format!("strip pattern: {error}")))?);
-    }
-    set.build().map_err(|error| Error::Usage(format!("strip patterns: {error}")))
 }
 
 fn remove(root: &Path, patterns: &GlobSet) -> Result<()> {

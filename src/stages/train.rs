@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Workshop;
+use super::BuildContext;
 use super::compile::CompiledTree;
-use super::profile::{self, Data};
 use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
+use crate::domain::profile::TrainingData;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
-use crate::store::HeldProfile;
+use crate::store::{HeldProfile, profile};
 use crate::sys::log::BuildLog;
 
 /// A profile that was recorded.
@@ -31,12 +31,12 @@ pub fn train(
     tree: &CompiledTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
-    data: Data,
+    data: TrainingData,
     scripts: &BTreeMap<String, Vec<u8>>,
-    workshop: Workshop<'_>,
+    context: BuildContext<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<Recorded> {
-    let Workshop { store, jobs, work } = workshop;
+    let BuildContext { store, jobs, work } = context;
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,

@@ -3,8 +3,10 @@
 //! A store is addressed by digests: a source by its own, an artifact by its build key. Readers see
 //! whole entries or none. What is read back is verified; what is damaged is set aside by name.
 
+pub mod artifact;
 mod contents;
 mod local;
+pub mod profile;
 mod prune;
 mod work;
 

@@ -73,7 +73,7 @@ const STEPS: [&str; 18] = [
     "patch",
     "configure",
     "configure",
-    "prepare",
+    "freeze",
     "compile",
     "make all",
     "stage",

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::super::args::{CacheCommand, PruneArgs};
 use super::super::config::Config;
-use super::super::text::human;
 use super::print;
 use crate::error::Result;
 use crate::event::{Event, Reporter};
+use crate::report::text::human;
 use crate::store::{Contents, Item, Kind, Policy, Pruned};
 
 /// One thing in the store.

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::super::args::ListArgs;
 use super::super::config::Config;
-use super::super::text::human;
 use super::{print, warn_of_unreadable};
 use crate::domain::artifact::ArtifactRecord;
 use crate::domain::version::{Release, Series, Variant};
 use crate::error::Result;
 use crate::pipeline::is_past;
+use crate::report::text::human;
 use crate::store::Store;
 
 /// A version that there is a recipe for.

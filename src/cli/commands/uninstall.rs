@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::super::args::UninstallArgs;
 use super::super::config::Config;
-use super::super::text::human;
 use super::print;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::{Release, Selector, VersionRequest};
 use crate::error::{Error, Result};
-use crate::stages::site::Destination;
-use crate::stages::uninstall::{self, Finding, Installed, Strays};
+use crate::prefix::site::Destination;
+use crate::prefix::uninstall::{self, Finding, Installed, Strays};
+use crate::report::text::human;
 
 /// What became of one prefix.
 #[derive(Debug, Serialize)]
@@ -189,7 +189,7 @@ impl<'a> Search<'a> {
     fn not_installed(&self, request: Option<VersionRequest>, place: Option<&Destination>) -> Result<Error> {
         let mut there = self.installed()?;
         if let Some(destination) = place
-            && let Ok(identity) = crate::stages::site::Identity::read(&destination.path())
+            && let Ok(identity) = crate::prefix::site::Identity::read(&destination.path())
             && !there.iter().any(|installed| installed.prefix == destination.prefix)
         {
             there.push(Installed { prefix: destination.prefix.clone(), name: identity.name });

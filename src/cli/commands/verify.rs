@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::super::args::VerifyArgs;
 use super::super::config::Config;
-use super::super::text::shown;
 use super::super::timings::Recorder;
 use super::{by_digest, print};
+use crate::audit::compare;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::comparison::Change;
 use crate::domain::contents::{Contents, Tarball};
@@ -20,7 +20,7 @@ use crate::domain::rebuild::{Difference, explain, remedy};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::pipeline::{Again, Pipeline, Replanned};
-use crate::stages::rebuild;
+use crate::report::text::shown;
 use crate::stages::verify::{self, Report, Status};
 use crate::store::Store as _;
 use crate::sys::process::System;
@@ -67,7 +67,7 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 }
 
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
-    let given = rebuild::given(path)?;
+    let given = compare::given(path)?;
     let plan = &given.manifest.plan;
     let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.release, plan.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
@@ -137,7 +137,7 @@ fn rebuild_of(
         reporter,
         "compare",
         "",
-        || rebuild::compare_with(path, given, &rebuilt.packed, rebuilt.work.path()),
+        || compare::compare_with(path, given, &rebuilt.packed, rebuilt.work.path()),
         |compared| format!("{} differences", compared.differences.len()),
     )?;
     let report = report(args, given, &compared, config, reporter)?;
@@ -161,7 +161,7 @@ fn rebuild_of(
 fn report(
     args: &VerifyArgs,
     given: &Contents,
-    compared: &rebuild::Compared,
+    compared: &compare::Compared,
     config: &Config,
     reporter: &Recorder<'_>,
 ) -> Result<Option<PathBuf>> {
@@ -176,7 +176,7 @@ fn report(
         config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
     };
     let written =
-        staged(reporter, "diffoscope", "", || rebuild::diffoscope(compared, &place, &System), |_| String::new());
+        staged(reporter, "diffoscope", "", || compare::diffoscope(compared, &place, &System), |_| String::new());
     match written {
         Err(interrupted @ Error::Interrupted(_)) => Err(interrupted),
         Err(error) => {

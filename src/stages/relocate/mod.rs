@@ -16,8 +16,8 @@ use build_paths::BuildPaths;
 
 use super::bundle::BundledPrefix;
 use super::configure::source_name;
+use super::dropped::patterns;
 use super::staging::StagedPrefix;
-use super::strip::patterns;
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
 use crate::domain::prefix::Prefix;

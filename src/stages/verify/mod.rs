@@ -14,10 +14,9 @@ use std::path::Path;
 pub use report::{Check, Report, Status};
 
 use super::package::PackedArtifact;
-use crate::domain::artifact::Format;
-use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
+use crate::store::artifact::{format_of, read_manifest};
 use crate::sys::process::Runner;
 use crate::sys::{archive, fs};
 
@@ -158,37 +157,4 @@ fn verify_tree(
     let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
     probe::check(&probe, prefix, &mut report)?;
     Ok(report)
-}
-
-/// Reads the manifest of a tree.
-///
-/// # Errors
-/// [`Error::NotAnArtifact`] where there is none, [`Error::Damaged`] where it cannot be read.
-pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
-    let path = prefix.join(MANIFEST_PATH);
-    if !path.exists() {
-        return Err(Error::NotAnArtifact { path: prefix.to_owned(), reason: format!("it has no {MANIFEST_PATH}") });
-    }
-    parse_manifest(&path, &fs_err::read(&path)?)
-}
-
-/// Reads the bytes of a manifest; the path is for errors.
-pub(super) fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
-}
-
-/// The format of a tarball, by its name.
-pub(super) fn format_of(tarball: &Path) -> Result<Format> {
-    let name = tarball.file_name().unwrap_or_default().to_string_lossy();
-    let reason = if tarball.exists() {
-        "it is neither a directory nor a .tar.zst, .tar.xz or .tar.gz"
-    } else {
-        "it is not there"
-    };
-    Format::ALL
-        .iter()
-        .copied()
-        .find(|format| tarball.exists() && name.ends_with(&format!(".tar.{format}")))
-        .ok_or_else(|| Error::NotAnArtifact { path: tarball.to_owned(), reason: reason.into() })
 }

@@ -4,11 +4,11 @@ use std::fmt::{Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::super::text::{human, percent, shown};
 use super::sizes::BOLD;
 use crate::domain::comparison::{Change, Comparison, FileSize, LibraryVersion, ListChange, part_title};
 use crate::domain::contents::Size;
 use crate::domain::digest::Digest;
+use crate::report::text::{human, percent, shown};
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::super::args::{InspectArgs, Wanted};
 use super::super::config::Config;
-use super::super::treemap;
 use super::{by_digest, print};
+use crate::audit::inspect;
 use crate::domain::comparison::compare;
 use crate::domain::contents::{Contents, File, PartSize, Tarball};
 use crate::domain::manifest::Manifest;
@@ -18,7 +18,7 @@ use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
-use crate::stages::inspect;
+use crate::report::treemap;
 use crate::store::{Store as _, StoredArtifact};
 use crate::sys::fs;
 

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::super::text::{human, percent, shown};
 use crate::domain::artifact::Format;
 use crate::domain::contents::{Contents, GroupSize, path_text};
 use crate::domain::plan::LibraryPolicy;
+use crate::report::text::{human, percent, shown};
 
 pub(super) const BOLD: Style = Style::new().bold();
 const BAR: Style = AnsiColor::Cyan.on_default();

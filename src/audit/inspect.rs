@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::verify;
 use crate::domain::comparison::{Variables, is_sysconfig};
 use crate::domain::contents::{Contents, File, Part, Tarball};
 use crate::domain::digest::{Digest, HashingReader, HashingWriter};
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::sysconfig;
 use crate::error::{Error, Result};
+use crate::store::artifact;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, interrupt};
 
@@ -51,7 +51,7 @@ impl Found {
     fn contents(self, path: &Path, tarball: Option<Tarball>) -> Result<Contents> {
         let reason = || format!("it has no {MANIFEST_PATH}");
         let manifest = self.manifest.ok_or_else(|| Error::NotAnArtifact { path: path.to_owned(), reason: reason() })?;
-        let manifest: Manifest = verify::parse_manifest(&path.join(MANIFEST_PATH), &manifest)?;
+        let manifest: Manifest = artifact::parse_manifest(&path.join(MANIFEST_PATH), &manifest)?;
         let stdlib = PathBuf::from(manifest.plan.stdlib());
         let file = |(path, size, sha256): (PathBuf, u64, Digest)| {
             let part = Part::of(&path, &stdlib);
@@ -72,7 +72,7 @@ pub fn contents(path: &Path) -> Result<Contents> {
 }
 
 fn contents_of_tarball(path: &Path) -> Result<Contents> {
-    let format = verify::format_of(path)?;
+    let format = artifact::format_of(path)?;
     let name = path.display().to_string();
     let size = fs_err::metadata(path)?.len();
     let mut hashing = HashingReader::new(io::BufReader::with_capacity(1 << 16, fs_err::File::open(path)?));
@@ -85,7 +85,7 @@ fn contents_of_tarball(path: &Path) -> Result<Contents> {
 
 fn contents_of_prefix(prefix: &Path) -> Result<Contents> {
     // Before all files are read: a directory that is none of pykeel's can be large.
-    verify::read_manifest(prefix)?;
+    artifact::read_manifest(prefix)?;
     let mut found = Found::default();
     for entry in fs::walk(prefix)? {
         interrupt::check()?;

@@ -1,12 +1,14 @@
 //! Configure: from a patched tree to one that make can build.
 
+mod cache;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Workshop;
-use super::answers::Answers;
+use self::cache::ConfigureCache;
+use super::BuildContext;
 use super::patch::PatchedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
@@ -73,10 +75,10 @@ impl ConfiguredTree {
 pub fn configure(
     tree: &PatchedTree,
     plan: &BuildPlan,
-    workshop: Workshop<'_>,
+    context: BuildContext<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<ConfiguredTree> {
-    let Workshop { store, work, .. } = workshop;
+    let BuildContext { store, work, .. } = context;
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
@@ -91,11 +93,11 @@ pub fn configure(
         environment: environment(tree, plan),
         module_link: plan.module_link.replace("{flags}", &format!("@{}", flags.display())),
     };
-    let answers = Answers::new(tree, plan, &configured)?;
-    if !answers.restore(store, work, log.reporter())? {
+    let cache = ConfigureCache::new(tree, plan, &configured.environment)?;
+    if !cache.restore(store, work, log.reporter())? {
         let spec = configured.spec("./configure").args(&plan.configure);
         log.run(&spec, |_| {})?;
-        answers.keep(store, work)?;
+        cache.keep(store, work)?;
     }
     fs_err::write(tree.root().join("Modules/Setup.local"), setup(plan))?;
     Ok(configured)

@@ -1,4 +1,4 @@
-//! Prepare: what an optimised build has in its tree before it is compiled: the profile's data
+//! Freeze: what an optimised build has in its tree before it is compiled: the profile's data
 //! beside the objects that they are of, and the standard library's modules in frozen form.
 //!
 //! CPython's own Makefile links the programs that freeze modules out of the objects of the
@@ -12,13 +12,12 @@ use std::time::SystemTime;
 
 use globset::{Glob, GlobSetBuilder};
 
-use super::Workshop;
-use super::compile::CompiledTree;
+use super::BuildContext;
 use super::launch::LaunchedTree;
-use super::profile::Optimisation;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
+use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::recipe::{Freeze, ReleaseRecipe};
@@ -30,11 +29,11 @@ const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
 
 /// A tree that can be compiled.
 #[derive(Debug)]
-pub struct PreparedTree {
+pub struct FrozenTree {
     tree: LaunchedTree,
 }
 
-impl PreparedTree {
+impl FrozenTree {
     /// The tree, which has now all that make needs.
     pub(super) fn into_tree(self) -> LaunchedTree {
         self.tree
@@ -46,23 +45,23 @@ impl PreparedTree {
 ///
 /// # Errors
 /// What the compiler and the system answer.
-pub fn prepare(
+pub fn freeze(
     tree: LaunchedTree,
     plan: &BuildPlan,
     recipe: &ReleaseRecipe,
     optimisation: &Optimisation,
-    workshop: Workshop<'_>,
+    context: BuildContext<'_>,
     log: &mut BuildLog<'_>,
-) -> Result<PreparedTree> {
+) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = optimisation {
         if let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
-            frozen(&tree, plan, freeze, workshop, log)?;
+            frozen(&tree, plan, freeze, context, log)?;
         }
         for (path, bytes) in &profile.data {
             fs::write_in_place(&tree.root().join(path), bytes)?;
         }
     }
-    Ok(PreparedTree { tree })
+    Ok(FrozenTree { tree })
 }
 
 /// The key of a source's frozen modules.
@@ -79,16 +78,11 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 ///
 /// # Errors
 /// What the system answers.
-pub fn keep_frozen(
-    compiled: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    workshop: Workshop<'_>,
-) -> Result<()> {
-    let Workshop { store, work, .. } = workshop;
+pub fn keep_frozen(compiled: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, context: BuildContext<'_>) -> Result<()> {
+    let BuildContext { store, work, .. } = context;
     let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
-    let files = written(compiled.root(), freeze)?;
-    store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled.root(), &files, work)?)
+    let files = written(compiled, freeze)?;
+    store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }
 
 /// Puts the frozen modules into a tree: those of an earlier build of the same source on this
@@ -97,10 +91,10 @@ fn frozen(
     tree: &LaunchedTree,
     plan: &BuildPlan,
     freeze: &Freeze,
-    workshop: Workshop<'_>,
+    context: BuildContext<'_>,
     log: &mut BuildLog<'_>,
 ) -> Result<()> {
-    let Workshop { store, jobs, work } = workshop;
+    let BuildContext { store, jobs, work } = context;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
         log.reporter().report(Event::Detail("the frozen modules are those of an earlier build".into()));

@@ -3,10 +3,11 @@
 use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 
-use super::text::shown;
+use crate::report::text::shown;
 
 /// Fills a template in one pass, so that what is filled in is never taken for a place.
-pub(super) fn filled(template: &str, fields: &[(&str, String)]) -> String {
+#[must_use]
+pub fn filled(template: &str, fields: &[(&str, String)]) -> String {
     let mut pieces = template.split("{{");
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -18,12 +19,14 @@ pub(super) fn filled(template: &str, fields: &[(&str, String)]) -> String {
 }
 
 /// How a content security policy names a script or a style: nothing else may run.
-pub(super) fn source(text: &str) -> String {
+#[must_use]
+pub fn source(text: &str) -> String {
     format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text)))
 }
 
 /// Text as HTML, in elements and in attributes.
-pub(super) fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let text = shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     text.replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -1,12 +1,5 @@
 //! Where the time of a build goes: a reporter that notes what passes through it, and what it tells in the end,
 //! as a table or as a page.
-//!
-//! `steps` makes steps of events; `page.html` is the frame of the page, `style.css` how it looks, `script.js`
-//! what explains a bar under the pointer.
-
-mod html;
-mod steps;
-mod table;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -19,8 +12,9 @@ use super::config::Config;
 use super::reporter::CliReporter;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
+use crate::report::timings::steps::{Machine, State, Timings};
+use crate::report::timings::{html, table};
 use crate::sys::fs;
-use steps::{Machine, State, Timings};
 
 /// Passes events on to the command line's reporter, and notes what they say of time.
 pub(super) struct Recorder<'a> {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::inspect;
-use super::package::PackedArtifact;
 use crate::domain::artifact::Format;
 use crate::domain::comparison::{Variables, compare, value_changes};
 use crate::domain::contents::{Contents, Tarball};
@@ -14,6 +13,7 @@ use crate::domain::digest::{Digest, HashingReader};
 use crate::domain::manifest::MANIFEST_PATH;
 use crate::domain::rebuild::{Difference, DifferenceKind, EntryFacts, entry_differences, first_line};
 use crate::error::{Error, Result};
+use crate::stages::package::PackedArtifact;
 use crate::sys::process::{Outcome, Runner, Spec};
 use crate::sys::{archive, elf, fs};
 

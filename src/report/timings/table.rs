@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::super::text::shown;
 use super::steps::{State, Step, Timings};
 use crate::cost::Cost;
+use crate::report::text::shown;
 
 /// The table: a row a step, a group a version.
-pub(super) fn text(timings: &Timings) -> String {
+#[must_use]
+pub fn text(timings: &Timings) -> String {
     let titled = timings.groups.len() > 1;
     let label = |step: &Step| format!("{}{}", "  ".repeat(step.depth), label(step));
     let labels = timings.groups.iter().flat_map(|group| group.steps.iter().map(label));
@@ -45,7 +46,8 @@ fn row(text: &mut String, width: usize, name: &str, start: &str, cost: Cost, who
 }
 
 /// A step's name, and how often it ran.
-pub(super) fn label(step: &Step) -> String {
+#[must_use]
+pub fn label(step: &Step) -> String {
     let name = shown(&step.name);
     match step.runs {
         Some(runs @ 2..) => format!("{name} ×{runs}"),
@@ -54,7 +56,8 @@ pub(super) fn label(step: &Step) -> String {
 }
 
 /// How many processors were busy on average; of what was too short to say it, a dash.
-pub(super) fn ratio(cost: Cost) -> String {
+#[must_use]
+pub fn ratio(cost: Cost) -> String {
     if cost.wall < Duration::from_millis(50) {
         "–".to_owned()
     } else {
@@ -63,7 +66,8 @@ pub(super) fn ratio(cost: Cost) -> String {
 }
 
 /// The share of the whole wall clock.
-pub(super) fn share(wall: Duration, whole: Duration) -> String {
+#[must_use]
+pub fn share(wall: Duration, whole: Duration) -> String {
     if whole.is_zero() {
         "– %".to_owned()
     } else {

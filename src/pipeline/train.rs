@@ -2,13 +2,14 @@
 
 use super::{BuildOptions, Pipeline};
 use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::profile::{Optimisation, TrainingData};
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::staged;
+use crate::planning::{profile, resolve};
 use crate::recipe::ReleaseRecipe;
-use crate::stages::profile::{self, Data, Optimisation};
+use crate::stages::freeze;
 use crate::stages::train::{self, Recorded};
-use crate::stages::{prepare, resolve};
 use crate::store::Store as _;
 
 impl Pipeline<'_> {
@@ -40,7 +41,7 @@ impl Pipeline<'_> {
         &self,
         recipe: &ReleaseRecipe,
         plan: &BuildPlan,
-        data: Data,
+        data: TrainingData,
         options: &BuildOptions,
     ) -> Result<Recorded> {
         let scripts = self.catalog.training_scripts()?;
@@ -50,12 +51,12 @@ impl Pipeline<'_> {
         let (_source, tree) = self.configured(recipe, plan, options, &work, &mut log)?;
         let _slot = self.jobs.slot()?;
         let tree = self.compiled(tree, recipe, plan, &Optimisation::Instrumented(data), &work, &mut log)?;
-        prepare::keep_frozen(&tree, plan, recipe, self.workshop(&work))?;
+        freeze::keep_frozen(tree.root(), plan, recipe, self.context(&work))?;
         staged(
             self.reporter,
             "train",
             "",
-            || train::train(&tree, plan, recipe, data, &scripts, self.workshop(&work), &mut log),
+            || train::train(&tree, plan, recipe, data, &scripts, self.context(&work), &mut log),
             |Recorded { profile, .. }| format!("profile {} ({} objects)", profile.digest.short(), profile.data.len()),
         )
     }

@@ -1,20 +1,21 @@
-//! Answers: what configure wrote when it was asked the same before, so that it is not asked again.
-//! It takes as long as a quarter of an optimised build, on one processor.
+//! The configure cache: what configure wrote in an earlier build with the same inputs. Running it takes
+//! as long as a quarter of an optimised build, on one processor.
 //!
-//! They are the same to the bit: the key holds all that decides them, as the plan holds all that
-//! decides an artifact. The one thing in them that differs between builds is the path of the tree.
+//! A restored tree is identical to a configured one: the key holds everything that configure reads. Only the
+//! path of the tree differs between builds, and it is replaced.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::configure::ConfiguredTree;
-use super::patch::PatchedTree;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
 use crate::error::Result;
 use crate::event::{Event, Reporter};
+use crate::stages::patch::PatchedTree;
 use crate::store::Store;
 use crate::sys::{archive, fs};
 
@@ -23,23 +24,22 @@ const TREE: &[u8] = b"@pykeel:tree@";
 /// What configure writes for people alone.
 const LOG: &str = "config.log";
 
-/// What configure writes for a plan.
-pub(super) struct Answers {
+/// The output of configure for one set of inputs.
+pub(super) struct ConfigureCache {
     key: Digest,
     root: PathBuf,
     /// Upstream's files are this old, and what configure writes is newer.
     epoch: u64,
 }
 
-impl Answers {
-    pub(super) fn new(tree: &PatchedTree, plan: &BuildPlan, configured: &ConfiguredTree) -> Result<Self> {
+impl ConfigureCache {
+    pub(super) fn new(tree: &PatchedTree, plan: &BuildPlan, environment: &BTreeMap<String, OsString>) -> Result<Self> {
         // Configure tests whether these are there and does not read them.
         let unread = |path: &Path| path.starts_with("Lib") || path.extension().is_some_and(|name| name == "c");
         let patched: Vec<_> = tree.patched().iter().filter(|(path, _)| !unread(path)).collect();
-        let environment: Vec<_> =
-            configured.environment().iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
         let key = Digest::of_json(&(
-            "answers of configure",
+            "configure cache",
             (plan.format, plan.release, plan.variant, plan.target, &plan.source),
             patched,
             (&plan.configure, environment, &plan.pkg_config),
@@ -52,9 +52,9 @@ impl Answers {
     /// Writes what was kept into the tree, if anything was.
     pub(super) fn restore(&self, store: &dyn Store, work: &Path, reporter: &dyn Reporter) -> Result<bool> {
         let Some(bytes) = store.intermediate(self.key, reporter)? else { return Ok(false) };
-        reporter.report(Event::Detail("configure was asked the same before: its answers are taken".into()));
-        let place = fs::temporary_directory_in(work, "answers-")?;
-        archive::unpack("the answers of configure", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
+        reporter.report(Event::Detail("cache hit: the output of an earlier configure is restored".into()));
+        let place = fs::temporary_directory_in(work, "configure-cache-")?;
+        archive::unpack("the configure cache", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
         // One time for all, or make would take one for older than what it is made of.
         let now = SystemTime::now();
         for entry in fs::walk(place.path())? {
@@ -70,7 +70,7 @@ impl Answers {
     /// Keeps what configure wrote.
     pub(super) fn keep(&self, store: &dyn Store, work: &Path) -> Result<()> {
         let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch);
-        let place = fs::temporary_directory_in(work, "answers-")?;
+        let place = fs::temporary_directory_in(work, "configure-cache-")?;
         for entry in fs::walk(&self.root)? {
             let fs::Kind::File { executable, .. } = entry.kind else { continue };
             let source = self.root.join(&entry.path);
@@ -80,8 +80,9 @@ impl Answers {
             let bytes = replaced(&fs_err::read(source)?, self.path(), TREE);
             write(&place.path().join(&entry.path), &bytes, executable)?;
         }
-        let (bytes, ()) =
-            archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(place.path(), "answers", 0, writer))?;
+        let (bytes, ()) = archive::encode(Format::Zst, Vec::new(), |writer| {
+            archive::pack(place.path(), "configure-cache", 0, writer)
+        })?;
         store.keep_intermediate(self.key, &bytes)
     }
 

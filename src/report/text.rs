@@ -2,7 +2,8 @@
 
 /// A size for people, in powers of 1000: `812 B`, `4.2 kB`, `28.8 MB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn human(bytes: u64) -> String {
+#[must_use]
+pub fn human(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         // What would be rounded to 1000.0 kB is 1.0 MB.
@@ -14,12 +15,14 @@ pub(super) fn human(bytes: u64) -> String {
 
 /// A share for people: `34.6 %`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn percent(part: u64, whole: u64) -> String {
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "– %".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
 /// Text that an artifact brings, without what would move a terminal's cursor or turn its direction.
-pub(super) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     let moves = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };

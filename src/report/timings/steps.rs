@@ -7,7 +7,7 @@ use crate::event::Event;
 
 /// A stage, or a program that a stage ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
+pub struct Step {
     /// The stage's name or the program's.
     pub name: String,
     /// What a stage works on, in its own words.
@@ -28,7 +28,7 @@ pub(super) struct Step {
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub enum State {
     /// It did not yet.
     Running,
     /// Well.
@@ -39,7 +39,7 @@ pub(super) enum State {
 
 /// The steps of one version, or of what is not of one of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Group {
+pub struct Group {
     /// The version, where there are several.
     pub version: Option<String>,
     /// In the order in which they began, each before those within it.
@@ -50,12 +50,13 @@ pub(super) struct Group {
 
 impl Group {
     /// The steps that are not within others.
-    pub(super) fn outermost(&self) -> impl Iterator<Item = &Step> {
+    pub fn outermost(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.depth == 0)
     }
 
     /// What all of them took together.
-    pub(super) fn cost(&self) -> Cost {
+    #[must_use]
+    pub fn cost(&self) -> Cost {
         self.outermost().fold(Cost::default(), |mut sum, step| {
             sum += step.cost;
             sum
@@ -63,7 +64,8 @@ impl Group {
     }
 
     /// The stage that a step is within.
-    pub(super) fn parent(&self, index: usize) -> Option<&Step> {
+    #[must_use]
+    pub fn parent(&self, index: usize) -> Option<&Step> {
         let depth = self.steps[index].depth;
         self.steps[..index].iter().rev().find(|step| step.depth < depth)
     }
@@ -170,15 +172,18 @@ fn without((start, end): (Duration, Duration), (from, to): (Duration, Duration))
 
 /// A piece of time, and how many processors were busy in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Load {
+pub struct Load {
+    /// From the beginning of the whole.
     pub start: Duration,
+    /// The same.
     pub end: Duration,
+    /// Processors in use, on average.
     pub busy: f64,
 }
 
 /// What ran on which machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Machine {
+pub struct Machine {
     /// The processor's model.
     pub model: String,
     /// How many processors this program may use.
@@ -193,7 +198,8 @@ pub(super) struct Machine {
 
 /// Where the time went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Timings {
+pub struct Timings {
+    /// Where it ran.
     pub machine: Machine,
     /// In the order in which their first steps began.
     pub groups: Vec<Group>,
@@ -202,12 +208,14 @@ pub(super) struct Timings {
 }
 
 impl Timings {
-    pub(super) fn new(machine: Machine) -> Self {
+    /// Timings of a machine, without any step yet.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
         Self { machine, groups: Vec::new(), wall: Duration::ZERO }
     }
 
     /// Takes an event that happened at a time after the beginning.
-    pub(super) fn record(&mut self, at: Duration, version: Option<&str>, event: &Event) {
+    pub fn record(&mut self, at: Duration, version: Option<&str>, event: &Event) {
         let group = match self.groups.iter_mut().find(|group| group.version.as_deref() == version) {
             Some(group) => group,
             None if matches!(event, Event::Started { .. } | Event::Ran { .. }) => {
@@ -221,7 +229,7 @@ impl Timings {
     }
 
     /// The time is over: what still runs has failed.
-    pub(super) fn finish(&mut self, at: Duration) {
+    pub fn finish(&mut self, at: Duration) {
         self.wall = at;
         for group in &mut self.groups {
             for index in std::mem::take(&mut group.open) {
@@ -233,12 +241,14 @@ impl Timings {
     }
 
     /// CPU time of all steps.
-    pub(super) fn cpu(&self) -> Duration {
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
         self.groups.iter().map(|group| group.cost().cpu).sum()
     }
 
     /// What a group is called, where there is a name.
-    pub(super) fn title<'a>(&'a self, group: &'a Group) -> Option<&'a str> {
+    #[must_use]
+    pub fn title<'a>(&'a self, group: &'a Group) -> Option<&'a str> {
         match (&group.version, &self.machine.versions[..]) {
             (Some(version), _) | (None, [version]) => Some(version),
             (None, _) => None,
@@ -246,7 +256,7 @@ impl Timings {
     }
 
     /// How many processors were busy from when on, until the next such time.
-    pub(super) fn busy(&self) -> Vec<(Duration, f64)> {
+    pub fn busy(&self) -> Vec<(Duration, f64)> {
         let loads: Vec<Load> = self.groups.iter().flat_map(Group::loads).collect();
         let ends = loads.iter().flat_map(|load| [load.start, load.end]);
         let mut times: Vec<Duration> = ends.chain([Duration::ZERO, self.wall]).collect();

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::page::{escaped, filled, source};
-use super::text::{human, percent};
 use crate::domain::contents::{Contents, File, Part, path_text};
+use crate::report::page::{escaped, filled, source};
+use crate::report::text::{human, percent};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -44,7 +44,8 @@ struct Directory<'a> {
 }
 
 /// The page.
-pub(super) fn page(contents: &Contents) -> String {
+#[must_use]
+pub fn page(contents: &Contents) -> String {
     let manifest = &contents.manifest;
     let plan = &manifest.plan;
     let fields = [

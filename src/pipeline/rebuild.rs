@@ -3,12 +3,14 @@
 use super::{BuildOptions, Pipeline};
 use crate::domain::comparison::{Change, plan_changes};
 use crate::domain::plan::{BuildPlan, FORMAT};
+use crate::domain::profile::Optimisation;
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
+use crate::planning::choices::{Choices, NamedProfile};
+use crate::planning::profile;
+use crate::planning::resolve;
 use crate::recipe::ReleaseRecipe;
 use crate::stages::package::PackedArtifact;
-use crate::stages::profile::{self, NamedProfile, Optimisation};
-use crate::stages::resolve::{self, Choices};
 use crate::store::WorkDirectory;
 
 /// The plan of an artifact, resolved again.

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::super::page::{escaped, filled, source};
 use super::steps::{Group, State, Step, Timings};
 use super::table::{label, ratio, share};
 use crate::cost::Cost;
+use crate::report::page::{escaped, filled, source};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -29,7 +29,7 @@ impl Kind {
     fn of(stage: &str) -> Self {
         match stage {
             "plan" | "fetch" | "unpack" | "patch" => Self::Source,
-            "configure" | "prepare" | "compile" => Self::Building,
+            "configure" | "freeze" | "compile" => Self::Building,
             "train" => Self::Training,
             "verify" => Self::Checking,
             _ => Self::Artifact,
@@ -49,7 +49,8 @@ impl Kind {
 }
 
 /// The page.
-pub(super) fn page(timings: &Timings) -> String {
+#[must_use]
+pub fn page(timings: &Timings) -> String {
     let versions = match &timings.machine.versions[..] {
         // An artifact that was named by its digest.
         [] => "pykeel".to_owned(),

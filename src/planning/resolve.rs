@@ -3,83 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::choices::Choices;
 use super::preflight::Host;
-use super::profile::{NamedProfile, Optimisation};
 use crate::domain::digest::Digest;
-use crate::domain::plan::{
-    ArtifactRequest, BuildPlan, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize, PlannedLibrary, PlannedPatch,
-    ToolchainId,
-};
-use crate::domain::prefix::{Prefix, PrefixTemplate};
-use crate::domain::target::Target;
+use crate::domain::plan::{BuildPlan, FORMAT, Flavor, LibraryPolicy, PlannedLibrary, PlannedPatch, ToolchainId};
+use crate::domain::prefix::Prefix;
+use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{self, OwnedFile, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
-
-/// What a user chooses besides the version.
-#[derive(Debug, Clone)]
-pub struct Choices {
-    /// The compiled-in prefix.
-    pub prefix: PrefixTemplate,
-    /// How the interpreter is optimised; none is the recipe's default.
-    pub optimize: Option<Optimize>,
-    /// The profile, if it is not to be the recipe's.
-    pub profile: Option<NamedProfile>,
-    /// What becomes of bytecode caches.
-    pub bytecode: Bytecode,
-    /// Where shared libraries come from.
-    pub library_policy: LibraryPolicy,
-    /// Whether files with debug information are kept aside.
-    pub debug_files: bool,
-    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user. They count through the plan alone.
-    pub compiler_variables: BTreeMap<String, String>,
-}
-
-impl Choices {
-    /// The compiler: `CC`, or gcc.
-    #[must_use]
-    pub fn cc(&self) -> &str {
-        self.compiler_variables.get("CC").map_or("gcc", String::as_str)
-    }
-
-    /// The first of some words that one of the compiler's variables has, with the variable's name.
-    #[must_use]
-    pub fn compiler_word(&self, words: &[&str]) -> Option<(&str, &str)> {
-        let all = self.compiler_variables.iter();
-        let mut all = all.flat_map(|(name, text)| text.split_whitespace().map(move |word| (name.as_str(), word)));
-        all.find(|(_, word)| words.contains(word))
-    }
-
-    /// How a release is optimised.
-    #[must_use]
-    pub fn optimize(&self, recipe: &ReleaseRecipe, target: Target) -> Optimize {
-        // Whoever names a profile wants it used.
-        let named = self.profile.as_ref().map(|_| Optimize::Pgo);
-        self.optimize.or(named).unwrap_or_else(|| recipe.default_optimize(target))
-    }
-
-    /// What `install` looks up by: what can be said without a toolchain.
-    #[must_use]
-    pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
-        ArtifactRequest {
-            format: FORMAT,
-            release: recipe.version,
-            variant: recipe.variant,
-            flavor,
-            target,
-            library_policy: self.library_policy,
-            optimize: self.optimize(recipe, target),
-            profile: self.profile.as_ref().map(|profile| profile.digest),
-            bytecode: self.bytecode,
-            prefix: self.prefix.prefix(recipe.version, recipe.variant),
-            recipe: recipe.digest(),
-            compiler_variables: self.compiler_variables.clone(),
-        }
-    }
-}
 
 /// Resolves everything that decides the bytes of the output.
 ///

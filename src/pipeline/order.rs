@@ -2,6 +2,7 @@
 
 use super::{BuildOptions, Pipeline};
 use crate::domain::plan::BuildPlan;
+use crate::domain::profile::Optimisation;
 use crate::error::Result;
 use crate::event::{Event, staged};
 use crate::recipe::ReleaseRecipe;
@@ -9,15 +10,14 @@ use crate::stages::compile::{self, CompiledTree};
 use crate::stages::fetch::{self, VerifiedSource};
 use crate::stages::launch::{self, LaunchedTree};
 use crate::stages::package::{self, PackedArtifact};
-use crate::stages::profile::Optimisation;
 use crate::stages::staging::{self, StagedPrefix};
-use crate::stages::{Workshop, bundle, configure, patch, pip, prepare, relocate, strip, unpack};
+use crate::stages::{BuildContext, bundle, configure, freeze, patch, pip, relocate, strip, unpack};
 use crate::store::{Store as _, WorkDirectory};
 use crate::sys::log::BuildLog;
 
 impl Pipeline<'_> {
-    pub(super) fn workshop<'w>(&'w self, work: &'w WorkDirectory) -> Workshop<'w> {
-        Workshop { store: self.store, jobs: self.jobs, work: work.path() }
+    pub(super) fn context<'w>(&'w self, work: &'w WorkDirectory) -> BuildContext<'w> {
+        BuildContext { store: self.store, jobs: self.jobs, work: work.path() }
     }
 
     /// The directory and the log of a build.
@@ -72,7 +72,7 @@ impl Pipeline<'_> {
             reporter,
             "configure",
             "",
-            || configure::configure(&tree, plan, self.workshop(work), log),
+            || configure::configure(&tree, plan, self.context(work), log),
             |_| String::new(),
         )?;
         let tree = launch::launch(tree, plan, options.launcher(recipe), work.path(), self.runner, reporter)?;
@@ -92,9 +92,9 @@ impl Pipeline<'_> {
         let reporter = self.reporter;
         let tree = staged(
             reporter,
-            "prepare",
+            "freeze",
             optimisation.to_string(),
-            || prepare::prepare(tree, plan, recipe, optimisation, self.workshop(work), log),
+            || freeze::freeze(tree, plan, recipe, optimisation, self.context(work), log),
             |_| String::new(),
         )?;
         staged(

@@ -1,0 +1,124 @@
+//! Profiles as archives: how they are packed, and what may be in one. A profile is data and never code:
+//! nothing but GCC's files of training data is taken from one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::domain::artifact::Format;
+use crate::domain::digest::Digest;
+use crate::domain::plan::BuildPlan;
+use crate::domain::profile::{PROFILE_FORMAT, PROFILE_MANIFEST, Profile, ProfileManifest, TrainingData};
+use crate::error::{Error, Result};
+use crate::sys::{archive, fs, gcov};
+
+/// Reads a profile's archive and checks all that is in it.
+///
+/// # Errors
+/// [`Error::Profile`], or what is wrong with the archive.
+pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
+    let wrong = |reason: String| Error::profile(name, reason);
+    let mut data = BTreeMap::new();
+    let links = archive::scan(name, archive::decoder(Format::Xz, bytes)?, |path, reader| {
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content)?;
+        data.insert(path, content);
+        Ok(())
+    })?;
+    if links > 0 {
+        return Err(wrong("it has a link in it".into()));
+    }
+    let manifest = data.remove(Path::new(PROFILE_MANIFEST));
+    let manifest = manifest.ok_or_else(|| wrong(format!("it has no {PROFILE_MANIFEST}")))?;
+    let manifest: ProfileManifest =
+        serde_json::from_slice(&manifest).map_err(|error| wrong(format!("{PROFILE_MANIFEST}: {error}")))?;
+    if manifest.format != PROFILE_FORMAT {
+        return Err(wrong(format!("its format is {}, and this pykeel reads {PROFILE_FORMAT}", manifest.format)));
+    }
+    if data.is_empty() {
+        return Err(wrong("it has no data".into()));
+    }
+    for (path, bytes) in &data {
+        let of_gcc = path.extension().is_some_and(|extension| extension == "gcda");
+        match gcov::data_version(bytes).filter(|_| of_gcc) {
+            Some(version) if version == manifest.data_version => {}
+            Some(version) => {
+                let reason = format!("{} is of version {version}, not {}", path.display(), manifest.data_version);
+                return Err(wrong(reason));
+            }
+            None => return Err(wrong(format!("{} is no training data of GCC", path.display()))),
+        }
+    }
+    Ok(Profile { digest: Digest::of(bytes), manifest, data })
+}
+
+/// Packs what the training left in a build tree, and gives the profile with its archive. The bytes
+/// depend on the data alone.
+///
+/// # Errors
+/// That there are none, or what the system answers.
+pub fn pack(
+    tree: &Path,
+    work: &Path,
+    plan: &BuildPlan,
+    data: TrainingData,
+    training: &[Vec<String>],
+    scripts: BTreeMap<String, Digest>,
+    epoch: u64,
+) -> Result<(Profile, Vec<u8>)> {
+    let top = format!("profile-{}{}", plan.release, plan.variant);
+    let directory = fs::temporary_directory_in(work, "profile-")?;
+    for file in data_files(tree)? {
+        fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
+    }
+    let flags = ["OPT", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"].into_iter();
+    let environment = flags.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
+    let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let manifest = ProfileManifest {
+        format: PROFILE_FORMAT,
+        release: plan.release,
+        variant: plan.variant,
+        target: plan.target,
+        source: plan.source,
+        patches: plan.patches.clone(),
+        compiler: data.compiler,
+        compiler_line: plan.toolchain.compiler.clone(),
+        data_version: data.version,
+        flags: environment.chain(made).collect(),
+        training: training.to_vec(),
+        scripts,
+    };
+    let json = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
+    fs_err::write(directory.path().join(PROFILE_MANIFEST), json + "\n")?;
+    let (bytes, ()) =
+        archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(directory.path(), &top, epoch, writer))?;
+    // What cannot be read again is not kept.
+    Ok((open(&top, &bytes)?, bytes))
+}
+
+/// The files of training data in a build tree, by their paths in it.
+///
+/// # Errors
+/// What the system answers.
+pub fn data_files(tree: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::walk(tree)?.into_iter().filter(fs::Entry::is_file);
+    Ok(entries.map(|entry| entry.path).filter(|path| path.extension().is_some_and(|name| name == "gcda")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_profile_is_refused() {
+        assert!(open("x", b"").is_err());
+        assert!(open("x", b"\xfd7zXZ\x00 and no more").is_err());
+        let (bytes, ()) = archive::encode(Format::Xz, Vec::new(), |writer| {
+            let tree = tempfile::tempdir()?;
+            fs_err::write(tree.path().join(PROFILE_MANIFEST), "{}")?;
+            archive::pack(tree.path(), "x", 0, writer)
+        })
+        .unwrap();
+        let error = open("x", &bytes).unwrap_err().to_string();
+        assert!(error.contains("profile.json: missing field"), "{error}");
+    }
+}
