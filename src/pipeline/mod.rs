@@ -23,7 +23,7 @@ use crate::stages::fetch::FetchOptions;
 use crate::stages::staging::StagedPrefix;
 use crate::stages::train::Recorded;
 use crate::stages::{publish, verify};
-use crate::store::{CacheStatus, EntryLock, HeldProfile, LocalStore, Store, StoredArtifact, WorkDirectory};
+use crate::store::{CacheStatus, EntryLock, HeldProfile, Store, StoredArtifact, WorkDirectory};
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Runner;
@@ -34,7 +34,7 @@ pub struct Pipeline<'a> {
     /// The recipes.
     pub catalog: &'a Catalog,
     /// Where sources and artifacts are kept.
-    pub store: &'a LocalStore,
+    pub store: &'a Store,
     /// Runs programs.
     pub runner: &'a dyn Runner,
     /// Takes events.

@@ -12,7 +12,7 @@ use crate::stages::launch::{self, LaunchedTree};
 use crate::stages::package::{self, PackedArtifact};
 use crate::stages::staging::{self, StagedPrefix};
 use crate::stages::{BuildContext, bundle, configure, freeze, patch, pip, relocate, strip, unpack};
-use crate::store::{Store as _, WorkDirectory};
+use crate::store::WorkDirectory;
 use crate::sys::log::BuildLog;
 
 impl Pipeline<'_> {

@@ -10,7 +10,6 @@ use crate::planning::{profile, resolve};
 use crate::recipe::ReleaseRecipe;
 use crate::stages::freeze;
 use crate::stages::train::{self, Recorded};
-use crate::store::Store as _;
 
 impl Pipeline<'_> {
     /// Records the profile of a release: the pipeline of training.

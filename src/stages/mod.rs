@@ -29,7 +29,7 @@ use crate::sys::jobserver::JobServer;
 #[derive(Clone, Copy)]
 pub struct BuildContext<'a> {
     /// Sources, profiles, and what earlier builds kept.
-    pub store: &'a dyn Store,
+    pub store: &'a Store,
     /// The processors.
     pub jobs: &'a JobServer,
     /// The directory of the build.

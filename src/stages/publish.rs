@@ -8,7 +8,7 @@ use crate::store::{EntryLock, Publication, Store, StoredArtifact};
 ///
 /// # Errors
 /// What the store answers.
-pub fn publish(artifact: &VerifiedArtifact, lock: EntryLock, store: &dyn Store) -> Result<StoredArtifact> {
+pub fn publish(artifact: &VerifiedArtifact, lock: EntryLock, store: &Store) -> Result<StoredArtifact> {
     let packed = artifact.packed();
     store.publish(
         lock,

@@ -10,7 +10,8 @@ use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
-use crate::store::{HeldProfile, profile};
+use crate::store::HeldProfile;
+use crate::store::profile::{self, Recording};
 use crate::sys::log::BuildLog;
 
 /// A profile that was recorded.
@@ -64,6 +65,9 @@ pub fn train(
     }
     let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
     let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
-    let (profile, archive) = profile::pack(tree.root(), work, plan, data, &pgo.training, sums.collect(), tree.epoch())?;
+    let scripts = sums.collect();
+    let training = &pgo.training;
+    let recording = Recording { tree: tree.root(), plan, data, training, scripts: &scripts, epoch: tree.epoch() };
+    let (profile, archive) = profile::pack(recording, work)?;
     Ok(Recorded { profile, held: store.keep_profile(&archive)? })
 }
