@@ -259,36 +259,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::super::Publication;
+    use super::super::fixtures::{self, manifest};
     use super::*;
-    use crate::domain::artifact::ArtifactName;
-    use crate::domain::manifest::{Manifest, Sizes};
-    use crate::domain::plan::tests::plan;
-
-    fn manifest() -> Manifest {
-        let plan = plan();
-        let floor = "2.36".parse().unwrap();
-        Manifest {
-            name: ArtifactName::new(&plan, floor),
-            build_key: plan.build_key(),
-            request_key: plan.request().key(),
-            source_date_epoch: 0,
-            glibc_floor: floor,
-            modules: Vec::new(),
-            builtin_modules: Vec::new(),
-            libraries: Vec::new(),
-            runtime_packages: Vec::new(),
-            sizes: Sizes { files: 0, bytes: 0, parts: std::collections::BTreeMap::new() },
-            links: std::collections::BTreeMap::new(),
-            sums: Digest::of(""),
-            plan,
-        }
-    }
 
     fn lock(store: &Store) -> EntryLock {
-        match store.lookup(manifest().build_key, &Silent).unwrap() {
-            CacheStatus::Miss(lock) => lock,
-            CacheStatus::Hit(artifact) => panic!("{artifact:?}"),
-        }
+        fixtures::lock(store, manifest().build_key)
     }
 
     fn publish(store: &Store, directory: &Path) -> StoredArtifact {

@@ -4,10 +4,13 @@
 //! whole entries or none. What is read back is verified, and what is damaged is set aside.
 //! `docs/store.md` draws the layout.
 
+mod adoption;
 pub mod artifact;
 mod contents;
 mod entries;
 mod files;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod intermediates;
 pub mod profile;
 mod prune;
@@ -17,6 +20,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
+pub use adoption::Received;
 pub use contents::{Contents, Item, Kind, Need};
 pub use entries::{CacheStatus, EntryLock, StoredArtifact};
 pub use profile::HeldProfile;
