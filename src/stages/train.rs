@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use super::BuildContext;
 use super::compile::CompiledTree;
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
 use crate::error::{Error, Result};
-use crate::recipe::ReleaseRecipe;
 use crate::store::HeldProfile;
 use crate::store::profile::{self, Recording};
-use crate::sys::log::BuildLog;
 
 /// A profile that was recorded.
 #[derive(Debug)]
@@ -30,14 +27,11 @@ pub struct Recorded {
 /// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
 pub fn train(
     tree: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
     data: TrainingData,
     scripts: &BTreeMap<String, Vec<u8>>,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
+    context: &BuildContext<'_>,
 ) -> Result<Recorded> {
-    let BuildContext { store, jobs, work } = context;
+    let BuildContext { plan, recipe, store, jobs, work, log, .. } = *context;
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,

@@ -101,9 +101,10 @@ impl Store {
         fs_err::File::open(slot.part())?.sync_all()?;
         fs_err::rename(slot.part(), &path)?;
         fs::sync_directory(&self.root.join("sources"))?;
-        // `slot` holds the lock that a removal needs until the shared lock is taken.
         let what = format!("the source {}", slot.digest().short());
         let lock = Lock::share(&path, &what, &Silent)?.ok_or_else(|| removed(&path))?;
+        // Only now: a removal needs the slot's lock too.
+        drop(slot);
         Ok(StoredSource { path, _use: lock })
     }
 
