@@ -74,3 +74,97 @@ pub(super) fn published(context: &BuildContext<'_>, packed: PackedArtifact, lock
 fn silent<T>(_: &T) -> String {
     String::new()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::launcher::Launcher;
+    use crate::error::Error;
+    use crate::planning::choices::Choices;
+    use crate::stages::fetch::FetchOptions;
+    use crate::stages::toy::Toy;
+    use crate::sys::process::scripted::Answer;
+
+    const FILES: &[(&str, &[u8])] =
+        &[("lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so", b"not an ELF file")];
+
+    fn options() -> BuildOptions {
+        BuildOptions {
+            choices: Choices {
+                prefix: "/opt/myorg/python-{series}".parse().unwrap(),
+                optimize: None,
+                profile: None,
+                bytecode: crate::domain::plan::Bytecode::Strip,
+                library_policy: crate::domain::plan::LibraryPolicy::Bundle,
+                debug_files: false,
+                compiler_variables: std::collections::BTreeMap::new(),
+            },
+            flavors: Vec::new(),
+            fetch: FetchOptions { offline: true, ..FetchOptions::default() },
+            launcher: Some(Launcher::None),
+            install_deps: false,
+            allow_eol: false,
+            keep_build: false,
+            work_elsewhere: Vec::new(),
+        }
+    }
+
+    /// All stages that run no Python: those after `package` need a real one.
+    fn run(toy: &Toy, work: &str) -> Result<PackedArtifact> {
+        toy.build(work, |context| {
+            let (_source, tree) = configured(context, &[], &options())?;
+            let tree = compiled(context, tree)?;
+            packed(context, installed(context, &tree)?)
+        })
+    }
+
+    /// The programs that were run, each by its name and its last word.
+    fn programs(toy: &Toy) -> Vec<String> {
+        toy.runner.specs().iter().map(crate::sys::process::Spec::name).collect()
+    }
+
+    #[test]
+    fn the_stages_go_in_order_and_each_runs_its_programs() {
+        let toy = Toy::new(FILES);
+        let one = run(&toy, "work").unwrap();
+        let stages = [
+            "fetch",
+            "unpack",
+            "patch",
+            "configure",
+            "freeze",
+            "compile",
+            "stage",
+            "bundle",
+            "relocate",
+            "strip",
+            "package",
+        ];
+        assert_eq!(toy.reporter.stages(), stages);
+        let made = ["make all", "make install", "python3.13", "strip"];
+        let before = ["pkg-config pkg-config", "configure"];
+        assert_eq!(programs(&toy), before.iter().chain(&made).copied().collect::<Vec<_>>());
+
+        // Configure's output is restored in the next build, which gives the same bytes.
+        let two = run(&toy, "again").unwrap();
+        assert_eq!(programs(&toy)[6..], [&before[..1], &made[..]].concat());
+        assert_eq!(one.digest(), two.digest());
+    }
+
+    #[test]
+    fn pip_comes_before_the_libraries_that_it_may_need() {
+        let mut toy = Toy::new(FILES).on("ensurepip", Answer::new());
+        toy.plan.pip = true;
+        run(&toy, "work").unwrap();
+        assert_eq!(toy.reporter.stages()[6..9], ["stage", "pip", "bundle"]);
+        assert!(programs(&toy).contains(&"python3.13 -m ensurepip".to_owned()));
+    }
+
+    #[test]
+    fn a_stage_that_fails_is_the_last() {
+        let toy = Toy::new(FILES).on(" all", Answer::new().err("a.c:1:1: error: no\n").code(2));
+        assert!(matches!(run(&toy, "work"), Err(Error::Command { .. })));
+        assert_eq!(toy.reporter.stages()[5..], ["compile", "compile: failed"]);
+        assert_eq!(programs(&toy).last().unwrap(), "make all");
+    }
+}

@@ -161,3 +161,142 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
         hardening: elf::read(&target)?.hardening,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{Toy, staged};
+    use super::*;
+    use crate::sys::distro::{Family, PackageChecksum};
+    use crate::sys::process::scripted::Answer;
+
+    const MODULE: &str = "lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so";
+    /// A package that every Debian has, for its licence text.
+    const PACKAGE: &str = "dpkg";
+
+    /// A library and a module that needs it, linked for real.
+    struct Linked {
+        directory: tempfile::TempDir,
+        module: Vec<u8>,
+    }
+
+    impl Linked {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let link = |output: &str, args: &[&str]| {
+                let mut command = std::process::Command::new("gcc");
+                command.current_dir(directory.path()).args(["-shared", "-nostdlib", "-o", output]).args(args);
+                assert!(command.status().unwrap().success(), "{args:?}");
+            };
+            fs_err::write(directory.path().join("toy.c"), "int toy(void) { return 1; }\n").unwrap();
+            fs_err::write(directory.path().join("module.c"), "int toy(void); int module(void) { return toy(); }\n")
+                .unwrap();
+            link("libtoy.so.1", &["toy.c", "-fPIC", "-Wl,-soname,libtoy.so.1"]);
+            link("module.so", &["module.c", "-fPIC", "libtoy.so.1"]);
+            let module = fs_err::read(directory.path().join("module.so")).unwrap();
+            Self { directory, module }
+        }
+
+        fn library(&self) -> PathBuf {
+            self.directory.path().join("libtoy.so.1")
+        }
+
+        fn planned(&self) -> PlannedLibrary {
+            PlannedLibrary {
+                soname: "libtoy.so.1".into(),
+                sha256: Digest::of(fs_err::read(self.library()).unwrap()),
+                package: PACKAGE.into(),
+                version: "1.0-1".into(),
+                source_package: "toy".into(),
+                source_version: "1.0-1".into(),
+                needs: Vec::new(),
+                path: self.library(),
+            }
+        }
+
+        /// A toy with the module, whose plan has the library.
+        fn toy(&self) -> Toy {
+            let mut toy = Toy::new(&[(MODULE, &self.module)]);
+            toy.plan.libraries = vec![self.planned()];
+            toy
+        }
+
+        /// What dpkg answers: the MD5 that its database has of the library.
+        fn answer(&self, md5: &str) -> Answer {
+            let path = self.library().display().to_string();
+            Answer::new().out(&format!("{md5}  {}\n", path.trim_start_matches('/')))
+        }
+    }
+
+    fn bundled(toy: &Toy) -> Result<BundledPrefix> {
+        toy.build("work", |context| bundle(staged(context).unwrap(), context))
+    }
+
+    fn is_debian() -> bool {
+        let distro = Distro::read(Path::new("/"));
+        if distro.family != Family::Debian {
+            eprintln!("SKIPPED: {} has no dpkg", distro.name);
+        }
+        distro.family == Family::Debian
+    }
+
+    #[test]
+    fn a_needed_library_is_copied_with_its_licence_and_the_database_is_asked() {
+        if !is_debian() {
+            return;
+        }
+        let linked = Linked::new();
+        let found = PackageChecksum::Md5(String::new()).of_file_as(&linked.library()).unwrap().to_string();
+        let toy = linked.toy().on("--control-show", linked.answer(found.strip_prefix("md5:").unwrap()));
+        let bundled = bundled(&toy).unwrap();
+        let [library] = bundled.libraries() else { panic!("{:?}", bundled.libraries()) };
+        assert_eq!((library.sha256, &library.package_checksum), (linked.planned().sha256, &found));
+        let copy = fs_err::read(bundled.root().join("lib/libtoy.so.1")).unwrap();
+        assert_eq!(copy, fs_err::read(linked.library()).unwrap());
+        assert!(bundled.root().join(LICENSES_PATH).join(PACKAGE).join("copyright").exists());
+        let asked = toy.runner.command_lines();
+        let asked = asked.iter().filter(|line| line.contains("--control-show")).collect::<Vec<_>>();
+        assert!(matches!(&asked[..], [line] if line.ends_with("--control-show dpkg md5sums")), "{asked:?}");
+    }
+
+    #[test]
+    fn a_library_that_the_package_database_does_not_confirm_is_refused() {
+        if !is_debian() {
+            return;
+        }
+        let linked = Linked::new();
+        for (answer, reason) in [
+            (linked.answer("d41d8cd98f00b204e9800998ecf8427e"), "it was changed"),
+            (Answer::new().out("d41d8cd98f00b204e9800998ecf8427e  usr/lib/other.so\n"), "has no checksum"),
+        ] {
+            let error = bundled(&linked.toy().on("--control-show", answer)).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_the_plan_does_not_have_is_an_error() {
+        let mut toy = Linked::new().toy();
+        toy.plan.libraries.clear();
+        match bundled(&toy) {
+            Err(Error::Library { soname, reason, .. }) => {
+                assert_eq!(soname, "libtoy.so.1");
+                assert!(reason.contains(MODULE), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn libraries_of_the_system_are_listed_by_package_and_not_copied() {
+        let linked = Linked::new();
+        let mut toy = linked.toy();
+        let unneeded = PlannedLibrary { soname: "libz.so.1".into(), package: "zlib1g".into(), ..linked.planned() };
+        toy.plan.libraries.push(unneeded);
+        toy.plan.runtime_packages = ["ca-certificates", PACKAGE, "zlib1g"].map(str::to_owned).to_vec();
+        toy.plan.library_policy = LibraryPolicy::System;
+        let bundled = bundled(&toy).unwrap();
+        assert_eq!(bundled.runtime_packages(), ["ca-certificates", PACKAGE]);
+        assert!(bundled.libraries().is_empty() && !bundled.root().join("lib/libtoy.so.1").exists());
+        assert!(!toy.runner.command_lines().iter().any(|line| line.contains("dpkg")));
+    }
+}

@@ -17,6 +17,8 @@ pub mod publish;
 pub mod relocate;
 pub mod staging;
 pub mod strip;
+#[cfg(test)]
+pub(crate) mod toy;
 pub mod train;
 pub mod unpack;
 pub mod verify;

@@ -174,3 +174,60 @@ fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
     }
     Ok(inventory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{EPOCH, Toy, staged};
+    use super::super::{bundle, relocate, strip};
+    use super::*;
+    use crate::sys::archive;
+
+    const FILES: &[(&str, &[u8])] = &[
+        ("lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so", b"ssl"),
+        ("lib/python3.13/__pycache__/os.pyc", b"cache"),
+        ("bin/pip", b"#!/opt/myorg/python-3.13/bin/python3.13\n"),
+    ];
+
+    fn packed(toy: &Toy, work: &str) -> PackedArtifact {
+        toy.build(work, |context| {
+            let bundled = bundle::bundle(staged(context).unwrap(), context).unwrap();
+            let stripped = strip::strip(relocate::relocate(bundled, context).unwrap(), context).unwrap();
+            package(&stripped, context).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_tarball_has_what_the_manifest_says() {
+        let mut toy = Toy::new(FILES);
+        toy.plan.externally_managed = Some("Use a venv.".into());
+        let packed = packed(&toy, "work");
+        let into = toy.path("unpacked");
+        fs_err::create_dir(&into).unwrap();
+        let file = fs_err::File::open(packed.tarball()).unwrap();
+        let unpacked = archive::unpack("x", archive::decoder(Format::Zst, file).unwrap(), &into).unwrap();
+        assert_eq!((unpacked.top.as_str(), unpacked.newest), ("python-3.13", EPOCH));
+        let manifest = packed.manifest();
+        assert_eq!(fs_err::read_to_string(into.join(MANIFEST_PATH)).unwrap(), manifest.to_json());
+        assert_eq!(packed.tarball().file_name().unwrap().to_str().unwrap(), manifest.name.file(Format::Zst));
+        assert_eq!((manifest.build_key, manifest.source_date_epoch), (toy.plan.build_key(), EPOCH));
+        assert_eq!(manifest.modules, ["_ssl"]);
+        assert_eq!(manifest.builtin_modules, ["sys", "builtins"]);
+        assert_eq!(manifest.links["bin/python"], "python3.13");
+        let sums = fs_err::read_to_string(into.join(SUMS_PATH)).unwrap();
+        assert_eq!(Digest::of(&sums), manifest.sums);
+        assert_eq!(sums.lines().count() as u64, manifest.sizes.files);
+        for line in sums.lines() {
+            let (sum, path) = line.split_once("  ").unwrap();
+            assert_eq!(Digest::of(fs_err::read(into.join(path)).unwrap()).to_string(), sum, "{path}");
+        }
+        assert!(sums.contains("  lib/python3.13/EXTERNALLY-MANAGED\n") && !sums.contains("__pycache__"), "{sums}");
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_where_the_build_worked() {
+        let toy = Toy::new(FILES);
+        let (one, two) = (packed(&toy, "work"), packed(&toy, "another-place-with-a-longer-name"));
+        assert_eq!(one.digest(), two.digest());
+        assert_eq!(one.manifest(), two.manifest());
+    }
+}
