@@ -1,6 +1,5 @@
-//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for
-//! byte, each with its licence text. Nothing is edited: a bundled file still has the checksum that
-//! the distribution's package database has for it.
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for byte, each with
+//! its licence text. A bundled file keeps the checksum that the package database has for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,10 +14,10 @@ use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
 
-/// The name of the file that says which licence a package has that has no licence text.
+/// The file that names the licence of a package that has no licence text.
 const NAMED_LICENSE: &str = "LICENSE";
 
-/// A staged prefix with all the libraries that its policy gives it.
+/// A staged prefix with the libraries that its library policy asks for.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
@@ -47,12 +46,13 @@ impl BundledPrefix {
     }
 }
 
-/// Walks DT_NEEDED of everything staged and copies what is not glibc's own, or lists the packages
-/// that have it.
+/// Walks DT_NEEDED of everything staged, and copies the libraries that are not glibc's own, or lists the packages
+/// that have them.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
-/// licence text is not there.
+/// [`Error::Library`] for a library that is not in the plan, that changed since it was planned, that the package
+/// database does not confirm, or that has no licence text; [`Error::Command`] if the package database cannot be
+/// read; [`Error::Io`].
 pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
@@ -67,7 +67,7 @@ pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<Bundle
     Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
 }
 
-/// The plan's packages without those that only have libraries which nothing turned out to need.
+/// The plan's packages, without those of libraries that no file needs.
 fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String> {
     let is_of = |library: &PlannedLibrary, package: &String| library.package == *package;
     let is_wanted = |package: &&String| {
@@ -95,7 +95,7 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
         }
         let library = planned.get(soname.as_str()).ok_or_else(|| Error::Library {
             soname: soname.clone(),
-            reason: format!("{} needs it, and no library of the recipe brings it", by.display()),
+            reason: format!("{} needs it, and no library of the recipe has it", by.display()),
             remedy: "add it to a `[[library]]` of the recipe, or turn the module off".into(),
         })?;
         queue.extend(library.needs.iter().map(|next| (next.clone(), PathBuf::from(&soname))));
@@ -138,7 +138,7 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
                 if !text.exists() {
                     return Err(error(
                         format!("its licence text {} is not there", text.display()),
-                        "reinstall the package without a setting of the package manager that leaves documentation out",
+                        "reinstall the package with its documentation: a setting of the package manager leaves it out",
                     ));
                 }
                 fs::copy_into_place(&text, &place.join(name))?;

@@ -1,4 +1,4 @@
-//! Package: from a stripped prefix to a reproducible tarball with its manifest.
+//! Package: packs a stripped prefix as a reproducible tarball with its manifest.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, elf};
 
-/// A tarball that nobody has verified yet.
+/// A tarball that is not verified yet.
 #[derive(Debug)]
 pub struct PackedArtifact {
     manifest: Manifest,
@@ -27,7 +27,7 @@ pub struct PackedArtifact {
 }
 
 impl PackedArtifact {
-    /// What the artifact says of itself.
+    /// The manifest.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -58,10 +58,11 @@ impl PackedArtifact {
     }
 }
 
-/// Writes the manifest, and packs.
+/// Writes the sums and the manifest, and packs the tarball, and one of debug files if there are any.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read or written,
+/// [`Error::Damaged`](crate::error::Error::Damaged) for an ELF file that cannot be parsed.
 pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
     let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
@@ -105,7 +106,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
     Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
 }
 
-/// Writes the list of packages as a package manager's command line takes it: one a line.
+/// Writes the list of runtime packages, one a line.
 fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
     let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
     fs::write_in_place(&root.join(RUNTIME_PACKAGES_PATH), lines)
@@ -119,10 +120,10 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Writes the same tarball in another format.
+/// Compresses the same tarball in another format.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
 pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
     let file = std::io::BufWriter::new(fs_err::File::create(to)?);
@@ -142,7 +143,7 @@ fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     Ok(floor)
 }
 
-/// What a tree holds.
+/// The files and links of a tree.
 struct Inventory {
     /// The sums of all files, in `sha256sum`'s format.
     sums: String,

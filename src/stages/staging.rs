@@ -1,5 +1,4 @@
-//! Stage: `make install` of a compiled tree into a staging directory, and the check that every
-//! module of the recipe came out.
+//! Stage: runs `make install` into a staging directory, and checks that every module of the recipe was built.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,18 +11,18 @@ use crate::sys::distro::{Distro, Family};
 use crate::sys::fs;
 use crate::sys::process::Spec;
 
-/// What `make install` left in the staging directory: never the real prefix.
+/// A prefix in the staging directory, never the real one.
 #[derive(Debug)]
 pub struct StagedPrefix {
     root: PathBuf,
     epoch: u64,
     builtin_modules: Vec<String>,
-    /// The directories of the build, which nothing under the prefix may mention.
+    /// The work directory, which no file of the prefix may mention.
     build_directory: PathBuf,
 }
 
 impl StagedPrefix {
-    /// Where the prefix's content lies.
+    /// The directory with the content of the prefix.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -43,7 +42,7 @@ impl StagedPrefix {
     /// A copy for another flavor.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if it cannot be copied.
     pub fn copy(&self, to: &Path) -> Result<Self> {
         fs::copy_tree(&self.root, to)?;
         Ok(Self {
@@ -58,7 +57,8 @@ impl StagedPrefix {
 /// Installs into a staging directory.
 ///
 /// # Errors
-/// What make answers; [`Error::MissingModules`]; [`Error::UnlistedModules`].
+/// [`Error::Command`] if make or the interpreter fails; [`Error::MissingModules`] and [`Error::UnlistedModules`]
+/// if the modules are not those of the plan; [`Error::Io`].
 pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPrefix> {
     let BuildContext { plan, work, log, .. } = *context;
     let destdir = work.join("staging");
@@ -73,7 +73,7 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
 /// The names of the extension modules in a tree's `lib-dynload`.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`] if the directory cannot be read.
 pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {

@@ -96,7 +96,7 @@ impl StoredArtifact {
             return Ok(manifest);
         }
         let what = self.directory.join(RECORD).display().to_string();
-        Err(Error::Damaged { what, reason: "it does not say what the manifest says".into() })
+        Err(Error::Damaged { what, reason: "it contradicts the manifest".into() })
     }
 
     /// Reads an entry's record; none if there is no such entry.
