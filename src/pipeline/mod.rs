@@ -156,14 +156,20 @@ impl Pipeline<'_> {
     }
 
     fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
-        let cc = options.choices.cc();
-        preflight::check(recipe, cc, options.launcher(recipe), options.install_deps, self.runner, self.reporter)
+        preflight::check(
+            recipe,
+            &options.choices,
+            options.launcher(recipe),
+            options.install_deps,
+            self.runner,
+            self.reporter,
+        )
     }
 
     fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
         let (choices, host) = (&options.choices, self.preflight(recipe, options)?);
         let optimisation = profile::choose(recipe, choices, &host, self.catalog, self.store, self.reporter)?;
-        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host, self.runner);
+        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host);
         let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
         Ok(Planned { optimisation, plans, _held: None })
     }
@@ -244,7 +250,7 @@ impl Pipeline<'_> {
         if !misses.is_empty() {
             built.extend(self.run(recipe, &planned.optimisation, misses, options)?);
         }
-        built.sort_by_key(|built| built.plan.flavor);
+        built.sort_by_key(|built| built.plan.request.flavor);
         Ok(built)
     }
 
@@ -290,7 +296,7 @@ impl Pipeline<'_> {
         while let Some(Miss { plan, lock }) = misses.next() {
             let Some(prefix) = next.take() else { break };
             if misses.peek().is_some() {
-                let place = work.path().join(format!("staging-{}", built.len())).join(plan.prefix.name());
+                let place = work.path().join(format!("staging-{}", built.len())).join(plan.request.prefix.name());
                 next = Some(prefix.copy(&place)?);
             }
             let _slot = self.jobs.slot()?;
@@ -308,7 +314,7 @@ impl Pipeline<'_> {
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
     ) -> Result<Built> {
-        let (reporter, flavor) = (self.reporter, plan.flavor.name());
+        let (reporter, flavor) = (self.reporter, plan.request.flavor.name());
         let packed = self.packed(prefix, plan, work, log)?;
         let verified = staged(
             reporter,

@@ -39,7 +39,8 @@ impl Pipeline<'_> {
             work.keep()?;
             reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
         }
-        let log_name = format!("{kind}cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
+        let log_name =
+            format!("{kind}cpython-{}{}-{}", plan.request.release, plan.request.variant, plan.build_key().short());
         let log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
         Ok((work, log))
     }
@@ -131,7 +132,7 @@ impl Pipeline<'_> {
         work: &WorkDirectory,
         log: &mut BuildLog<'_>,
     ) -> Result<PackedArtifact> {
-        let (reporter, flavor) = (self.reporter, plan.flavor.name());
+        let (reporter, flavor) = (self.reporter, plan.request.flavor.name());
         let prefix = if plan.pip {
             staged(reporter, "pip", flavor, || pip::install(prefix, plan, log), |_| String::new())?
         } else {

@@ -48,21 +48,22 @@ impl Pipeline<'_> {
         let other = |name: &str, before: serde_json::Value, after| {
             Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
         };
-        if wanted.format != FORMAT {
-            return other("format", wanted.format.into(), Some(FORMAT.into()));
+        if wanted.request.format != FORMAT {
+            return other("format", wanted.request.format.into(), Some(FORMAT.into()));
         }
-        let request = VersionRequest { selector: Selector::Release(wanted.release), variant: wanted.variant };
+        let request =
+            VersionRequest { selector: Selector::Release(wanted.request.release), variant: wanted.request.variant };
         // It is built to be compared: nobody is going to run it.
         let recipe = match self.recipe(request, true) {
             Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => {
-                return other("recipe", wanted.recipe.to_string().into(), None);
+                return other("recipe", wanted.provenance.recipe.map(|digest| digest.to_string()).into(), None);
             }
             recipe => recipe?,
         };
-        let named = wanted.named_profile.map(|digest| NamedProfile { digest, file: None });
-        let choices = Choices { optimize: Some(wanted.optimize), profile: named, ..options.choices.clone() };
+        let named = wanted.request.named_profile.map(|digest| NamedProfile { digest, file: None });
+        let choices = Choices { optimize: Some(wanted.request.optimize), profile: named, ..options.choices.clone() };
         let host = self.preflight(&recipe, options)?;
-        let mut plan = resolve::resolve(&recipe, wanted.flavor, &choices, &Optimisation::None, &host, self.runner)?;
+        let mut plan = resolve::resolve(&recipe, wanted.request.flavor, &choices, &Optimisation::None, &host)?;
         // First without the optimisation: of another compiler there is more to say than that it
         // cannot read the profile.
         let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };

@@ -27,8 +27,7 @@ impl Pipeline<'_> {
                 let host = self.preflight(&recipe, options)?;
                 let data = profile::data(&recipe, &host)?;
                 let optimisation = Optimisation::Instrumented(data);
-                let plan =
-                    resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host, self.runner)?;
+                let plan = resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host)?;
                 Ok::<_, Error>((plan, data))
             },
             |(plan, _)| plan.build_key().short(),

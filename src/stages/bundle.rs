@@ -57,7 +57,7 @@ pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Re
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
-    if plan.library_policy == LibraryPolicy::Bundle {
+    if plan.request.policies.library_policy == LibraryPolicy::Bundle {
         let database = distro::database(runner, &Distro::read(Path::new("/")))?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);

@@ -70,7 +70,7 @@ pub fn stage(
     let destdir = work.join("staging");
     let install = tree.make(plan).args(&plan.install).arg(format!("DESTDIR={}", destdir.display())).arg("install");
     log.run(&install, |_| {})?;
-    let root = plan.prefix.below(&destdir);
+    let root = plan.request.prefix.below(&destdir);
     let builtin_modules = builtin_modules(&root, plan, log)?;
     check_modules(&root, plan, recipe, tree, &builtin_modules, log.path())?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
@@ -128,7 +128,10 @@ fn check_modules(
     if unlisted.is_empty() {
         return Ok(());
     }
-    Err(Error::UnlistedModules { modules: unlisted, recipe: format!("the recipe of {}", plan.release.series()) })
+    Err(Error::UnlistedModules {
+        modules: unlisted,
+        recipe: format!("the recipe of {}", plan.request.release.series()),
+    })
 }
 
 fn builtin_modules(root: &Path, plan: &BuildPlan, log: &BuildLog<'_>) -> Result<Vec<String>> {

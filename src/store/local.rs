@@ -456,7 +456,7 @@ mod tests {
         Manifest {
             name: ArtifactName::new(&plan, floor),
             build_key: plan.build_key(),
-            request_key: plan.request().key(),
+            request_key: plan.request_key(),
             source_date_epoch: 0,
             glibc_floor: floor,
             modules: Vec::new(),

@@ -65,7 +65,7 @@ pub fn pack(
     scripts: BTreeMap<String, Digest>,
     epoch: u64,
 ) -> Result<(Profile, Vec<u8>)> {
-    let top = format!("profile-{}{}", plan.release, plan.variant);
+    let top = format!("profile-{}{}", plan.request.release, plan.request.variant);
     let directory = fs::temporary_directory_in(work, "profile-")?;
     for file in data_files(tree)? {
         fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
@@ -75,9 +75,9 @@ pub fn pack(
     let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
     let manifest = ProfileManifest {
         format: PROFILE_FORMAT,
-        release: plan.release,
-        variant: plan.variant,
-        target: plan.target,
+        release: plan.request.release,
+        variant: plan.request.variant,
+        target: plan.request.target,
         source: plan.source,
         patches: plan.patches.clone(),
         compiler: data.compiler,

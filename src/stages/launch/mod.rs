@@ -208,7 +208,7 @@ fn ccache(
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
     // Each build works in a directory of another name. Where the compiler is told what to call it in
     // debug information ccache knows; what it made of paths there would be other bytes.
-    if !plan.debug_files {
+    if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)
