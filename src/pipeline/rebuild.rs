@@ -1,6 +1,6 @@
 //! An artifact once more: its plan resolved anew, and a build by it beside the store.
 
-use super::{BuildOptions, Pipeline};
+use super::{BuildOptions, Pipeline, order};
 use crate::domain::comparison::{Change, plan_changes};
 use crate::domain::plan::{BuildPlan, FORMAT};
 use crate::domain::profile::Optimisation;
@@ -101,13 +101,13 @@ impl Pipeline<'_> {
         let Again { recipe, optimisation, plan } = again;
         let store = self.store.without_intermediates();
         let pipeline = Pipeline { store: &store, ..*self };
-        let (work, mut log) = pipeline.work("rebuild-", plan, options)?;
-        let (_source, tree) = pipeline.configured(recipe, plan, options, &work, &mut log)?;
+        let site = pipeline.site("rebuild-", plan, options)?;
+        let context = &site.context(recipe, plan, optimisation);
+        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
         let _slot = self.jobs.slot()?;
-        let tree = pipeline.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
-        let prefix = pipeline.staged(&tree, recipe, plan, &work, &mut log)?;
-        let packed = pipeline.packed(prefix, plan, &work, &mut log)?;
-        drop(log);
-        Ok(Rebuilt { packed, work })
+        let tree = order::compiled(context, tree)?;
+        let prefix = order::installed(context, &tree)?;
+        let packed = order::packed(context, prefix)?;
+        Ok(Rebuilt { packed, work: site.into_work() })
     }
 }

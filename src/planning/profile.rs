@@ -21,7 +21,7 @@ pub fn choose(
     choices: &Choices,
     host: &Host<'_>,
     catalog: &Catalog,
-    store: &dyn Store,
+    store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<Optimisation> {
     if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
@@ -83,7 +83,7 @@ pub fn at_hand(
     digest: Digest,
     recipe: &ReleaseRecipe,
     catalog: &Catalog,
-    store: &dyn Store,
+    store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<bool> {
     if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
@@ -124,7 +124,7 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
 ///
 /// # Errors
 /// [`Error::Profile`] where it has gone, or what the system answers.
-pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
+pub fn hold_named(choices: &Choices, store: &Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
     match &choices.profile {
         None => Ok(None),
         Some(named) if named.file.is_some() => Ok(Some(store.keep_profile(&named_bytes(named, store, reporter)?)?)),
@@ -138,7 +138,7 @@ pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter)
 /// What is wrong with a profile that a store does not have.
 const NOT_STORED: &str = "it is not in the store";
 
-fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
+fn named_bytes(named: &NamedProfile, store: &Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {
         return store.profile(named.digest, reporter)?.ok_or_else(|| Error::profile(named.digest, NOT_STORED));
     };

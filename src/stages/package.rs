@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::staging::built_modules;
 use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
@@ -61,7 +62,8 @@ impl PackedArtifact {
 ///
 /// # Errors
 /// What the system answers.
-pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Result<PackedArtifact> {
+pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
+    let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
     if let Some(message) = &plan.externally_managed {
         let text = format!("[externally-managed]\nError={}\n", message.trim_end().replace('\n', "\n "));
@@ -90,12 +92,12 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         plan: plan.clone(),
     };
     fs_err::write(root.join(MANIFEST_PATH), manifest.to_json())?;
-    let tarball = into.join(manifest.name.file(Format::Zst));
+    let tarball = work.join(manifest.name.file(Format::Zst));
     let digest = pack(root, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
     let debug = match stripped.debug_files() {
         None => None,
         Some(directory) => {
-            let tarball = into.join(crate::store::debug_file(&manifest.name));
+            let tarball = work.join(crate::store::debug_file(&manifest.name));
             let digest = pack(directory, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
             Some((tarball, digest))
         }

@@ -23,7 +23,7 @@ use crate::planning::preflight;
 use crate::prefix::install::{self, Durability, Placement, Terms};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
-use crate::store::{Store, StoredArtifact};
+use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
 use crate::sys::process::System;
 

@@ -22,7 +22,6 @@ use crate::event::{Event, Reporter as _, staged};
 use crate::pipeline::{Again, Pipeline, Replanned};
 use crate::report::text::shown;
 use crate::stages::verify::{self, Report, Status};
-use crate::store::Store as _;
 use crate::sys::process::System;
 
 /// What a rebuild came to, as JSON has it.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use build_paths::BuildPaths;
 
+use super::BuildContext;
 use super::bundle::BundledPrefix;
 use super::configure::source_name;
 use super::dropped::patterns;
@@ -42,7 +43,8 @@ impl RelocatedPrefix {
 /// # Errors
 /// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
 /// is no JSON, and what the system answers.
-pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPrefix> {
+pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<RelocatedPrefix> {
+    let plan = context.plan;
     let root = bundled.root().to_owned();
     links(&root, plan)?;
     let (staged, libraries) = bundled.into_parts();

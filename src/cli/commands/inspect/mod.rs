@@ -19,7 +19,7 @@ use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::report::treemap;
-use crate::store::{Store as _, StoredArtifact};
+use crate::store::StoredArtifact;
 use crate::sys::fs;
 
 /// What an artifact holds, as JSON has it.
