@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
 use crate::domain::version::{Series, Variant};
 
 /// The result of work that can fail.
@@ -200,6 +201,20 @@ pub enum Error {
         path: PathBuf,
         /// What a package would say of it.
         unknown: &'static str,
+    },
+
+    /// Exit code 4.
+    #[error("the build host has files that the build could read and that no package confirms:\n{}", .findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Unconfirmed {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
+    },
+
+    /// Exit code 4.
+    #[error("the build read files that are neither in the source nor in the plan:\n{}", .findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    UnplannedRead {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
     },
 
     /// Exit code 1.
@@ -432,6 +447,8 @@ impl Error {
             | Self::Damaged { .. }
             | Self::OtherPlan { .. }
             | Self::NotReproduced { .. }
+            | Self::Unconfirmed { .. }
+            | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
             Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
                 ExitCode::Unavailable

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::args::{Args, HowArgs, ProfileName};
 use super::reporter::CliReporter;
 use super::settings::{self, Settings};
-use crate::domain::plan::Flavor;
+use crate::domain::plan::{Flavor, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Result};
 use crate::pipeline::BuildOptions;
@@ -77,10 +77,12 @@ impl Config {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
-            bytecode: self.settings.bytecode.value,
-            library_policy: self.settings.libraries.value,
-            debug_files,
-            compiler_variables,
+            policies: Policies {
+                bytecode: self.settings.bytecode.value,
+                library_policy: self.settings.libraries.value,
+                debug_files,
+                compiler_variables,
+            },
         };
         match choices.compiler_word(OF_THIS_MACHINE) {
             None => Ok(choices),

@@ -116,7 +116,7 @@ impl Pipeline<'_> {
         if !misses.is_empty() {
             built.extend(self.run(recipe, &planned.optimisation, misses, options)?);
         }
-        built.sort_by_key(|built| built.plan.flavor);
+        built.sort_by_key(|built| built.plan.request.flavor);
         Ok(built)
     }
 
@@ -151,7 +151,8 @@ impl Pipeline<'_> {
         let context = site.context(recipe, first, optimisation);
         // Between the two a build waits for a slot: the configure of another version may run while this one
         // compiles.
-        let (_source, tree) = order::configured(&context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(&context, &patches, &options.fetch, launcher)?;
         let slot = self.jobs.slot()?;
         let tree = order::compiled(&context, tree)?;
         let staged_prefix = order::installed(&context, &tree)?;
@@ -163,7 +164,7 @@ impl Pipeline<'_> {
         while let Some(Miss { plan, lock }) = misses.next() {
             let Some(prefix) = next.take() else { break };
             if misses.peek().is_some() {
-                let place = context.work.join(format!("staging-{}", built.len())).join(plan.prefix.name());
+                let place = context.work.join(format!("staging-{}", built.len())).join(plan.request.prefix.name());
                 next = Some(prefix.copy(&place)?);
             }
             let _slot = self.jobs.slot()?;

@@ -130,14 +130,20 @@ impl Pipeline<'_> {
     }
 
     fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
-        let cc = options.choices.cc();
-        preflight::check(recipe, cc, options.launcher(recipe), options.install_deps, self.runner, self.reporter)
+        preflight::check(
+            recipe,
+            &options.choices,
+            options.launcher(recipe),
+            options.install_deps,
+            self.runner,
+            self.reporter,
+        )
     }
 
     fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
         let (choices, host) = (&options.choices, self.preflight(recipe, options)?);
         let optimisation = profile::choose(recipe, choices, &host, self.catalog, self.store, self.reporter)?;
-        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host, self.runner);
+        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host);
         let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
         Ok(Planned { optimisation, plans, _held: None })
     }

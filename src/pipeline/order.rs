@@ -1,10 +1,10 @@
 //! The stages in order, in the four parts that pipelines are made of.
 
-use super::BuildOptions;
+use crate::domain::launcher::Launcher;
 use crate::error::Result;
 use crate::recipe::PatchText;
 use crate::stages::compile::{self, CompiledTree};
-use crate::stages::fetch::{self, VerifiedSource};
+use crate::stages::fetch::{self, FetchOptions, VerifiedSource};
 use crate::stages::launch::{self, LaunchedTree};
 use crate::stages::package::{self, PackedArtifact};
 use crate::stages::staging::{self, StagedPrefix};
@@ -15,13 +15,14 @@ use crate::store::{EntryLock, StoredArtifact};
 pub(super) fn configured(
     context: &BuildContext<'_>,
     patches: &[PatchText],
-    options: &BuildOptions,
+    options: &FetchOptions,
+    launcher: Launcher,
 ) -> Result<(VerifiedSource, LaunchedTree)> {
     let BuildContext { recipe, work, store, .. } = *context;
     let source = context.stage(
         "fetch",
         format!("the source of Python {}", recipe.version),
-        || fetch::fetch(recipe, &options.fetch, store, context.runner(), context.reporter()),
+        || fetch::fetch(recipe, options, store, context.runner(), context.reporter()),
         |source| source.name().to_owned(),
     )?;
     let _slot = context.jobs.slot()?;
@@ -29,7 +30,7 @@ pub(super) fn configured(
     let count = |_: &_| format!("{} patches", patches.len());
     let tree = context.stage("patch", "", || patch::apply(tree, patches), count)?;
     let tree = context.stage("configure", "", || configure::configure(&tree, context), silent)?;
-    let tree = launch::launch(tree, options.launcher(recipe), context)?;
+    let tree = launch::launch(tree, launcher, context)?;
     Ok((source, tree))
 }
 
@@ -50,7 +51,7 @@ pub(super) fn installed(context: &BuildContext<'_>, tree: &CompiledTree) -> Resu
 
 /// From there to the tarball of one flavor.
 pub(super) fn packed(context: &BuildContext<'_>, prefix: StagedPrefix) -> Result<PackedArtifact> {
-    let flavor = context.plan.flavor.name();
+    let flavor = context.plan.request.flavor.name();
     let prefix =
         if context.plan.pip { context.stage("pip", flavor, || pip::install(prefix, context), silent)? } else { prefix };
     let libraries = |prefix: &bundle::BundledPrefix| format!("{} libraries", prefix.libraries().len());
@@ -63,7 +64,7 @@ pub(super) fn packed(context: &BuildContext<'_>, prefix: StagedPrefix) -> Result
 
 /// From there to the store.
 pub(super) fn published(context: &BuildContext<'_>, packed: PackedArtifact, lock: EntryLock) -> Result<StoredArtifact> {
-    let flavor = context.plan.flavor.name();
+    let flavor = context.plan.request.flavor.name();
     let (runner, reporter) = (context.runner(), context.reporter());
     let checks = |verified: &verify::VerifiedArtifact| verified.report().summary();
     let verified = context.stage("verify", flavor, || verify::verify(packed, runner, reporter), checks)?;
@@ -78,41 +79,18 @@ fn silent<T>(_: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::launcher::Launcher;
     use crate::error::Error;
-    use crate::planning::choices::Choices;
-    use crate::stages::fetch::FetchOptions;
     use crate::stages::toy::Toy;
     use crate::sys::process::scripted::Answer;
 
     const FILES: &[(&str, &[u8])] =
         &[("lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so", b"not an ELF file")];
 
-    fn options() -> BuildOptions {
-        BuildOptions {
-            choices: Choices {
-                prefix: "/opt/myorg/python-{series}".parse().unwrap(),
-                optimize: None,
-                profile: None,
-                bytecode: crate::domain::plan::Bytecode::Strip,
-                library_policy: crate::domain::plan::LibraryPolicy::Bundle,
-                debug_files: false,
-                compiler_variables: std::collections::BTreeMap::new(),
-            },
-            flavors: Vec::new(),
-            fetch: FetchOptions { offline: true, ..FetchOptions::default() },
-            launcher: Some(Launcher::None),
-            install_deps: false,
-            allow_eol: false,
-            keep_build: false,
-            work_elsewhere: Vec::new(),
-        }
-    }
-
     /// All stages that run no Python: those after `package` need a real one.
     fn run(toy: &Toy, work: &str) -> Result<PackedArtifact> {
         toy.build(work, |context| {
-            let (_source, tree) = configured(context, &[], &options())?;
+            let fetch = FetchOptions { offline: true, ..FetchOptions::default() };
+            let (_source, tree) = configured(context, &[], &fetch, Launcher::None)?;
             let tree = compiled(context, tree)?;
             packed(context, installed(context, &tree)?)
         })

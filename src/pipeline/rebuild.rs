@@ -49,21 +49,22 @@ impl Pipeline<'_> {
         let other = |name: &str, before: serde_json::Value, after| {
             Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
         };
-        if wanted.format != FORMAT {
-            return other("format", wanted.format.into(), Some(FORMAT.into()));
+        if wanted.request.format != FORMAT {
+            return other("format", wanted.request.format.into(), Some(FORMAT.into()));
         }
-        let request = VersionRequest { selector: Selector::Release(wanted.release), variant: wanted.variant };
+        let request =
+            VersionRequest { selector: Selector::Release(wanted.request.release), variant: wanted.request.variant };
         // The end of life does not matter: the rebuild is compared, not used.
         let recipe = match self.recipe(request, true) {
             Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => {
-                return other("recipe", wanted.recipe.to_string().into(), None);
+                return other("recipe", wanted.provenance.recipe.map(|digest| digest.to_string()).into(), None);
             }
             recipe => recipe?,
         };
-        let named = wanted.named_profile.map(|digest| NamedProfile { digest, file: None });
-        let choices = Choices { optimize: Some(wanted.optimize), profile: named, ..options.choices.clone() };
+        let named = wanted.request.named_profile.map(|digest| NamedProfile { digest, file: None });
+        let choices = Choices { optimize: Some(wanted.request.optimize), profile: named, ..options.choices.clone() };
         let host = self.preflight(&recipe, options)?;
-        let mut plan = resolve::resolve(&recipe, wanted.flavor, &choices, &Optimisation::None, &host, self.runner)?;
+        let mut plan = resolve::resolve(&recipe, wanted.request.flavor, &choices, &Optimisation::None, &host)?;
         // First without the optimisation: with another compiler, the list of differences explains more than an
         // error that it cannot read the profile.
         let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };
@@ -103,7 +104,8 @@ impl Pipeline<'_> {
         let pipeline = Pipeline { store: &store, ..*self };
         let site = pipeline.site("rebuild-", plan, options)?;
         let context = &site.context(recipe, plan, optimisation);
-        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(context, &patches, &options.fetch, launcher)?;
         let _slot = self.jobs.slot()?;
         let tree = order::compiled(context, tree)?;
         let prefix = order::installed(context, &tree)?;

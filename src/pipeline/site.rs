@@ -32,7 +32,8 @@ impl Pipeline<'_> {
             work.keep()?;
             reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
         }
-        let log_name = format!("{kind}cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
+        let log_name =
+            format!("{kind}cpython-{}{}-{}", plan.request.release, plan.request.variant, plan.build_key().short());
         let log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
         Ok(Site { pipeline: *self, log, work })
     }

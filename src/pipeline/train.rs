@@ -27,8 +27,7 @@ impl Pipeline<'_> {
                 let host = self.preflight(&recipe, options)?;
                 let data = profile::data(&recipe, &host)?;
                 let optimisation = Optimisation::Instrumented(data);
-                let plan =
-                    resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host, self.runner)?;
+                let plan = resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host)?;
                 Ok::<_, Error>((plan, data))
             },
             |(plan, _)| plan.build_key().short(),
@@ -50,7 +49,8 @@ impl Pipeline<'_> {
         let optimisation = Optimisation::Instrumented(data);
         let site = self.site("", plan, options)?;
         let context = &site.context(recipe, plan, &optimisation);
-        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(context, &patches, &options.fetch, launcher)?;
         let _slot = self.jobs.slot()?;
         let tree = order::compiled(context, tree)?;
         freeze::keep_frozen(tree.root(), context)?;

@@ -24,7 +24,7 @@ pub fn choose(
     store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<Optimisation> {
-    if choices.optimize(recipe, host.target) == Optimize::None {
+    if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
         return match &choices.profile {
             None => Ok(Optimisation::None),
             Some(_) => Err(Error::Usage(
@@ -43,7 +43,7 @@ pub fn choose(
     let profile = if let Some(named) = &choices.profile {
         let bytes = named_bytes(named, store, reporter)?;
         open(&named.digest.to_string(), &bytes)?
-    } else if let Some(pinned) = recipe.pinned_profile(host.target, compiler) {
+    } else if let Some(pinned) = recipe.pinned_profile(host.toolchain.target, compiler) {
         open(&pinned.file, &catalog.profile(pinned)?)?
     } else {
         return Ok(Optimisation::Instrumented(data));
@@ -56,7 +56,7 @@ pub fn choose(
             manifest.compiler, manifest.data_version, data.version
         )));
     }
-    if (manifest.target, manifest.variant) != (host.target, recipe.variant) {
+    if (manifest.target, manifest.variant) != (host.toolchain.target, recipe.variant) {
         return Err(mismatch(format!(
             "it was recorded with Python {}{} on {}",
             manifest.release, manifest.variant, manifest.target
@@ -109,8 +109,8 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
             "build with `--optimize none`, or write it: docs/recipes.md says what is in it",
         ));
     }
-    let compiler = host.compiler.compiler_version()?;
-    match host.compiler.data_version()? {
+    let compiler = host.toolchain.compiler.compiler_version()?;
+    match host.toolchain.compiler.data_version()? {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(TrainingData { compiler, version }),
         _ => Err(unusable(
             format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),

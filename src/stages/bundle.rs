@@ -58,7 +58,7 @@ pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<Bundle
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
-    if plan.library_policy == LibraryPolicy::Bundle {
+    if plan.request.policies.library_policy == LibraryPolicy::Bundle {
         let database = distro::database(context.runner(), &Distro::read(Path::new("/")))?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);
@@ -293,7 +293,7 @@ mod tests {
         let unneeded = PlannedLibrary { soname: "libz.so.1".into(), package: "zlib1g".into(), ..linked.planned() };
         toy.plan.libraries.push(unneeded);
         toy.plan.runtime_packages = ["ca-certificates", PACKAGE, "zlib1g"].map(str::to_owned).to_vec();
-        toy.plan.library_policy = LibraryPolicy::System;
+        toy.plan.request.policies.library_policy = LibraryPolicy::System;
         let bundled = bundled(&toy).unwrap();
         assert_eq!(bundled.runtime_packages(), ["ca-certificates", PACKAGE]);
         assert!(bundled.libraries().is_empty() && !bundled.root().join("lib/libtoy.so.1").exists());

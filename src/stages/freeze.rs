@@ -60,7 +60,7 @@ pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTr
 fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     Digest::of_json(&(
         "frozen modules",
-        (plan.format, plan.release, plan.variant, &plan.source, &plan.patches),
+        (plan.request.format, plan.request.release, plan.request.variant, &plan.source, &plan.patches),
         (&plan.configure, &plan.environment, &plan.toolchain),
         freeze,
     ))

@@ -71,7 +71,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
         fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
     }
     let libraries = stripped.libraries();
-    if plan.library_policy == LibraryPolicy::System {
+    if plan.request.policies.library_policy == LibraryPolicy::System {
         write_runtime_packages(root, &libraries.runtime_packages)?;
     }
     let floor = glibc_floor(root)?;
@@ -80,7 +80,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
     let manifest = Manifest {
         name: ArtifactName::new(plan, floor),
         build_key: plan.build_key(),
-        request_key: plan.request().key(),
+        request_key: plan.request_key(),
         source_date_epoch: stripped.epoch(),
         glibc_floor: floor,
         modules: built_modules(root, plan)?.into_iter().collect(),
@@ -94,12 +94,12 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
     };
     fs_err::write(root.join(MANIFEST_PATH), manifest.to_json())?;
     let tarball = work.join(manifest.name.file(Format::Zst));
-    let digest = pack(root, plan.prefix.name(), stripped.epoch(), &tarball)?;
+    let digest = pack(root, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
     let debug = match stripped.debug_files() {
         None => None,
         Some(directory) => {
             let tarball = work.join(crate::store::debug_file(&manifest.name));
-            let digest = pack(directory, plan.prefix.name(), stripped.epoch(), &tarball)?;
+            let digest = pack(directory, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
             Some((tarball, digest))
         }
     };

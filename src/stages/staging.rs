@@ -64,7 +64,7 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
     let destdir = work.join("staging");
     let install = tree.make(plan).args(&plan.install).arg(format!("DESTDIR={}", destdir.display())).arg("install");
     log.run(&install, |_| {})?;
-    let root = plan.prefix.below(&destdir);
+    let root = plan.request.prefix.below(&destdir);
     let builtin_modules = builtin_modules(&root, context)?;
     check_modules(&root, tree, &builtin_modules, context)?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
@@ -116,7 +116,10 @@ fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: 
     if unlisted.is_empty() {
         return Ok(());
     }
-    Err(Error::UnlistedModules { modules: unlisted, recipe: format!("the recipe of {}", plan.release.series()) })
+    Err(Error::UnlistedModules {
+        modules: unlisted,
+        recipe: format!("the recipe of {}", plan.request.release.series()),
+    })
 }
 
 fn builtin_modules(root: &Path, context: &BuildContext<'_>) -> Result<Vec<String>> {

@@ -65,12 +65,13 @@ pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<S
     remove(&root, &patterns(&plan.strip)?)?;
     remove_empty_directories(&root)?;
     let files = linked_here(&root, &libraries.bundled)?;
-    let debug_files = if plan.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
+    let debug_files =
+        if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
     run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
     if let Some(directory) = &debug_files {
         link_debug_files(&root, &files, directory, log)?;
     }
-    if plan.bytecode == Bytecode::UncheckedHash {
+    if plan.request.policies.bytecode == Bytecode::UncheckedHash {
         compile_bytecode(&root, context)?;
     }
     Ok(StrippedPrefix { staged, libraries, debug_files })
@@ -175,7 +176,7 @@ fn compile_bytecode(root: &Path, context: &BuildContext<'_>) -> Result<()> {
     let spec = Spec::new(root.join(plan.interpreter()))
         .args(["-I", "-S", "-c", COMPILE_SCRIPT])
         .arg(root)
-        .arg(plan.prefix.as_str())
+        .arg(plan.request.prefix.as_str())
         .environment([("LC_ALL", "C.UTF-8"), ("PYTHONHASHSEED", "0")]);
     log.run(&spec, |_| {})
 }

@@ -60,7 +60,7 @@ impl Received<'_> {
         let plan = &manifest.plan;
         for (name, found, expected) in [
             ("build key", manifest.build_key, plan.build_key()),
-            ("request key", manifest.request_key, plan.request().key()),
+            ("request key", manifest.request_key, plan.request_key()),
         ] {
             if found != expected {
                 return Err(damaged(format!("its {name} is {found}, and its plan has {expected}")));

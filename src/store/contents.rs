@@ -159,10 +159,15 @@ struct ManifestOrigin {
 
 #[derive(Deserialize)]
 struct PlanOrigin {
-    release: Release,
+    request: RequestOrigin,
     source: SourceSums,
     #[serde(default)]
     profile: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+struct RequestOrigin {
+    release: Release,
 }
 
 impl Origin {
@@ -171,7 +176,7 @@ impl Origin {
         let read = std::fs::read(artifact.manifest()).ok();
         let manifest = read.and_then(|bytes| serde_json::from_slice::<ManifestOrigin>(&bytes).ok());
         let profile = manifest.as_ref().and_then(|manifest| manifest.plan.profile);
-        let source = manifest.map(|manifest| (manifest.plan.release, manifest.plan.source));
+        let source = manifest.map(|manifest| (manifest.plan.request.release, manifest.plan.source));
         Self { build_key: artifact.record.build_key, source, profile }
     }
 }

@@ -38,7 +38,7 @@ impl MadeUp {
     }
 
     fn tarball_of(&self, tree: &Path, name: &str) -> (PathBuf, Digest) {
-        let top = self.manifest.plan.prefix.name();
+        let top = self.manifest.plan.request.prefix.name();
         let (bytes, ()) =
             archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(tree, top, 0, writer)).unwrap();
         let path = self.directory.join(name);
@@ -64,7 +64,7 @@ pub(crate) fn manifest() -> Manifest {
     Manifest {
         name: ArtifactName::new(&plan, floor),
         build_key: plan.build_key(),
-        request_key: plan.request().key(),
+        request_key: plan.request_key(),
         source_date_epoch: 0,
         glibc_floor: floor,
         modules: Vec::new(),

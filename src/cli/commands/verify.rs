@@ -68,7 +68,7 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let given = compare::given(path)?;
     let plan = &given.manifest.plan;
-    let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.release, plan.variant)])?;
+    let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
     recorder.tell(outcome)
 }
@@ -97,16 +97,16 @@ fn rebuild_of(
     let catalog = config.catalog()?;
     let jobs = config.jobs()?;
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
-    let prefix = plan.prefix.to_string().parse().map_err(|error| Error::Damaged {
+    let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: what.clone(),
         reason: format!("the prefix of its plan cannot be built for: {error}"),
     })?;
     // What programs run is never taken from a file that somebody sent: the compiler's variables are
     // the user's, and have to be those of the artifact.
-    let mut choices = config.choices(prefix, plan.debug_files, args.profile.as_ref())?;
-    choices.bytecode = plan.bytecode;
-    choices.library_policy = plan.library_policy;
-    let mut options = config.build_options(&args.how, choices, vec![plan.flavor])?;
+    let mut choices = config.choices(prefix, plan.request.policies.debug_files, args.profile.as_ref())?;
+    choices.policies.bytecode = plan.request.policies.bytecode;
+    choices.policies.library_policy = plan.request.policies.library_policy;
+    let mut options = config.build_options(&args.how, choices, vec![plan.request.flavor])?;
     // What a launcher has is what earlier builds kept. Only who asks for one here gets it.
     let launcher = args.how.launcher.unwrap_or(Launcher::None);
     options.launcher = Some(launcher);
@@ -172,7 +172,7 @@ fn report(
         path.clone()
     } else {
         let key = given.manifest.build_key.short();
-        config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
+        config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.request.release, plan.request.variant))?
     };
     let written =
         staged(reporter, "diffoscope", "", || compare::diffoscope(compared, &place, &System), |_| String::new());

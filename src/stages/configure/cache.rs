@@ -40,7 +40,7 @@ impl ConfigureCache {
         let environment: Vec<_> = environment.iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
         let key = Digest::of_json(&(
             "configure cache",
-            (plan.format, plan.release, plan.variant, plan.target, &plan.source),
+            (plan.request.format, plan.request.release, plan.request.variant, plan.request.target, &plan.source),
             patched,
             (&plan.configure, environment, &plan.pkg_config),
             (&plan.toolchain, &plan.libraries),

@@ -29,7 +29,7 @@ const PKG_CONFIG: &str = "../pkgconfig";
 /// The directory that stands for the build tree in debug information and recorded variables.
 #[must_use]
 pub fn source_name(plan: &BuildPlan) -> String {
-    format!("/usr/src/python-{}", plan.release)
+    format!("/usr/src/python-{}", plan.request.release)
 }
 
 /// A tree that configure has been through.
@@ -76,7 +76,7 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
-    if plan.debug_files {
+    if plan.request.policies.debug_files {
         let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), source_name(plan));
         fs_err::write(work.join(DEBUG_PATHS), map)?;
     }
@@ -155,7 +155,7 @@ fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsStrin
         plan.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
     environment.insert("SOURCE_DATE_EPOCH".into(), tree.epoch().to_string().into());
     environment.insert("PKG_CONFIG_LIBDIR".into(), PKG_CONFIG.into());
-    if plan.debug_files {
+    if plan.request.policies.debug_files {
         let more = format!("-g {DEBUG_PATHS_WORD}");
         let flags = plan.environment.get("CFLAGS_NODIST").map_or(more.clone(), |flags| format!("{flags} {more}"));
         environment.insert("CFLAGS_NODIST".into(), flags.into());

@@ -204,7 +204,7 @@ fn ccache(
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
     // Each build has a work directory of another name. With debug files, the compiler maps its name, and ccache
     // must not rewrite paths as well: the bytes would differ.
-    if !plan.debug_files {
+    if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)

@@ -77,7 +77,7 @@ pub struct Recording<'a> {
 /// be read or written.
 pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)> {
     let Recording { tree, plan, data, training, scripts, epoch } = recording;
-    let top = format!("profile-{}{}", plan.release, plan.variant);
+    let top = format!("profile-{}{}", plan.request.release, plan.request.variant);
     let directory = fs::temporary_directory_in(work, "profile-")?;
     for file in data_files(tree)? {
         fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
@@ -87,9 +87,9 @@ pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)>
     let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
     let manifest = ProfileManifest {
         format: PROFILE_FORMAT,
-        release: plan.release,
-        variant: plan.variant,
-        target: plan.target,
+        release: plan.request.release,
+        variant: plan.request.variant,
+        target: plan.request.target,
         source: plan.source,
         patches: plan.patches.clone(),
         compiler: data.compiler,
