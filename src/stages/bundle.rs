@@ -54,12 +54,17 @@ impl BundledPrefix {
 /// database does not confirm, or that has no licence text; [`Error::Command`] if the package database cannot be
 /// read; [`Error::Io`].
 pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
+    bundle_on(&Distro::read(Path::new("/")), staged, context)
+}
+
+/// Bundles on a distribution, whose package database confirms the libraries.
+fn bundle_on(distro: &Distro, staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
     if plan.request.policies.library_policy == LibraryPolicy::Bundle {
-        let database = distro::database(context.runner(), &Distro::read(Path::new("/")))?;
+        let database = distro::database(context.runner(), distro)?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);
         }
@@ -166,12 +171,10 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
 mod tests {
     use super::super::toy::{Toy, staged};
     use super::*;
-    use crate::sys::distro::{Family, PackageChecksum};
+    use crate::sys::distro::Family;
     use crate::sys::process::scripted::Answer;
 
     const MODULE: &str = "lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so";
-    /// A package that every Debian has, for its licence text.
-    const PACKAGE: &str = "dpkg";
 
     /// A library and a module that needs it, linked for real.
     struct Linked {
@@ -204,7 +207,7 @@ mod tests {
             PlannedLibrary {
                 soname: "libtoy.so.1".into(),
                 sha256: Digest::of(fs_err::read(self.library()).unwrap()),
-                package: PACKAGE.into(),
+                package: "toy".into(),
                 version: "1.0-1".into(),
                 source_package: "toy".into(),
                 source_version: "1.0-1".into(),
@@ -220,55 +223,47 @@ mod tests {
             toy
         }
 
-        /// What dpkg answers: the MD5 that its database has of the library.
-        fn answer(&self, md5: &str) -> Answer {
+        /// The answer of `rpm --query --file`: the SHA-256 that its database has of the library.
+        fn recorded(&self, sha256: &str) -> Answer {
             let path = self.library().display().to_string();
-            Answer::new().out(&format!("{md5}  {}\n", path.trim_start_matches('/')))
+            Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t{path}\n"))
         }
     }
 
+    /// Bundles on a distribution with rpm, wherever the test runs: its database is asked through the runner.
     fn bundled(toy: &Toy) -> Result<BundledPrefix> {
-        toy.build("work", |context| bundle(staged(context).unwrap(), context))
-    }
-
-    fn is_debian() -> bool {
-        let distro = Distro::read(Path::new("/"));
-        if distro.family != Family::Debian {
-            eprintln!("SKIPPED: {} has no dpkg", distro.name);
-        }
-        distro.family == Family::Debian
+        let distro = Distro { name: "a distribution with rpm".into(), family: Family::Fedora };
+        toy.build("work", |context| bundle_on(&distro, staged(context).unwrap(), context))
     }
 
     #[test]
     fn a_needed_library_is_copied_with_its_licence_and_the_database_is_asked() {
-        if !is_debian() {
-            return;
-        }
         let linked = Linked::new();
-        let found = PackageChecksum::Md5(String::new()).of_file_as(&linked.library()).unwrap().to_string();
-        let toy = linked.toy().on("--control-show", linked.answer(found.strip_prefix("md5:").unwrap()));
+        let sum = linked.planned().sha256;
+        let licence = linked.directory.path().join("LICENCE");
+        fs_err::write(&licence, "Do as you like.\n").unwrap();
+        let toy = linked
+            .toy()
+            .on("--query --file", linked.recorded(&sum.to_string()))
+            .on("--licensefiles toy", Answer::new().out(licence.to_str().unwrap()));
         let bundled = bundled(&toy).unwrap();
         let [library] = bundled.libraries() else { panic!("{:?}", bundled.libraries()) };
-        assert_eq!((library.sha256, &library.package_checksum), (linked.planned().sha256, &found));
+        assert_eq!((library.sha256, library.package_checksum.clone()), (sum, format!("sha256:{sum}")));
         let copy = fs_err::read(bundled.root().join("lib/libtoy.so.1")).unwrap();
         assert_eq!(copy, fs_err::read(linked.library()).unwrap());
-        assert!(bundled.root().join(LICENSES_PATH).join(PACKAGE).join("copyright").exists());
-        let asked = toy.runner.command_lines();
-        let asked = asked.iter().filter(|line| line.contains("--control-show")).collect::<Vec<_>>();
-        assert!(matches!(&asked[..], [line] if line.ends_with("--control-show dpkg md5sums")), "{asked:?}");
+        let licences = bundled.root().join(LICENSES_PATH).join("toy");
+        let [text] = &fs::walk(&licences).unwrap()[..] else { panic!("{}", licences.display()) };
+        assert_eq!(fs_err::read_to_string(licences.join(&text.path)).unwrap(), "Do as you like.\n");
     }
 
     #[test]
     fn a_library_that_the_package_database_does_not_confirm_is_refused() {
-        if !is_debian() {
-            return;
-        }
         let linked = Linked::new();
         for (answer, reason) in [
-            (linked.answer("d41d8cd98f00b204e9800998ecf8427e"), "it was changed"),
-            (Answer::new().out("d41d8cd98f00b204e9800998ecf8427e  usr/lib/other.so\n"), "has no checksum"),
+            (linked.recorded(&Digest::of("before").to_string()), "it was changed"),
+            (linked.recorded(""), "has no checksum"),
         ] {
-            let error = bundled(&linked.toy().on("--control-show", answer)).unwrap_err();
+            let error = bundled(&linked.toy().on("--query --file", answer)).unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");
         }
     }
@@ -292,11 +287,11 @@ mod tests {
         let mut toy = linked.toy();
         let unneeded = PlannedLibrary { soname: "libz.so.1".into(), package: "zlib1g".into(), ..linked.planned() };
         toy.plan.libraries.push(unneeded);
-        toy.plan.runtime_packages = ["ca-certificates", PACKAGE, "zlib1g"].map(str::to_owned).to_vec();
+        toy.plan.runtime_packages = ["ca-certificates", "toy", "zlib1g"].map(str::to_owned).to_vec();
         toy.plan.request.policies.library_policy = LibraryPolicy::System;
         let bundled = bundled(&toy).unwrap();
-        assert_eq!(bundled.runtime_packages(), ["ca-certificates", PACKAGE]);
+        assert_eq!(bundled.runtime_packages(), ["ca-certificates", "toy"]);
         assert!(bundled.libraries().is_empty() && !bundled.root().join("lib/libtoy.so.1").exists());
-        assert!(!toy.runner.command_lines().iter().any(|line| line.contains("dpkg")));
+        assert!(!toy.runner.command_lines().iter().any(|line| line.contains("rpm")));
     }
 }
