@@ -238,8 +238,7 @@ impl ProfileName {
         Ok(match self {
             Self::Stored(digest) => NamedProfile { digest: *digest, file: None },
             Self::File(path) => {
-                let digest =
-                    Digest::of_reader(fs_err::File::open(path).map_err(|error| Error::Usage(error.to_string()))?)?;
+                let digest = Digest::of_reader(fs_err::File::open(path).map_err(Error::Unreadable)?)?;
                 NamedProfile { digest, file: Some(path.clone()) }
             }
         })

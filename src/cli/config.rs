@@ -9,7 +9,7 @@ use super::reporter::CliReporter;
 use super::settings::{self, Settings};
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
-use crate::error::{Error, Result};
+use crate::error::{Error, FlagProblem, Result};
 use crate::pipeline::BuildOptions;
 use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
@@ -57,8 +57,8 @@ impl Config {
     /// What the user chose, for a prefix.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that the plan cannot hold: it is not UTF-8, or means another thing on each
-    /// machine. What the system answers for a profile that is not there.
+    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag that means another
+    /// processor on each machine, [`Error::Unreadable`] for a profile that cannot be read.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
@@ -82,13 +82,8 @@ impl Config {
             debug_files,
             compiler_variables,
         };
-        match choices.compiler_word(OF_THIS_MACHINE) {
-            None => Ok(choices),
-            Some((name, word)) => Err(Error::Usage(format!(
-                "{name} has `{word}`, which stands for something else on each machine: the same build key would be of \
-                 different bytes; name the processor, as in -march=x86-64-v3"
-            ))),
-        }
+        choices.refuse_flags(OF_THIS_MACHINE, FlagProblem::HostSpecific)?;
+        Ok(choices)
     }
 
     /// The processors that builds may use.

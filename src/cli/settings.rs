@@ -363,7 +363,7 @@ struct File {
 impl File {
     fn read(path: PathBuf) -> Result<Self> {
         // A file that is there and cannot be read is not passed over: it may say what matters.
-        let text = fs_err::read_to_string(&path).map_err(|error| Error::Usage(error.to_string()))?;
+        let text = fs_err::read_to_string(&path).map_err(Error::Unreadable)?;
         let document = toml::from_str(&text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
             Mistake::at(&path.display().to_string(), &text, offset, error.message().trim())
@@ -383,7 +383,7 @@ impl File {
 /// Reads all layers.
 ///
 /// # Errors
-/// [`Error::Usage`] and [`Error::Mistake`] for what cannot be read.
+/// [`Error::Usage`], [`Error::Unreadable`] and [`Error::Mistake`].
 pub(super) fn load(config: Option<&Path>, given: Given, reporter: &dyn Reporter) -> Result<Settings> {
     let named = config
         .map(Path::to_owned)

@@ -121,7 +121,7 @@ fn every_difference_is_named_with_its_place() {
     let report = toy.path("report.txt");
     let ended = run(rebuild(&toy, &given).args(["--json", "--diffoscope-report"]).arg(&report)).exits(4);
     let json = ended.json();
-    let ended = ended.says(&["came out different", "bin/python3", "section .dynstr"]);
+    let ended = ended.says(&["the rebuild is not identical", "bin/python3", "section .dynstr"]);
     assert_eq!(json["same"], false);
     let differences: Vec<(String, String, String)> = json["differences"]
         .as_array()
@@ -149,7 +149,7 @@ fn every_difference_is_named_with_its_place() {
     }
     if Path::new("/usr/bin/diffoscope").exists() {
         assert_eq!(json["diffoscope"], report.to_str().expect("UTF-8"));
-        ended.says(&["diffoscope says more in"]);
+        ended.says(&["see diffoscope's report"]);
         let text = fs_err::read_to_string(&report).expect("the report");
         assert!(text.contains("ssl.py") && text.contains("# changed"), "{text}");
     }
@@ -262,7 +262,7 @@ fn what_an_artifact_says_is_not_believed() {
 #[test]
 fn only_a_tarball_can_be_rebuilt() {
     let toy = Toy::new(Behaviour::default());
-    rebuilt(&toy, &toy.path("real")).exits(2).says(&["is a prefix", "name the tarball"]);
+    rebuilt(&toy, &toy.path("real")).exits(2).says(&["is an installed prefix", "name the tarball"]);
     rebuilt(&toy, &toy.path("nothing.tar.zst")).exits(2).says(&["it is not there"]);
     run(toy.command(&["verify", "--rebuild", "sha256:12"]).arg("--offline")).exits(2);
     let unknown = format!("sha256:{}", Digest::of("nothing"));

@@ -16,7 +16,7 @@ use crate::domain::comparison::Change;
 use crate::domain::contents::{Contents, Tarball};
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
-use crate::domain::rebuild::{Difference, explain, remedy};
+use crate::domain::rebuild::{Difference, explain, topics};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::pipeline::{Again, Pipeline, Replanned};
@@ -127,9 +127,9 @@ fn rebuild_of(
     let again: Box<Again> = match replanned {
         Replanned::Same(again) => again,
         Replanned::Other(changes) => {
-            let (differences, remedy) = (explain(&changes), remedy(&changes));
+            let (differences, topics) = (explain(&changes), topics(&changes));
             print(config, &Output { plan: changes, ..output }, String::new)?;
-            return Err(Error::OtherPlan { what, differences, remedy });
+            return Err(Error::OtherPlan { what, differences, topics });
         }
     };
     let rebuilt = pipeline.rebuild(&again, &options)?;
