@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::PathBuf;
 
-use super::args::{Args, HowArgs, ProfileName};
+use super::args::{Args, BuildFlags, ProfileName};
 use super::reporter::CliReporter;
 use super::settings::{self, Settings};
 use crate::domain::plan::Flavor;
@@ -41,7 +41,7 @@ impl Config {
     /// place for a store.
     pub(super) fn new(args: &Args) -> Result<Self> {
         let reporter = CliReporter::new(&args.global);
-        let settings = settings::load(args.global.config.as_deref(), args.given()?, &reporter)?;
+        let settings = settings::load(args.global.config.as_deref(), args.overrides()?, &reporter)?;
         let store = LocalStore::new(std::path::absolute(&settings.store.value)?);
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
@@ -98,7 +98,12 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that contradict each other.
-    pub(super) fn build_options(&self, args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> Result<BuildOptions> {
+    pub(super) fn build_options(
+        &self,
+        args: &BuildFlags,
+        choices: Choices,
+        flavors: Vec<Flavor>,
+    ) -> Result<BuildOptions> {
         let Settings { offline, install_deps, .. } = &self.settings;
         if offline.value && install_deps.value {
             return Err(Error::Usage(format!(

@@ -76,7 +76,7 @@ impl Mirror {
         };
         match url {
             Some((url, "http" | "https")) if url.contains("{file}") => Ok(Self::Url(url.to_owned())),
-            Some((_, "http" | "https")) => wrong("the URL has no {file}, which stands for the archive's name"),
+            Some((_, "http" | "https")) => wrong("it has no {file}, which stands for the archive's name"),
             Some((_, scheme)) => {
                 wrong(&format!("the scheme {scheme} is neither http nor https; name a directory by its path"))
             }

@@ -69,7 +69,7 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let given = compare::given(path)?;
     let plan = &given.manifest.plan;
-    let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.release, plan.variant)])?;
+    let recorder = Recorder::new(config, &args.flags, vec![format!("{}{}", plan.release, plan.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
     recorder.tell(outcome)
 }
@@ -107,9 +107,9 @@ fn rebuild_of(
     let mut choices = config.choices(prefix, plan.debug_files, args.profile.as_ref())?;
     choices.bytecode = plan.bytecode;
     choices.library_policy = plan.library_policy;
-    let mut options = config.build_options(&args.how, choices, vec![plan.flavor])?;
+    let mut options = config.build_options(&args.flags, choices, vec![plan.flavor])?;
     // What a launcher has is what earlier builds kept. Only who asks for one here gets it.
-    let launcher = args.how.launcher.unwrap_or(Launcher::None);
+    let launcher = args.flags.launcher.unwrap_or(Launcher::None);
     options.launcher = Some(launcher);
     if launcher != Launcher::None {
         reporter.report(Event::Note(format!("what {launcher} has is not compiled again, and so not compared")));
