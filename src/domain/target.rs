@@ -34,6 +34,14 @@ impl Target {
             .ok_or_else(|| format!("{arch} is not a processor pykeel knows"))
     }
 
+    /// The system that this program was compiled for: the one that it builds on.
+    ///
+    /// # Errors
+    /// That pykeel does not know the processor.
+    pub fn of_this_program() -> Result<Self, String> {
+        Self::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH))
+    }
+
     /// The processor's name, as `uname -m` prints it.
     #[must_use]
     pub fn arch(self) -> &'static str {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::staging::StagedPrefix;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{BundledLibrary, LICENSES_PATH, Libraries};
@@ -13,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
-use crate::sys::process::Runner;
 
 /// The name of the file that says which licence a package has that has no licence text.
 const NAMED_LICENSE: &str = "LICENSE";
@@ -53,12 +53,13 @@ impl BundledPrefix {
 /// # Errors
 /// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
 /// licence text is not there.
-pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Result<BundledPrefix> {
+pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
+    let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
-    if plan.library_policy == LibraryPolicy::Bundle {
-        let database = distro::database(runner, &Distro::read(Path::new("/")))?;
+    if plan.request.policies.library_policy == LibraryPolicy::Bundle {
+        let database = distro::database(context.runner(), &Distro::read(Path::new("/")))?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);
         }

@@ -115,7 +115,7 @@ enum Place {
 pub fn fetch(
     recipe: &ReleaseRecipe,
     options: &FetchOptions,
-    store: &dyn Store,
+    store: &Store,
     runner: &dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<VerifiedSource> {
@@ -145,7 +145,7 @@ pub fn fetch(
     Err(Error::SourceUnavailable { release: recipe.version.to_string(), attempts })
 }
 
-fn from_store(archives: &[Archive], store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<VerifiedSource>> {
+fn from_store(archives: &[Archive], store: &Store, reporter: &dyn Reporter) -> Result<Option<VerifiedSource>> {
     for archive in archives {
         if let Some(stored) = store.source(archive.digest, reporter)? {
             return Ok(Some(VerifiedSource { stored, format: archive.format, name: archive.file.clone() }));

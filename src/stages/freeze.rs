@@ -21,8 +21,7 @@ use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::recipe::{Freeze, ReleaseRecipe};
-use crate::sys::log::BuildLog;
+use crate::recipe::Freeze;
 use crate::sys::{archive, fs};
 
 /// The options of the programs that freeze modules: what they write does not depend on them.
@@ -46,17 +45,10 @@ impl FrozenTree {
 ///
 /// # Errors
 /// What the compiler and the system answer.
-pub fn freeze(
-    tree: LaunchedTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    optimisation: &Optimisation,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
-) -> Result<FrozenTree> {
-    if let Optimisation::Profile(profile) = optimisation {
-        if let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
-            frozen(&tree, plan, freeze, context, log)?;
+pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
+    if let Optimisation::Profile(profile) = context.optimisation {
+        if let Some(freeze) = context.recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+            frozen(&tree, freeze, context)?;
         }
         for (path, bytes) in &profile.data {
             fs::write_in_place(&tree.root().join(path), bytes)?;
@@ -69,7 +61,7 @@ pub fn freeze(
 fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     Digest::of_json(&(
         "frozen modules",
-        (plan.format, plan.release, plan.variant, &plan.source, &plan.patches),
+        (plan.request.format, plan.request.release, plan.request.variant, &plan.source, &plan.patches),
         (&plan.configure, &plan.environment, &plan.toolchain),
         freeze,
     ))
@@ -79,8 +71,8 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 ///
 /// # Errors
 /// What the system answers.
-pub fn keep_frozen(compiled: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, context: BuildContext<'_>) -> Result<()> {
-    let BuildContext { store, work, .. } = context;
+pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, recipe, store, work, .. } = *context;
     let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled, freeze)?;
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
@@ -88,14 +80,8 @@ pub fn keep_frozen(compiled: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, co
 
 /// Puts the frozen modules into a tree: those of an earlier build of the same source on this
 /// machine, or new ones.
-fn frozen(
-    tree: &LaunchedTree,
-    plan: &BuildPlan,
-    freeze: &Freeze,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
-) -> Result<()> {
-    let BuildContext { store, jobs, work } = context;
+fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
         log.reporter().report(Event::Detail("the frozen modules are those of an earlier build".into()));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::staging::built_modules;
 use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
@@ -61,14 +62,15 @@ impl PackedArtifact {
 ///
 /// # Errors
 /// What the system answers.
-pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Result<PackedArtifact> {
+pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
+    let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
     if let Some(message) = &plan.externally_managed {
         let text = format!("[externally-managed]\nError={}\n", message.trim_end().replace('\n', "\n "));
         fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
     }
     let libraries = stripped.libraries();
-    if plan.library_policy == LibraryPolicy::System {
+    if plan.request.policies.library_policy == LibraryPolicy::System {
         write_runtime_packages(root, &libraries.runtime_packages)?;
     }
     let floor = glibc_floor(root)?;
@@ -77,7 +79,7 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
     let manifest = Manifest {
         name: ArtifactName::new(plan, floor),
         build_key: plan.build_key(),
-        request_key: plan.request().key(),
+        request_key: plan.request_key(),
         source_date_epoch: stripped.epoch(),
         glibc_floor: floor,
         modules: built_modules(root, plan)?.into_iter().collect(),
@@ -90,13 +92,13 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         plan: plan.clone(),
     };
     fs_err::write(root.join(MANIFEST_PATH), manifest.to_json())?;
-    let tarball = into.join(manifest.name.file(Format::Zst));
-    let digest = pack(root, plan.prefix.name(), stripped.epoch(), &tarball)?;
+    let tarball = work.join(manifest.name.file(Format::Zst));
+    let digest = pack(root, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
     let debug = match stripped.debug_files() {
         None => None,
         Some(directory) => {
-            let tarball = into.join(crate::store::debug_file(&manifest.name));
-            let digest = pack(directory, plan.prefix.name(), stripped.epoch(), &tarball)?;
+            let tarball = work.join(crate::store::debug_file(&manifest.name));
+            let digest = pack(directory, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
             Some((tarball, digest))
         }
     };

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 
+use super::BuildContext;
 use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
-use crate::domain::plan::{BuildPlan, Bytecode};
+use crate::domain::plan::Bytecode;
 use crate::error::Result;
 use crate::sys::elf;
 use crate::sys::fs::{self, Kind};
@@ -54,19 +55,21 @@ impl StrippedPrefix {
 ///
 /// # Errors
 /// What strip or the interpreter answers, or a pattern that is none.
-pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<StrippedPrefix> {
+pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<StrippedPrefix> {
+    let BuildContext { plan, log, .. } = *context;
     let (staged, libraries) = relocated.into_parts();
     let root = staged.root().to_owned();
     remove(&root, &patterns(&plan.strip)?)?;
     remove_empty_directories(&root)?;
     let files = linked_here(&root, &libraries.bundled)?;
-    let debug_files = if plan.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
+    let debug_files =
+        if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
     run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
     if let Some(directory) = &debug_files {
         link_debug_files(&root, &files, directory, log)?;
     }
-    if plan.bytecode == Bytecode::UncheckedHash {
-        compile_bytecode(&root, plan, log)?;
+    if plan.request.policies.bytecode == Bytecode::UncheckedHash {
+        compile_bytecode(&root, context)?;
     }
     Ok(StrippedPrefix { staged, libraries, debug_files })
 }
@@ -115,7 +118,7 @@ fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>
     Ok(files)
 }
 
-fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
     let spec = Spec::new(tool)
         .args(args.iter().map(ToString::to_string))
         .args(files)
@@ -131,7 +134,7 @@ fn debug_name(file: &Path) -> PathBuf {
     name.into()
 }
 
-fn keep_debug_files(root: &Path, files: &[PathBuf], log: &mut BuildLog<'_>) -> Result<PathBuf> {
+fn keep_debug_files(root: &Path, files: &[PathBuf], log: &BuildLog<'_>) -> Result<PathBuf> {
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(".debug");
     let directory = root.with_file_name(name);
@@ -144,7 +147,7 @@ fn keep_debug_files(root: &Path, files: &[PathBuf], log: &mut BuildLog<'_>) -> R
 }
 
 /// Notes in each file where a debugger finds its debug information: `x.so.debug`, by its checksum.
-fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &BuildLog<'_>) -> Result<()> {
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
         run_tool("objcopy", &[&link], std::slice::from_ref(file), root, log)?;
@@ -165,11 +168,12 @@ for directory, names, files in os.walk(os.path.join(root, 'lib')):
                                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 ";
 
-fn compile_bytecode(root: &Path, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<()> {
+fn compile_bytecode(root: &Path, context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, log, .. } = *context;
     let spec = Spec::new(root.join(plan.interpreter()))
         .args(["-I", "-S", "-c", COMPILE_SCRIPT])
         .arg(root)
-        .arg(plan.prefix.as_str())
+        .arg(plan.request.prefix.as_str())
         .environment([("LC_ALL", "C.UTF-8"), ("PYTHONHASHSEED", "0")]);
     log.run(&spec, |_| {})
 }

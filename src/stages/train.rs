@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use super::BuildContext;
 use super::compile::CompiledTree;
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
 use crate::error::{Error, ProfileRemedy, Result};
-use crate::recipe::ReleaseRecipe;
-use crate::store::{HeldProfile, profile};
-use crate::sys::log::BuildLog;
+use crate::store::HeldProfile;
+use crate::store::profile::{self, Recording};
 
 /// A profile that was recorded.
 #[derive(Debug)]
@@ -29,14 +27,11 @@ pub struct Recorded {
 /// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
 pub fn train(
     tree: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
     data: TrainingData,
     scripts: &BTreeMap<String, Vec<u8>>,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
+    context: &BuildContext<'_>,
 ) -> Result<Recorded> {
-    let BuildContext { store, jobs, work } = context;
+    let BuildContext { plan, recipe, store, jobs, work, log, .. } = *context;
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,
@@ -64,6 +59,9 @@ pub fn train(
     }
     let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
     let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
-    let (profile, archive) = profile::pack(tree.root(), work, plan, data, &pgo.training, sums.collect(), tree.epoch())?;
+    let scripts = sums.collect();
+    let training = &pgo.training;
+    let recording = Recording { tree: tree.root(), plan, data, training, scripts: &scripts, epoch: tree.epoch() };
+    let (profile, archive) = profile::pack(recording, work)?;
     Ok(Recorded { profile, held: store.keep_profile(&archive)? })
 }

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::variables::{CCACHE, CCACHE_KEYS, DISTCC, ICECC, SCCACHE, forwarded};
+use super::BuildContext;
 use super::configure::ConfiguredTree;
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
@@ -124,14 +124,8 @@ impl LaunchedTree {
 ///
 /// # Errors
 /// What the launcher answers when it is asked for its configuration, or to start its server.
-pub fn launch(
-    tree: ConfiguredTree,
-    plan: &BuildPlan,
-    launcher: Launcher,
-    work: &Path,
-    runner: &dyn Runner,
-    reporter: &dyn Reporter,
-) -> Result<LaunchedTree> {
+pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
+    let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
     let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
     if launcher == Launcher::None {
         return Ok(ready);
@@ -141,7 +135,7 @@ pub fn launch(
     // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
     let toolchain = Digest::of_json(&plan.toolchain);
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
-        (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
+        (ccache(&user, toolchain, context)?, Counts::Ccache(context.work.join(CCACHE_RESULTS)))
     } else {
         // The server runs in the user's own environment: one that a compilation starts would end with
         // make, and know nothing of the user's store. One that is running makes this fail.
@@ -178,12 +172,11 @@ fn asked(program: &str, arguments: &[&str]) -> Spec {
 /// files say is said again in one that it is pointed to.
 fn ccache(
     user: &BTreeMap<String, OsString>,
-    plan: &BuildPlan,
     toolchain: Digest,
-    work: &Path,
-    runner: &dyn Runner,
+    context: &BuildContext<'_>,
 ) -> Result<BTreeMap<String, OsString>> {
-    let shown = runner.capture(&asked("ccache", &["--show-config"]))?;
+    let BuildContext { plan, work, .. } = *context;
+    let shown = context.runner().capture(&asked("ccache", &["--show-config"]))?;
     let configuration = Configuration::read(&shown);
     let file = work.join(CCACHE_CONFIGURATION);
     fs_err::write(&file, &configuration.text)?;
@@ -208,7 +201,7 @@ fn ccache(
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
     // Each build works in a directory of another name. Where the compiler is told what to call it in
     // debug information ccache knows; what it made of paths there would be other bytes.
-    if !plan.debug_files {
+    if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)

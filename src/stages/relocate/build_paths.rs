@@ -56,7 +56,7 @@ mod tests {
 
     fn paths() -> BuildPaths {
         let staged = Path::new("/w/build-1/staging/opt/myorg/python-3.13");
-        BuildPaths::new(Path::new("/w/build-1"), staged, &plan().prefix, "/usr/src/python-3.13.5")
+        BuildPaths::new(Path::new("/w/build-1"), staged, &plan().request.prefix, "/usr/src/python-3.13.5")
     }
 
     #[test]

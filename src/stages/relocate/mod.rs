@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use build_paths::BuildPaths;
 
+use super::BuildContext;
 use super::bundle::BundledPrefix;
 use super::configure::source_name;
 use super::dropped::patterns;
@@ -42,18 +43,19 @@ impl RelocatedPrefix {
 /// # Errors
 /// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
 /// is no JSON, and what the system answers.
-pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPrefix> {
+pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<RelocatedPrefix> {
+    let plan = context.plan;
     let root = bundled.root().to_owned();
     links(&root, plan)?;
     let (staged, libraries) = bundled.into_parts();
-    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.prefix, &source_name(plan));
+    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
     let mut scripts = Vec::new();
     // Caches and static libraries mention the build, and strip takes them away.
     let goes = patterns(&plan.strip)?;
     for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !goes.is_match(&entry.path)) {
         let path = root.join(&entry.path);
         let before = fs_err::read(&path)?;
-        let Some(after) = rewritten(&entry.path, &before, &paths, &plan.prefix)? else { continue };
+        let Some(after) = rewritten(&entry.path, &before, &paths, &plan.request.prefix)? else { continue };
         fs_err::write(&path, after)?;
         if entry.path.starts_with("bin") {
             scripts.push(entry.path);
@@ -110,7 +112,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     let bin = root.join("bin");
     let interpreter = format!("python{}", plan.short_version());
     // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
-    let default_name = format!("python{}", plan.release.series());
+    let default_name = format!("python{}", plan.request.release.series());
     for name in ["python3", "python", &default_name] {
         let link = bin.join(name);
         if name == interpreter {
@@ -124,7 +126,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     // Links within the prefix that make left absolute or pointing through the staging directory.
     for entry in fs::walk(root)? {
         if let Kind::Symlink(target) = &entry.kind
-            && let Ok(inside) = target.strip_prefix(plan.prefix.as_path())
+            && let Ok(inside) = target.strip_prefix(plan.request.prefix.as_path())
         {
             let up: PathBuf = entry.path.parent().into_iter().flat_map(Path::components).map(|_| "..").collect();
             fs_err::remove_file(root.join(&entry.path))?;
