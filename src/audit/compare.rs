@@ -184,13 +184,10 @@ pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Re
 /// Reads what a tarball says of itself, for a rebuild.
 ///
 /// # Errors
-/// [`Error::Usage`] for a prefix, and what reading a tarball answers.
+/// [`Error::NotATarball`] for a prefix, and what reading a tarball answers.
 pub fn given(path: &Path) -> Result<Contents> {
     if path.is_dir() {
-        return Err(Error::Usage(format!(
-            "{} is a prefix, and `--rebuild` compares tarballs: name the tarball it was installed from, or sha256: and its digest",
-            path.display()
-        )));
+        return Err(Error::NotATarball { path: path.to_owned() });
     }
     let contents = inspect::contents(path)?;
     let manifest = &contents.manifest;

@@ -188,7 +188,7 @@ impl Site {
 /// The directory that a prefix is in, and its name there.
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
     let path = destination.path();
-    let error = |reason| Error::Usage(format!("`{}` cannot be a prefix: {reason}", path.display()));
+    let error = |reason| Error::InvalidPrefix { path: path.clone(), reason };
     if destination.prefix.to_str().is_none() {
         return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
     }

@@ -65,7 +65,7 @@ pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed
     let matcher = GlobBuilder::new(&glob)
         .literal_separator(true)
         .build()
-        .map_err(|error| Error::Usage(format!("`{template}` cannot be looked for: {error}")))?
+        .map_err(|error| Error::Pattern { pattern: template.to_string(), reason: error.kind().to_string() })?
         .compile_matcher();
     let depth = Path::new(&glob).components().skip(1).count();
     // Where the template has no places yet, there is one directory to go into.
@@ -102,7 +102,7 @@ fn look(site: &Site) -> Result<Finding> {
     }
     let occupant = site.occupant().map_err(|error| match error {
         Error::ForeignPrefix { path, reason } => {
-            Error::NotRemovable { path, reason: format!("it is not a Python that pykeel installed: {reason}") }
+            Error::NotRemovable { path, reason: format!("pykeel did not install it: {reason}") }
         }
         other => other,
     });

@@ -16,11 +16,11 @@ use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::closed_search;
 
 /// The variable that says where records go.
-const READS: &str = "PYKEEL_COMPILER_READS";
+const READS: &str = "RECORDED_READS";
 /// The variable that says where the compiler's temporary files go.
-const TEMPORARY: &str = "PYKEEL_COMPILER_TMP";
+const TEMPORARY: &str = "RECORDED_TMPDIR";
 /// The variable that names the launcher of the compiler.
-pub(super) const LAUNCHER: &str = "PYKEEL_COMPILER_LAUNCHER";
+pub(super) const LAUNCHER: &str = "RECORDED_LAUNCHER";
 
 /// The script and the directory of its records.
 #[derive(Debug, Clone)]
