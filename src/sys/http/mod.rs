@@ -216,7 +216,7 @@ struct Transfer<'a> {
     url: &'a str,
     sink: &'a mut dyn Sink,
     progress: &'a dyn Fn(u64, Option<u64>),
-    /// The ETag or modification time that identifies the file: `If-Range`.
+    /// The `ETag` or modification time that identifies the file: `If-Range`.
     validator: Option<HeaderValue>,
     size: Option<u64>,
     how: Downloaded,
