@@ -1,45 +1,18 @@
 //! The sizes of an artifact as a treemap for a browser. The same contents give the same bytes.
 //!
-//! `page.html` is the template; `script.js` lays out the rectangles from the data in the page.
+//! `page.html` is the template; `script.js` lays out the rectangles from the data that `tree` makes.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod tree;
 
 use serde::Serialize;
 
-use crate::domain::contents::{Contents, File, Part, PartSize, path_text};
+use crate::domain::contents::{Contents, PartSize};
 use crate::domain::manifest::BundledLibrary;
 use crate::report::page::Page;
 use crate::report::text::{human, percent};
 
 const PAGE: Page =
     Page { template: include_str!("page.html"), style: include_str!("style.css"), script: include_str!("script.js") };
-
-/// A rectangle of the map: a file, a directory, or a part.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Node {
-    /// The name.
-    n: String,
-    /// The size of a file in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    s: Option<u64>,
-    /// The content of a directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c: Option<Vec<Node>>,
-    /// The part, if it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p: Option<Part>,
-    /// The directory that contains all files of a part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    d: Option<String>,
-}
-
-/// A directory while the tree is built.
-#[derive(Default)]
-struct Directory<'a> {
-    files: BTreeMap<String, u64>,
-    directories: BTreeMap<&'a [u8], Directory<'a>>,
-}
 
 /// The values of the template.
 #[derive(Serialize)]
@@ -87,7 +60,7 @@ pub fn page(contents: &Contents) -> String {
         parts: parts(contents),
         libraries: libraries(contents),
         facts: facts(contents),
-        data: data(contents),
+        data: tree::data(contents),
     };
     PAGE.render(&view)
 }
@@ -152,76 +125,6 @@ fn facts(contents: &Contents) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Returns the tree as JSON that can be part of a page: without `<` it can neither end the script
-/// element nor start a comment.
-fn data(contents: &Contents) -> String {
-    let json = serde_json::to_string(&tree(contents)).expect("a node is strings, numbers and lists");
-    json.replace('<', "\\u003c")
-}
-
-/// Returns the parts, and in each the directories below the one that contains all its files.
-fn tree(contents: &Contents) -> Node {
-    let mut by_part: BTreeMap<Part, Vec<&File>> = BTreeMap::new();
-    for file in &contents.files {
-        by_part.entry(file.part).or_default().push(file);
-    }
-    let parts = by_part.into_iter().map(|(part, files)| {
-        let base = common_directory(&files);
-        let mut directory = Directory::default();
-        for file in files {
-            directory.put(file.path.strip_prefix(base).unwrap_or(&file.path), file.size);
-        }
-        let node = directory.node(capital(part.title()));
-        Node { p: Some(part), d: Some(path_text(base)), ..node }
-    });
-    let parts = sorted(parts.collect());
-    Node { n: contents.manifest.plan.prefix.name().to_owned(), c: Some(parts), ..Node::default() }
-}
-
-/// Returns the deepest directory that contains all the files.
-fn common_directory<'a>(files: &[&'a File]) -> &'a Path {
-    let parent = |file: &&'a File| file.path.parent().unwrap_or(Path::new(""));
-    let mut common = files.first().map_or(Path::new(""), parent);
-    while !files.iter().all(|file| parent(file).starts_with(common)) {
-        common = common.parent().unwrap_or(Path::new(""));
-    }
-    common
-}
-
-impl<'a> Directory<'a> {
-    fn put(&mut self, path: &'a Path, size: u64) {
-        use std::os::unix::ffi::OsStrExt as _;
-        let Some(name) = path.file_name() else { return };
-        let directory = path
-            .parent()
-            .into_iter()
-            .flat_map(Path::iter)
-            .fold(self, |directory, name| directory.directories.entry(name.as_bytes()).or_default());
-        directory.files.insert(path_text(Path::new(name)), size);
-    }
-
-    fn node(self, name: String) -> Node {
-        use std::ffi::OsStr;
-        use std::os::unix::ffi::OsStrExt as _;
-        let files = self.files.into_iter().map(|(n, size)| Node { n, s: Some(size), ..Node::default() });
-        let name_of = |bytes: &[u8]| path_text(Path::new(OsStr::from_bytes(bytes)));
-        let directories = self.directories.into_iter().map(|(bytes, directory)| directory.node(name_of(bytes)));
-        Node { n: name, c: Some(sorted(files.chain(directories).collect())), ..Node::default() }
-    }
-}
-
-impl Node {
-    fn bytes(&self) -> u64 {
-        self.s.unwrap_or_default() + self.c.iter().flatten().map(Self::bytes).sum::<u64>()
-    }
-}
-
-/// Sorts by size, the largest first, as the layout expects.
-fn sorted(mut nodes: Vec<Node>) -> Vec<Node> {
-    nodes.sort_by_cached_key(|node| (std::cmp::Reverse(node.bytes()), node.n.clone()));
-    nodes
-}
-
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -231,8 +134,10 @@ fn capital(text: &str) -> String {
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
 
     use super::*;
+    use crate::domain::contents::Part;
     use crate::domain::contents::tests::{contents, contents_of};
 
     /// The data of a page, as a browser reads it: to the first end of the element.
