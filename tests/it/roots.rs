@@ -8,7 +8,8 @@ use crate::debian::minbase;
 use crate::skip;
 use crate::support::{Artifact, artifact, check, is_root, run, unpack};
 
-const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
+/// The Python package of `pykeel verify`.
+const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stages/verify/probe");
 
 /// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
 pub const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];
@@ -46,11 +47,7 @@ pub fn probe_by(
 ) {
     let probe = root.join("probe");
     fs_err::create_dir_all(probe.join("scratch")).expect("a directory");
-    fs_err::write(probe.join("probe.py"), PROBE).expect("a file");
-    let made =
-        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
-    fs_err::write(probe.join("cert.pem"), made.cert.pem()).expect("a file");
-    fs_err::write(probe.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    check("cp", &["-r", PROBE, &probe.display().to_string()]);
     let bin = fs_err::read_dir(root.join(&prefix[1..]).join("bin")).expect("bin");
     let scripts: Vec<String> =
         bin.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -62,14 +59,14 @@ pub fn probe_by(
         "scripts": scripts,
         "flavor": flavor,
         "scratch": "/probe/scratch",
-        "tls_cert": "/probe/cert.pem",
-        "tls_key": "/probe/key.pem",
+        "tls_cert": "/probe/probe/loopback/cert.pem",
+        "tls_key": "/probe/probe/loopback/key.pem",
         "compiler": false,
         "forbidden": [],
     });
     fs_err::write(probe.join("request.json"), request.to_string()).expect("a file");
     let python = format!("{prefix}/bin/{}", artifact.python());
-    let ended = run(&mut enter(&[&python, "-I", "-B", "/probe/probe.py", "/probe/request.json"])).exits(0);
+    let ended = run(&mut enter(&[&python, "-I", "-B", "/probe/probe/__main__.py", "/probe/request.json"])).exits(0);
     let checks = ended.json()["checks"].as_array().expect("checks").clone();
     assert!(checks.len() > 100, "{checks:?}");
     for check in &checks {
