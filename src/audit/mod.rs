@@ -1,4 +1,4 @@
-//! What is said of artifacts that are there: what one holds, and in what two differ.
+//! Reads existing artifacts: what one contains, and how two differ.
 
 pub mod compare;
 pub mod inspect;
