@@ -1,4 +1,4 @@
-//! What is drawn: tables and pages, as pure functions of what is known.
+//! Renders tables and pages, without I/O.
 
 pub mod page;
 pub mod text;
