@@ -187,14 +187,11 @@ pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Re
 /// Reads the contents of a tarball that is to be rebuilt.
 ///
 /// # Errors
-/// [`Error::Usage`] for a prefix; [`Error::Damaged`] if the build key does not follow from the plan; and
+/// [`Error::NotATarball`] for a prefix; [`Error::Damaged`] if the build key does not follow from the plan; and
 /// the errors of [`inspect::contents`].
 pub fn given(path: &Path) -> Result<Contents> {
     if path.is_dir() {
-        return Err(Error::Usage(format!(
-            "{} is a prefix, and `--rebuild` compares tarballs: name the tarball it was installed from, or sha256: and its digest",
-            path.display()
-        )));
+        return Err(Error::NotATarball { path: path.to_owned() });
     }
     let contents = inspect::contents(path)?;
     let manifest = &contents.manifest;

@@ -1,4 +1,5 @@
-//! Reads existing artifacts: what one contains, and how two differ.
+//! Reads existing artifacts: what one contains, how two differ, and whether one is reproducible.
 
 pub mod compare;
 pub mod inspect;
+pub mod reproduce;

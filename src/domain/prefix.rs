@@ -66,9 +66,7 @@ impl FromStr for Prefix {
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
         if !text.chars().all(allowed) {
-            return Err(error(
-                "a compiled-in prefix has letters, digits and . _ + - alone (`install --prefix` takes any path)",
-            ));
+            return Err(error("it has characters other than letters, digits and / . _ + -"));
         }
         let normal: PathBuf = path.components().collect();
         if normal.file_name().is_none() {

@@ -52,12 +52,18 @@ impl std::fmt::Display for Difference {
 
 /// The subject of a field of a plan, which decides the remedy if it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
+pub enum Topic {
+    /// The version of pykeel's own contribution to the bytes.
     Format,
+    /// The machine.
     Target,
+    /// The recipe, or what it says.
     Recipe,
+    /// The user's `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS`.
     Variables,
+    /// The profile.
     Profile,
+    /// The packages of the build host.
     System,
 }
 
@@ -72,19 +78,6 @@ impl Topic {
             _ => Self::Recipe,
         }
     }
-
-    const fn remedy(self) -> &'static str {
-        match self {
-            Self::Format => "use the pykeel that made it",
-            Self::Target => "rebuild it on a machine of its kind",
-            Self::Recipe => "name the recipes it was made by with `--recipes DIR`",
-            Self::Variables => "set CC, CFLAGS, CPPFLAGS and LDFLAGS as they were",
-            Self::Profile => "name the profile it was made with by `--profile FILE`",
-            Self::System => {
-                "rebuild it on the system it was made on: the same release of the distribution, with the same packages"
-            }
-        }
-    }
 }
 
 /// Returns the differences between the plan of an artifact and the plan here, one line each.
@@ -93,17 +86,16 @@ pub fn explain(changes: &[Change<Value>]) -> Vec<String> {
     relevant(changes).into_iter().map(line).collect()
 }
 
-/// Returns the remedies for the differences, the most important first.
+/// Returns the subjects of the changes for which something can be done now, the most important first.
 #[must_use]
-pub fn remedy(changes: &[Change<Value>]) -> String {
+pub fn topics(changes: &[Change<Value>]) -> Vec<Topic> {
     let topics: BTreeSet<Topic> = relevant(changes).iter().map(|change| Topic::of(&change.name)).collect();
     // Another format or recipe changes most of the plan. The other differences show once that is fixed.
     let first = topics.iter().copied().find(|topic| matches!(topic, Topic::Format | Topic::Target | Topic::Recipe));
-    let shown: Vec<&str> = match first {
-        Some(topic) => vec![topic.remedy()],
-        None => topics.into_iter().map(Topic::remedy).collect(),
-    };
-    shown.join("; ")
+    match first {
+        Some(topic) => vec![topic],
+        None => topics.into_iter().collect(),
+    }
 }
 
 /// Returns the changes that no other change implies, the recipe's digest before its fields.
@@ -297,11 +289,11 @@ mod tests {
         there.environment.insert("CFLAGS".into(), "-O2".into());
         there.profile = Some(Digest::of("profile"));
         let changes = plan_changes(&there, &here);
-        insta::assert_snapshot!(format!("{}\n{}", explain(&changes).join("\n"), remedy(&changes)));
+        insta::assert_snapshot!(format!("{}\n{:?}", explain(&changes).join("\n"), topics(&changes)));
     }
 
     #[test]
-    fn another_recipe_is_named_first_and_its_remedy_alone() {
+    fn another_recipe_is_named_first_and_alone() {
         let (there, mut here) = (plan(), plan());
         here.recipe = Digest::of("newer");
         here.configure.push("--enable-shared".into());
@@ -311,10 +303,10 @@ mod tests {
         let lines = explain(&changes);
         assert!(lines.contains(&"`configure` has besides here: --enable-shared".to_owned()), "{lines:?}");
         assert!(lines.iter().any(|line| line.starts_with("the recipe of the release is ")), "{lines:?}");
-        assert_eq!(remedy(&changes), Topic::Recipe.remedy());
+        assert_eq!(topics(&changes), [Topic::Recipe]);
         here = there.clone();
         here.format += 1;
-        assert_eq!(remedy(&plan_changes(&there, &here)), Topic::Format.remedy());
+        assert_eq!(topics(&plan_changes(&there, &here)), [Topic::Format]);
     }
 
     #[test]

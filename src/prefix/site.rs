@@ -75,7 +75,7 @@ impl Site {
     /// Locks a prefix and creates its parent directory.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
+    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn make(destination: &Destination, reporter: &dyn Reporter) -> Result<Self> {
         let (parent, name) = split(destination)?;
         fs_err::create_dir_all(&parent)?;
@@ -85,7 +85,7 @@ impl Site {
     /// Locks a prefix. Returns `None` if its parent directory does not exist.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
+    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn find(destination: &Destination, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let (parent, name) = split(destination)?;
         if !parent.is_dir() {
@@ -198,10 +198,10 @@ impl Site {
 /// Returns the parent directory of a prefix, and its name there.
 ///
 /// # Errors
-/// [`Error::Usage`] if the path cannot be a prefix.
+/// [`Error::InvalidPrefix`] if the path cannot be a prefix.
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
     let path = destination.path();
-    let error = |reason| Error::Usage(format!("`{}` cannot be a prefix: {reason}", path.display()));
+    let error = |reason| Error::InvalidPrefix { path: path.clone(), reason };
     if destination.prefix.to_str().is_none() {
         return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
     }

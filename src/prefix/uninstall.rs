@@ -60,13 +60,13 @@ pub struct Installed {
 /// cannot be read are skipped.
 ///
 /// # Errors
-/// [`Error::Usage`] if the template is not a valid glob.
+/// [`Error::Pattern`] if the template is not a valid glob.
 pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed>> {
     let glob = template.glob();
     let matcher = GlobBuilder::new(&glob)
         .literal_separator(true)
         .build()
-        .map_err(|error| Error::Usage(format!("`{template}` cannot be looked for: {error}")))?
+        .map_err(|error| Error::Pattern { pattern: template.to_string(), reason: error.kind().to_string() })?
         .compile_matcher();
     let depth = Path::new(&glob).components().skip(1).count();
     // The part of the template before the first placeholder is one directory.
@@ -89,7 +89,7 @@ pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed
 /// Returns what [`uninstall`] would remove, and changes nothing.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::Usage`] if the path cannot be
+/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::InvalidPrefix`] if the path cannot be
 /// a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
     match Site::find(destination, reporter)? {
@@ -104,7 +104,7 @@ fn examine(site: &Site) -> Result<Finding> {
     }
     let occupant = site.occupant().map_err(|error| match error {
         Error::ForeignPrefix { path, reason } => {
-            Error::NotRemovable { path, reason: format!("it is not a Python that pykeel installed: {reason}") }
+            Error::NotRemovable { path, reason: format!("pykeel did not install it: {reason}") }
         }
         other => other,
     });
@@ -123,7 +123,7 @@ fn examine(site: &Site) -> Result<Finding> {
 ///
 /// # Errors
 /// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::Strays`] if other files are in
-/// it and `strays` keeps them; [`Error::Usage`] if the path cannot be a prefix; [`Error::Io`],
+/// it and `strays` keeps them; [`Error::InvalidPrefix`] if the path cannot be a prefix; [`Error::Io`],
 /// [`Error::Interrupted`].
 pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };

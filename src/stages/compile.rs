@@ -57,7 +57,7 @@ impl CompiledTree {
 /// Compiles.
 ///
 /// # Errors
-/// The first compiler error; [`Error::UselessProfile`].
+/// The first compiler error; [`Error::ProfileMismatch`].
 pub fn compile(
     prepared: FrozenTree,
     plan: &BuildPlan,
@@ -81,7 +81,7 @@ pub fn compile(
     })?;
     if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
         if let Some(reason) = profile.useless(pgo) {
-            return Err(Error::UselessProfile {
+            return Err(Error::ProfileMismatch {
                 profile: digest.to_string(),
                 reason,
                 examples: profile.examples,

@@ -67,20 +67,20 @@ impl Mirror {
     /// Reads what a user names: what has a scheme is a URL, and one that can be asked.
     ///
     /// # Errors
-    /// [`Error::Usage`], without the credentials that a URL may hold.
+    /// [`Error::Mirror`], without the credentials that a URL may hold.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let url = text.to_str().and_then(|text| Some((text, text.split_once("://")?.0)));
         let wrong = |reason: &str| {
-            let shown = text.to_str().map(http::shown).unwrap_or_default();
-            Err(Error::Usage(format!("the mirror {shown} cannot be used: {reason}")))
+            let mirror = text.to_str().map(http::shown).unwrap_or_default();
+            Err(Error::Mirror { mirror, reason: reason.to_owned() })
         };
         match url {
             Some((url, "http" | "https")) if url.contains("{file}") => Ok(Self::Url(url.to_owned())),
-            Some((_, "http" | "https")) => wrong("it has no {file}, the place of the archive's name"),
+            Some((_, "http" | "https")) => wrong("it has no {file}, which stands for the archive's name"),
             Some((_, scheme)) => {
-                wrong(&format!("{scheme} is neither http nor https; a directory is given by its path"))
+                wrong(&format!("the scheme {scheme} is neither http nor https; name a directory by its path"))
             }
-            None if text.is_empty() => Err(Error::Usage("a mirror is empty".into())),
+            None if text.is_empty() => Err(Error::Mirror { mirror: "``".into(), reason: "it is empty".into() }),
             None => Ok(Self::Directory(text.into())),
         }
     }

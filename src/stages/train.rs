@@ -8,7 +8,7 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
-use crate::error::{Error, Result};
+use crate::error::{Error, ProfileRemedy, Result};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{HeldProfile, profile};
 use crate::sys::log::BuildLog;
@@ -40,7 +40,7 @@ pub fn train(
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,
-        remedy: "look at `training` in the recipe's [pgo]; the log says what it ran".into(),
+        remedy: ProfileRemedy::Training,
     };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // The programs of the build itself ran with the same objects.

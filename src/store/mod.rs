@@ -13,7 +13,7 @@ mod work;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use contents::{Contents, Item, Kind, Need};
+pub use contents::{Contents, Item, Kind, Need, NeededBy};
 pub use local::LocalStore;
 pub use prune::{Policy, Pruned, select};
 pub use work::WorkDirectory;

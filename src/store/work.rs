@@ -37,11 +37,11 @@ impl WorkDirectory {
         let in_store = store.root().join("work");
         let why = match prepare(&in_store) {
             Ok(()) => return Self::create_in(&in_store),
-            Err(error @ (Error::Usage(_) | Error::NoExec { .. })) => error,
+            Err(error @ (Error::UnfitForMake { .. } | Error::NoExec { .. })) => error,
             Err(error) => return Err(error),
         };
         let others = elsewhere.iter().map(|place| place.join(own_name()));
-        match others.into_iter().find(|place| prepare(place).and_then(|()| check_owner(place)).is_ok()) {
+        match others.into_iter().find(|place| prepare(place).is_ok() && is_own(place)) {
             Some(place) => Self::create_in(&place),
             None => Err(why),
         }
@@ -81,7 +81,7 @@ pub(super) fn places(store: &LocalStore, elsewhere: &[PathBuf]) -> Vec<PathBuf> 
     let mut places = vec![in_store];
     if !fit {
         let others = elsewhere.iter().map(|place| place.join(own_name()));
-        places.extend(others.filter(|place| place.exists() && check_owner(place).is_ok()));
+        places.extend(others.filter(|place| place.exists() && is_own(place)));
     }
     places
 }
@@ -97,24 +97,17 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// In a directory that all can write to, somebody else may have made the place first, and would be
-/// the master of what is built there.
-fn check_owner(place: &Path) -> Result<()> {
-    let metadata = fs_err::symlink_metadata(place)?;
-    if metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() {
-        return Ok(());
-    }
-    Err(Error::Usage(format!("{} belongs to somebody else: remove it, or set TMPDIR", place.display())))
+/// Whether a place for work is this user's. In a directory that all can write to, somebody else may have made it
+/// first, and could then change what is built there.
+fn is_own(place: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    fs_err::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)
 }
 
 /// Makes a place for work, if a build can work there.
 fn prepare(place: &Path) -> Result<()> {
     if !is_fit_for_make(place) {
-        return Err(Error::Usage(format!(
-            "make cannot work in {}: the path has characters other than letters, digits and . _ + - (set TMPDIR or use \
-             --store)",
-            place.display()
-        )));
+        return Err(Error::UnfitForMake { path: place.to_owned() });
     }
     fs_err::create_dir_all(place)?;
     if fs::runs_programs(place)? { Ok(()) } else { Err(Error::NoExec { path: place.to_owned() }) }

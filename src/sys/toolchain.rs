@@ -59,14 +59,14 @@ impl<'a> Compiler<'a> {
     /// What it compiles for.
     ///
     /// # Errors
-    /// [`Error::Musl`], or [`Error::Usage`] for another system that pykeel does not build for.
+    /// [`Error::Musl`], or [`Error::UnsupportedTarget`] for another system that pykeel does not build for.
     pub fn target(&self) -> Result<Target> {
         let machine = self.ask(&["-dumpmachine"])?;
         Target::from_machine(&machine).map_err(|reason| {
             if machine.contains("musl") {
                 Error::Musl { evidence: reason }
             } else {
-                Error::Usage(format!("the compiler's target: {reason}"))
+                Error::UnsupportedTarget { reason }
             }
         })
     }
@@ -126,7 +126,7 @@ impl<'a> Compiler<'a> {
     /// What it is and in which version.
     ///
     /// # Errors
-    /// What it answers, or [`Error::Usage`] where it is neither GCC nor Clang.
+    /// What it answers, or [`Error::UnknownCompiler`] where it is neither GCC nor Clang.
     pub fn compiler_version(&self) -> Result<CompilerVersion> {
         // Clang says that it is an old GCC, too.
         let program =
@@ -140,7 +140,7 @@ impl<'a> Compiler<'a> {
             }
             _ => None,
         });
-        parsed.ok_or_else(|| Error::Usage(format!("`{}` is neither GCC nor Clang", self.words.join(" "))))
+        parsed.ok_or_else(|| Error::UnknownCompiler { command: self.words.join(" ") })
     }
 
     /// The version of the training data that it writes and reads; none where it is not GCC's kind.

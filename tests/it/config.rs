@@ -116,7 +116,7 @@ fn settings_reach_installation_and_removal() {
     };
     let install = ["install", "3.13.5", "--no-build", "--quiet"];
     // Nothing was compiled for that prefix; the template of the default is the one that was.
-    run_in(&install, "/opt/acme/python-{series}").exits(2).says(&["no artifact of Python 3.13.5"]);
+    run_in(&install, "/opt/acme/python-{series}").exits(2).says(&["no usable artifact of Python 3.13.5"]);
     run_in(&install, "/opt/{variant}/myorg/python-3.13").exits(0);
     let moved = ["install", "3.13.5", "--no-build", "--prefix", "/opt/acme/python-{version}"];
     let ended = run_in(&moved, "").exits(0);

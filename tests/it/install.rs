@@ -124,7 +124,7 @@ fn what_pykeel_did_not_make_is_not_replaced() {
     let prefix = site.path("opt/precious");
     fs_err::create_dir_all(&prefix).expect("a directory");
     fs_err::write(prefix.join("file"), "precious").expect("a file");
-    site.install(&prefix, &[]).exits(5).says(&["precious", "is not a Python that pykeel installed", "--force"]);
+    site.install(&prefix, &[]).exits(5).says(&["precious", "was not installed by pykeel", "--force"]);
     assert_eq!(fs_err::read_to_string(prefix.join("file")).expect("the file"), "precious");
     assert_eq!(site.neighbours("opt"), ["precious"]);
     // A damaged manifest is no permission either.
@@ -165,7 +165,7 @@ fn a_damaged_artifact_is_set_aside_and_the_prefix_stays_as_it_was() {
     assert_eq!(site.neighbours("opt"), ["python-3.13"]);
     assert_eq!(fs_err::read_dir(site.path("store/damaged")).expect("a directory").count(), 1);
     site.install(&prefix, &[]).exits(2).says(&[
-        "no artifact of Python 3.13.5",
+        "no usable artifact of Python 3.13.5",
         "it has cpython-3.13.5-",
         "pykeel build 3.13.5",
     ]);

@@ -333,7 +333,7 @@ fn refused(result: Result<VerifiedSource, Error>, reason: &str) {
     match result {
         Err(error @ Error::SourceUnavailable { .. }) => {
             assert_eq!(error.code(), 3);
-            assert!(error.hint().is_some());
+            assert!(pykeel::cli::hint(&error).is_some());
             let Error::SourceUnavailable { attempts, .. } = error else { unreachable!("it was matched") };
             assert!(attempts[0].reason.contains(reason), "{attempts:?}");
         }

@@ -206,7 +206,7 @@ fn a_profile_of_another_evaluation_loop_is_an_error() {
     run(build_with(&toy, &arguments).arg("--dry-run")).exits(0);
     assert!(!toy.store().join("profiles").exists(), "a plan keeps nothing");
     let ended = run(&mut build_with(&toy, &arguments));
-    ended.exits(1).says(&["of no use for this source", "evaluation loop", "_PyEval_EvalFrameDefault", "pykeel train"]);
+    ended.exits(1).says(&["does not match this source", "evaluation loop", "_PyEval_EvalFrameDefault", "pykeel train"]);
     assert!(toy.store().join("profiles").exists());
     toy.left_nothing();
 }
@@ -256,7 +256,7 @@ fn what_would_hide_a_useless_profile_is_refused_or_overruled() {
     let ended = run(build_with(&toy, &arguments).env("CFLAGS", "-O2 -w")).exits(2);
     ended.says(&["`-w` in CFLAGS", "--optimize none"]);
     let quiet = "-Wno-coverage-mismatch -Wno-missing-profile";
-    run(build_with(&toy, &arguments).env("CFLAGS", quiet)).exits(1).says(&["of no use for this source"]);
+    run(build_with(&toy, &arguments).env("CFLAGS", quiet)).exits(1).says(&["does not match this source"]);
 }
 
 #[test]

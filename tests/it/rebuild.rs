@@ -69,7 +69,7 @@ fn what_is_built_again_is_the_same_wherever_it_is_built() {
     let digest = built["digest"].as_str().expect("a digest");
     // In a store that has neither the artifact nor anything that its build kept.
     let ended = run(rebuild(&toy, &tarball).env("PYKEEL_STORE", toy.path("other/store"))).exits(0);
-    assert!(ended.out.contains(digest) && ended.out.contains("is the same when it is built again"), "{}", ended.out);
+    assert!(ended.out.contains(digest) && ended.out.contains("the rebuild is identical"), "{}", ended.out);
     ended.says(&["compile", "compare"]);
     assert!(!toy.path("other/store/artifacts").exists(), "it is not published");
     // Of the store, by its digest.
@@ -93,7 +93,7 @@ fn a_launcher_of_the_environment_is_not_used_for_a_rebuild() {
     let mut command = rebuild(&toy, &tarball);
     command.env("PYKEEL_LAUNCHER", "ccache").arg("--verbose");
     run(&mut command).exits(0).says_not(&["ccache"]);
-    run(command.args(["--launcher", "ccache"])).exits(0).says(&["what ccache has is not compiled again"]);
+    run(command.args(["--launcher", "ccache"])).exits(0).says(&["objects that ccache has cached are not compiled"]);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn every_difference_is_named_with_its_place() {
     let report = toy.path("report.txt");
     let ended = run(rebuild(&toy, &given).args(["--json", "--diffoscope-report"]).arg(&report)).exits(4);
     let json = ended.json();
-    let ended = ended.says(&["came out different", "bin/python3", "section .dynstr"]);
+    let ended = ended.says(&["the rebuild is not identical", "bin/python3", "section .dynstr"]);
     assert_eq!(json["same"], false);
     let differences: Vec<(String, String, String)> = json["differences"]
         .as_array()
@@ -149,7 +149,7 @@ fn every_difference_is_named_with_its_place() {
     }
     if Path::new("/usr/bin/diffoscope").exists() {
         assert_eq!(json["diffoscope"], report.to_str().expect("UTF-8"));
-        ended.says(&["diffoscope says more in"]);
+        ended.says(&["see diffoscope's report"]);
         let text = fs_err::read_to_string(&report).expect("the report");
         assert!(text.contains("ssl.py") && text.contains("# changed"), "{text}");
     }
@@ -262,7 +262,7 @@ fn what_an_artifact_says_is_not_believed() {
 #[test]
 fn only_a_tarball_can_be_rebuilt() {
     let toy = Toy::new(Behaviour::default());
-    rebuilt(&toy, &toy.path("real")).exits(2).says(&["is a prefix", "name the tarball"]);
+    rebuilt(&toy, &toy.path("real")).exits(2).says(&["is an installed prefix", "name the tarball"]);
     rebuilt(&toy, &toy.path("nothing.tar.zst")).exits(2).says(&["it is not there"]);
     run(toy.command(&["verify", "--rebuild", "sha256:12"]).arg("--offline")).exits(2);
     let unknown = format!("sha256:{}", Digest::of("nothing"));

@@ -110,5 +110,5 @@ fn what_no_plan_could_name_is_refused() {
     let header = toy.path("own.h");
     fs_err::write(&header, "").expect("a file");
     toy.write_recipe(|recipe| recipe.replace("openssl/ssl.h", header.to_str().expect("UTF-8")));
-    toy.build().exits(1).says(&["own.h belongs to no package, so its version cannot be told", "remove it"]);
+    toy.build().exits(1).says(&["own.h: no package owns it; version unknown", "remove it"]);
 }

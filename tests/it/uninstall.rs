@@ -88,7 +88,7 @@ fn what_somebody_added_or_changed_is_not_lost_unasked() {
         fs_err::write(place.prefix().join(format!("share/{index}")), "").expect("a file");
     }
     let ended = place.uninstall(&["3.13"]).exits(5).says(&[
-        "has 23 files that pykeel did not put there",
+        "has 23 files that pykeel did not install",
         "bin/link was added",
         "lib/python3.13/colorsys.py was changed",
         "site-packages/demo.py was added",
@@ -118,7 +118,7 @@ fn what_pykeel_did_not_make_is_not_removed_even_by_force() {
         [("foreign", "it has no share/pykeel"), ("link", "symbolic link"), ("file", "not a directory")]
     {
         let ended = place.uninstall(&["--force", "--prefix", &format!("/opt/myorg/{name}")]);
-        ended.exits(5).says(&[name, "cannot be removed", "not a Python that pykeel installed", reason]);
+        ended.exits(5).says(&[name, "cannot be removed", "pykeel did not install it", reason]);
     }
     place.uninstall(&["--prefix", "/opt/myorg/empty"]).exits(2).says(&["is not installed"]);
     assert_eq!(place.site.neighbours("out/opt/myorg"), ["empty", "file", "foreign", "link", "python-3.13"]);

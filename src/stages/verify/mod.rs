@@ -98,7 +98,7 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
 fn utf8(path: &Path) -> Result<()> {
     match path.to_str() {
         Some(_) => Ok(()),
-        None => Err(Error::Usage(format!("{} cannot be verified there: the path is not UTF-8", path.display()))),
+        None => Err(Error::PathNotUtf8 { path: path.to_owned() }),
     }
 }
 

@@ -107,7 +107,7 @@ pub fn install_packages(
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let Some(commands) = distro.install_commands(packages) else {
-        return Err(Error::Usage(format!("--install-deps knows apt-get and dnf, and {} has neither", distro.name)));
+        return Err(Error::UnknownPackageManager { distro: distro.name.clone() });
     };
     for line in commands {
         reporter.report(Event::Detail(line.clone()));
@@ -223,16 +223,12 @@ pub trait PackageDatabase {
 /// Opens the package database of this system.
 ///
 /// # Errors
-/// [`Error::Usage`] where pykeel cannot read the database.
+/// [`Error::UnknownPackageDatabase`] where pykeel cannot read the database.
 pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn PackageDatabase + 'a>> {
     match distro.family {
         Family::Debian => Ok(Box::new(dpkg::Dpkg::new(runner))),
         Family::Fedora => Ok(Box::new(rpm::Rpm::new(runner))),
-        Family::Other => Err(Error::Usage(format!(
-            "pykeel reads the package databases of dpkg (Debian, Ubuntu) and rpm (Fedora, Red Hat, Amazon Linux), and \
-             cannot tell which package a library of {} belongs to",
-            distro.name
-        ))),
+        Family::Other => Err(Error::UnknownPackageDatabase { distro: distro.name.clone() }),
     }
 }
 
