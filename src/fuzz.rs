@@ -76,7 +76,7 @@ pub fn manifest(bytes: &[u8]) {
         let json = manifest.to_json();
         assert_eq!(serde_json::from_str::<Manifest>(&json).expect("it was written just now"), manifest);
         assert_eq!(manifest.plan.build_key(), manifest.plan.clone().build_key());
-        assert_eq!(manifest.plan.request().key(), manifest.plan.request().key());
+        assert_eq!(manifest.plan.request_key(), manifest.plan.request_key());
     }
     if let Ok(record) = serde_json::from_slice::<ArtifactRecord>(bytes) {
         let json = serde_json::to_string(&record).expect("it is plain data");

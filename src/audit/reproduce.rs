@@ -9,13 +9,12 @@ use crate::domain::comparison::Change;
 use crate::domain::contents::Contents;
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::BuildPlan;
+use crate::domain::plan::{BuildPlan, Policies};
 use crate::domain::rebuild::Difference;
 use crate::error::{Error, Result};
 use crate::event::{Event, staged};
 use crate::pipeline::{BuildOptions, Pipeline, Replanned};
 use crate::planning::choices::Choices;
-use crate::store::Store as _;
 
 /// What a rebuild showed.
 #[derive(Debug)]
@@ -50,7 +49,7 @@ pub fn reproduce(
     let (manifest, reporter) = (&given.manifest, pipeline.reporter);
     let plan = &manifest.plan;
     options.choices = choices_of(plan, options.choices, path)?;
-    options.flavors = vec![plan.flavor];
+    options.flavors = vec![plan.request.flavor];
     if let Some(launcher) = options.launcher.filter(|launcher| *launcher != Launcher::None) {
         reporter
             .report(Event::Note(format!("objects that {launcher} has cached are not compiled, and so not compared")));
@@ -83,17 +82,13 @@ pub fn reproduce(
 
 /// What the user of an artifact's plan would have chosen, with the compiler's variables and the profile of `here`.
 fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
-    let prefix = plan.prefix.to_string().parse().map_err(|error| Error::Damaged {
+    let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: path.display().to_string(),
         reason: format!("no build can have the prefix of its plan: {error}"),
     })?;
-    Ok(Choices {
-        prefix,
-        bytecode: plan.bytecode,
-        library_policy: plan.library_policy,
-        debug_files: plan.debug_files,
-        ..here
-    })
+    // Only the variables of whoever rebuilds count, as those of a build do.
+    let policies = Policies { compiler_variables: here.policies.compiler_variables, ..plan.request.policies.clone() };
+    Ok(Choices { prefix, policies, ..here })
 }
 
 /// Has diffoscope write its report. Where it fails the comparison still counts.
@@ -108,7 +103,7 @@ fn write_report(
         path.to_owned()
     } else {
         let key = given.manifest.build_key.short();
-        pipeline.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.release, plan.variant))?
+        pipeline.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.request.release, plan.request.variant))?
     };
     let write = || compare::diffoscope(compared, &place, pipeline.runner);
     match staged(pipeline.reporter, "diffoscope", "", write, |_| String::new()) {

@@ -14,7 +14,7 @@ use crate::pipeline::BuildOptions;
 use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
-use crate::store::LocalStore;
+use crate::store::Store;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
 
@@ -24,7 +24,7 @@ const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
 /// What a command acts on.
 pub(super) struct Config {
     /// The store.
-    pub store: LocalStore,
+    pub store: Store,
     /// Takes events and draws them.
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
@@ -42,7 +42,7 @@ impl Config {
     pub(super) fn new(args: &Args) -> Result<Self> {
         let reporter = CliReporter::new(&args.global);
         let settings = settings::load(args.global.config.as_deref(), args.overrides()?, &reporter)?;
-        let store = LocalStore::new(std::path::absolute(&settings.store.value)?);
+        let store = Store::new(std::path::absolute(&settings.store.value)?);
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
 
@@ -77,10 +77,7 @@ impl Config {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
-            bytecode: self.settings.bytecode.value,
-            library_policy: self.settings.libraries.value,
-            debug_files,
-            compiler_variables,
+            policies: self.settings.policies(debug_files, compiler_variables),
         };
         choices.refuse_flags(OF_THIS_MACHINE, FlagProblem::HostSpecific)?;
         Ok(choices)

@@ -87,11 +87,11 @@ impl ArtifactName {
     #[must_use]
     pub fn new(plan: &BuildPlan, floor: GlibcVersion) -> Self {
         Self {
-            release: plan.release,
-            variant: plan.variant,
-            target: plan.target,
+            release: plan.request.release,
+            variant: plan.request.variant,
+            target: plan.request.target,
             floor,
-            flavor: plan.flavor,
+            flavor: plan.request.flavor,
             key: plan.build_key().short(),
         }
     }
@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn a_name_survives_printing() {
         for variant in Variant::ALL {
-            let plan = BuildPlan { variant: *variant, ..plan() };
+            let mut plan = plan();
+            plan.request.variant = *variant;
             let name = ArtifactName::new(&plan, "2.36".parse().unwrap());
             assert_eq!(name.to_string().parse::<ArtifactName>().unwrap(), name);
             let file = name.file(Format::Zst);

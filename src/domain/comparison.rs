@@ -10,7 +10,7 @@ use super::artifact::{ArtifactName, GlibcVersion};
 use super::contents::{Contents, File, Part, PartSize, Size, Tarball, path_text};
 use super::digest::Digest;
 use super::manifest::BundledLibrary;
-use super::plan::BuildPlan;
+use super::plan::{BuildPlan, Provenance};
 use super::sysconfig;
 
 /// One of the two artifacts of a comparison.
@@ -215,12 +215,24 @@ fn libraries(libraries: &[BundledLibrary]) -> BTreeMap<String, LibraryVersion> {
 }
 
 /// Returns the fields that differ between two plans, named `toolchain.compiler`, `environment.CC`,
-/// `patches.3.13/name.patch`. It compares the plans as JSON, so it covers new fields without a change.
+/// `patches.3.13/name.patch`. Fields of the request have no prefix. Fields that decide no byte are left out.
+/// It compares the plans as JSON, so it covers new fields without a change.
 #[must_use]
 pub fn plan_changes(before: &BuildPlan, after: &BuildPlan) -> Vec<Change<serde_json::Value>> {
     // Serialising a plan never fails; `build_key` relies on that too.
-    let value = |plan: &BuildPlan| serde_json::to_value(plan).unwrap_or_default();
-    value_changes(value(before), value(after))
+    let value = |plan: &BuildPlan| {
+        let plan = BuildPlan { provenance: Provenance::default(), ..plan.clone() };
+        serde_json::to_value(plan).unwrap_or_default()
+    };
+    let mut changes = value_changes(value(before), value(after));
+    for change in &mut changes {
+        for nested in ["request.", "policies."] {
+            if let Some(name) = change.name.strip_prefix(nested) {
+                change.name = name.to_owned();
+            }
+        }
+    }
+    changes
 }
 
 /// Returns the fields that differ between two JSON values, by their paths.
@@ -282,7 +294,7 @@ type Key = (PathBuf, usize);
 /// `lib/python3.14/ssl.py` are the same file of two releases.
 fn by_key(contents: &Contents) -> BTreeMap<Key, &File> {
     let plan = &contents.manifest.plan;
-    let (series, short) = (plan.release.series().to_string(), plan.short_version());
+    let (series, short) = (plan.request.release.series().to_string(), plan.short_version());
     // The longer names first: `python3.13t` must not be read as `python3.13` and a `t`.
     let names = [
         (format!("python{short}"), "pythonX.Y"),
@@ -309,7 +321,8 @@ fn by_path(contents: &Contents) -> BTreeMap<Key, &File> {
 }
 
 fn file_changes(before: &Contents, after: &Contents) -> FileChanges {
-    let series = |contents: &Contents| (contents.manifest.plan.release.series(), contents.manifest.plan.variant);
+    let series =
+        |contents: &Contents| (contents.manifest.plan.request.release.series(), contents.manifest.plan.request.variant);
     let key = if series(before) == series(after) { by_path } else { by_key };
     let (old, new) = (key(before), key(after));
     let size = |file: &File| FileSize { path: path_text(&file.path), size: file.size };
@@ -370,7 +383,7 @@ mod tests {
         let before = contents(&[("bin/python3.13", 500), ("lib/python3.13/ssl.py", 10), ("lib/libz.so.1", 7)]);
         let mut after = contents(&[("bin/python3.13", 450), ("lib/python3.13/ssl.py", 10), ("include/a.h", 3)]);
         let manifest = &mut after.manifest;
-        manifest.plan.bytecode = Bytecode::UncheckedHash;
+        manifest.plan.request.policies.bytecode = Bytecode::UncheckedHash;
         manifest.plan.toolchain.compiler = "gcc 14".into();
         manifest.plan.environment.insert("CFLAGS".into(), "-g".into());
         manifest.plan.patches = vec![PlannedPatch { name: "3.13/a.patch".into(), sha256: Digest::of("a") }];
@@ -421,8 +434,8 @@ mod tests {
             ("lib/python3.14t/lib-dynload/_ssl.cpython-314t-x86_64-linux-gnu.so", 20),
             ("include/python3.14t/Python.h", 2),
         ]);
-        after.manifest.plan.release = "3.14.0".parse().unwrap();
-        after.manifest.plan.variant = Variant::FreeThreaded;
+        after.manifest.plan.request.release = "3.14.0".parse().unwrap();
+        after.manifest.plan.request.variant = Variant::FreeThreaded;
         let files = compared(&before, &after).files;
         assert!(files.added.is_empty() && files.removed.is_empty(), "{files:?}");
         let [FileChange { before, after }] = &files.changed[..] else { panic!("{files:?}") };
@@ -445,7 +458,7 @@ mod tests {
             let files: BTreeMap<&str, u64> = files.iter().map(|(path, size)| (path.as_str(), *size)).collect();
             let mut contents = contents(&files.into_iter().collect::<Vec<_>>());
             if newer {
-                contents.manifest.plan.variant = Variant::FreeThreaded;
+                contents.manifest.plan.request.variant = Variant::FreeThreaded;
             }
             contents
         })

@@ -313,7 +313,7 @@ pub(crate) mod tests {
         let manifest = Manifest {
             name: ArtifactName::new(&plan, floor),
             build_key: plan.build_key(),
-            request_key: plan.request().key(),
+            request_key: plan.request_key(),
             source_date_epoch: 1_700_000_000,
             glibc_floor: floor,
             modules: vec!["_ssl".into()],

@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod comparison;
 pub mod contents;
 pub mod digest;
+pub mod inputs;
 pub mod launcher;
 pub mod manifest;
 pub mod plan;

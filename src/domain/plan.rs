@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::inputs::Inputs;
 use super::named_enum;
 use super::prefix::Prefix;
 use super::target::Target;
@@ -13,7 +15,7 @@ use super::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
 /// It is raised whenever the same plan would come out as other bytes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 named_enum! {
     /// What is kept of a build.
@@ -36,9 +38,9 @@ named_enum! {
 }
 
 named_enum! {
-    /// What becomes of bytecode caches.
+    /// Which `.pyc` files an artifact ships.
     pub enum Bytecode {
-        /// None are kept: the smallest tree.
+        /// None: the smallest tree.
         Strip = "strip",
         /// One deterministic set, never checked against the source: the fastest start.
         UncheckedHash = "unchecked-hash",
@@ -59,10 +61,8 @@ named_enum! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSums {
     /// Of `Python-X.Y.Z.tar.xz`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub xz: Option<Digest>,
     /// Of `Python-X.Y.Z.tgz`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tgz: Option<Digest>,
 }
 
@@ -84,10 +84,13 @@ pub struct ToolchainId {
     pub compiler: String,
     /// The C library that is linked: `2.36`.
     pub glibc: String,
-    /// The SHA-256 of the compiler proper, the assembler, the linker and strip.
+    /// The programs that compile, assemble, link and rewrite, each by the SHA-256 of its file.
     pub programs: BTreeMap<String, Digest>,
-    /// The packages of the headers: name to version.
-    pub headers: BTreeMap<String, String>,
+    /// The packages whose files these programs run, load or read, each as `name:architecture`.
+    pub packages: BTreeMap<String, PlannedPackage>,
+    /// What no package owns: the tree of a compiler under `/opt`, directories that the user's flags
+    /// name, and single files. By where it is, with the SHA-256 of names and contents.
+    pub trees: BTreeMap<String, Digest>,
 }
 
 /// A shared library of the build host that extension modules need.
@@ -113,11 +116,48 @@ pub struct PlannedLibrary {
     pub path: PathBuf,
 }
 
-/// Everything that decides the bytes of one artifact.
+/// A package whose files the compiler, the assembler or the linker run, load or read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BuildPlan {
-    /// [`FORMAT`] of the pykeel that made the plan.
+pub struct PlannedPackage {
+    /// Its version.
+    pub version: String,
+    /// The SHA-256 of the checksums that the package database has of its files: a package that was
+    /// built again under the same version is another one.
+    pub files: Digest,
+}
+
+/// Makes the modules of the standard library in frozen form, beside an optimised build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedFreeze {
+    /// The targets of make.
+    pub targets: Vec<String>,
+    /// Globs of the files that they write.
+    pub writes: Vec<String>,
+    /// The programs that write them.
+    pub helpers: Vec<String>,
+}
+
+/// The options of a user that decide bytes and that do not depend on the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// Which `.pyc` files are shipped.
+    pub bytecode: Bytecode,
+    /// Where shared libraries come from.
+    pub library_policy: LibraryPolicy,
+    /// Whether files with debug information are kept aside.
+    pub debug_files: bool,
+    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user; empty for nearly everybody.
+    pub compiler_variables: BTreeMap<String, String>,
+}
+
+/// What a user asks for, in as far as it decides bytes and can be said without a toolchain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactRequest {
+    /// [`FORMAT`] of the pykeel that asks.
     pub format: u32,
     /// The release.
     pub release: Release,
@@ -131,20 +171,47 @@ pub struct BuildPlan {
     pub prefix: Prefix,
     /// How it is optimised.
     pub optimize: Optimize,
+    /// The profile that the user named, instead of the recipe's.
+    pub named_profile: Option<Digest>,
+    /// The other options.
+    pub policies: Policies,
+}
+
+impl ArtifactRequest {
+    /// The request key: the SHA-256 of the request and of the digest of the recipe
+    /// ([`ReleaseRecipe::digest`](crate::recipe::ReleaseRecipe::digest)). `install` looks up by it.
+    #[must_use]
+    pub fn key(&self, recipe: Digest) -> Digest {
+        Digest::of_json(&(self, recipe))
+    }
+
+    /// Whether a user says the same with both: the pykeel that reads it may differ.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        *self == Self { format: self.format, ..other.clone() }
+    }
+}
+
+/// What is recorded of a build and decides no byte. It is not in the build key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The digest of what the recipe says of the release.
+    pub recipe: Option<Digest>,
+    /// The packages that own every file which the build may run or read, sorted, each as
+    /// `name:architecture=version`: the form that debrebuild and apt take.
+    pub environment: Vec<String>,
+}
+
+/// Everything that decides the bytes of one artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildPlan {
+    /// What the user asked for.
+    pub request: ArtifactRequest,
     /// The training data of the optimisation. An optimised build without any is the instrumented
     /// one, which records them.
     pub profile: Option<Digest>,
-    /// The same, if the user named it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub named_profile: Option<Digest>,
-    /// What becomes of bytecode caches.
-    pub bytecode: Bytecode,
-    /// Where shared libraries come from.
-    pub library_policy: LibraryPolicy,
-    /// Whether files with debug information are kept aside.
-    pub debug_files: bool,
-    /// The digest of the recipe's part.
-    pub recipe: Digest,
     /// The sums of the source archives. Upstream publishes one tree in two archives.
     pub source: SourceSums,
     /// The patches, in order.
@@ -153,20 +220,19 @@ pub struct BuildPlan {
     pub configure: Vec<String>,
     /// The whole environment of configure and make, but for what names the build directory.
     pub environment: BTreeMap<String, String>,
-    /// `CC`, `CFLAGS` and like variables as the user set them; they are in `environment` too.
-    pub compiler_variables: BTreeMap<String, String>,
     /// The arguments of make.
     pub make: Vec<String>,
     /// The make variable that links extension modules; `{flags}` stands for the linker's flags.
     pub module_link: String,
     /// Further arguments of `make install`.
     pub install: Vec<String>,
+    /// How the frozen modules are made; none in a build that leaves it to CPython's Makefile.
+    pub freeze: Option<PlannedFreeze>,
     /// The closed list of extension modules.
     pub modules: Vec<String>,
     /// The modules of the source that are turned off.
     pub disabled: Vec<String>,
     /// The modules that are linked into the interpreter, and the source file of each below `Modules/`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub builtin: BTreeMap<String, String>,
     /// The pkg-config modules that configure may see.
     pub pkg_config: Vec<String>,
@@ -182,101 +248,47 @@ pub struct BuildPlan {
     pub libraries: Vec<PlannedLibrary>,
     /// What the runtime image should install besides the artifact.
     pub runtime_packages: Vec<String>,
+    /// What is recorded besides, and decides nothing.
+    pub provenance: Provenance,
+    /// What of this host the build may read. Not a part of the plan: hosts differ in where it lies.
+    #[serde(skip)]
+    pub inputs: Arc<Inputs>,
 }
 
 impl BuildPlan {
-    /// The build key: the SHA-256 of the plan.
+    /// The build key: the SHA-256 of the plan without its [`Provenance`].
     #[must_use]
     pub fn build_key(&self) -> Digest {
-        Digest::of_json(self)
+        Digest::of_json(&Self { provenance: Provenance::default(), ..self.clone() })
     }
 
-    /// The part of the plan that a user can say without a toolchain.
+    /// The request key. A plan that does not say which recipe it follows has one that nobody asks by.
     #[must_use]
-    pub fn request(&self) -> ArtifactRequest {
-        ArtifactRequest {
-            format: self.format,
-            release: self.release,
-            variant: self.variant,
-            flavor: self.flavor,
-            target: self.target,
-            library_policy: self.library_policy,
-            optimize: self.optimize,
-            profile: self.named_profile,
-            bytecode: self.bytecode,
-            prefix: self.prefix.clone(),
-            recipe: self.recipe,
-            compiler_variables: self.compiler_variables.clone(),
-        }
+    pub fn request_key(&self) -> Digest {
+        self.request.key(self.provenance.recipe.unwrap_or_else(|| Digest::of("")))
     }
 
     /// The short version of Python and variant, as files are named by it: `3.13t`.
     #[must_use]
     pub fn short_version(&self) -> String {
-        format!("{}{}", self.release.series(), self.variant)
+        format!("{}{}", self.request.release.series(), self.request.variant)
     }
 
     /// The directory of the standard library, relative to the prefix. A debug build shares the
     /// name of the ordinary one.
     #[must_use]
     pub fn stdlib(&self) -> String {
-        let variant = match self.variant {
+        let variant = match self.request.variant {
             Variant::FreeThreaded => "t",
             Variant::Default | Variant::Debug => "",
         };
-        format!("lib/python{}{variant}", self.release.series())
+        format!("lib/python{}{variant}", self.request.release.series())
     }
 
     /// The interpreter, relative to the prefix: `bin/python3.13`.
     #[must_use]
     pub fn interpreter(&self) -> String {
         format!("bin/python{}", self.short_version())
-    }
-}
-
-/// What `install` looks up by: the request key's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ArtifactRequest {
-    /// [`FORMAT`] of the pykeel that asks.
-    pub format: u32,
-    /// The release.
-    pub release: Release,
-    /// Its variant.
-    pub variant: Variant,
-    /// What is kept.
-    pub flavor: Flavor,
-    /// What it runs on.
-    pub target: Target,
-    /// Where shared libraries come from.
-    pub library_policy: LibraryPolicy,
-    /// How it is optimised.
-    pub optimize: Optimize,
-    /// The profile that the user named, instead of the recipe's.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub profile: Option<Digest>,
-    /// What becomes of bytecode caches.
-    pub bytecode: Bytecode,
-    /// Where it is compiled to be.
-    pub prefix: Prefix,
-    /// The digest of the recipe's part.
-    pub recipe: Digest,
-    /// `CC`, `CFLAGS` and like variables of the user; empty for nearly everybody.
-    pub compiler_variables: BTreeMap<String, String>,
-}
-
-impl ArtifactRequest {
-    /// The request key: the SHA-256 of the request.
-    #[must_use]
-    pub fn key(&self) -> Digest {
-        Digest::of_json(self)
-    }
-
-    /// Whether a user says the same with both: they may differ in the recipe, and in the pykeel.
-    #[must_use]
-    pub fn says_the_same_as(&self, other: &Self) -> bool {
-        let same_maker = Self { format: self.format, recipe: self.recipe, ..other.clone() };
-        *self == same_maker
     }
 }
 
@@ -287,27 +299,31 @@ pub(crate) mod tests {
     /// A plan as small as they come.
     pub(crate) fn plan() -> BuildPlan {
         BuildPlan {
-            format: FORMAT,
-            release: "3.13.5".parse().unwrap(),
-            variant: Variant::Default,
-            flavor: Flavor::Runtime,
-            target: Target::X86_64,
-            prefix: "/opt/myorg/python-3.13".parse().unwrap(),
-            optimize: Optimize::None,
+            request: ArtifactRequest {
+                format: FORMAT,
+                release: "3.13.5".parse().unwrap(),
+                variant: Variant::Default,
+                flavor: Flavor::Runtime,
+                target: Target::X86_64,
+                prefix: "/opt/myorg/python-3.13".parse().unwrap(),
+                optimize: Optimize::None,
+                named_profile: None,
+                policies: Policies {
+                    bytecode: Bytecode::Strip,
+                    library_policy: LibraryPolicy::Bundle,
+                    debug_files: false,
+                    compiler_variables: BTreeMap::new(),
+                },
+            },
             profile: None,
-            named_profile: None,
-            bytecode: Bytecode::Strip,
-            library_policy: LibraryPolicy::Bundle,
-            debug_files: false,
-            recipe: Digest::of("recipe"),
             source: SourceSums { xz: Some(Digest::of("xz")), tgz: None },
             patches: Vec::new(),
             configure: vec!["--prefix=/opt/myorg/python-3.13".into()],
             environment: BTreeMap::from([("CC".into(), "gcc".into())]),
-            compiler_variables: BTreeMap::new(),
             make: Vec::new(),
             module_link: "BLDSHARED=gcc -shared {flags}".into(),
             install: Vec::new(),
+            freeze: None,
             modules: vec!["_ssl".into()],
             disabled: Vec::new(),
             builtin: BTreeMap::new(),
@@ -319,7 +335,8 @@ pub(crate) mod tests {
                 compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
                 glibc: "2.36".into(),
                 programs: BTreeMap::new(),
-                headers: BTreeMap::new(),
+                packages: BTreeMap::new(),
+                trees: BTreeMap::new(),
             },
             libraries: vec![PlannedLibrary {
                 soname: "libssl.so.3".into(),
@@ -332,6 +349,11 @@ pub(crate) mod tests {
                 path: "/usr/lib/libssl.so.3".into(),
             }],
             runtime_packages: Vec::new(),
+            provenance: Provenance {
+                recipe: Some(Digest::of("recipe")),
+                environment: vec!["gcc-12:amd64=12.2.0-14+deb12u1".into()],
+            },
+            inputs: Arc::default(),
         }
     }
 
@@ -345,22 +367,51 @@ pub(crate) mod tests {
     #[test]
     fn the_key_changes_with_what_decides_bytes() {
         let key = plan().build_key();
-        let edits: [fn(&mut BuildPlan); 9] = [
-            |plan| plan.flavor = Flavor::Builder,
-            |plan| plan.bytecode = Bytecode::UncheckedHash,
-            |plan| plan.prefix = "/opt/other".parse().unwrap(),
+        let edits: [fn(&mut BuildPlan); 12] = [
+            |plan| plan.request.flavor = Flavor::Builder,
+            |plan| plan.request.policies.bytecode = Bytecode::UncheckedHash,
+            |plan| plan.request.prefix = "/opt/other".parse().unwrap(),
             |plan| plan.libraries[0].sha256 = Digest::of("another build"),
             |plan| plan.profile = Some(Digest::of("profile")),
-            |plan| plan.optimize = Optimize::Pgo,
+            |plan| plan.request.optimize = Optimize::Pgo,
             |plan| plan.source.tgz = Some(Digest::of("tgz")),
             |plan| plan.toolchain.compiler.push('x'),
-            |plan| plan.debug_files = true,
+            |plan| plan.request.policies.debug_files = true,
+            |plan| plan.freeze = Some(PlannedFreeze { targets: vec![], writes: vec![], helpers: vec![] }),
+            |plan| {
+                plan.toolchain.trees.insert("/opt/gcc".into(), Digest::of("tree"));
+            },
+            |plan| {
+                let package = PlannedPackage { version: "12.2.0".into(), files: Digest::of("sums") };
+                plan.toolchain.packages.insert("gcc-12:amd64".into(), package);
+            },
         ];
         for (index, edit) in edits.iter().enumerate() {
             let mut other = plan();
             edit(&mut other);
             assert_ne!(other.build_key(), key, "edit {index}");
         }
+    }
+
+    #[test]
+    fn what_is_recorded_alone_changes_no_key() {
+        let mut other = plan();
+        other.provenance = Provenance { recipe: None, environment: vec!["sed:amd64=4.9-1".into()] };
+        assert_eq!(other.build_key(), plan().build_key());
+    }
+
+    #[test]
+    fn the_request_key_is_of_the_request_and_the_recipe() {
+        let key = plan().request_key();
+        let mut other = plan();
+        other.request.policies.debug_files = true;
+        assert_ne!(other.request_key(), key);
+        let mut other = plan();
+        other.provenance.recipe = Some(Digest::of("another recipe"));
+        assert_ne!(other.request_key(), key);
+        let mut other = plan();
+        other.toolchain.compiler.push('x');
+        assert_eq!(other.request_key(), key);
     }
 
     #[test]
@@ -373,7 +424,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_free_threaded_build_has_its_own_library_and_a_debug_build_has_not() {
-        let with = |variant| BuildPlan { variant, ..plan() };
+        let with = |variant| {
+            let mut plan = plan();
+            plan.request.variant = variant;
+            plan
+        };
         assert_eq!(with(Variant::FreeThreaded).stdlib(), "lib/python3.13t");
         assert_eq!(with(Variant::FreeThreaded).interpreter(), "bin/python3.13t");
         assert_eq!(with(Variant::Debug).stdlib(), "lib/python3.13");

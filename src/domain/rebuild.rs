@@ -98,11 +98,11 @@ pub fn topics(changes: &[Change<Value>]) -> Vec<Topic> {
     }
 }
 
-/// Returns the changes that no other change implies, the recipe's digest before its fields.
+/// Returns the changes that no other change implies, by topic.
 fn relevant(changes: &[Change<Value>]) -> Vec<&Change<Value>> {
     let names: BTreeSet<&str> = changes.iter().map(|change| change.name.as_str()).collect();
     let mut relevant: Vec<_> = changes.iter().filter(|change| !is_implied(&change.name, &names)).collect();
-    relevant.sort_by_key(|change| (Topic::of(&change.name), change.name != "recipe"));
+    relevant.sort_by_key(|change| Topic::of(&change.name));
     relevant
 }
 
@@ -111,6 +111,9 @@ fn relevant(changes: &[Change<Value>]) -> Vec<&Change<Value>> {
 fn is_implied(name: &str, names: &BTreeSet<&str>) -> bool {
     if let Some(variable) = name.strip_prefix("environment.") {
         return names.contains(format!("compiler_variables.{variable}").as_str());
+    }
+    if let Some((package, "files")) = name.strip_prefix("toolchain.packages.").and_then(|rest| rest.rsplit_once('.')) {
+        return names.contains(format!("toolchain.packages.{package}.version").as_str());
     }
     let Some((library, field)) = name.strip_prefix("libraries.").and_then(|rest| rest.rsplit_once('.')) else {
         return false;
@@ -133,7 +136,11 @@ fn line(change: &Change<Value>) -> String {
         ["toolchain", "compiler"] => "the compiler".to_owned(),
         ["toolchain", "glibc"] => "the C library".to_owned(),
         ["toolchain", "programs", ..] => format!("the program `{}`", &name["toolchain.programs.".len()..]),
-        ["toolchain", "headers", ..] => format!("the package {}", &name["toolchain.headers.".len()..]),
+        ["toolchain", "packages", .., field] => {
+            let package = name["toolchain.packages.".len()..].trim_end_matches(field).trim_end_matches('.');
+            format!("the {field} of the package {package}")
+        }
+        ["toolchain", "trees", ..] => format!("the content of {}", &name["toolchain.trees.".len()..]),
         ["libraries", .., field] => {
             let library = name["libraries.".len()..].trim_end_matches(field).trim_end_matches('.');
             format!("the {} of {library}", field.replace('_', " "))
@@ -261,8 +268,8 @@ mod tests {
     use super::*;
     use crate::domain::comparison::plan_changes;
     use crate::domain::digest::Digest;
-    use crate::domain::plan::PlannedLibrary;
     use crate::domain::plan::tests::plan;
+    use crate::domain::plan::{PlannedLibrary, PlannedPackage};
 
     fn library(version: &str) -> PlannedLibrary {
         PlannedLibrary {
@@ -282,10 +289,11 @@ mod tests {
         let (mut there, mut here) = (plan(), plan());
         there.toolchain.compiler = "gcc (Debian 12.2.0-14) 12.2.0".into();
         here.toolchain.compiler = "gcc (Debian 14.2.0-19) 14.2.0".into();
-        there.toolchain.headers.insert("libssl-dev".into(), "3.0.17".into());
+        let package = PlannedPackage { version: "3.0.17".into(), files: Digest::of("sums") };
+        there.toolchain.packages.insert("libssl-dev:amd64".into(), package);
         there.libraries = vec![library("3.0.17")];
         here.libraries = vec![library("3.5.0")];
-        there.compiler_variables.insert("CFLAGS".into(), "-O2".into());
+        there.request.policies.compiler_variables.insert("CFLAGS".into(), "-O2".into());
         there.environment.insert("CFLAGS".into(), "-O2".into());
         there.profile = Some(Digest::of("profile"));
         let changes = plan_changes(&there, &here);
@@ -295,17 +303,15 @@ mod tests {
     #[test]
     fn another_recipe_is_named_first_and_alone() {
         let (there, mut here) = (plan(), plan());
-        here.recipe = Digest::of("newer");
         here.configure.push("--enable-shared".into());
         here.disabled = vec!["_dbm".into()];
         here.toolchain.compiler = "gcc 14".into();
         let changes = plan_changes(&there, &here);
         let lines = explain(&changes);
         assert!(lines.contains(&"`configure` has besides here: --enable-shared".to_owned()), "{lines:?}");
-        assert!(lines.iter().any(|line| line.starts_with("the recipe of the release is ")), "{lines:?}");
         assert_eq!(topics(&changes), [Topic::Recipe]);
         here = there.clone();
-        here.format += 1;
+        here.request.format += 1;
         assert_eq!(topics(&plan_changes(&there, &here)), [Topic::Format]);
     }
 

@@ -34,6 +34,14 @@ impl Target {
             .ok_or_else(|| format!("{arch} is not a processor pykeel knows"))
     }
 
+    /// Returns the system that this program was compiled for, which is the one that it builds on.
+    ///
+    /// # Errors
+    /// The reason why the processor is not supported.
+    pub fn of_this_program() -> Result<Self, String> {
+        Self::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH))
+    }
+
     /// Returns the processor's name, as `uname -m` prints it.
     #[must_use]
     pub fn arch(self) -> &'static str {

@@ -58,6 +58,8 @@ impl Error {
             | Self::Damaged { .. }
             | Self::OtherPlan { .. }
             | Self::NotReproduced { .. }
+            | Self::Unconfirmed { .. }
+            | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
             Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
                 ExitCode::Unavailable

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 pub use self::exit_code::ExitCode;
 pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
-use self::parts::{at, because, counted, listed, reasons, signal_name, versions};
+use self::parts::{at, because, counted, each, reasons, signal_name, versions};
 use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
 use crate::domain::rebuild::Topic;
 use crate::domain::version::{Series, Variant};
 
@@ -81,7 +82,7 @@ pub enum Error {
     ProfileWithoutOptimization,
 
     /// Exit code 1.
-    #[error("profile {profile} does not match this source: {reason}{}", listed(examples))]
+    #[error("profile {profile} does not match this source: {reason}{}", each(examples))]
     ProfileMismatch {
         /// Its digest.
         profile: String,
@@ -139,7 +140,7 @@ pub enum Error {
     },
 
     /// Exit code 2.
-    #[error("the compiler's target cannot be built for: {reason}")]
+    #[error("unsupported target: {reason}")]
     UnsupportedTarget {
         /// What it is.
         reason: String,
@@ -227,6 +228,20 @@ pub enum Error {
         path: PathBuf,
         /// What a package would say of it.
         unknown: &'static str,
+    },
+
+    /// Exit code 4.
+    #[error("the build host has files that the build could read and that no package confirms:{}", each(findings))]
+    Unconfirmed {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
+    },
+
+    /// Exit code 4.
+    #[error("the build read files that are neither in the source nor in the plan:{}", each(findings))]
+    UnplannedRead {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
     },
 
     /// Exit code 1.

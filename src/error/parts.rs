@@ -56,9 +56,9 @@ pub(super) fn at(place: Option<&str>) -> String {
     place.map(|place| format!(" at {place}")).unwrap_or_default()
 }
 
-/// Each text on a line of its own.
-pub(super) fn listed(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n{line}")).collect()
+/// Each thing on a line of its own.
+pub(super) fn each(things: &[impl std::fmt::Display]) -> String {
+    things.iter().map(|thing| format!("\n{thing}")).collect()
 }
 
 /// `_ssl (no openssl/ssl.h), _bz2 (no bzlib.h)`.

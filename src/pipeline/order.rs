@@ -1,157 +1,76 @@
-//! The stages in order, in the parts that pipelines are made of.
+//! The stages in order, in the four parts that pipelines are made of.
 
-use super::{BuildOptions, Pipeline};
-use crate::domain::plan::BuildPlan;
-use crate::domain::profile::Optimisation;
+use super::BuildOptions;
 use crate::error::Result;
-use crate::event::{Event, staged};
-use crate::recipe::ReleaseRecipe;
+use crate::recipe::PatchText;
 use crate::stages::compile::{self, CompiledTree};
 use crate::stages::fetch::{self, VerifiedSource};
 use crate::stages::launch::{self, LaunchedTree};
 use crate::stages::package::{self, PackedArtifact};
 use crate::stages::staging::{self, StagedPrefix};
-use crate::stages::{BuildContext, bundle, configure, freeze, patch, pip, relocate, strip, unpack};
-use crate::store::{Store as _, WorkDirectory};
-use crate::sys::log::BuildLog;
+use crate::stages::{BuildContext, bundle, configure, freeze, patch, pip, publish, relocate, strip, unpack, verify};
+use crate::store::{EntryLock, StoredArtifact};
 
-impl Pipeline<'_> {
-    pub(super) fn context<'w>(&'w self, work: &'w WorkDirectory) -> BuildContext<'w> {
-        BuildContext { store: self.store, jobs: self.jobs, work: work.path() }
-    }
+/// From the source to a tree that make can build. The caller keeps the source, which is not pruned meanwhile.
+pub(super) fn configured(
+    context: &BuildContext<'_>,
+    patches: &[PatchText],
+    options: &BuildOptions,
+) -> Result<(VerifiedSource, LaunchedTree)> {
+    let BuildContext { recipe, work, store, .. } = *context;
+    let source = context.stage(
+        "fetch",
+        format!("the source of Python {}", recipe.version),
+        || fetch::fetch(recipe, &options.fetch, store, context.runner(), context.reporter()),
+        |source| source.name().to_owned(),
+    )?;
+    let _slot = context.jobs.slot()?;
+    let tree = context.stage("unpack", source.name(), || unpack::unpack(&source, work), silent)?;
+    let count = |_: &_| format!("{} patches", patches.len());
+    let tree = context.stage("patch", "", || patch::apply(tree, patches), count)?;
+    let tree = context.stage("configure", "", || configure::configure(&tree, context), silent)?;
+    let tree = launch::launch(tree, options.launcher(recipe), context)?;
+    Ok((source, tree))
+}
 
-    /// The directory and the log of a build.
-    pub(super) fn work(
-        &self,
-        kind: &str,
-        plan: &BuildPlan,
-        options: &BuildOptions,
-    ) -> Result<(WorkDirectory, BuildLog<'_>)> {
-        let reporter = self.reporter;
-        let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
-        if !work.path().starts_with(self.store.root()) {
-            reporter.report(Event::Note(format!(
-                "a build cannot work below the store: it is in {}",
-                work.path().display()
-            )));
-        }
-        if options.keep_build {
-            work.keep()?;
-            reporter.report(Event::Note(format!("the build stays in {}", work.path().display())));
-        }
-        let log_name = format!("{kind}cpython-{}{}-{}", plan.release, plan.variant, plan.build_key().short());
-        let log = BuildLog::create(self.store.log(&log_name)?, self.runner, reporter)?;
-        Ok((work, log))
-    }
+/// From there to a tree in which everything is compiled.
+pub(super) fn compiled(context: &BuildContext<'_>, tree: LaunchedTree) -> Result<CompiledTree> {
+    let with = context.optimisation.to_string();
+    let tree = context.stage("freeze", with, || freeze::freeze(tree, context), silent)?;
+    let jobs = format!("with {} jobs", context.jobs.slots());
+    let results = |tree: &CompiledTree| tree.launcher_results().to_owned();
+    context.stage("compile", jobs, || compile::compile(tree, context), results)
+}
 
-    /// The stages from the source to a tree that make can build. The source is held as long as the
-    /// caller keeps it, so that nobody prunes it under a build.
-    pub(super) fn configured(
-        &self,
-        recipe: &ReleaseRecipe,
-        plan: &BuildPlan,
-        options: &BuildOptions,
-        work: &WorkDirectory,
-        log: &mut BuildLog<'_>,
-    ) -> Result<(VerifiedSource, LaunchedTree)> {
-        let reporter = self.reporter;
-        let patches = self.catalog.patches(recipe)?;
-        let source = staged(
-            reporter,
-            "fetch",
-            format!("the source of Python {}", recipe.version),
-            || fetch::fetch(recipe, &options.fetch, self.store, self.runner, reporter),
-            |source| source.name().to_owned(),
-        )?;
-        let _slot = self.jobs.slot()?;
-        let tree =
-            staged(reporter, "unpack", source.name(), || unpack::unpack(&source, work.path()), |_| String::new())?;
-        let tree =
-            staged(reporter, "patch", "", || patch::apply(tree, &patches), |_| format!("{} patches", patches.len()))?;
-        let tree = staged(
-            reporter,
-            "configure",
-            "",
-            || configure::configure(&tree, plan, self.context(work), log),
-            |_| String::new(),
-        )?;
-        let tree = launch::launch(tree, plan, options.launcher(recipe), work.path(), self.runner, reporter)?;
-        Ok((source, tree))
-    }
+/// From there to what `make install` leaves in the staging directory.
+pub(super) fn installed(context: &BuildContext<'_>, tree: &CompiledTree) -> Result<StagedPrefix> {
+    let modules = |_: &_| format!("{} extension modules", context.plan.modules.len());
+    context.stage("stage", "", || staging::stage(tree, context), modules)
+}
 
-    /// The stages from there to one in which everything is compiled.
-    pub(super) fn compiled(
-        &self,
-        tree: LaunchedTree,
-        recipe: &ReleaseRecipe,
-        plan: &BuildPlan,
-        optimisation: &Optimisation,
-        work: &WorkDirectory,
-        log: &mut BuildLog<'_>,
-    ) -> Result<CompiledTree> {
-        let reporter = self.reporter;
-        let tree = staged(
-            reporter,
-            "freeze",
-            optimisation.to_string(),
-            || freeze::freeze(tree, plan, recipe, optimisation, self.context(work), log),
-            |_| String::new(),
-        )?;
-        staged(
-            reporter,
-            "compile",
-            format!("with {} jobs", self.jobs.slots()),
-            || compile::compile(tree, plan, recipe, self.jobs, log),
-            |tree| tree.launcher_results().to_owned(),
-        )
-    }
+/// From there to the tarball of one flavor.
+pub(super) fn packed(context: &BuildContext<'_>, prefix: StagedPrefix) -> Result<PackedArtifact> {
+    let flavor = context.plan.request.flavor.name();
+    let prefix =
+        if context.plan.pip { context.stage("pip", flavor, || pip::install(prefix, context), silent)? } else { prefix };
+    let libraries = |prefix: &bundle::BundledPrefix| format!("{} libraries", prefix.libraries().len());
+    let prefix = context.stage("bundle", flavor, || bundle::bundle(prefix, context), libraries)?;
+    let prefix = context.stage("relocate", flavor, || relocate::relocate(prefix, context), silent)?;
+    let prefix = context.stage("strip", flavor, || strip::strip(prefix, context), silent)?;
+    let name = |packed: &PackedArtifact| packed.manifest().name.to_string();
+    context.stage("package", flavor, || package::package(&prefix, context), name)
+}
 
-    pub(super) fn staged(
-        &self,
-        tree: &CompiledTree,
-        recipe: &ReleaseRecipe,
-        plan: &BuildPlan,
-        work: &WorkDirectory,
-        log: &mut BuildLog<'_>,
-    ) -> Result<StagedPrefix> {
-        staged(
-            self.reporter,
-            "stage",
-            "",
-            || staging::stage(tree, plan, recipe, work.path(), log),
-            |_| format!("{} extension modules", plan.modules.len()),
-        )
-    }
+/// From there to the store.
+pub(super) fn published(context: &BuildContext<'_>, packed: PackedArtifact, lock: EntryLock) -> Result<StoredArtifact> {
+    let flavor = context.plan.request.flavor.name();
+    let (runner, reporter) = (context.runner(), context.reporter());
+    let checks = |verified: &verify::VerifiedArtifact| verified.report().summary();
+    let verified = context.stage("verify", flavor, || verify::verify(packed, runner, reporter), checks)?;
+    context.stage("publish", flavor, || publish::publish(&verified, lock, context.store), silent)
+}
 
-    /// The stages from what was installed to a tarball.
-    pub(super) fn packed(
-        &self,
-        prefix: StagedPrefix,
-        plan: &BuildPlan,
-        work: &WorkDirectory,
-        log: &mut BuildLog<'_>,
-    ) -> Result<PackedArtifact> {
-        let (reporter, flavor) = (self.reporter, plan.flavor.name());
-        let prefix = if plan.pip {
-            staged(reporter, "pip", flavor, || pip::install(prefix, plan, log), |_| String::new())?
-        } else {
-            prefix
-        };
-        let prefix = staged(
-            reporter,
-            "bundle",
-            flavor,
-            || bundle::bundle(prefix, plan, self.runner),
-            |bundled| format!("{} libraries", bundled.libraries().len()),
-        )?;
-        let prefix = staged(reporter, "relocate", flavor, || relocate::relocate(prefix, plan), |_| String::new())?;
-        let prefix = staged(reporter, "strip", flavor, || strip::strip(prefix, plan, log), |_| String::new())?;
-        staged(
-            reporter,
-            "package",
-            flavor,
-            || package::package(&prefix, plan, work.path()),
-            |packed| packed.manifest().name.to_string(),
-        )
-    }
+/// The summary of a stage whose result has nothing to count.
+fn silent<T>(_: &T) -> String {
+    String::new()
 }

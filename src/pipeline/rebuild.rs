@@ -1,6 +1,6 @@
 //! An artifact once more: its plan resolved anew, and a build by it beside the store.
 
-use super::{BuildOptions, Pipeline};
+use super::{BuildOptions, Pipeline, order};
 use crate::domain::comparison::{Change, plan_changes};
 use crate::domain::plan::{BuildPlan, FORMAT};
 use crate::domain::profile::Optimisation;
@@ -48,21 +48,22 @@ impl Pipeline<'_> {
         let other = |name: &str, before: serde_json::Value, after| {
             Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
         };
-        if wanted.format != FORMAT {
-            return other("format", wanted.format.into(), Some(FORMAT.into()));
+        if wanted.request.format != FORMAT {
+            return other("format", wanted.request.format.into(), Some(FORMAT.into()));
         }
-        let request = VersionRequest { selector: Selector::Release(wanted.release), variant: wanted.variant };
+        let request =
+            VersionRequest { selector: Selector::Release(wanted.request.release), variant: wanted.request.variant };
         // It is built to be compared: nobody is going to run it.
         let recipe = match self.recipe(request, true) {
             Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => {
-                return other("recipe", wanted.recipe.to_string().into(), None);
+                return other("recipe", wanted.provenance.recipe.map(|digest| digest.to_string()).into(), None);
             }
             recipe => recipe?,
         };
-        let named = wanted.named_profile.map(|digest| NamedProfile { digest, file: None });
-        let choices = Choices { optimize: Some(wanted.optimize), profile: named, ..options.choices.clone() };
+        let named = wanted.request.named_profile.map(|digest| NamedProfile { digest, file: None });
+        let choices = Choices { optimize: Some(wanted.request.optimize), profile: named, ..options.choices.clone() };
         let host = self.preflight(&recipe, options)?;
-        let mut plan = resolve::resolve(&recipe, wanted.flavor, &choices, &Optimisation::None, &host, self.runner)?;
+        let mut plan = resolve::resolve(&recipe, wanted.request.flavor, &choices, &Optimisation::None, &host)?;
         // First without the optimisation: of another compiler there is more to say than that it
         // cannot read the profile.
         let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };
@@ -100,13 +101,13 @@ impl Pipeline<'_> {
         let Again { recipe, optimisation, plan } = again;
         let store = self.store.without_intermediates();
         let pipeline = Pipeline { store: &store, ..*self };
-        let (work, mut log) = pipeline.work("rebuild-", plan, options)?;
-        let (_source, tree) = pipeline.configured(recipe, plan, options, &work, &mut log)?;
+        let site = pipeline.site("rebuild-", plan, options)?;
+        let context = &site.context(recipe, plan, optimisation);
+        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
         let _slot = self.jobs.slot()?;
-        let tree = pipeline.compiled(tree, recipe, plan, optimisation, &work, &mut log)?;
-        let prefix = pipeline.staged(&tree, recipe, plan, &work, &mut log)?;
-        let packed = pipeline.packed(prefix, plan, &work, &mut log)?;
-        drop(log);
-        Ok(Rebuilt { packed, work })
+        let tree = order::compiled(context, tree)?;
+        let prefix = order::installed(context, &tree)?;
+        let packed = order::packed(context, prefix)?;
+        Ok(Rebuilt { packed, work: site.into_work() })
     }
 }

@@ -1,6 +1,6 @@
 //! The pipeline of training: as a build goes, up to the compiled tree, and it ends in a profile.
 
-use super::{BuildOptions, Pipeline};
+use super::{BuildOptions, Pipeline, order};
 use crate::domain::plan::{BuildPlan, Flavor};
 use crate::domain::profile::{Optimisation, TrainingData};
 use crate::domain::version::VersionRequest;
@@ -10,7 +10,6 @@ use crate::planning::{profile, resolve};
 use crate::recipe::ReleaseRecipe;
 use crate::stages::freeze;
 use crate::stages::train::{self, Recorded};
-use crate::store::Store as _;
 
 impl Pipeline<'_> {
     /// Records the profile of a release: the pipeline of training.
@@ -27,8 +26,7 @@ impl Pipeline<'_> {
                 let host = self.preflight(&recipe, options)?;
                 let data = profile::data(&recipe, &host)?;
                 let optimisation = Optimisation::Instrumented(data);
-                let plan =
-                    resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host, self.runner)?;
+                let plan = resolve::resolve(&recipe, Flavor::Runtime, &options.choices, &optimisation, &host)?;
                 Ok::<_, Error>((plan, data))
             },
             |(plan, _)| plan.build_key().short(),
@@ -47,16 +45,17 @@ impl Pipeline<'_> {
         let scripts = self.catalog.training_scripts()?;
         // Nothing is ever published by that key: it is for one training at a time, and one log.
         let _turn = self.store.lookup(plan.build_key(), self.reporter)?;
-        let (work, mut log) = self.work("", plan, options)?;
-        let (_source, tree) = self.configured(recipe, plan, options, &work, &mut log)?;
+        let optimisation = Optimisation::Instrumented(data);
+        let site = self.site("", plan, options)?;
+        let context = &site.context(recipe, plan, &optimisation);
+        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
         let _slot = self.jobs.slot()?;
-        let tree = self.compiled(tree, recipe, plan, &Optimisation::Instrumented(data), &work, &mut log)?;
-        freeze::keep_frozen(tree.root(), plan, recipe, self.context(&work))?;
-        staged(
-            self.reporter,
+        let tree = order::compiled(context, tree)?;
+        freeze::keep_frozen(tree.root(), context)?;
+        context.stage(
             "train",
             "",
-            || train::train(&tree, plan, recipe, data, &scripts, self.context(&work), &mut log),
+            || train::train(&tree, data, &scripts, context),
             |Recorded { profile, .. }| format!("profile {} ({} objects)", profile.digest.short(), profile.data.len()),
         )
     }

@@ -1,10 +1,9 @@
 //! What a user chooses besides the version.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::digest::Digest;
-use crate::domain::plan::{ArtifactRequest, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize};
+use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
@@ -19,21 +18,15 @@ pub struct Choices {
     pub optimize: Option<Optimize>,
     /// The profile, if it is not to be the recipe's.
     pub profile: Option<NamedProfile>,
-    /// What becomes of bytecode caches.
-    pub bytecode: Bytecode,
-    /// Where shared libraries come from.
-    pub library_policy: LibraryPolicy,
-    /// Whether files with debug information are kept aside.
-    pub debug_files: bool,
-    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user. They count through the plan alone.
-    pub compiler_variables: BTreeMap<String, String>,
+    /// The other options that decide bytes.
+    pub policies: Policies,
 }
 
 impl Choices {
     /// The compiler: `CC`, or gcc.
     #[must_use]
     pub fn cc(&self) -> &str {
-        self.compiler_variables.get("CC").map_or("gcc", String::as_str)
+        self.policies.compiler_variables.get("CC").map_or("gcc", String::as_str)
     }
 
     /// Refuses flags in the compiler's variables.
@@ -41,7 +34,7 @@ impl Choices {
     /// # Errors
     /// [`Error::CompilerFlag`] for the first of them that a variable has.
     pub fn refuse_flags(&self, flags: &[&str], problem: FlagProblem) -> Result<()> {
-        let all = self.compiler_variables.iter();
+        let all = self.policies.compiler_variables.iter();
         let mut all = all.flat_map(|(name, text)| text.split_whitespace().map(move |word| (name.as_str(), word)));
         match all.find(|(_, word)| flags.contains(word)) {
             None => Ok(()),
@@ -68,13 +61,10 @@ impl Choices {
             variant: recipe.variant,
             flavor,
             target,
-            library_policy: self.library_policy,
-            optimize: self.optimize(recipe, target),
-            profile: self.profile.as_ref().map(|profile| profile.digest),
-            bytecode: self.bytecode,
             prefix: self.prefix.prefix(recipe.version, recipe.variant),
-            recipe: recipe.digest(),
-            compiler_variables: self.compiler_variables.clone(),
+            optimize: self.optimize(recipe, target),
+            named_profile: self.profile.as_ref().map(|profile| profile.digest),
+            policies: self.policies.clone(),
         }
     }
 }

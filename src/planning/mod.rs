@@ -2,6 +2,8 @@
 //! [`BuildPlan`](crate::domain::plan::BuildPlan) that follows. Nothing is built.
 
 pub mod choices;
+pub mod inputs;
 pub mod preflight;
 pub mod profile;
 pub mod resolve;
+pub mod toolchain;

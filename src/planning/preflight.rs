@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::choices::Choices;
+use super::inputs::{self, ResolvedInputs};
+use super::toolchain::Toolchain;
 use crate::domain::launcher::Launcher;
-use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::{self, Distro, Family};
+use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
-use crate::sys::toolchain::{Compiler, find_program};
+use crate::sys::toolchain::{find_launcher, find_program};
 
 /// A host that has all that a recipe needs.
 pub struct Host<'a> {
-    pub(super) compiler: Compiler<'a>,
-    pub(super) target: Target,
-    pub(super) glibc: String,
-    /// Where each header of the recipe's libraries lies.
-    pub(super) headers: BTreeMap<String, PathBuf>,
-    pub(super) distro: Distro,
+    /// The compiler and what goes with it.
+    pub toolchain: Toolchain<'a>,
+    /// What it runs, loads and reads.
+    pub(super) inputs: ResolvedInputs,
+    /// The packages of this system.
+    pub(super) database: Box<dyn PackageDatabase + 'a>,
 }
 
 /// A program that a build runs, and the packages that bring it.
@@ -62,15 +64,22 @@ impl Missing {
     }
 }
 
+impl Missing {
+    fn error(self, distro: &Distro) -> Error {
+        let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
+        Error::MissingDependencies { install: distro.install_line(&packages), missing: self.things }
+    }
+}
+
 /// Checks that the compiler, its launcher, make and the header of every library that a required module needs
 /// are there; installs what is not, if `install` says so.
 ///
 /// # Errors
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
-/// [`Error::Musl`].
+/// [`Error::Musl`]; [`Error::Unconfirmed`] with every file that the package database does not confirm.
 pub fn check<'a>(
     recipe: &ReleaseRecipe,
-    cc: &str,
+    choices: &Choices,
     launcher: Launcher,
     install: bool,
     runner: &'a dyn Runner,
@@ -79,53 +88,62 @@ pub fn check<'a>(
     let distro = Distro::read(Path::new("/"));
     // Before anything is installed for a build that could not be finished.
     distro::database(runner, &distro)?;
-    let missing = match find(recipe, cc, launcher, &distro, runner)? {
-        Ok(host) => return Ok(host),
-        Err(missing) => missing,
+    let missing = match find(recipe, choices, launcher, &distro, runner)? {
+        Found::Host(host) => return Ok(*host),
+        Found::Missing(missing) => missing,
     };
-    let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
-    let error = Error::MissingDependencies { install: distro.install_line(&packages), missing: missing.things };
     if !install {
-        return Err(error);
+        return Err(missing.error(&distro));
     }
+    let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
     reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
     distro::install_packages(runner, &distro, &packages, reporter)?;
-    find(recipe, cc, launcher, &distro, runner)?.map_err(|missing| Error::MissingDependencies {
-        install: distro.install_line(&missing.packages.iter().map(String::as_str).collect::<Vec<_>>()),
-        missing: missing.things,
-    })
+    match find(recipe, choices, launcher, &distro, runner)? {
+        Found::Host(host) => Ok(*host),
+        Found::Missing(missing) => Err(missing.error(&distro)),
+    }
+}
+
+/// What a search for all that a recipe needs comes to.
+enum Found<'a> {
+    Host(Box<Host<'a>>),
+    Missing(Missing),
 }
 
 fn find<'a>(
     recipe: &ReleaseRecipe,
-    cc: &str,
+    choices: &Choices,
     launcher: Launcher,
     distro: &Distro,
     runner: &'a dyn Runner,
-) -> Result<Result<Host<'a>, Missing>> {
+) -> Result<Found<'a>> {
     refuse_musl()?;
     let mut missing = Missing::default();
-    for tool in TOOLS.iter().chain(&launcher_tool(launcher)) {
+    for tool in TOOLS {
         if find_program(tool.program).is_none() {
             missing.tool(tool, distro);
         }
     }
-    let compiler = Compiler::find(runner, cc);
-    let mut glibc = String::new();
-    let headers = if let Some(compiler) = &compiler {
+    if let Some(tool) = launcher_tool(launcher)
+        && find_launcher(tool.program).is_none()
+    {
+        missing.tool(&tool, distro);
+    }
+    let mut toolchain = Toolchain::resolve(runner, choices)?;
+    let headers = if let Some(toolchain) = &mut toolchain {
         // A compiler without a C library's headers finds none of the others either.
-        if compiler.headers(&["features.h".into()])?.is_empty() {
+        if toolchain.compiler.headers(&["features.h".into()])?.is_empty() {
             missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
         } else {
             // First of all: on musl nothing that is missing is worth installing.
-            glibc = compiler.glibc()?;
+            toolchain.glibc = toolchain.compiler.glibc()?;
         }
-        compiler.headers(&wanted_headers(recipe))?
+        toolchain.compiler.headers(&wanted_headers(recipe))?
     } else {
-        if cc == COMPILER.program {
+        if choices.cc() == COMPILER.program {
             missing.tool(&COMPILER, distro);
         } else {
-            missing.things.push(format!("{cc} (named by CC)"));
+            missing.things.push(format!("{} (named by CC)", choices.cc()));
         }
         headers_by_name(&wanted_headers(recipe))
     };
@@ -136,9 +154,16 @@ fn find<'a>(
             missing.packages.insert(package.clone());
         }
     }
-    let Some(compiler) = compiler.filter(|_| missing.things.is_empty()) else { return Ok(Err(missing)) };
-    let target = compiler.target()?;
-    Ok(Ok(Host { compiler, target, glibc, headers, distro: distro.clone() }))
+    let Some(toolchain) = toolchain.filter(|_| missing.things.is_empty()) else { return Ok(Found::Missing(missing)) };
+    let database = distro::database(runner, distro)?;
+    let mut files: Vec<PathBuf> = headers.into_values().collect();
+    files.extend(toolchain.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
+    for name in recipe.libraries.iter().flat_map(|library| &library.link) {
+        files.extend(toolchain.compiler.library(&format!("lib{name}.so"))?);
+    }
+    let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
+    inputs::confirm(&inputs.inputs, database.as_ref())?;
+    Ok(Found::Host(Box::new(Host { toolchain, inputs, database })))
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {

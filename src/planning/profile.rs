@@ -21,10 +21,10 @@ pub fn choose(
     choices: &Choices,
     host: &Host<'_>,
     catalog: &Catalog,
-    store: &dyn Store,
+    store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<Optimisation> {
-    if choices.optimize(recipe, host.target) == Optimize::None {
+    if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
         return match &choices.profile {
             None => Ok(Optimisation::None),
             Some(_) => Err(Error::ProfileWithoutOptimization),
@@ -36,7 +36,7 @@ pub fn choose(
     let profile = if let Some(named) = &choices.profile {
         let bytes = named_bytes(named, store, reporter)?;
         open(&named.digest.to_string(), &bytes)?
-    } else if let Some(pinned) = recipe.pinned_profile(host.target, compiler) {
+    } else if let Some(pinned) = recipe.pinned_profile(host.toolchain.target, compiler) {
         open(&pinned.file, &catalog.profile(pinned)?)?
     } else {
         return Ok(Optimisation::Instrumented(data));
@@ -49,7 +49,7 @@ pub fn choose(
             manifest.compiler, manifest.data_version, data.version
         )));
     }
-    if (manifest.target, manifest.variant) != (host.target, recipe.variant) {
+    if (manifest.target, manifest.variant) != (host.toolchain.target, recipe.variant) {
         return Err(mismatch(format!(
             "it was recorded with Python {}{} on {}",
             manifest.release, manifest.variant, manifest.target
@@ -76,7 +76,7 @@ pub fn at_hand(
     digest: Digest,
     recipe: &ReleaseRecipe,
     catalog: &Catalog,
-    store: &dyn Store,
+    store: &Store,
     reporter: &dyn Reporter,
 ) -> Result<bool> {
     if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
@@ -102,8 +102,8 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
             ProfileRemedy::WritePgo,
         ));
     }
-    let compiler = host.compiler.compiler_version()?;
-    match host.compiler.data_version()? {
+    let compiler = host.toolchain.compiler.compiler_version()?;
+    match host.toolchain.compiler.data_version()? {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(TrainingData { compiler, version }),
         _ => Err(unusable(
             format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),
@@ -117,7 +117,7 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
 ///
 /// # Errors
 /// [`Error::Profile`] where it has gone, or what the system answers.
-pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
+pub fn hold_named(choices: &Choices, store: &Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
     match &choices.profile {
         None => Ok(None),
         Some(named) if named.file.is_some() => Ok(Some(store.keep_profile(&named_bytes(named, store, reporter)?)?)),
@@ -131,7 +131,7 @@ pub fn hold_named(choices: &Choices, store: &dyn Store, reporter: &dyn Reporter)
 /// What is wrong with a profile that a store does not have.
 const NOT_STORED: &str = "it is not in the store";
 
-fn named_bytes(named: &NamedProfile, store: &dyn Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
+fn named_bytes(named: &NamedProfile, store: &Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
     let Some(path) = &named.file else {
         return store.profile(named.digest, reporter)?.ok_or_else(|| Error::profile(named.digest, NOT_STORED));
     };

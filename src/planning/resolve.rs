@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::choices::Choices;
 use super::preflight::Host;
 use crate::domain::digest::Digest;
-use crate::domain::plan::{BuildPlan, FORMAT, Flavor, LibraryPolicy, PlannedLibrary, PlannedPatch, ToolchainId};
+use crate::domain::plan::{
+    BuildPlan, Flavor, LibraryPolicy, PlannedFreeze, PlannedLibrary, PlannedPatch, Provenance, ToolchainId,
+};
 use crate::domain::prefix::Prefix;
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
-use crate::recipe::ReleaseRecipe;
-use crate::sys::distro::{self, OwnedFile, PackageDatabase};
+use crate::recipe::{Freeze, ReleaseRecipe};
+use crate::sys::distro::OwnedFile;
 use crate::sys::elf;
-use crate::sys::process::Runner;
-use crate::sys::toolchain::{SEARCH_PATH, find_program};
+use crate::sys::toolchain::SEARCH_PATH;
 
 /// Resolves everything that decides the bytes of the output.
 ///
@@ -26,31 +28,18 @@ pub fn resolve(
     choices: &Choices,
     optimisation: &Optimisation,
     host: &Host<'_>,
-    runner: &dyn Runner,
 ) -> Result<BuildPlan> {
-    let request = choices.request(recipe, flavor, host.target);
+    let request = choices.request(recipe, flavor, host.toolchain.target);
     let kept = recipe.flavor(flavor);
-    let database = distro::database(runner, &host.distro)?;
-    let libraries = libraries(recipe, host, database.as_ref())?;
+    let libraries = libraries(recipe, host)?;
     let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
-    if choices.library_policy == LibraryPolicy::System {
+    if choices.policies.library_policy == LibraryPolicy::System {
         runtime_packages.extend(libraries.iter().map(|library| library.package.clone()));
     }
     runtime_packages.sort_unstable();
     runtime_packages.dedup();
     let mut plan = BuildPlan {
-        format: FORMAT,
-        release: request.release,
-        variant: request.variant,
-        flavor,
-        target: request.target,
-        optimize: request.optimize,
         profile: None,
-        named_profile: request.profile,
-        bytecode: request.bytecode,
-        library_policy: request.library_policy,
-        debug_files: choices.debug_files,
-        recipe: request.recipe,
         source: recipe.sums,
         patches: recipe
             .patches
@@ -59,8 +48,8 @@ pub fn resolve(
             .collect(),
         configure: configure_arguments(recipe, &request.prefix),
         environment: environment(recipe, choices),
-        prefix: request.prefix,
-        compiler_variables: request.compiler_variables,
+        request,
+        freeze: None,
         make: Vec::new(),
         module_link: recipe.module_link.clone(),
         install: recipe.install.clone(),
@@ -71,9 +60,11 @@ pub fn resolve(
         strip: Vec::new(),
         pip: kept.pip,
         externally_managed: kept.externally_managed.clone(),
-        toolchain: toolchain(host, database.as_ref())?,
+        toolchain: toolchain(host)?,
         libraries,
         runtime_packages,
+        provenance: Provenance { recipe: Some(recipe.digest()), environment: host.inputs.environment.clone() },
+        inputs: Arc::new(host.inputs.inputs.clone()),
     };
     optimise(&mut plan, recipe, optimisation);
     let stdlib = plan.stdlib();
@@ -95,6 +86,7 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
         Optimisation::None | Optimisation::Instrumented(_) => None,
     };
     plan.make = make_arguments(recipe, optimisation);
+    plan.freeze = freeze(recipe, optimisation);
 }
 
 /// What the compiler says of a profile is counted, so it has to say it, whatever the user's flags are.
@@ -120,10 +112,23 @@ fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<St
     words
 }
 
+/// The search path of the build: the system's, after the directory of a compiler that is named by its path.
+fn search_path(choices: &Choices) -> String {
+    let driver = choices.cc().split_whitespace().next().map(Path::new).filter(|path| path.is_absolute());
+    match driver
+        .and_then(Path::parent)
+        .filter(|directory| !SEARCH_PATH.split(':').any(|known| Path::new(known) == *directory))
+    {
+        Some(directory) => format!("{}:{SEARCH_PATH}", directory.display()),
+        None => SEARCH_PATH.to_owned(),
+    }
+}
+
 /// The scrubbed environment: what pykeel fixes, what the recipe wants, what the user chose.
 fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, String> {
+    let path = search_path(choices);
     let fixed = [
-        ("PATH", SEARCH_PATH),
+        ("PATH", path.as_str()),
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
@@ -137,24 +142,32 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
     ];
     let mut variables: BTreeMap<String, String> = recipe.environment.clone();
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    variables.extend(choices.compiler_variables.clone());
+    variables.extend(choices.policies.compiler_variables.clone());
     variables
 }
 
-fn toolchain(host: &Host<'_>, database: &dyn PackageDatabase) -> Result<ToolchainId> {
-    let mut programs = host.compiler.programs()?;
-    if let Some(strip) = find_program("strip") {
-        programs.insert("strip".into(), Digest::of_reader(fs_err::File::open(strip)?)?);
-    }
-    let mut headers: Vec<PathBuf> = host.headers.values().cloned().collect();
-    headers.extend(host.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
-    let owners = database.owners(&headers)?;
-    let packages = headers.iter().map(|header| {
-        let owner = owner(&owners, header, "version")?;
-        Ok((owner.package.clone(), owner.version.clone()))
-    });
-    let headers = packages.collect::<Result<_>>()?;
-    Ok(ToolchainId { compiler: host.compiler.version()?, glibc: host.glibc.clone(), programs, headers })
+/// The identity of the toolchain: its programs by content, its packages by version and checksums.
+fn toolchain(host: &Host<'_>) -> Result<ToolchainId> {
+    let toolchain = &host.toolchain;
+    let digest = |path: &PathBuf| -> Result<Digest> { Ok(Digest::of_reader(fs_err::File::open(path)?)?) };
+    Ok(ToolchainId {
+        compiler: toolchain.compiler.version()?,
+        glibc: toolchain.glibc.clone(),
+        programs: toolchain
+            .programs
+            .iter()
+            .map(|(name, path)| Ok((name.clone(), digest(path)?)))
+            .collect::<Result<_>>()?,
+        packages: host.inputs.packages.clone(),
+        trees: host.inputs.trees.clone(),
+    })
+}
+
+/// Makes the frozen modules, in a build with a profile.
+fn freeze(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Option<PlannedFreeze> {
+    let freeze = recipe.pgo.as_ref()?.freeze.as_ref()?;
+    let Freeze { targets, writes, helpers } = freeze.clone();
+    matches!(optimisation, Optimisation::Profile(_)).then_some(PlannedFreeze { targets, writes, helpers })
 }
 
 /// The package of a file, without which its `unknown` cannot be told.
@@ -163,7 +176,7 @@ fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path, unknown: &'s
 }
 
 /// The libraries that the recipe links and all that these need, glibc's left out.
-fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageDatabase) -> Result<Vec<PlannedLibrary>> {
+fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibrary>> {
     let mut found: BTreeMap<String, (PathBuf, elf::ElfFile)> = BTreeMap::new();
     let mut queue: Vec<String> = Vec::new();
     for library in &recipe.libraries {
@@ -175,7 +188,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageData
         if elf::is_glibc(&soname) || found.contains_key(&soname) {
             continue;
         }
-        let path = host.compiler.library(&soname)?.ok_or_else(|| Error::Library {
+        let path = host.toolchain.compiler.library(&soname)?.ok_or_else(|| Error::Library {
             soname: soname.clone(),
             reason: "the compiler does not find it".into(),
             remedy: "install the package that has it".into(),
@@ -185,7 +198,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>, database: &dyn PackageData
         found.insert(soname, (path, file));
     }
     let paths: Vec<PathBuf> = found.values().map(|(path, _)| path.clone()).collect();
-    let owners = database.owners(&paths)?;
+    let owners = host.database.owners(&paths)?;
     found
         .into_iter()
         .map(|(soname, (path, file))| {
@@ -211,7 +224,7 @@ fn linked_sonames(host: &Host<'_>, name: &str, package: &str) -> Result<Vec<Stri
         reason: "the compiler does not find it".into(),
         remedy: format!("reinstall {package}"),
     };
-    let path = host.compiler.library(&format!("lib{name}.so"))?.ok_or_else(missing)?;
+    let path = host.toolchain.compiler.library(&format!("lib{name}.so"))?.ok_or_else(missing)?;
     if elf::is_elf(&path)? {
         let soname = elf::read(&path)?.soname;
         return Ok(vec![soname.unwrap_or_else(|| file_name(&path))]);

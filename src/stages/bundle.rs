@@ -1,10 +1,10 @@
-//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for
-//! byte, each with its licence text. Nothing is edited: a bundled file still has the checksum that
-//! the distribution's package database has for it.
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for byte, each
+//! with its licence text. Files are not edited, so each keeps the checksum of the package database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::staging::StagedPrefix;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{BundledLibrary, LICENSES_PATH, Libraries};
@@ -13,12 +13,11 @@ use crate::error::{Error, Result};
 use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
-use crate::sys::process::Runner;
 
-/// The name of the file that says which licence a package has that has no licence text.
+/// The name of the file with the licence's name, for a package without licence text.
 const NAMED_LICENSE: &str = "LICENSE";
 
-/// A staged prefix with all the libraries that its policy gives it.
+/// A staged prefix with the libraries of its library policy.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
@@ -30,13 +29,13 @@ impl BundledPrefix {
         self.staged.root()
     }
 
-    /// What was bundled.
+    /// Returns the bundled libraries.
     #[must_use]
     pub fn libraries(&self) -> &[BundledLibrary] {
         &self.libraries.bundled
     }
 
-    /// What the runtime image has to install.
+    /// Returns the packages that the runtime image must install.
     #[must_use]
     pub fn runtime_packages(&self) -> &[String] {
         &self.libraries.runtime_packages
@@ -47,18 +46,19 @@ impl BundledPrefix {
     }
 }
 
-/// Walks DT_NEEDED of everything staged and copies what is not glibc's own, or lists the packages
-/// that have it.
+/// Walks DT_NEEDED of all staged files. It copies the libraries that are not glibc's own, or lists their
+/// packages.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
-/// licence text is not there.
-pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Result<BundledPrefix> {
+/// [`Error::Library`] for a library that is not in the plan, that changed since, or whose licence text is
+/// missing; [`Error::Io`].
+pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
+    let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
-    if plan.library_policy == LibraryPolicy::Bundle {
-        let database = distro::database(runner, &Distro::read(Path::new("/")))?;
+    if plan.request.policies.library_policy == LibraryPolicy::Bundle {
+        let database = distro::database(context.runner(), &Distro::read(Path::new("/")))?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);
         }
@@ -66,7 +66,7 @@ pub fn bundle(staged: StagedPrefix, plan: &BuildPlan, runner: &dyn Runner) -> Re
     Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
 }
 
-/// The plan's packages without those that only have libraries which nothing turned out to need.
+/// Returns the plan's packages, without those whose libraries no file needs.
 fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String> {
     let is_of = |library: &PlannedLibrary, package: &String| library.package == *package;
     let is_wanted = |package: &&String| {
@@ -76,7 +76,8 @@ fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String>
     plan.runtime_packages.iter().filter(is_wanted).cloned().collect()
 }
 
-/// The planned libraries that the ELF files below a directory need, directly or through another.
+/// Returns the planned libraries that the ELF files below a directory need, directly or through another
+/// library.
 fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a PlannedLibrary>> {
     let planned: BTreeMap<&str, &PlannedLibrary> =
         plan.libraries.iter().map(|library| (library.soname.as_str(), library)).collect();

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::BuildContext;
 use super::freeze::FrozenTree;
 use super::launch::LaunchedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
-use crate::recipe::{Pgo, ReleaseRecipe};
-use crate::sys::jobserver::JobServer;
-use crate::sys::log::BuildLog;
+use crate::recipe::Pgo;
 use crate::sys::process::Spec;
 
 /// A tree in which everything is compiled.
@@ -58,14 +57,9 @@ impl CompiledTree {
 ///
 /// # Errors
 /// The first compiler error; [`Error::ProfileMismatch`].
-pub fn compile(
-    prepared: FrozenTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    jobs: &JobServer,
-    log: &mut BuildLog<'_>,
-) -> Result<CompiledTree> {
-    let tree = prepared.into_tree();
+pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<CompiledTree> {
+    let BuildContext { plan, recipe, jobs, log, .. } = *context;
+    let tree = frozen.into_tree();
     let mut modules = ModuleReport::default();
     let mut profile = ProfileReport::default();
     let mut steps = 0;

@@ -1,10 +1,11 @@
-//! The stages of a build, one room each. Each takes what the stage before it returns and succeeds
-//! by returning a type of its own, so that nothing unverified can be unpacked or published.
-//! `pipeline` puts them in order.
+//! The stages of a build, one file or directory each. A stage takes what the stage before it returns, and
+//! the [`BuildContext`], and returns a type of its own: an unverified source cannot be unpacked, and an
+//! unverified artifact cannot be published. `pipeline` has their order.
 
 pub mod bundle;
 pub mod compile;
 pub mod configure;
+mod context;
 mod dropped;
 pub mod fetch;
 pub mod freeze;
@@ -20,18 +21,4 @@ pub mod train;
 pub mod unpack;
 pub mod verify;
 
-use std::path::Path;
-
-use crate::store::Store;
-use crate::sys::jobserver::JobServer;
-
-/// Where a build works, and with what. None of it decides a byte of the output.
-#[derive(Clone, Copy)]
-pub struct BuildContext<'a> {
-    /// Sources, profiles, and what earlier builds kept.
-    pub store: &'a dyn Store,
-    /// The processors.
-    pub jobs: &'a JobServer,
-    /// The directory of the build.
-    pub work: &'a Path,
-}
+pub use context::BuildContext;

@@ -1,9 +1,10 @@
-//! Package: from a stripped prefix to a reproducible tarball with its manifest.
+//! Package: writes a stripped prefix as a reproducible tarball with its manifest.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::staging::built_modules;
 use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
@@ -15,7 +16,7 @@ use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, elf};
 
-/// A tarball that nobody has verified yet.
+/// A tarball that is not verified yet.
 #[derive(Debug)]
 pub struct PackedArtifact {
     manifest: Manifest,
@@ -26,49 +27,50 @@ pub struct PackedArtifact {
 }
 
 impl PackedArtifact {
-    /// What the artifact says of itself.
+    /// Returns the manifest.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The tarball, in the work directory.
+    /// Returns the path of the tarball, in the work directory.
     #[must_use]
     pub fn tarball(&self) -> &Path {
         &self.tarball
     }
 
-    /// The directory that it was built in.
+    /// Returns the directory that it was built in.
     #[must_use]
     pub fn build_directory(&self) -> &Path {
         &self.build_directory
     }
 
-    /// The SHA-256 of the tarball.
+    /// Returns the SHA-256 of the tarball.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The tarball of debug files with its SHA-256, where one was kept.
+    /// Returns the tarball of debug files with its SHA-256, if there is one.
     #[must_use]
     pub fn debug(&self) -> Option<(PathBuf, Digest)> {
         self.debug.clone()
     }
 }
 
-/// Writes the manifest, and packs.
+/// Writes the manifest and the tarball.
 ///
 /// # Errors
-/// What the system answers.
-pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Result<PackedArtifact> {
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
+pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
+    let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
     if let Some(message) = &plan.externally_managed {
         let text = format!("[externally-managed]\nError={}\n", message.trim_end().replace('\n', "\n "));
         fs_err::write(root.join(plan.stdlib()).join("EXTERNALLY-MANAGED"), text)?;
     }
     let libraries = stripped.libraries();
-    if plan.library_policy == LibraryPolicy::System {
+    if plan.request.policies.library_policy == LibraryPolicy::System {
         write_runtime_packages(root, &libraries.runtime_packages)?;
     }
     let floor = glibc_floor(root)?;
@@ -77,7 +79,7 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
     let manifest = Manifest {
         name: ArtifactName::new(plan, floor),
         build_key: plan.build_key(),
-        request_key: plan.request().key(),
+        request_key: plan.request_key(),
         source_date_epoch: stripped.epoch(),
         glibc_floor: floor,
         modules: built_modules(root, plan)?.into_iter().collect(),
@@ -90,20 +92,20 @@ pub fn package(stripped: &StrippedPrefix, plan: &BuildPlan, into: &Path) -> Resu
         plan: plan.clone(),
     };
     fs_err::write(root.join(MANIFEST_PATH), manifest.to_json())?;
-    let tarball = into.join(manifest.name.file(Format::Zst));
-    let digest = pack(root, plan.prefix.name(), stripped.epoch(), &tarball)?;
+    let tarball = work.join(manifest.name.file(Format::Zst));
+    let digest = pack(root, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
     let debug = match stripped.debug_files() {
         None => None,
         Some(directory) => {
-            let tarball = into.join(crate::store::debug_file(&manifest.name));
-            let digest = pack(directory, plan.prefix.name(), stripped.epoch(), &tarball)?;
+            let tarball = work.join(crate::store::debug_file(&manifest.name));
+            let digest = pack(directory, plan.request.prefix.name(), stripped.epoch(), &tarball)?;
             Some((tarball, digest))
         }
     };
     Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
 }
 
-/// Writes the list of packages as a package manager's command line takes it: one a line.
+/// Writes the list of runtime packages, one name a line.
 fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
     let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
     fs::write_in_place(&root.join(RUNTIME_PACKAGES_PATH), lines)
@@ -117,10 +119,10 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Writes the same tarball in another format.
+/// Writes the tarball in another format.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
 pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
     let file = std::io::BufWriter::new(fs_err::File::create(to)?);
@@ -128,7 +130,7 @@ pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     Ok(file.flush()?)
 }
 
-/// The newest glibc symbol version that any ELF file needs.
+/// Returns the newest glibc symbol version that any ELF file needs.
 fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     let mut floor = GlibcVersion::OLDEST;
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
@@ -140,9 +142,9 @@ fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     Ok(floor)
 }
 
-/// What a tree holds.
+/// The files of a tree.
 struct Inventory {
-    /// The sums of all files, in `sha256sum`'s format.
+    /// The checksums of all files, in `sha256sum`'s format.
     sums: String,
     sizes: Sizes,
     links: BTreeMap<String, String>,

@@ -1,17 +1,16 @@
-//! Pip: puts pip into a staged prefix, from the wheels that CPython's source carries.
+//! Pip: installs pip into a staged prefix, from the wheels in CPython's source.
 
+use super::BuildContext;
 use super::staging::StagedPrefix;
-use crate::domain::plan::BuildPlan;
 use crate::error::Result;
-use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
 /// Installs pip. Nothing is downloaded.
 ///
 /// # Errors
-/// What ensurepip answers.
-pub fn install(staged: StagedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<StagedPrefix> {
-    let spec = Spec::new(staged.root().join(plan.interpreter()))
+/// [`Error::Command`](crate::error::Error::Command) if ensurepip fails, [`Error::Io`](crate::error::Error::Io).
+pub fn install(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<StagedPrefix> {
+    let spec = Spec::new(staged.root().join(context.plan.interpreter()))
         .args(["-I", "-B", "-m", "ensurepip", "--default-pip"])
         .environment([
             ("PATH", "/usr/bin:/bin"),
@@ -20,6 +19,6 @@ pub fn install(staged: StagedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -
             ("PYTHONHASHSEED", "0"),
             ("SOURCE_DATE_EPOCH", &staged.epoch().to_string()),
         ]);
-    log.run(&spec, |_| {})?;
+    context.log.run(&spec, |_| {})?;
     Ok(staged)
 }

@@ -1,30 +1,28 @@
-//! Stage: `make install` of a compiled tree into a staging directory, and the check that every
-//! module of the recipe came out.
+//! Stage: runs `make install` into a staging directory, and checks that every module of the recipe was built.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::BuildContext;
 use super::compile::CompiledTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
-use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{Distro, Family};
 use crate::sys::fs;
-use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 
-/// What `make install` left in the staging directory: never the real prefix.
+/// A prefix in a staging directory, as `make install` made it.
 #[derive(Debug)]
 pub struct StagedPrefix {
     root: PathBuf,
     epoch: u64,
     builtin_modules: Vec<String>,
-    /// The directories of the build, which nothing under the prefix may mention.
+    /// The directories of the build, which no file under the prefix may mention.
     build_directory: PathBuf,
 }
 
 impl StagedPrefix {
-    /// Where the prefix's content lies.
+    /// Returns the directory with the content of the prefix.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -41,10 +39,10 @@ impl StagedPrefix {
         &self.build_directory
     }
 
-    /// A copy for another flavor.
+    /// Copies the prefix for another flavor.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`].
     pub fn copy(&self, to: &Path) -> Result<Self> {
         fs::copy_tree(&self.root, to)?;
         Ok(Self {
@@ -59,27 +57,22 @@ impl StagedPrefix {
 /// Installs into a staging directory.
 ///
 /// # Errors
-/// What make answers; [`Error::MissingModules`]; [`Error::UnlistedModules`].
-pub fn stage(
-    tree: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    work: &Path,
-    log: &mut BuildLog<'_>,
-) -> Result<StagedPrefix> {
+/// [`Error::Command`] if make fails; [`Error::MissingModules`], [`Error::UnlistedModules`]; [`Error::Io`].
+pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPrefix> {
+    let BuildContext { plan, work, log, .. } = *context;
     let destdir = work.join("staging");
     let install = tree.make(plan).args(&plan.install).arg(format!("DESTDIR={}", destdir.display())).arg("install");
     log.run(&install, |_| {})?;
-    let root = plan.prefix.below(&destdir);
-    let builtin_modules = builtin_modules(&root, plan, log)?;
-    check_modules(&root, plan, recipe, tree, &builtin_modules, log.path())?;
+    let root = plan.request.prefix.below(&destdir);
+    let builtin_modules = builtin_modules(&root, context)?;
+    check_modules(&root, tree, &builtin_modules, context)?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
 }
 
-/// The names of the extension modules in a tree's `lib-dynload`.
+/// Returns the names of the extension modules in a tree's `lib-dynload`.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`].
 pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {
@@ -92,14 +85,8 @@ pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<St
     Ok(names)
 }
 
-fn check_modules(
-    root: &Path,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
-    tree: &CompiledTree,
-    builtin: &[String],
-    log: &Path,
-) -> Result<()> {
+fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, recipe, log, .. } = *context;
     let built = built_modules(root, plan)?;
     let missing: Vec<&String> = plan
         .modules
@@ -121,19 +108,22 @@ fn check_modules(
         return Err(Error::MissingModules {
             modules: missing.into_iter().map(|name| (name.clone(), tree.reason(name))).collect(),
             packages: packages.into_iter().collect(),
-            log: log.to_owned(),
+            log: log.path().to_owned(),
         });
     }
     let unlisted: Vec<String> = built.into_iter().filter(|name| !plan.modules.contains(name)).collect();
     if unlisted.is_empty() {
         return Ok(());
     }
-    Err(Error::UnlistedModules { modules: unlisted, recipe: format!("the recipe of {}", plan.release.series()) })
+    Err(Error::UnlistedModules {
+        modules: unlisted,
+        recipe: format!("the recipe of {}", plan.request.release.series()),
+    })
 }
 
-fn builtin_modules(root: &Path, plan: &BuildPlan, log: &BuildLog<'_>) -> Result<Vec<String>> {
-    let spec = Spec::new(root.join(plan.interpreter()))
+fn builtin_modules(root: &Path, context: &BuildContext<'_>) -> Result<Vec<String>> {
+    let spec = Spec::new(root.join(context.plan.interpreter()))
         .args(["-I", "-S", "-B", "-c", "import sys; print(*sys.builtin_module_names, sep='\\n')"])
         .environment([("LC_ALL", "C.UTF-8")]);
-    Ok(log.runner().capture(&spec)?.lines().map(str::to_owned).collect())
+    Ok(context.runner().capture(&spec)?.lines().map(str::to_owned).collect())
 }

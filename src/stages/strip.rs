@@ -1,14 +1,15 @@
-//! Strip: from everything that CPython installs to what a flavor keeps.
+//! Strip: removes from a prefix what its flavor drops.
 
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 
+use super::BuildContext;
 use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
-use crate::domain::plan::{BuildPlan, Bytecode};
+use crate::domain::plan::Bytecode;
 use crate::error::Result;
 use crate::sys::elf;
 use crate::sys::fs::{self, Kind};
@@ -16,7 +17,7 @@ use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 use crate::sys::toolchain::SEARCH_PATH;
 
-/// A prefix as the flavor wants it.
+/// A prefix that has only what its flavor keeps.
 #[derive(Debug)]
 pub struct StrippedPrefix {
     staged: StagedPrefix,
@@ -50,23 +51,28 @@ impl StrippedPrefix {
     }
 }
 
-/// Removes what the plan strips, strips what pykeel linked, and sees to bytecode caches.
+/// Removes the files that match the plan's patterns, strips the ELF files that pykeel linked, and applies the
+/// bytecode policy.
 ///
 /// # Errors
-/// What strip or the interpreter answers, or a pattern that is none.
-pub fn strip(relocated: RelocatedPrefix, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<StrippedPrefix> {
+/// [`Error::Command`](crate::error::Error::Command) if `strip` or the interpreter fails,
+/// [`Error::Pattern`](crate::error::Error::Pattern) for an invalid pattern,
+/// [`Error::Io`](crate::error::Error::Io).
+pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<StrippedPrefix> {
+    let BuildContext { plan, log, .. } = *context;
     let (staged, libraries) = relocated.into_parts();
     let root = staged.root().to_owned();
     remove(&root, &patterns(&plan.strip)?)?;
     remove_empty_directories(&root)?;
     let files = linked_here(&root, &libraries.bundled)?;
-    let debug_files = if plan.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
+    let debug_files =
+        if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
     run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
     if let Some(directory) = &debug_files {
         link_debug_files(&root, &files, directory, log)?;
     }
-    if plan.bytecode == Bytecode::UncheckedHash {
-        compile_bytecode(&root, plan, log)?;
+    if plan.request.policies.bytecode == Bytecode::UncheckedHash {
+        compile_bytecode(&root, context)?;
     }
     Ok(StrippedPrefix { staged, libraries, debug_files })
 }
@@ -90,8 +96,7 @@ fn remove(root: &Path, patterns: &GlobSet) -> Result<()> {
     Ok(())
 }
 
-/// Directories that stripping emptied; one that CPython installs empty would go too, and has no
-/// meaning there.
+/// Removes empty directories. CPython installs none that has a meaning.
 fn remove_empty_directories(root: &Path) -> Result<()> {
     for entry in fs::walk(root)?.into_iter().rev() {
         let path = root.join(&entry.path);
@@ -103,7 +108,7 @@ fn remove_empty_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The ELF files that this build linked: all but the bundled ones, which stay byte for byte.
+/// Returns the ELF files that this build linked: all except the bundled ones, which must not change.
 fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
@@ -115,7 +120,7 @@ fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>
     Ok(files)
 }
 
-fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
     let spec = Spec::new(tool)
         .args(args.iter().map(ToString::to_string))
         .args(files)
@@ -124,14 +129,14 @@ fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &mut
     log.run(&spec, |_| {})
 }
 
-/// Where the debug information of a file is kept, relative to the directory of debug files.
+/// Returns the path of a file's debug information, relative to the directory of debug files.
 fn debug_name(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".debug");
     name.into()
 }
 
-fn keep_debug_files(root: &Path, files: &[PathBuf], log: &mut BuildLog<'_>) -> Result<PathBuf> {
+fn keep_debug_files(root: &Path, files: &[PathBuf], log: &BuildLog<'_>) -> Result<PathBuf> {
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(".debug");
     let directory = root.with_file_name(name);
@@ -143,8 +148,8 @@ fn keep_debug_files(root: &Path, files: &[PathBuf], log: &mut BuildLog<'_>) -> R
     Ok(directory)
 }
 
-/// Notes in each file where a debugger finds its debug information: `x.so.debug`, by its checksum.
-fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &mut BuildLog<'_>) -> Result<()> {
+/// Records in each file the name and the checksum of its debug file, `x.so.debug`.
+fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &BuildLog<'_>) -> Result<()> {
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
         run_tool("objcopy", &[&link], std::slice::from_ref(file), root, log)?;
@@ -152,7 +157,8 @@ fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &mut 
     Ok(())
 }
 
-/// One process, sorted, at level 0, without time stamps: the same bytes everywhere.
+/// Compiles the standard library in one process, in sorted order, at level 0, without time stamps, so that the
+/// bytes are the same everywhere.
 const COMPILE_SCRIPT: &str = "\
 import os, py_compile, sys
 root, prefix = sys.argv[1:]
@@ -165,11 +171,12 @@ for directory, names, files in os.walk(os.path.join(root, 'lib')):
                                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 ";
 
-fn compile_bytecode(root: &Path, plan: &BuildPlan, log: &mut BuildLog<'_>) -> Result<()> {
+fn compile_bytecode(root: &Path, context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, log, .. } = *context;
     let spec = Spec::new(root.join(plan.interpreter()))
         .args(["-I", "-S", "-c", COMPILE_SCRIPT])
         .arg(root)
-        .arg(plan.prefix.as_str())
+        .arg(plan.request.prefix.as_str())
         .environment([("LC_ALL", "C.UTF-8"), ("PYTHONHASHSEED", "0")]);
     log.run(&spec, |_| {})
 }

@@ -1,49 +1,44 @@
-//! Train: from an instrumented interpreter to the profile of what it does most.
+//! Train: runs an instrumented interpreter and records a profile.
 
 use std::collections::BTreeMap;
 
 use super::BuildContext;
 use super::compile::CompiledTree;
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
 use crate::error::{Error, ProfileRemedy, Result};
-use crate::recipe::ReleaseRecipe;
-use crate::store::{HeldProfile, profile};
-use crate::sys::log::BuildLog;
+use crate::store::HeldProfile;
+use crate::store::profile::{self, Recording};
 
-/// A profile that was recorded.
+/// A recorded profile.
 #[derive(Debug)]
 pub struct Recorded {
     /// The profile.
     pub profile: Profile,
-    /// What keeps it in the store.
+    /// The lock that keeps it in the store.
     pub held: HeldProfile,
 }
 
-/// Runs the training task of the recipe and keeps the profile in the store. `scripts` are those that
-/// the recipes have for it.
+/// Runs the training task of the recipe and stores the profile. `scripts` are the recipes' training scripts.
 ///
 /// # Errors
-/// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
+/// [`Error::Command`] if the task fails; [`Error::Profile`] if it recorded no data of the evaluation loop;
+/// [`Error::Io`], [`Error::Interrupted`].
 pub fn train(
     tree: &CompiledTree,
-    plan: &BuildPlan,
-    recipe: &ReleaseRecipe,
     data: TrainingData,
     scripts: &BTreeMap<String, Vec<u8>>,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
+    context: &BuildContext<'_>,
 ) -> Result<Recorded> {
-    let BuildContext { store, jobs, work } = context;
+    let BuildContext { plan, recipe, store, jobs, work, log, .. } = *context;
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,
         remedy: ProfileRemedy::Training,
     };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
-    // The programs of the build itself ran with the same objects.
+    // The build itself ran programs with the same objects, which recorded data too.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;
     }
@@ -64,6 +59,9 @@ pub fn train(
     }
     let named = |name: &str| pgo.training.iter().flatten().any(|word| word.ends_with(&format!("{{training}}/{name}")));
     let sums = scripts.iter().filter(|(name, _)| named(name)).map(|(name, text)| (name.clone(), Digest::of(text)));
-    let (profile, archive) = profile::pack(tree.root(), work, plan, data, &pgo.training, sums.collect(), tree.epoch())?;
+    let scripts = sums.collect();
+    let training = &pgo.training;
+    let recording = Recording { tree: tree.root(), plan, data, training, scripts: &scripts, epoch: tree.epoch() };
+    let (profile, archive) = profile::pack(recording, work)?;
     Ok(Recorded { profile, held: store.keep_profile(&archive)? })
 }

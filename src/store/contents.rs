@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::local::LocalStore;
+use super::entries::RECORD;
 use super::{Store, StoredArtifact, work};
 use crate::domain::digest::Digest;
 use crate::domain::plan::SourceSums;
@@ -95,7 +95,7 @@ impl Contents {
     ///
     /// # Errors
     /// What the system answers.
-    pub fn read(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
+    pub fn read(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let artifacts = store.list()?;
         let origins: Vec<Origin> = artifacts.iter().map(Origin::read).collect();
         let mut items = Vec::new();
@@ -171,10 +171,15 @@ struct ManifestOrigin {
 
 #[derive(Deserialize)]
 struct PlanOrigin {
-    release: Release,
+    request: RequestOrigin,
     source: SourceSums,
     #[serde(default)]
     profile: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+struct RequestOrigin {
+    release: Release,
 }
 
 impl Origin {
@@ -183,12 +188,12 @@ impl Origin {
         let read = std::fs::read(artifact.manifest()).ok();
         let manifest = read.and_then(|bytes| serde_json::from_slice::<ManifestOrigin>(&bytes).ok());
         let profile = manifest.as_ref().and_then(|manifest| manifest.plan.profile);
-        let source = manifest.map(|manifest| (manifest.plan.release, manifest.plan.source));
+        let source = manifest.map(|manifest| (manifest.plan.request.release, manifest.plan.source));
         Self { build_key: artifact.record.build_key, source, profile }
     }
 }
 
-fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &LocalStore) -> Item {
+fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Store) -> Item {
     let record = &artifact.record;
     // An older one stays of use where it runs on an older glibc, or has debug files alone.
     let superseded = all.iter().map(|other| &other.record).any(|other| {
@@ -198,7 +203,7 @@ fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Loca
             && (other.debug_digest.is_some() || record.debug_digest.is_none())
     });
     let path = store.artifact_path(record.build_key);
-    let readers = path.join("record.json");
+    let readers = path.join(RECORD);
     Item {
         kind: Kind::Artifact,
         name: record.name.to_string(),
@@ -212,7 +217,7 @@ fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Loca
     }
 }
 
-fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
+fn sources(store: &Store, origins: &[Origin]) -> Result<Vec<Item>> {
     let mut made_of: BTreeMap<Digest, (String, BTreeSet<Digest>)> = BTreeMap::new();
     // What an artifact was made of that does not say it may be any of them.
     let silent: BTreeSet<Digest> =
@@ -236,7 +241,7 @@ fn sources(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-fn profiles(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
+fn profiles(store: &Store, origins: &[Origin]) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(&store.root().join("profiles"))? {
         let name = file_name(&path);
@@ -256,7 +261,7 @@ fn profiles(store: &LocalStore, origins: &[Origin]) -> Result<Vec<Item>> {
 }
 
 /// A log is of the build whose key it has the first digits of.
-fn logs(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
+fn logs(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
     let locks = entries(&store.root().join("locks"))?;
     let mut items = Vec::new();
     for path in entries(&store.root().join("logs"))? {
@@ -277,7 +282,7 @@ fn logs(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
 }
 
 /// Publications, downloads and removals that somebody is at or did not end.
-fn unfinished(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
+fn unfinished(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(&store.root().join("artifacts"))? {
         let name = file_name(&path);
@@ -286,7 +291,7 @@ fn unfinished(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<It
         if name == stem && artifacts.iter().any(|artifact| artifact.record.build_key == key) {
             continue;
         }
-        let locks = vec![Guard::Maker(store.entry_lock(key)), Guard::Readers(path.join("record.json"))];
+        let locks = vec![Guard::Maker(store.entry_lock(key)), Guard::Readers(path.join(RECORD))];
         items.push(Item { locks, ..item(Kind::Partial, name, path, Need::Nothing) });
     }
     for path in entries(&store.root().join("sources"))? {
@@ -298,7 +303,7 @@ fn unfinished(store: &LocalStore, artifacts: &[StoredArtifact]) -> Result<Vec<It
     Ok(items)
 }
 
-fn damaged(store: &LocalStore) -> Result<Vec<Item>> {
+fn damaged(store: &Store) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(&store.root().join("damaged"))? {
         let name = file_name(&path);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Store;
 use super::contents::{Contents, Guard, Item, Kind, Need, modified};
-use super::local::{LocalStore, now};
+use super::files::now;
 use super::work;
 use crate::error::Result;
 use crate::sys::fs;
@@ -81,7 +82,7 @@ fn add_unused(items: &[Item], goes: &mut [bool]) {
     }
 }
 
-impl LocalStore {
+impl Store {
     /// What goes by a policy now.
     #[must_use]
     pub fn prunable<'c>(&self, contents: &'c Contents, policy: &Policy) -> Vec<&'c Item> {

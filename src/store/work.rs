@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::LocalStore;
+use super::Store;
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::lock::Lock;
@@ -33,7 +33,7 @@ impl WorkDirectory {
     ///
     /// # Errors
     /// What the system answers for the store, or why the store is not fit where no other place is.
-    pub fn create(store: &LocalStore, elsewhere: &[PathBuf]) -> Result<Self> {
+    pub fn create(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let in_store = store.root().join("work");
         let why = match prepare(&in_store) {
             Ok(()) => return Self::create_in(&in_store),
@@ -75,7 +75,7 @@ impl WorkDirectory {
 }
 
 /// Where a store's builds may have worked: in the store, and elsewhere where that is not fit.
-pub(super) fn places(store: &LocalStore, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn places(store: &Store, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
     let in_store = store.root().join("work");
     let fit = is_fit_for_make(&in_store) && (!in_store.exists() || fs::runs_programs(&in_store).unwrap_or(true));
     let mut places = vec![in_store];
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_a_dead_process_left_is_cleaned_and_what_a_live_one_uses_is_not() {
         let root = tempfile::tempdir().unwrap();
-        let store = LocalStore::new(root.path().join("store"));
+        let store = Store::new(root.path().join("store"));
         let alive = WorkDirectory::create(&store, &[]).unwrap();
         // A dead process leaves a directory and a lock that nobody holds.
         let dead = alive.path().with_file_name("build-dead");
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_locked_while_it_is_used_and_stays_when_it_is_not() {
         let root = tempfile::tempdir().unwrap();
-        let store = LocalStore::new(root.path().join("store"));
+        let store = Store::new(root.path().join("store"));
         let mut kept = WorkDirectory::create(&store, &[]).unwrap();
         kept.keep().unwrap();
         let path = kept.path().to_owned();
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_store_with_a_space_works_elsewhere() {
         let root = tempfile::tempdir().unwrap();
-        let store = LocalStore::new(root.path().join("my store"));
+        let store = Store::new(root.path().join("my store"));
         let work = WorkDirectory::create(&store, &[root.path().to_owned()]).unwrap();
         assert!(
             work.path().starts_with(root.path().join(format!("pykeel-work-{}", rustix::process::geteuid().as_raw())))

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DF_TEXTREL, DT_RPATH, DT_RUNPATH, DT_TEXTREL};
-use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD};
+use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader};
 
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::manifest::Hardening;
@@ -41,6 +41,29 @@ pub fn is_elf(path: &Path) -> Result<bool> {
     let mut magic = Vec::with_capacity(4);
     fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
     Ok(magic == goblin::elf::header::ELFMAG)
+}
+
+/// The dynamic loader that a program names; none for a static one and for a library.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read, [`Error::Damaged`] where it is no ELF file.
+pub fn interpreter(path: &Path) -> Result<Option<PathBuf>> {
+    // The headers and the name are at the beginning of the file.
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)?.take(64 << 10).read_to_end(&mut bytes)?;
+    let damaged =
+        |error: goblin::error::Error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() };
+    let header = Elf::parse_header(&bytes).map_err(damaged)?;
+    let mut elf = Elf::lazy_parse(header).map_err(damaged)?;
+    let context = goblin::container::Ctx::new(
+        if elf.is_64 { goblin::container::Container::Big } else { goblin::container::Container::Little },
+        if elf.little_endian { goblin::container::Endian::Little } else { goblin::container::Endian::Big },
+    );
+    let (offset, count) = (usize::try_from(header.e_phoff).unwrap_or(usize::MAX), usize::from(header.e_phnum));
+    elf.program_headers = ProgramHeader::parse(&bytes, offset, count, context).map_err(damaged)?;
+    let Some(segment) = elf.program_headers.iter().find(|header| header.p_type == PT_INTERP) else { return Ok(None) };
+    let name = bytes.get(segment.file_range()).and_then(|name| name.split(|byte| *byte == 0).next());
+    Ok(name.and_then(|name| std::str::from_utf8(name).ok()).map(PathBuf::from))
 }
 
 /// Reads an ELF file.

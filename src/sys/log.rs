@@ -56,15 +56,15 @@ impl<'a> BuildLog<'a> {
     ///
     /// # Errors
     /// [`Error::Command`] with the first compiler error, or the last lines where there is none.
-    pub fn run(&mut self, spec: &Spec, mut each: impl FnMut(&str)) -> Result<()> {
+    pub fn run(&self, spec: &Spec, mut each: impl FnMut(&str)) -> Result<()> {
         self.reporter.report(Event::Detail(spec.command_line()));
-        writeln!(self.file, "$ {}", spec.command_line())?;
+        writeln!(&self.file, "$ {}", spec.command_line())?;
         let mut excerpt = Excerpt::default();
         let mut written = Ok(());
         let meter = Meter::start();
         let outcome = self.runner.run(spec, &mut |_, line| {
             if written.is_ok() {
-                written = writeln!(self.file, "{line}");
+                written = writeln!(&self.file, "{line}");
             }
             excerpt.line(line);
             self.reporter.report(Event::Output(line.to_owned()));
@@ -80,7 +80,7 @@ impl<'a> BuildLog<'a> {
         if outcome.success() {
             return Ok(());
         }
-        writeln!(self.file, "{outcome}")?;
+        writeln!(&self.file, "{outcome}")?;
         Err(Error::Command {
             command: spec.command_line(),
             status: outcome.to_string(),

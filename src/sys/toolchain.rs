@@ -4,21 +4,32 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::gcov;
 use super::process::{Runner, Spec};
-use crate::domain::digest::Digest;
+use super::{elf, gcov};
 use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
-/// The path that programs are looked for on: the same on every host.
-pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The path that programs are looked for on: the directories that packages own, and the same on every host.
+pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a compiler's launcher may be besides. It decides no byte.
+const LAUNCHER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A C compiler.
 pub struct Compiler<'a> {
     runner: &'a dyn Runner,
     /// The words of `CC`: the program and the arguments it always gets.
     words: Vec<String>,
+    /// The driver's own file, as it was found.
+    driver: PathBuf,
+    /// What keeps its search for headers to the directories that packages own.
+    closed: Vec<String>,
+}
+
+/// A launcher of compilers, which may be in `/usr/local/bin` too.
+#[must_use]
+pub fn find_launcher(name: &str) -> Option<PathBuf> {
+    which::which_in(name, Some(LAUNCHER_PATH), "/").ok()
 }
 
 /// A program of the search path.
@@ -32,8 +43,19 @@ impl<'a> Compiler<'a> {
     #[must_use]
     pub fn find(runner: &'a dyn Runner, cc: &str) -> Option<Self> {
         let words: Vec<String> = cc.split_whitespace().map(str::to_owned).collect();
-        find_program(words.first()?)?;
-        Some(Self { runner, words })
+        let driver = find_program(words.first()?)?;
+        Some(Self { runner, words, driver, closed: Vec::new() })
+    }
+
+    /// The driver's file, absolute: what the first word of `CC` means.
+    #[must_use]
+    pub fn driver(&self) -> &Path {
+        &self.driver
+    }
+
+    /// Keeps the search for headers to some directories from now on.
+    pub fn close(&mut self, header_directories: &[PathBuf]) {
+        self.closed = closed_search(header_directories);
     }
 
     fn spec(&self) -> Spec {
@@ -109,7 +131,67 @@ impl<'a> Compiler<'a> {
         let includes: String = includes.iter().map(|name| format!("#include <{name}>\n")).collect();
         // Some headers want others first: <editline/readline.h> takes FILE from <stdio.h>.
         fs_err::write(&file, format!("#include <stddef.h>\n{includes}{program}"))?;
-        self.runner.capture(&self.spec().arg("-E").arg(file))
+        self.runner.capture(&self.spec().arg("-E").arg(file).args(self.closed.clone()))
+    }
+
+    /// The directories where it looks for headers, in order, with further options.
+    ///
+    /// # Errors
+    /// [`Error::Command`] where it cannot preprocess an empty file.
+    pub fn header_directories(&self, options: &[String]) -> Result<Vec<PathBuf>> {
+        let spec =
+            self.spec().args(options.iter().cloned()).args(["-E", "-v", "-x", "c", "/dev/null"].map(str::to_owned));
+        let mut said = Vec::new();
+        let outcome = self.runner.run(&spec, &mut |_, line| said.push(line.to_owned()))?;
+        if !outcome.success() {
+            return Err(Error::Command {
+                command: spec.command_line(),
+                status: outcome.to_string(),
+                output: said.join("\n"),
+                log: None,
+            });
+        }
+        Ok(searched(&said))
+    }
+
+    /// The directories where it looks for libraries and for its own objects, in order: those that exist, by their
+    /// canonical names.
+    ///
+    /// # Errors
+    /// [`Error::Command`] where it does not say, [`Error::Io`] for a directory that cannot be opened.
+    pub fn library_directories(&self, options: &[String]) -> Result<Vec<PathBuf>> {
+        let words: Vec<&str> = options.iter().map(String::as_str).chain(["-print-search-dirs"]).collect();
+        let answer = self.ask(&words)?;
+        let list = answer.lines().find_map(|line| line.strip_prefix("libraries: ")).unwrap_or_default();
+        let mut directories = Vec::new();
+        for directory in list.trim_start_matches('=').split(':').map(Path::new).filter(|path| path.is_dir()) {
+            let directory = fs_err::canonicalize(directory)?;
+            if !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+        Ok(directories)
+    }
+
+    /// The file of a program that it runs (`cc1`, `as`, `ld`) or that goes with it (`strip`, `objcopy`); none where
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`Error::Command`] where it does not answer.
+    pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
+        let answer = self.ask(&[&format!("-print-prog-name={name}")])?;
+        let path = if Path::new(&answer).is_absolute() { Some(PathBuf::from(answer)) } else { find_program(&answer) };
+        Ok(path.filter(|path| path.exists()))
+    }
+
+    /// The root directory of the headers and libraries that it compiles with; `/` where it has none of its own.
+    ///
+    /// # Errors
+    /// [`Error::Command`] where it does not answer.
+    pub fn sysroot(&self) -> Result<PathBuf> {
+        // Clang does not know the question and answers with an error.
+        let answer = self.ask(&["-print-sysroot"]).unwrap_or_default();
+        Ok(if answer.is_empty() { PathBuf::from("/") } else { PathBuf::from(answer) })
     }
 
     /// The file that `-lNAME` links, or a library by its file name; none where it does not find it.
@@ -159,25 +241,48 @@ impl<'a> Compiler<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// The digests of the programs that turn source into bytes: compiler proper, assembler, linker.
-    ///
-    /// # Errors
-    /// What the compiler answers, or that one cannot be read.
-    pub fn programs(&self) -> Result<BTreeMap<String, Digest>> {
-        let mut programs = BTreeMap::new();
-        for name in ["cc1", "lto1", "lto-wrapper", "collect2", "as", "ld"] {
-            let answer = self.ask(&[&format!("-print-prog-name={name}")])?;
-            let path =
-                if Path::new(&answer).is_absolute() { Some(PathBuf::from(answer)) } else { find_program(&answer) };
-            // A compiler of one piece has no cc1: then the compiler itself decides.
-            let path = path.filter(|path| path.exists()).or_else(|| find_program(&self.words[0]));
-            if let Some(path) = path {
-                programs.insert(name.to_owned(), Digest::of_reader(fs_err::File::open(path)?)?);
-            }
-        }
-        Ok(programs)
+/// The options that keep the search for headers to some directories.
+#[must_use]
+pub fn closed_search(header_directories: &[PathBuf]) -> Vec<String> {
+    let directories = header_directories.iter().flat_map(|path| ["-isystem".to_owned(), path.display().to_string()]);
+    std::iter::once("-nostdinc".to_owned()).chain(directories).collect()
+}
+
+/// The shared libraries that a program loads, the dynamic loader's answer; none for a static program or a script.
+///
+/// # Errors
+/// [`Error::Command`] where the loader does not find one.
+pub fn loaded_libraries(runner: &dyn Runner, program: &Path) -> Result<Vec<PathBuf>> {
+    if !elf::is_elf(program)? {
+        return Ok(Vec::new());
     }
+    let Some(loader) = elf::interpreter(program)? else { return Ok(Vec::new()) };
+    let spec = Spec::new(&loader)
+        .arg("--list")
+        .arg(program)
+        .environment([("LC_ALL", "C.UTF-8")])
+        .timeout(Duration::from_mins(1));
+    let answer = runner.capture(&spec)?;
+    let mut libraries = vec![PathBuf::from(loader)];
+    // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; what is loaded by its path has no arrow.
+    libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
+    Ok(libraries)
+}
+
+/// The directories of `cc -E -v`, between two lines that are the same for GCC and Clang.
+fn searched(lines: &[String]) -> Vec<PathBuf> {
+    let start = |line: &&String| !line.starts_with("#include <...> search starts here");
+    let lines = lines.iter().skip_while(start).skip(1).take_while(|line| !line.starts_with("End of search list"));
+    let mut directories = Vec::new();
+    for line in lines {
+        let directory = PathBuf::from(line.trim());
+        if directory.is_absolute() && !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    directories
 }
 
 /// The path of an included header, from the markers `# 1 "/usr/include/zlib.h" 1` of `cc -E`.
@@ -204,7 +309,8 @@ mod tests {
     fn this_system_is_glibc() {
         assert!(compiler().glibc().unwrap().starts_with("2."));
         assert_eq!(compiler().target().unwrap().arch(), std::env::consts::ARCH);
-        assert!(compiler().programs().unwrap().len() == 6);
+        assert!(compiler().program("cc1").unwrap().is_some_and(|path| path.is_absolute()));
+        assert_eq!(compiler().program("no-such-program").unwrap(), None);
     }
 
     #[test]
@@ -220,6 +326,32 @@ mod tests {
         let libc = compiler().library("libc.so.6").unwrap().unwrap();
         assert!(crate::sys::elf::is_elf(&libc).unwrap());
         assert_eq!(compiler().library("libno-such.so").unwrap(), None);
+    }
+
+    #[test]
+    fn the_search_for_headers_can_be_closed() {
+        let lines = "ignoring x\n#include \"...\" search starts here:\n#include <...> search starts here:\n \
+                     /usr/lib/gcc/x/12/include\n /usr/local/include\n /usr/include\nEnd of search list.\n /no\n";
+        let lines: Vec<String> = lines.lines().map(str::to_owned).collect();
+        let places = ["/usr/lib/gcc/x/12/include", "/usr/local/include", "/usr/include"].map(PathBuf::from);
+        assert_eq!(searched(&lines), places);
+        let place = tempfile::tempdir().unwrap();
+        fs_err::write(place.path().join("pykeel-test.h"), "").unwrap();
+        let mut compiler = compiler();
+        let mut directories = compiler.header_directories(&[]).unwrap();
+        compiler.close(&directories);
+        assert_eq!(compiler.headers(&["stdio.h".into(), "pykeel-test.h".into()]).unwrap().len(), 1);
+        directories.push(place.path().to_owned());
+        compiler.close(&directories);
+        assert_eq!(compiler.headers(&["stdio.h".into(), "pykeel-test.h".into()]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_libraries_of_a_program_are_what_the_loader_says() {
+        let gcc = fs_err::canonicalize("/usr/bin/as").unwrap();
+        let libraries = loaded_libraries(&System, &gcc).unwrap();
+        assert!(libraries.iter().any(|path| path.to_string_lossy().contains("libc.so")), "{libraries:?}");
+        assert!(libraries.iter().all(|path| path.is_absolute()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use pykeel::error::Error;
 use pykeel::event::Silent;
 use pykeel::recipe::Catalog;
 use pykeel::stages::fetch::{FetchOptions, Mirror, VerifiedSource, fetch};
-use pykeel::store::LocalStore;
+use pykeel::store::Store;
 use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
@@ -325,7 +325,7 @@ fn fetch_impatiently(mirror: &str, content: &[u8], store: &Path) -> Result<Verif
     };
     let mirrors = vec![Mirror::parse(mirror.as_ref()).expect("a mirror")];
     let options = FetchOptions { mirrors, offline: false, limits };
-    fetch(&recipe, &options, &LocalStore::new(store), &System, &Silent)
+    fetch(&recipe, &options, &Store::new(store), &System, &Silent)
 }
 
 #[track_caller]

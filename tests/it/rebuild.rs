@@ -222,7 +222,7 @@ fn what_an_artifact_says_is_not_believed() {
     let cc = trap.to_str().expect("UTF-8").to_owned();
     let given = altered(&toy, &tarball, |top| {
         edit_manifest(top, |manifest| {
-            manifest.plan.compiler_variables.insert("CC".into(), cc.clone());
+            manifest.plan.request.policies.compiler_variables.insert("CC".into(), cc.clone());
             manifest.plan.environment.insert("CC".into(), cc.clone());
             manifest.build_key = manifest.plan.build_key();
         });
@@ -230,12 +230,13 @@ fn what_an_artifact_says_is_not_believed() {
     rebuilt(&toy, &given).exits(4).says(&["the variable CC is not set here", &cc]);
     assert!(!toy.path("sprung").exists());
     // A plan has the key that it has.
-    let given = altered(&toy, &tarball, |top| edit_manifest(top, |manifest| manifest.plan.debug_files = true));
+    let given =
+        altered(&toy, &tarball, |top| edit_manifest(top, |manifest| manifest.plan.request.policies.debug_files = true));
     rebuilt(&toy, &given).exits(4).says(&["build key", "is damaged"]);
     // One of a pykeel of another time.
     let given = altered(&toy, &tarball, |top| {
         edit_manifest(top, |manifest| {
-            manifest.plan.format += 1;
+            manifest.plan.request.format += 1;
             manifest.build_key = manifest.plan.build_key();
         });
     });
@@ -251,7 +252,7 @@ fn what_an_artifact_says_is_not_believed() {
     rebuilt(&toy, &given).exits(4).says(&["the profile is not to be had here", &profile.to_string(), "--profile FILE"]);
     let given = altered(&toy, &tarball, |top| {
         edit_manifest(top, |manifest| {
-            manifest.plan.release = "3.13.4".parse().expect("a release");
+            manifest.plan.request.release = "3.13.4".parse().expect("a release");
             manifest.build_key = manifest.plan.build_key();
         });
     });

@@ -9,7 +9,7 @@ use pykeel::event::Silent;
 use pykeel::recipe::Catalog;
 use pykeel::stages::fetch::{FetchOptions, Mirror};
 use pykeel::stages::{fetch, patch, unpack};
-use pykeel::store::LocalStore;
+use pykeel::store::Store;
 use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
@@ -139,7 +139,7 @@ fn distutils_of_a_moved_installation_builds_extension_modules() {
 #[test]
 fn every_patch_fits_every_source_that_can_be_had() {
     let catalog = Catalog::load(None).expect("the recipes");
-    let store = LocalStore::new(shared_store());
+    let store = Store::new(shared_store());
     let mirrors: Vec<Mirror> =
         std::env::var_os("PYKEEL_MIRROR").iter().map(|text| Mirror::parse(text).expect("a mirror")).collect();
     let mut fitted = Vec::new();

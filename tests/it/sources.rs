@@ -54,7 +54,7 @@ fn the_apt_source_pool_has_the_real_source() {
     use pykeel::event::Silent;
     use pykeel::recipe::Catalog;
     use pykeel::stages::fetch::{FetchOptions, fetch};
-    use pykeel::store::LocalStore;
+    use pykeel::store::Store;
     use pykeel::sys::process::System;
 
     if !std::path::Path::new("/usr/lib/apt/apt-helper").exists() {
@@ -65,7 +65,7 @@ fn the_apt_source_pool_has_the_real_source() {
     // Upstream's own site out of reach, as in many a company.
     recipe.source.url = "http://127.0.0.1:9/{file}".into();
     let directory = tempfile::tempdir().expect("a directory");
-    let store = LocalStore::new(directory.path());
+    let store = Store::new(directory.path());
     let source = fetch(&recipe, &FetchOptions::default(), &store, &System, &Silent).expect("the source");
     assert_eq!(source.name(), "Python-3.13.5.tar.xz");
     let sum = recipe.sums.xz.expect("a sum").to_string();

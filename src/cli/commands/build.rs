@@ -132,28 +132,31 @@ fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result
 }
 
 fn optimisation(plan: &BuildPlan) -> String {
-    match (plan.optimize, plan.profile) {
-        (Optimize::None, _) => plan.optimize.to_string(),
-        (Optimize::Pgo, Some(profile)) => format!("{} with profile {profile}", plan.optimize),
-        (Optimize::Pgo, None) => format!("{}; no profile is pinned, and one is recorded first", plan.optimize),
+    match (plan.request.optimize, plan.profile) {
+        (Optimize::None, _) => plan.request.optimize.to_string(),
+        (Optimize::Pgo, Some(profile)) => format!("{} with profile {profile}", plan.request.optimize),
+        (Optimize::Pgo, None) => format!("{}; no profile is pinned, and one is recorded first", plan.request.optimize),
     }
 }
 
 /// A plan for people.
 fn plan_text(plan: &BuildPlan) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("Python {}{} ({}, {})\n", plan.release, plan.variant, plan.flavor, plan.target);
+    let mut text = format!(
+        "Python {}{} ({}, {})\n",
+        plan.request.release, plan.request.variant, plan.request.flavor, plan.request.target
+    );
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<12} {value}");
     };
-    if plan.optimize == Optimize::Pgo && plan.profile.is_none() {
+    if plan.request.optimize == Optimize::Pgo && plan.profile.is_none() {
         row("build key", "not known before the profile is recorded".to_owned());
     } else {
         row("build key", plan.build_key().to_string());
     }
-    row("prefix", plan.prefix.to_string());
+    row("prefix", plan.request.prefix.to_string());
     row("optimise", optimisation(plan));
-    row("bytecode", plan.bytecode.to_string());
+    row("bytecode", plan.request.policies.bytecode.to_string());
     row("compiler", format!("{}, glibc {}", plan.toolchain.compiler, plan.toolchain.glibc));
     row("configure", plan.configure.join(" "));
     row("patches", plan.patches.iter().map(|patch| patch.name.clone()).collect::<Vec<_>>().join(" "));
@@ -163,7 +166,7 @@ fn plan_text(plan: &BuildPlan) -> String {
         .iter()
         .map(|library| format!("{} ({} {})", library.soname, library.package, library.version))
         .collect();
-    row("libraries", format!("{}: {}", plan.library_policy, libraries.join(", ")));
+    row("libraries", format!("{}: {}", plan.request.policies.library_policy, libraries.join(", ")));
     row("packages", plan.runtime_packages.join(" "));
     text
 }

@@ -23,7 +23,7 @@ use crate::planning::preflight;
 use crate::prefix::install::{self, Durability, InstallOptions, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
-use crate::store::{Store, StoredArtifact};
+use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
 use crate::sys::process::System;
 
@@ -93,7 +93,7 @@ impl Installation<'_> {
             let item = match wanted {
                 Wanted::Artifact(digest) => {
                     let artifact = pinned(*digest, self.config)?;
-                    let prefix = self.destination(&artifact.read_manifest()?.plan.request())?;
+                    let prefix = self.destination(&artifact.read_manifest()?.plan.request)?;
                     Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
                 }
                 Wanted::Version(request) => {
@@ -197,7 +197,7 @@ impl Installation<'_> {
         };
         let mut why = None;
         for prefix in self.wished_prefix().iter().chain([&self.config.settings.prefix.value]) {
-            match from_store(&self.request(recipe, prefix)?, self.args.root.as_deref(), self.config)? {
+            match from_store(&self.request(recipe, prefix)?, recipe.digest(), self.args.root.as_deref(), self.config)? {
                 Ok(artifact) => return Ok(Some(artifact)),
                 Err(reason) => why = why.or(reason),
             }
@@ -301,7 +301,7 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
             reporter.report(Event::Note(format!("{place} lacks the packages {}{how}", names(missing))));
         }
         // The root of an image to be: what will be in it is not known.
-        None if manifest.plan.library_policy == LibraryPolicy::System => reporter
+        None if manifest.plan.request.policies.library_policy == LibraryPolicy::System => reporter
             .report(Event::Note(format!("where it runs it needs the packages {}", names(&manifest.runtime_packages)))),
         None => {}
     }
@@ -327,10 +327,11 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
 /// The newest artifact of a request that runs on the glibc there is; else why there is none.
 fn from_store(
     wanted: &ArtifactRequest,
+    recipe: Digest,
     root: Option<&Path>,
     config: &Config,
 ) -> Result<Result<StoredArtifact, Option<String>>> {
-    let artifacts = config.store.find(wanted.key())?;
+    let artifacts = config.store.find(wanted.key(recipe))?;
     let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
     let mut why = None;
     for artifact in artifacts {

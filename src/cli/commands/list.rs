@@ -12,7 +12,6 @@ use crate::domain::version::{Release, Series, Variant};
 use crate::error::Result;
 use crate::pipeline::is_past;
 use crate::report::text::human;
-use crate::store::Store;
 
 /// A version that there is a recipe for.
 #[derive(Debug, Serialize)]

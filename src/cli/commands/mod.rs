@@ -24,7 +24,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::recipe::Catalog;
-use crate::store::{Store as _, StoredArtifact};
+use crate::store::StoredArtifact;
 
 /// Runs a command.
 ///

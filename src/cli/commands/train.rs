@@ -16,7 +16,6 @@ use crate::event::{Event, Reporter};
 use crate::pipeline::Pipeline;
 use crate::recipe::{self, Catalog, Pinned, ReleaseRecipe};
 use crate::stages::train::Recorded;
-use crate::store::Store as _;
 use crate::sys::fs;
 use crate::sys::process::System;
 

@@ -69,7 +69,8 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let given = compare::given(path)?;
     let plan = &given.manifest.plan;
-    let recorder = Recorder::new(config, &args.flags, vec![format!("{}{}", plan.release, plan.variant)])?;
+    let recorder =
+        Recorder::new(config, &args.flags, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
     recorder.tell(outcome)
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::*;
 use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
 use crate::error::{Mistake, SourceAttempt};
 
@@ -100,7 +101,13 @@ fn of_builds() -> Vec<Error> {
 fn of_artifacts() -> Vec<Error> {
     let what = || "x.tar.zst".to_owned();
     let digest = Digest::of("x");
+    let findings = || {
+        let (path, reason) = ("/usr/local/include/zlib.h".into(), "no package owns it".into());
+        vec![InputFinding { path, reason, remedy: "remove it".into() }]
+    };
     vec![
+        Error::Unconfirmed { findings: findings() },
+        Error::UnplannedRead { findings: findings() },
         Error::DigestMismatch { what: what(), found: digest, expected: Digest::of("y") },
         Error::HostileArchive { archive: what(), reason: "`../x` leaves it".into() },
         Error::Damaged { what: what(), reason: "it is cut".into() },

@@ -1,5 +1,6 @@
 //! Which settings there are: name, type, default.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use super::value::{FlavorChoice, Mirror, Value};
 use super::{Entry, Key, Setting, first};
 use crate::domain::artifact::Format;
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
+use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Result};
 
@@ -92,6 +93,18 @@ settings! {
     offline: bool = Ok(false), shown "false", such as "false";
     allow_eol: bool = Ok(false), shown "false", such as "true";
     mirror: Vec<Mirror> = Ok(Vec::new()), shown "none", such as "['m', 'https://x.test/{file}']";
+}
+
+impl Settings {
+    /// The options that decide bytes; `debug_files` and the compiler's variables are no settings.
+    pub(in crate::cli) fn policies(&self, debug_files: bool, compiler_variables: BTreeMap<String, String>) -> Policies {
+        Policies {
+            bytecode: self.bytecode.value,
+            library_policy: self.libraries.value,
+            debug_files,
+            compiler_variables,
+        }
+    }
 }
 
 fn text<T: Value>(text: &str) -> Result<T> {

@@ -54,7 +54,10 @@ pub fn page(contents: &Contents) -> String {
         ("script-source", source(SCRIPT)),
         ("style", STYLE.to_owned()),
         ("script", SCRIPT.to_owned()),
-        ("heading", format!("CPython {}{} <small>{}</small>", plan.release, plan.variant, plan.flavor)),
+        (
+            "heading",
+            format!("CPython {}{} <small>{}</small>", plan.request.release, plan.request.variant, plan.request.flavor),
+        ),
         ("name", escaped(&manifest.name.to_string())),
         ("figures", figures(contents)),
         ("parts", parts(contents)),
@@ -123,11 +126,11 @@ fn facts(contents: &Contents) -> String {
     let manifest = &contents.manifest;
     let plan = &manifest.plan;
     let mut facts = vec![
-        ("Prefix", plan.prefix.to_string()),
-        ("Target", plan.target.to_string()),
-        ("Optimisation", plan.optimize.to_string()),
-        ("Bytecode", plan.bytecode.to_string()),
-        ("Libraries", plan.library_policy.to_string()),
+        ("Prefix", plan.request.prefix.to_string()),
+        ("Target", plan.request.target.to_string()),
+        ("Optimisation", plan.request.optimize.to_string()),
+        ("Bytecode", plan.request.policies.bytecode.to_string()),
+        ("Libraries", plan.request.policies.library_policy.to_string()),
         ("Compiler", plan.toolchain.compiler.clone()),
         ("Build key", manifest.build_key.to_string()),
     ];
@@ -162,7 +165,7 @@ fn tree(contents: &Contents) -> Node {
         Node { p: Some(part), d: Some(path_text(base)), ..node }
     });
     let parts = sorted(parts.collect());
-    Node { n: contents.manifest.plan.prefix.name().to_owned(), c: Some(parts), ..Node::default() }
+    Node { n: contents.manifest.plan.request.prefix.name().to_owned(), c: Some(parts), ..Node::default() }
 }
 
 /// The deepest directory that holds all of some files.

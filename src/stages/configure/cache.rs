@@ -40,7 +40,7 @@ impl ConfigureCache {
         let environment: Vec<_> = environment.iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
         let key = Digest::of_json(&(
             "configure cache",
-            (plan.format, plan.release, plan.variant, plan.target, &plan.source),
+            (plan.request.format, plan.request.release, plan.request.variant, plan.request.target, &plan.source),
             patched,
             (&plan.configure, environment, &plan.pkg_config),
             (&plan.toolchain, &plan.libraries),
@@ -50,7 +50,7 @@ impl ConfigureCache {
     }
 
     /// Writes what was kept into the tree, if anything was.
-    pub(super) fn restore(&self, store: &dyn Store, work: &Path, reporter: &dyn Reporter) -> Result<bool> {
+    pub(super) fn restore(&self, store: &Store, work: &Path, reporter: &dyn Reporter) -> Result<bool> {
         let Some(bytes) = store.intermediate(self.key, reporter)? else { return Ok(false) };
         reporter.report(Event::Detail("cache hit: the output of an earlier configure is restored".into()));
         let place = fs::temporary_directory_in(work, "configure-cache-")?;
@@ -68,7 +68,7 @@ impl ConfigureCache {
     }
 
     /// Keeps what configure wrote.
-    pub(super) fn keep(&self, store: &dyn Store, work: &Path) -> Result<()> {
+    pub(super) fn keep(&self, store: &Store, work: &Path) -> Result<()> {
         let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch);
         let place = fs::temporary_directory_in(work, "configure-cache-")?;
         for entry in fs::walk(&self.root)? {

@@ -12,7 +12,6 @@ use super::BuildContext;
 use super::patch::PatchedTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
-use crate::sys::log::BuildLog;
 use crate::sys::process::{Outcome, Spec, Stream};
 
 /// The linker's flags of extension modules. DT_RPATH, unlike DT_RUNPATH, also serves the bundled
@@ -30,7 +29,7 @@ const PKG_CONFIG: &str = "../pkgconfig";
 /// The directory that stands for the build tree in debug information and recorded variables.
 #[must_use]
 pub fn source_name(plan: &BuildPlan) -> String {
-    format!("/usr/src/python-{}", plan.release)
+    format!("/usr/src/python-{}", plan.request.release)
 }
 
 /// A tree that configure has been through.
@@ -72,21 +71,16 @@ impl ConfiguredTree {
 ///
 /// # Errors
 /// What configure answers.
-pub fn configure(
-    tree: &PatchedTree,
-    plan: &BuildPlan,
-    context: BuildContext<'_>,
-    log: &mut BuildLog<'_>,
-) -> Result<ConfiguredTree> {
-    let BuildContext { store, work, .. } = context;
+pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<ConfiguredTree> {
+    let BuildContext { plan, store, work, log, .. } = *context;
     // A response file spares `$ORIGIN` its way through make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
-    if plan.debug_files {
+    if plan.request.policies.debug_files {
         let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), source_name(plan));
         fs_err::write(work.join(DEBUG_PATHS), map)?;
     }
-    close_pkg_config(plan, work, log)?;
+    close_pkg_config(context)?;
     let configured = ConfiguredTree {
         root: tree.root().to_owned(),
         epoch: tree.epoch(),
@@ -114,17 +108,18 @@ fn setup(plan: &BuildPlan) -> String {
 
 /// Makes the directory with the pkg-config files of the plan's libraries and no others: what else the host
 /// has installed then changes nothing.
-fn close_pkg_config(plan: &BuildPlan, work: &Path, log: &BuildLog<'_>) -> Result<()> {
+fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
+    let BuildContext { plan, work, .. } = *context;
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
     let path = ("PATH", plan.environment["PATH"].as_str());
     let asked = |word: &str, name: &str| Spec::new("pkg-config").args([word, name]).timeout(Duration::from_mins(1));
     let usual = asked("--variable=pc_path", "pkg-config").environment([path]);
-    let places = packaged(&log.runner().capture(&usual)?);
+    let places = packaged(&context.runner().capture(&usual)?);
     for name in &plan.pkg_config {
         let mut place = String::new();
         let spec = asked("--variable=pcfiledir", name).environment([path, ("PKG_CONFIG_LIBDIR", &places)]);
-        let outcome = log.runner().run(&spec, &mut |stream, line| {
+        let outcome = context.runner().run(&spec, &mut |stream, line| {
             if stream == Stream::Out {
                 place.push_str(line);
             }
@@ -160,7 +155,7 @@ fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsStrin
         plan.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
     environment.insert("SOURCE_DATE_EPOCH".into(), tree.epoch().to_string().into());
     environment.insert("PKG_CONFIG_LIBDIR".into(), PKG_CONFIG.into());
-    if plan.debug_files {
+    if plan.request.policies.debug_files {
         let more = format!("-g {DEBUG_PATHS_WORD}");
         let flags = plan.environment.get("CFLAGS_NODIST").map_or(more.clone(), |flags| format!("{flags} {more}"));
         environment.insert("CFLAGS_NODIST".into(), flags.into());

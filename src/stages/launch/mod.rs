@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::variables::{CCACHE, CCACHE_KEYS, DISTCC, ICECC, SCCACHE, forwarded};
+use super::BuildContext;
 use super::configure::ConfiguredTree;
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
@@ -134,14 +134,8 @@ impl LaunchedTree {
 ///
 /// # Errors
 /// [`Error::Spawn`] or [`Error::Command`] if the launcher fails, [`Error::Io`], [`Error::Interrupted`].
-pub fn launch(
-    tree: ConfiguredTree,
-    plan: &BuildPlan,
-    launcher: Launcher,
-    work: &Path,
-    runner: &dyn Runner,
-    reporter: &dyn Reporter,
-) -> Result<LaunchedTree> {
+pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
+    let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
     let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
     if launcher == Launcher::None {
         return Ok(ready);
@@ -151,7 +145,7 @@ pub fn launch(
     // A launcher compares only the compiler's driver, or its age. The digest covers all programs that compile.
     let toolchain = Digest::of_json(&plan.toolchain);
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
-        (ccache(&user, plan, toolchain, work, runner)?, Counts::Ccache(work.join(CCACHE_RESULTS)))
+        (ccache(&user, toolchain, context)?, Counts::Ccache(context.work.join(CCACHE_RESULTS)))
     } else {
         // The server runs in the user's own environment. A server that a compilation starts would end with make
         // and would not know the user's remote storage. This fails if a server runs already.
@@ -188,12 +182,11 @@ fn asked(program: &str, arguments: &[&str]) -> Spec {
 /// configuration files are copied into a file that it names.
 fn ccache(
     user: &BTreeMap<String, OsString>,
-    plan: &BuildPlan,
     toolchain: Digest,
-    work: &Path,
-    runner: &dyn Runner,
+    context: &BuildContext<'_>,
 ) -> Result<BTreeMap<String, OsString>> {
-    let shown = runner.capture(&asked("ccache", &["--show-config"]))?;
+    let BuildContext { plan, work, .. } = *context;
+    let shown = context.runner().capture(&asked("ccache", &["--show-config"]))?;
     let configuration = Configuration::read(&shown);
     let file = work.join(CCACHE_CONFIGURATION);
     fs_err::write(&file, &configuration.text)?;
@@ -218,7 +211,7 @@ fn ccache(
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
     // Each build directory has another name. With debug information ccache would change the paths in it, and
     // so the bytes.
-    if !plan.debug_files {
+    if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)

@@ -1,19 +1,19 @@
-//! The build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
+//! Replaces the build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
 
 use std::path::Path;
 
 use crate::domain::prefix::Prefix;
 use crate::stages::configure::DEBUG_PATHS_WORD;
 
-/// The paths that nothing may mention, and what stands for each.
+/// The paths that no file may mention, with their replacements.
 pub(super) struct BuildPaths {
-    /// Longest first, so that none is taken for the beginning of another.
+    /// The longest first, so that none is replaced as the beginning of another.
     replacements: Vec<(String, String)>,
 }
 
 impl BuildPaths {
-    /// `build` is the work directory with the source tree in `source`; `staged` is where the
-    /// prefix's content lies now.
+    /// Returns the paths of a build. `build` is the work directory, with the source tree in `source`. `staged` is the
+    /// directory with the content of the prefix.
     pub(super) fn new(build: &Path, staged: &Path, prefix: &Prefix, source_name: &str) -> Self {
         let text = |path: &Path| path.display().to_string();
         Self {
@@ -26,13 +26,13 @@ impl BuildPaths {
         }
     }
 
-    /// Whether bytes mention the build.
+    /// Whether some bytes mention a path of the build.
     pub(super) fn occur_in(&self, bytes: &[u8]) -> bool {
         self.replacements.iter().any(|(path, _)| contains(bytes, path.as_bytes()))
     }
 
-    /// The text without the build's paths and without the word that hides them from debug
-    /// information; none if it has neither.
+    /// Returns the text without the build's paths and without the option that removes them from debug information.
+    /// Returns `None` if it has neither.
     pub(super) fn rewrite(&self, text: &str) -> Option<String> {
         if !self.occur_in(text.as_bytes()) && !text.contains(DEBUG_PATHS_WORD) {
             return None;
@@ -56,7 +56,7 @@ mod tests {
 
     fn paths() -> BuildPaths {
         let staged = Path::new("/w/build-1/staging/opt/myorg/python-3.13");
-        BuildPaths::new(Path::new("/w/build-1"), staged, &plan().prefix, "/usr/src/python-3.13.5")
+        BuildPaths::new(Path::new("/w/build-1"), staged, &plan().request.prefix, "/usr/src/python-3.13.5")
     }
 
     #[test]

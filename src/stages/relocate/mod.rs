@@ -1,8 +1,7 @@
-//! Relocate: makes a prefix work wherever it is moved, and rids it of the build's own paths.
+//! Relocate: makes a prefix work wherever it is moved, and removes the build's own paths.
 //!
-//! What Python itself decides at run time (`sysconfig`, `distutils`) is a patch of the recipe; here
-//! are the files that something else reads: scripts, pkg-config files, `build-details.json`,
-//! recorded variables.
+//! What Python decides at run time (`sysconfig`, `distutils`) is a patch of the recipe. This stage rewrites the
+//! files that other programs read: scripts, pkg-config files, `build-details.json`, recorded variables.
 
 mod build_details;
 mod build_paths;
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use build_paths::BuildPaths;
 
+use super::BuildContext;
 use super::bundle::BundledPrefix;
 use super::configure::source_name;
 use super::dropped::patterns;
@@ -37,23 +37,24 @@ impl RelocatedPrefix {
     }
 }
 
-/// Rewrites what would not survive a move.
+/// Rewrites the files that would not work after a move.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
-/// is no JSON, and what the system answers.
-pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPrefix> {
+/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that is not JSON;
+/// [`Error::Io`].
+pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<RelocatedPrefix> {
+    let plan = context.plan;
     let root = bundled.root().to_owned();
     links(&root, plan)?;
     let (staged, libraries) = bundled.into_parts();
-    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.prefix, &source_name(plan));
+    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
     let mut scripts = Vec::new();
-    // Caches and static libraries mention the build, and strip takes them away.
+    // Caches and static libraries mention the build, but `strip` removes them.
     let goes = patterns(&plan.strip)?;
     for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !goes.is_match(&entry.path)) {
         let path = root.join(&entry.path);
         let before = fs_err::read(&path)?;
-        let Some(after) = rewritten(&entry.path, &before, &paths, &plan.prefix)? else { continue };
+        let Some(after) = rewritten(&entry.path, &before, &paths, &plan.request.prefix)? else { continue };
         fs_err::write(&path, after)?;
         if entry.path.starts_with("bin") {
             scripts.push(entry.path);
@@ -63,7 +64,7 @@ pub fn relocate(bundled: BundledPrefix, plan: &BuildPlan) -> Result<RelocatedPre
     Ok(RelocatedPrefix { staged, libraries })
 }
 
-/// The new content of a file, if it has to have one.
+/// Returns the new content of a file, or `None` if it does not change.
 fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) -> Result<Option<Vec<u8>>> {
     let Ok(text) = std::str::from_utf8(before) else {
         if paths.occur_in(before) {
@@ -72,7 +73,7 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
         }
         return Ok(None);
     };
-    // First the build's paths: where one was, the prefix may be now.
+    // First the build's paths, because the prefix may replace one of them.
     let cleaned = paths.rewrite(text);
     let text = cleaned.as_deref().unwrap_or(text);
     let after = if path.starts_with("lib/pkgconfig") {
@@ -86,12 +87,10 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
     Ok(after.or(cleaned).map(String::into_bytes))
 }
 
-/// What rewriting makes of one file of a prefix that lies in a build directory: the path relative
-/// to the prefix, and the bytes.
+/// Rewrites one file of a prefix in a build directory, for fuzzing. `path` is relative to the prefix.
 ///
 /// # Panics
-/// When the result still names the build or the prefix, or would change again: that is what fuzzing
-/// looks for.
+/// If the result still names the build or the prefix, or would change again.
 pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     let prefix: Prefix = "/opt/p".parse().expect("it is a prefix");
     let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
@@ -105,12 +104,12 @@ pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     );
 }
 
-/// `bin/python3` and `bin/python` are relative links to one file.
+/// Makes `bin/python3` and `bin/python` relative links to one file.
 fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     let bin = root.join("bin");
     let interpreter = format!("python{}", plan.short_version());
-    // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
-    let default_name = format!("python{}", plan.release.series());
+    // A variant's `python3.13` is a hard link to the file, and a tarball would have the content twice.
+    let default_name = format!("python{}", plan.request.release.series());
     for name in ["python3", "python", &default_name] {
         let link = bin.join(name);
         if name == interpreter {
@@ -121,10 +120,10 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
         }
         fs_err::os::unix::fs::symlink(&interpreter, link)?;
     }
-    // Links within the prefix that make left absolute or pointing through the staging directory.
+    // Links within the prefix that make left absolute or that lead through the staging directory.
     for entry in fs::walk(root)? {
         if let Kind::Symlink(target) = &entry.kind
-            && let Ok(inside) = target.strip_prefix(plan.prefix.as_path())
+            && let Ok(inside) = target.strip_prefix(plan.request.prefix.as_path())
         {
             let up: PathBuf = entry.path.parent().into_iter().flat_map(Path::components).map(|_| "..").collect();
             fs_err::remove_file(root.join(&entry.path))?;
@@ -134,7 +133,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     Ok(())
 }
 
-/// Brings pip's record of what it installed up to date with the scripts that were rewritten.
+/// Updates pip's record of installed files for the rewritten scripts.
 fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<()> {
     let packages = root.join(plan.stdlib()).join("site-packages");
     for entry in fs_err::read_dir(&packages)? {

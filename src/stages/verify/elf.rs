@@ -35,7 +35,7 @@ pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut 
             }
         };
         floor = floor.max(file.glibc_floor);
-        if file.machine != plan.target.elf_machine() {
+        if file.machine != plan.request.target.elf_machine() {
             findings.machine.push(format!("{name} is for machine {}", file.machine));
         }
         findings
@@ -97,7 +97,7 @@ impl Findings {
 /// The libraries that a file needs and nothing brings.
 fn unresolved(file: &ElfFile, prefix: &Path, manifest: &Manifest) -> Vec<String> {
     let by_system = |soname: &str| {
-        manifest.plan.library_policy == LibraryPolicy::System
+        manifest.plan.request.policies.library_policy == LibraryPolicy::System
             && manifest.plan.libraries.iter().any(|library| library.soname == soname)
     };
     let resolved =

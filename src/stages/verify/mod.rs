@@ -120,10 +120,10 @@ fn verify_tarball_in(
     let manifest = read_manifest(&prefix)?;
     report.add(
         "top directory",
-        if unpacked.top == manifest.plan.prefix.name() {
+        if unpacked.top == manifest.plan.request.prefix.name() {
             Status::Passed
         } else {
-            Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.prefix.name()))
+            Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.request.prefix.name()))
         },
     );
     let stem = name.strip_suffix(&format!(".tar.{format}")).unwrap_or(&name);

@@ -56,7 +56,7 @@ struct AnsweredCheck {
 /// That it cannot be started; what it finds is in the report.
 pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Result<()> {
     probe.prepare()?;
-    let compiled = probe.manifest.plan.prefix.as_path();
+    let compiled = probe.manifest.plan.request.prefix.as_path();
     if tree == compiled {
         return probe.run("at its prefix", tree, &Place::Here, report);
     }
@@ -118,7 +118,7 @@ impl Probe<'_> {
     fn namespace(&self, tree: &Path) -> Result<Result<Place, String>> {
         const SCRIPT: &str = r#"
 mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 && exec "$@""#;
-        let compiled = self.manifest.plan.prefix.as_path();
+        let compiled = self.manifest.plan.request.prefix.as_path();
         let top: PathBuf = compiled.iter().take(2).collect();
         if !top.is_dir() {
             return Ok(Err(format!("there is no {} to mount over", top.display())));
@@ -159,10 +159,10 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         let cc = plan.environment.get("CC").map_or("gcc", String::as_str);
         let request = Request {
             prefix,
-            compiled_prefix: plan.prefix.as_str(),
+            compiled_prefix: plan.request.prefix.as_str(),
             modules: &self.manifest.modules,
             scripts: self.own.names_in("bin"),
-            flavor: plan.flavor,
+            flavor: plan.request.flavor,
             scratch: scratch.path(),
             tls_cert: &self.file("cert.pem"),
             tls_key: &self.file("key.pem"),

@@ -201,7 +201,7 @@ fn keys(manifest: &Manifest) -> Vec<String> {
     if manifest.build_key != manifest.plan.build_key() {
         findings.push("the build key is not the plan's".to_owned());
     }
-    if manifest.request_key != manifest.plan.request().key() {
+    if manifest.request_key != manifest.plan.request_key() {
         findings.push("the request key is not the plan's".to_owned());
     }
     findings

@@ -1,93 +1,148 @@
-//! The database of dpkg, through `dpkg-query`; that of another root, by its files.
+//! The database of dpkg, by its files: `status`, and below `info` the list of a package's files and
+//! their checksums. They are read at their fixed place, so that no variable of the environment and no
+//! program of the search path can show another database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::{License, OwnedFile, PackageChecksum, PackageDatabase, unmerged};
-use crate::error::Result;
-use crate::sys::process::{Runner, Spec, Stream};
+use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
+use crate::error::{Error, Result};
 
-const LIMIT: Duration = Duration::from_mins(1);
+/// Where the database lies.
+const PLACE: &str = "/var/lib/dpkg";
 
 /// dpkg's database of this system.
-pub(super) struct Dpkg<'a> {
-    runner: &'a dyn Runner,
+#[derive(Default)]
+pub(super) struct Dpkg {
+    state: OnceCell<State>,
 }
 
-impl<'a> Dpkg<'a> {
-    pub(super) const fn new(runner: &'a dyn Runner) -> Self {
-        Self { runner }
-    }
+/// What the database says.
+struct State {
+    packages: Vec<Record>,
+    /// The packages by their names with an architecture.
+    by_name: HashMap<String, usize>,
+    /// The package of each file, by its name below `/usr`.
+    files: HashMap<PathBuf, usize>,
+    diversions: Vec<Diversion>,
+}
 
-    fn query(&self, args: &[&str]) -> Result<String> {
-        let spec = Spec::new("dpkg-query").args(args.iter().map(ToString::to_string)).timeout(LIMIT);
-        self.runner.capture(&spec)
-    }
+/// A record of `status`.
+struct Record {
+    installed: InstalledPackage,
+    source: String,
+    source_version: String,
+    /// The beginning of the names of its files below `info`.
+    info: PathBuf,
+}
 
-    fn packages(&self, names: &[String]) -> Result<BTreeMap<String, OwnedFile>> {
-        if names.is_empty() {
-            return Ok(BTreeMap::new());
+/// A file that a package has under another name, because another package has the file of that name.
+struct Diversion {
+    from: PathBuf,
+    to: PathBuf,
+    /// The package whose file keeps its name.
+    by: String,
+}
+
+impl Dpkg {
+    fn state(&self) -> Result<&State> {
+        if let Some(state) = self.state.get() {
+            return Ok(state);
         }
-        let format = "--showformat=${Package} ${Version} ${source:Package} ${source:Version}\n";
-        let mut args = vec!["--show", format];
-        args.extend(names.iter().map(String::as_str));
-        let output = self.query(&args)?;
-        Ok(names
-            .iter()
-            .filter_map(|name| {
-                let bare = name.split(':').next().unwrap_or(name);
-                let line = output.lines().find(|line| line.split(' ').next() == Some(bare))?;
-                let mut fields = line.split(' ').map(str::to_owned);
-                let mut field = || fields.next().unwrap_or_default();
-                let owned =
-                    OwnedFile { package: field(), version: field(), source_package: field(), source_version: field() };
-                Some((name.clone(), owned))
-            })
-            .collect())
+        let state = State::read(Path::new(PLACE))?;
+        Ok(self.state.get_or_init(|| state))
     }
 }
 
-impl PackageDatabase for Dpkg<'_> {
-    fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-        let spellings: Vec<String> = files.iter().flat_map(|file| spellings(file)).collect();
-        if spellings.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        // It fails when one is not found, which of two spellings one never is; its answer counts.
-        let mut found = BTreeMap::new();
-        let spec = Spec::new("dpkg-query").arg("--search").args(spellings).timeout(LIMIT);
-        self.runner.run(&spec, &mut |stream, line| {
-            // What is not found it says on standard error.
-            if let Some((packages, path)) = line.split_once(": ").filter(|_| stream == Stream::Out) {
-                let package = packages.split(',').next().unwrap_or(packages);
-                found.insert(unmerged(Path::new(path)), package.to_owned());
+impl State {
+    fn read(place: &Path) -> Result<Self> {
+        let mut packages: Vec<Record> = records(&text(&place.join("status"))?).collect();
+        let diversions = match text(&place.join("diversions")) {
+            Ok(text) => diversions(&text),
+            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut files = HashMap::new();
+        for (index, record) in packages.iter_mut().enumerate() {
+            let (name, architecture) = (&record.installed.name, &record.installed.architecture);
+            let info = place.join("info");
+            // A package that can be installed for several architectures has them in its files' names.
+            let several = info.join(format!("{name}:{architecture}"));
+            record.info = if ending(&several, "list").exists() { several } else { info.join(name) };
+            for line in text(&ending(&record.info, "list"))?.lines() {
+                let path = diverted(&diversions, name, Path::new(line));
+                files.entry(unmerged(&path)).or_insert(index);
             }
-        })?;
-        let names: BTreeSet<_> = found.values().cloned().collect();
-        let packages = self.packages(&names.into_iter().collect::<Vec<_>>())?;
-        Ok(files
-            .iter()
-            .filter_map(|file| {
-                let package = packages.get(found.get(&unmerged(file))?)?;
-                Some((file.clone(), package.clone()))
-            })
-            .collect())
+        }
+        let by_name = packages.iter().enumerate().map(|(index, record)| (record.installed.id(), index)).collect();
+        Ok(Self { packages, by_name, files, diversions })
+    }
+
+    fn owner(&self, file: &Path) -> Option<&Record> {
+        self.packages.get(*self.files.get(&unmerged(file))?)
+    }
+
+    /// The files of a package with their checksums, by their names below `/usr`.
+    fn contents(&self, record: &Record) -> Result<BTreeMap<PathBuf, Option<PackageChecksum>>> {
+        let name = &record.installed.name;
+        let place = |path: &Path| unmerged(&diverted(&self.diversions, name, path));
+        let list = text(&ending(&record.info, "list"))?;
+        let mut files: BTreeMap<PathBuf, Option<PackageChecksum>> =
+            list.lines().map(|line| (place(Path::new(line)), None)).collect();
+        let sums = match text(&ending(&record.info, "md5sums")) {
+            Ok(sums) => sums,
+            // A package of links and directories has none.
+            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        for (sum, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
+            let path = place(&Path::new("/").join(path));
+            files.insert(path, Some(PackageChecksum::Md5(sum.to_owned())));
+        }
+        Ok(files)
+    }
+}
+
+impl PackageDatabase for Dpkg {
+    fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
+        let state = self.state()?;
+        let owned = |record: &Record| OwnedFile {
+            id: record.installed.id(),
+            package: record.installed.name.clone(),
+            version: record.installed.version.clone(),
+            source_package: record.source.clone(),
+            source_version: record.source_version.clone(),
+        };
+        Ok(files.iter().filter_map(|file| Some((file.clone(), owned(state.owner(file)?)))).collect())
     }
 
     /// The file's MD5: dpkg has no other.
     fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>> {
-        let sums = match self.query(&["--control-show", package, "md5sums"]) {
-            Ok(sums) => sums,
-            // A package of one architecture among several has to be named with it.
-            Err(_) => self.query(&["--control-show", &format!("{package}:native"), "md5sums"])?,
-        };
-        let wanted: Vec<String> = spellings(file).iter().map(|path| path.trim_start_matches('/').to_owned()).collect();
-        Ok(sums
-            .lines()
-            .filter_map(|line| line.split_once("  "))
-            .find(|(_, path)| wanted.iter().any(|wanted| wanted == path))
-            .map(|(sum, _)| PackageChecksum::Md5(sum.to_owned())))
+        let state = self.state()?;
+        match state.owner(file).filter(|record| record.installed.name == package) {
+            Some(record) => Ok(state.contents(record)?.remove(&unmerged(file)).flatten()),
+            None => Ok(None),
+        }
+    }
+
+    fn installed(&self) -> Result<Vec<InstalledPackage>> {
+        Ok(self.state()?.packages.iter().map(|record| record.installed.clone()).collect())
+    }
+
+    fn contents(&self, packages: &BTreeSet<String>) -> Result<BTreeMap<String, PackageContents>> {
+        let state = self.state()?;
+        let found = packages.iter().filter_map(|id| Some((id, state.packages.get(*state.by_name.get(id)?)?)));
+        found
+            .map(|(id, record)| {
+                let files = state.contents(record)?;
+                Ok((id.clone(), PackageContents { package: record.installed.clone(), files }))
+            })
+            .collect()
+    }
+
+    fn reinstall(&self, package: &str) -> String {
+        format!("apt-get install --reinstall {}", package.split(':').next().unwrap_or(package))
     }
 
     /// Debian policy 12.5 says where it lies.
@@ -97,11 +152,72 @@ impl PackageDatabase for Dpkg<'_> {
     }
 }
 
-/// A file of a merged `/usr` has two names, and the database knows it by one of them.
-fn spellings(file: &Path) -> Vec<String> {
-    let merged = unmerged(file);
-    let short = merged.strip_prefix("/usr").map(|rest| Path::new("/").join(rest));
-    std::iter::once(merged.clone()).chain(short).map(|path| path.display().to_string()).collect()
+/// The text of a file. Names of files and people in dpkg's database are UTF-8 by policy; a byte that is not
+/// stands in a description.
+fn text(path: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
+}
+
+/// A file below `info`: a package's name may have dots.
+fn ending(stem: &Path, ending: &str) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// The records of the installed packages.
+fn records(status: &str) -> impl Iterator<Item = Record> {
+    status.split("\n\n").filter_map(record)
+}
+
+fn record(text: &str) -> Option<Record> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim);
+    // What is unpacked and not yet configured has its files all the same.
+    field("Status").filter(|status| {
+        ["installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"]
+            .contains(&status.rsplit(' ').next().unwrap_or_default())
+    })?;
+    let (name, version) = (field("Package")?.to_owned(), field("Version")?.to_owned());
+    // `Source: gcc-12 (12.2.0-14)`, where it differs from the package.
+    let (source, source_version) = match field("Source").map(|source| source.split_once(" (")) {
+        Some(Some((source, version))) => (source.to_owned(), version.trim_end_matches(')').to_owned()),
+        Some(None) => (field("Source")?.to_owned(), version.clone()),
+        None => (name.clone(), version.clone()),
+    };
+    let list = |name: &str| field(name).unwrap_or_default().split(',').filter(|part| !part.trim().is_empty());
+    let word = |part: &str| {
+        part.split_whitespace().next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned()
+    };
+    let needs = list("Pre-Depends").chain(list("Depends"));
+    Some(Record {
+        installed: InstalledPackage {
+            architecture: field("Architecture")?.to_owned(),
+            needs: needs.map(|alternatives| alternatives.split('|').map(word).collect()).collect(),
+            provides: list("Provides").map(word).collect(),
+            name,
+            version,
+        },
+        source,
+        source_version,
+        info: PathBuf::new(),
+    })
+}
+
+/// Reads `diversions`: three lines for each.
+fn diversions(text: &str) -> Vec<Diversion> {
+    let lines: Vec<&str> = text.lines().collect();
+    let diversion = |lines: &[&str]| match lines {
+        [from, to, by] => Some(Diversion { from: from.into(), to: to.into(), by: (*by).to_owned() }),
+        _ => None,
+    };
+    lines.chunks(3).filter_map(diversion).collect()
+}
+
+/// Where a package's file lies.
+fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
+    let found = diversions.iter().find(|diversion| diversion.from == file && diversion.by != package);
+    found.map_or_else(|| file.to_owned(), |diversion| diversion.to.clone())
 }
 
 /// What is installed in a root and what that provides; none where the root has no dpkg database.
@@ -148,13 +264,6 @@ fn names_in(records: &str, unstated: bool) -> BTreeSet<String> {
 mod tests {
     use super::*;
     use crate::sys::distro::{Distro, Family};
-    use crate::sys::process::System;
-
-    #[test]
-    fn a_merged_usr_has_two_names_for_a_file() {
-        assert_eq!(spellings(Path::new("/lib/x/libz.so.1")), ["/usr/lib/x/libz.so.1", "/lib/x/libz.so.1"]);
-        assert_eq!(spellings(Path::new("/opt/x")), ["/opt/x"]);
-    }
 
     #[test]
     fn dpkg_knows_the_shell() {
@@ -163,7 +272,7 @@ mod tests {
             eprintln!("SKIPPED: {} has no dpkg", distro.name);
             return;
         }
-        let database = Dpkg::new(&System);
+        let database = Dpkg::default();
         let file = fs_err::canonicalize("/bin/sh").unwrap();
         let nobody = PathBuf::from("/usr/lib/no-such-file");
         let owners = database.owners(&[file.clone(), nobody]).unwrap();

@@ -138,6 +138,8 @@ pub fn install_packages(
 /// The package that a file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedFile {
+    /// The package as [`InstalledPackage::id`] names it.
+    pub id: String,
     /// The binary package, without its architecture.
     pub package: String,
     /// Its version.
@@ -199,6 +201,48 @@ pub enum License {
     Named(String),
 }
 
+/// A package that is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledPackage {
+    /// Its name.
+    pub name: String,
+    /// Its architecture, in the distribution's words: `amd64`, `all`, `x86_64`, `noarch`.
+    pub architecture: String,
+    /// Its version.
+    pub version: String,
+    /// What it needs: for each need the names of packages, any of which serves.
+    pub needs: Vec<Vec<String>>,
+    /// The other names that it serves under.
+    pub provides: Vec<String>,
+}
+
+impl InstalledPackage {
+    /// `gcc-12:amd64`: the name that one of several architectures has.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.name, self.architecture)
+    }
+}
+
+/// The files of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageContents {
+    /// The package.
+    pub package: InstalledPackage,
+    /// Each file by its name below `/usr` ([`unmerged`]), with the checksum that the database has of it;
+    /// links, directories and configuration files have none.
+    pub files: BTreeMap<PathBuf, Option<PackageChecksum>>,
+}
+
+impl PackageContents {
+    /// The SHA-256 of the names and checksums.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let sums = self.files.iter().filter_map(|(path, sum)| Some(format!("{}  {}\n", sum.as_ref()?, path.display())));
+        Digest::of(sums.collect::<String>())
+    }
+}
+
 /// What a package database knows.
 pub trait PackageDatabase {
     /// The packages that some files belong to. A file that belongs to none is left out.
@@ -213,6 +257,22 @@ pub trait PackageDatabase {
     /// What the package manager answers.
     fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>>;
 
+    /// All packages that are installed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Command`] where the database cannot be read.
+    fn installed(&self) -> Result<Vec<InstalledPackage>>;
+
+    /// The files of some packages, which are named as [`InstalledPackage::id`] does. One that is not installed is
+    /// left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Command`] where the database cannot be read.
+    fn contents(&self, packages: &BTreeSet<String>) -> Result<BTreeMap<String, PackageContents>>;
+
+    /// The command that installs a package again, as it was.
+    fn reinstall(&self, package: &str) -> String;
+
     /// The licence of a package.
     ///
     /// # Errors
@@ -226,7 +286,7 @@ pub trait PackageDatabase {
 /// [`Error::UnknownPackageDatabase`] where pykeel cannot read the database.
 pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn PackageDatabase + 'a>> {
     match distro.family {
-        Family::Debian => Ok(Box::new(dpkg::Dpkg::new(runner))),
+        Family::Debian => Ok(Box::new(dpkg::Dpkg::default())),
         Family::Fedora => Ok(Box::new(rpm::Rpm::new(runner))),
         Family::Other => Err(Error::UnknownPackageDatabase { distro: distro.name.clone() }),
     }
@@ -249,8 +309,9 @@ pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTr
     }
 }
 
-/// The name below `/usr` of a file that may be named without it.
-fn unmerged(file: &Path) -> PathBuf {
+/// The name below `/usr` of a file that may be named without it: a merged `/usr` gives two names to a file.
+#[must_use]
+pub fn unmerged(file: &Path) -> PathBuf {
     if ["/lib", "/lib64", "/bin", "/sbin"].iter().any(|top| file.starts_with(top)) {
         Path::new("/usr").join(file.strip_prefix("/").unwrap_or(file))
     } else {

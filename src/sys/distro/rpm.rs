@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{License, OwnedFile, PackageChecksum, PackageDatabase, unmerged};
+use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
 use crate::sys::process::{Runner, Spec, Stream};
 use crate::sys::toolchain::find_program;
 
+/// The program, by its absolute path: none of the search path is asked.
+const PROGRAM: &str = "/usr/bin/rpm";
+
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// One line for every file of a package: with `=` a tag is repeated, without it is the file's own.
-const FILES: &str = "[%{=NAME}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]";
+const FILES: &str =
+    "[%{=NAME}\\t%{=ARCH}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]";
 
 /// Where the database lies in a root: since Fedora 36, and before.
 const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
@@ -36,7 +40,7 @@ impl<'a> Rpm<'a> {
     }
 
     fn query(&self, args: &[&str]) -> Result<String> {
-        let spec = Spec::new("rpm").arg("--query").args(args.iter().map(ToString::to_string)).timeout(LIMIT);
+        let spec = Spec::new(PROGRAM).arg("--query").args(args.iter().map(ToString::to_string)).timeout(LIMIT);
         self.runner.capture(&spec)
     }
 
@@ -46,7 +50,7 @@ impl<'a> Rpm<'a> {
         if files.is_empty() {
             return Ok(records);
         }
-        let spec = Spec::new("rpm").args(["--query", "--file", "--queryformat", FILES]).args(files).timeout(LIMIT);
+        let spec = Spec::new(PROGRAM).args(["--query", "--file", "--queryformat", FILES]).args(files).timeout(LIMIT);
         let mut errors = Vec::new();
         let outcome = self.runner.run(&spec, &mut |stream, line| match stream {
             // A file that no package has is told in a sentence, on standard output too.
@@ -107,6 +111,65 @@ impl PackageDatabase for Rpm<'_> {
         Ok(of_file.into_iter().find(|record| record.owner.package == package).and_then(|record| record.checksum))
     }
 
+    fn installed(&self) -> Result<Vec<InstalledPackage>> {
+        let mut packages: BTreeMap<String, InstalledPackage> = BTreeMap::new();
+        for line in self.query(&["--all", "--queryformat", "%{NAME}\\t%{ARCH}\\t%{EVR}\\n"])?.lines() {
+            if let [name, architecture, version] = line.split('\t').collect::<Vec<_>>()[..] {
+                let package = InstalledPackage {
+                    name: name.to_owned(),
+                    architecture: architecture.to_owned(),
+                    version: version.to_owned(),
+                    needs: Vec::new(),
+                    provides: Vec::new(),
+                };
+                packages.insert(package.id(), package);
+            }
+        }
+        // Capabilities and files are needed and provided by their names: `libc.so.6()(64bit)`, `/bin/sh`.
+        for (tag, provides) in [("REQUIRENAME", false), ("PROVIDENAME", true)] {
+            let format = format!("[%{{=NAME}}:%{{=ARCH}}\\t%{{{tag}}}\\n]");
+            for line in self.query(&["--all", "--queryformat", &format])?.lines() {
+                let Some((id, word)) = line.split_once('\t') else { continue };
+                let Some(package) = packages.get_mut(id) else { continue };
+                if provides {
+                    package.provides.push(word.to_owned());
+                } else if !word.starts_with("rpmlib(") {
+                    package.needs.push(vec![word.to_owned()]);
+                }
+            }
+        }
+        Ok(packages.into_values().collect())
+    }
+
+    fn contents(&self, packages: &BTreeSet<String>) -> Result<BTreeMap<String, PackageContents>> {
+        let mut contents: BTreeMap<String, PackageContents> = self
+            .installed()?
+            .into_iter()
+            .filter(|package| packages.contains(&package.id()))
+            .map(|package| (package.id(), PackageContents { package, files: BTreeMap::new() }))
+            .collect();
+        if contents.is_empty() {
+            return Ok(contents);
+        }
+        // `name.architecture` is how rpm names one of several.
+        let names = contents.values().map(|contents| &contents.package);
+        let names: Vec<String> = names.map(|package| format!("{}.{}", package.name, package.architecture)).collect();
+        let mut args = vec!["--queryformat", FILES];
+        args.extend(names.iter().map(String::as_str));
+        for line in self.query(&args)?.lines() {
+            if let Some((file, record)) = record(line)
+                && let Some(contents) = contents.get_mut(&record.owner.id)
+            {
+                contents.files.insert(file, record.checksum);
+            }
+        }
+        Ok(contents)
+    }
+
+    fn reinstall(&self, package: &str) -> String {
+        format!("dnf reinstall {}", package.split(':').next().unwrap_or(package))
+    }
+
     /// The files that the package marks with `%license`; those of its siblings where it has none,
     /// as ncurses-libs leaves them to ncurses-base; else the licence's name.
     fn license(&self, package: &str) -> Result<License> {
@@ -128,7 +191,8 @@ impl PackageDatabase for Rpm<'_> {
 fn record(line: &str) -> Option<(PathBuf, Record)> {
     let mut fields = line.split('\t');
     let mut field = || fields.next();
-    let (package, version, source, algorithm, sum, file) = (field()?, field()?, field()?, field()?, field()?, field()?);
+    let (package, architecture, version, source, algorithm, sum, file) =
+        (field()?, field()?, field()?, field()?, field()?, field()?, field()?);
     let (source_package, source_version) = source_of(source)?;
     let checksum = match (algorithm, sum) {
         // Of a directory or a link.
@@ -140,6 +204,7 @@ fn record(line: &str) -> Option<(PathBuf, Record)> {
         _ => None,
     };
     let owner = OwnedFile {
+        id: format!("{package}:{architecture}"),
         package: package.to_owned(),
         version: version.to_owned(),
         source_package: source_package.to_owned(),
@@ -172,7 +237,7 @@ pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTree
         return Ok(None);
     }
     let place = fs_err::canonicalize(place)?;
-    let spec = Spec::new("rpm")
+    let spec = Spec::new(PROGRAM)
         .args(["--query", "--all", "--dbpath"])
         .arg(place)
         .args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"])

@@ -238,7 +238,7 @@ mod tests {
             ("lib/python3.13/__pycache__/d.pyc", 40_000),
         ]);
         let manifest = &mut after.manifest;
-        manifest.plan.bytecode = Bytecode::UncheckedHash;
+        manifest.plan.request.policies.bytecode = Bytecode::UncheckedHash;
         manifest.plan.source.xz = Some(crate::domain::digest::Digest::of("other"));
         manifest.plan.configure.push("--enable-shared".into());
         manifest.plan.disabled = vec!["_dbm".into()];

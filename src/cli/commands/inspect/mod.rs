@@ -19,7 +19,7 @@ use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::report::treemap;
-use crate::store::{Store as _, StoredArtifact};
+use crate::store::StoredArtifact;
 use crate::sys::fs;
 
 /// What an artifact holds, as JSON has it.
@@ -110,7 +110,7 @@ fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Resul
     let mut distinct = Vec::new();
     // The newest come first.
     for artifact in candidates {
-        let request = artifact.read_manifest()?.plan.request();
+        let request = artifact.read_manifest()?.plan.request;
         if !requests.iter().any(|newer| newer.says_the_same_as(&request)) {
             requests.push(request);
             distinct.push(artifact);

@@ -54,17 +54,17 @@ fn facts(contents: &Contents) -> String {
     let mut row = |name: &str, value: String| {
         let _ = writeln!(text, "{}", format!("  {name:<14} {value}").trim_end());
     };
-    row("release", format!("{}{}, {}", plan.release, plan.variant, plan.flavor));
+    row("release", format!("{}{}, {}", plan.request.release, plan.request.variant, plan.request.flavor));
     if let Some(tarball) = &contents.tarball {
         let of = if tarball.format == Format::Zst { String::new() } else { format!(" (the .tar.{})", tarball.format) };
         row("digest", format!("sha256:{}{of}", tarball.sha256));
     }
     row("build key", manifest.build_key.to_string());
-    row("target", plan.target.to_string());
-    row("prefix", plan.prefix.to_string());
+    row("target", plan.request.target.to_string());
+    row("prefix", plan.request.prefix.to_string());
     let profile = plan.profile.map(|profile| format!(" with profile {}", profile.short())).unwrap_or_default();
-    row("optimise", format!("{}{profile}", plan.optimize));
-    row("bytecode", plan.bytecode.to_string());
+    row("optimise", format!("{}{profile}", plan.request.optimize));
+    row("bytecode", plan.request.policies.bytecode.to_string());
     row("compiler", shown(&plan.toolchain.compiler));
     row("glibc floor", manifest.glibc_floor.to_string());
     row("size", format!("{} in {}", human(total.bytes), files(total.files)));
@@ -73,12 +73,12 @@ fn facts(contents: &Contents) -> String {
         row("tarball", format!("{} as .tar.{}, {share} of that", human(tarball.size), tarball.format));
     }
     row("modules", format!("{}: {}", manifest.modules.len(), shown(&manifest.modules.join(" "))));
-    row("libraries", format!("{} ({})", manifest.libraries.len(), plan.library_policy));
+    row("libraries", format!("{} ({})", manifest.libraries.len(), plan.request.policies.library_policy));
     for library in &manifest.libraries {
         let what = format!("{}  {} {}", library.soname, library.package, library.version);
         row("", format!("{:>9}  {}", human(library.size), shown(&what)));
     }
-    if plan.library_policy == LibraryPolicy::System {
+    if plan.request.policies.library_policy == LibraryPolicy::System {
         for library in plan.libraries.iter().filter(|library| manifest.runtime_packages.contains(&library.package)) {
             let what = format!("{}  {} {}", library.soname, library.package, library.version);
             row("", shown(&what));

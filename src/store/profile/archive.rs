@@ -1,5 +1,5 @@
-//! Profiles as archives: how they are packed, and what may be in one. A profile is data and never code:
-//! nothing but GCC's files of training data is taken from one.
+//! The archive of a profile: packing it, and checking what is in one. A profile is data, never code: only
+//! GCC's files of training data are accepted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ use crate::domain::profile::{PROFILE_FORMAT, PROFILE_MANIFEST, Profile, ProfileM
 use crate::error::{Error, Result};
 use crate::sys::{archive, fs, gcov};
 
-/// Reads a profile's archive and checks all that is in it.
+/// Reads a profile's archive and checks everything in it.
 ///
 /// # Errors
-/// [`Error::Profile`], or what is wrong with the archive.
+/// [`Error::Profile`] if its content is not a profile that this version reads; [`Error::HostileArchive`],
+/// [`Error::Damaged`] or [`Error::Io`] if it cannot be unpacked.
 pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
     let wrong = |reason: String| Error::profile(name, reason);
     let mut data = BTreeMap::new();
@@ -51,21 +52,32 @@ pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
     Ok(Profile { digest: Digest::of(bytes), manifest, data })
 }
 
-/// Packs what the training left in a build tree, and gives the profile with its archive. The bytes
-/// depend on the data alone.
+/// What a training run left in a build tree, and how it was recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording<'a> {
+    /// The build tree with the `.gcda` files.
+    pub tree: &'a Path,
+    /// The plan of the instrumented build.
+    pub plan: &'a BuildPlan,
+    /// The compiler, and the version of its training data.
+    pub data: TrainingData,
+    /// The arguments of each training run.
+    pub training: &'a [Vec<String>],
+    /// The SHA-256 of the scripts that the training runs used, by file name.
+    pub scripts: &'a BTreeMap<String, Digest>,
+    /// The time stamp of every file in the archive, in seconds since 1970.
+    pub epoch: u64,
+}
+
+/// Packs a recording, and returns the profile with its archive. `work` is a directory for temporary files.
+/// The bytes depend on the recording alone.
 ///
 /// # Errors
-/// That there are none, or what the system answers.
-pub fn pack(
-    tree: &Path,
-    work: &Path,
-    plan: &BuildPlan,
-    data: TrainingData,
-    training: &[Vec<String>],
-    scripts: BTreeMap<String, Digest>,
-    epoch: u64,
-) -> Result<(Profile, Vec<u8>)> {
-    let top = format!("profile-{}{}", plan.release, plan.variant);
+/// [`Error::Profile`] if there is no training data or it cannot be read back, [`Error::Io`] if a file cannot
+/// be read or written.
+pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)> {
+    let Recording { tree, plan, data, training, scripts, epoch } = recording;
+    let top = format!("profile-{}{}", plan.request.release, plan.request.variant);
     let directory = fs::temporary_directory_in(work, "profile-")?;
     for file in data_files(tree)? {
         fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
@@ -75,9 +87,9 @@ pub fn pack(
     let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
     let manifest = ProfileManifest {
         format: PROFILE_FORMAT,
-        release: plan.release,
-        variant: plan.variant,
-        target: plan.target,
+        release: plan.request.release,
+        variant: plan.request.variant,
+        target: plan.request.target,
         source: plan.source,
         patches: plan.patches.clone(),
         compiler: data.compiler,
@@ -85,20 +97,20 @@ pub fn pack(
         data_version: data.version,
         flags: environment.chain(made).collect(),
         training: training.to_vec(),
-        scripts,
+        scripts: scripts.clone(),
     };
     let json = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)?;
     fs_err::write(directory.path().join(PROFILE_MANIFEST), json + "\n")?;
     let (bytes, ()) =
         archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(directory.path(), &top, epoch, writer))?;
-    // What cannot be read again is not kept.
+    // A profile that cannot be read back is not kept.
     Ok((open(&top, &bytes)?, bytes))
 }
 
 /// The files of training data in a build tree, by their paths in it.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`] if the tree cannot be read.
 pub fn data_files(tree: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::walk(tree)?.into_iter().filter(fs::Entry::is_file);
     Ok(entries.map(|entry| entry.path).filter(|path| path.extension().is_some_and(|name| name == "gcda")).collect())

@@ -1,0 +1,177 @@
+//! The pipeline of building: for each version, plan it, look it up, train it if it has no profile, and run the
+//! stages for what the store does not have.
+
+use super::{BuildOptions, Pipeline, Planned, order};
+use crate::domain::plan::BuildPlan;
+use crate::domain::profile::Optimisation;
+use crate::domain::version::VersionRequest;
+use crate::error::{Error, Result};
+use crate::event::{Event, staged};
+use crate::planning::{profile, resolve};
+use crate::recipe::ReleaseRecipe;
+use crate::stages::BuildContext;
+use crate::stages::train::Recorded;
+use crate::store::{CacheStatus, EntryLock, StoredArtifact};
+
+/// An artifact that a build gave.
+#[derive(Debug)]
+pub struct Built {
+    /// Its plan.
+    pub plan: BuildPlan,
+    /// Where it is.
+    pub artifact: StoredArtifact,
+    /// Whether it was in the store already.
+    pub cached: bool,
+}
+
+/// What one of several versions came to.
+#[derive(Debug)]
+pub struct VersionResult {
+    /// The version, with its variant: `3.13.5t`.
+    pub version: String,
+    /// Its artifacts, or why there are none.
+    pub built: Result<Vec<Built>>,
+}
+
+/// A plan and what has to be made for it.
+struct Miss<'a> {
+    plan: &'a BuildPlan,
+    lock: EntryLock,
+}
+
+impl Pipeline<'_> {
+    /// Builds what requests ask for and the store does not have: several at once, and none fails
+    /// because another does. The results are in the order of the requests.
+    ///
+    /// # Errors
+    /// A version that is unknown or past its end of life, before anything is built.
+    pub fn build(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<VersionResult>> {
+        let recipes = self.recipes(requests, options.allow_eol)?;
+        if let [recipe] = &recipes[..] {
+            let built = self.planned(recipe, options).and_then(|planned| self.build_planned(recipe, &planned, options));
+            return Ok(vec![VersionResult { version: recipe.full_version(), built }]);
+        }
+        std::thread::scope(|scope| {
+            let mut running = Vec::new();
+            for recipe in &recipes {
+                let version = recipe.full_version();
+                let task = self.reporter.task(&version);
+                // One after the other: what is missing may have to be installed, and a package
+                // manager runs alone. The builds of those before are under way meanwhile.
+                let planned = Pipeline { reporter: &*task, ..*self }.planned(recipe, options);
+                let build = move || {
+                    let pipeline = Pipeline { reporter: &*task, ..*self };
+                    let built = planned.and_then(|planned| pipeline.build_planned(recipe, &planned, options));
+                    if let Err(error) = &built
+                        && !matches!(error, Error::Interrupted(_))
+                    {
+                        task.report(Event::Warning(format!("{error}; the other versions go on")));
+                    }
+                    built
+                };
+                running.push((version, scope.spawn(build)));
+            }
+            let result = |(version, build): (String, std::thread::ScopedJoinHandle<'_, _>)| VersionResult {
+                version,
+                built: build.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            };
+            Ok(running.into_iter().map(result).collect())
+        })
+    }
+
+    fn planned(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
+        staged(
+            self.reporter,
+            "plan",
+            recipe.full_version(),
+            || {
+                let planned = self.resolve(recipe, options)?;
+                let held = profile::hold_named(&options.choices, self.store, self.reporter)?;
+                Ok(Planned { _held: held, ..planned })
+            },
+            Planned::summary,
+        )
+    }
+
+    fn build_planned(&self, recipe: &ReleaseRecipe, planned: &Planned, options: &BuildOptions) -> Result<Vec<Built>> {
+        let trained;
+        let planned = match (&planned.optimisation, planned.plans.first()) {
+            (Optimisation::Instrumented(data), Some(plan)) => {
+                self.reporter.report(Event::Note(format!(
+                    "no profile is pinned for Python {} and this compiler: it is trained first",
+                    recipe.full_version()
+                )));
+                let Recorded { profile, held } = self.record(recipe, plan, *data, options)?;
+                let mut plans = planned.plans.clone();
+                let optimisation = Optimisation::Profile(Box::new(profile));
+                for plan in &mut plans {
+                    resolve::optimise(plan, recipe, &optimisation);
+                }
+                trained = Planned { optimisation, plans, _held: Some(held) };
+                &trained
+            }
+            _ => planned,
+        };
+        let (mut built, misses) = self.look_up(&planned.plans)?;
+        if !misses.is_empty() {
+            built.extend(self.run(recipe, &planned.optimisation, misses, options)?);
+        }
+        built.sort_by_key(|built| built.plan.request.flavor);
+        Ok(built)
+    }
+
+    /// Looks all plans up. Locks are taken in the order of their keys, as every process takes
+    /// them, so that none waits for another that waits for it.
+    fn look_up<'p>(&self, plans: &'p [BuildPlan]) -> Result<(Vec<Built>, Vec<Miss<'p>>)> {
+        let mut keyed: Vec<_> = plans.iter().map(|plan| (plan.build_key(), plan)).collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        let (mut hits, mut misses) = (Vec::new(), Vec::new());
+        for (key, plan) in keyed {
+            match self.store.lookup(key, self.reporter)? {
+                CacheStatus::Hit(artifact) => {
+                    self.reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
+                    hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });
+                }
+                CacheStatus::Miss(lock) => misses.push(Miss { plan, lock }),
+            }
+        }
+        Ok((hits, misses))
+    }
+
+    /// Runs the stages: once those that all flavors share, and then for each flavor those of its artifact.
+    fn run(
+        &self,
+        recipe: &ReleaseRecipe,
+        optimisation: &Optimisation,
+        misses: Vec<Miss<'_>>,
+        options: &BuildOptions,
+    ) -> Result<Vec<Built>> {
+        let Some(first) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
+        let site = self.site("", first, options)?;
+        let context = site.context(recipe, first, optimisation);
+        // Between the two a build waits for a slot: the configure of another version may run while this one
+        // compiles.
+        let (_source, tree) = order::configured(&context, &self.catalog.patches(recipe)?, options)?;
+        let slot = self.jobs.slot()?;
+        let tree = order::compiled(&context, tree)?;
+        let staged_prefix = order::installed(&context, &tree)?;
+        drop(slot);
+
+        let mut built = Vec::new();
+        let mut next = Some(staged_prefix);
+        let mut misses = misses.into_iter().peekable();
+        while let Some(Miss { plan, lock }) = misses.next() {
+            let Some(prefix) = next.take() else { break };
+            if misses.peek().is_some() {
+                let place = context.work.join(format!("staging-{}", built.len())).join(plan.request.prefix.name());
+                next = Some(prefix.copy(&place)?);
+            }
+            let _slot = self.jobs.slot()?;
+            let context = BuildContext { plan, ..context };
+            let packed = order::packed(&context, prefix)?;
+            let artifact = order::published(&context, packed, lock)?;
+            built.push(Built { plan: plan.clone(), artifact, cached: false });
+        }
+        Ok(built)
+    }
+}

@@ -1,0 +1,60 @@
+//! What every stage of one build is given.
+
+use std::path::Path;
+
+use crate::domain::plan::BuildPlan;
+use crate::domain::profile::Optimisation;
+use crate::error::Result;
+use crate::event::{Reporter, staged};
+use crate::recipe::ReleaseRecipe;
+use crate::store::Store;
+use crate::sys::jobserver::JobServer;
+use crate::sys::log::BuildLog;
+use crate::sys::process::Runner;
+
+/// What a build is of, where it works, and with what. The plan alone decides the bytes of the output.
+#[derive(Clone, Copy)]
+pub struct BuildContext<'a> {
+    /// The plan of the artifact. The stages that several flavors share use that of the first.
+    pub plan: &'a BuildPlan,
+    /// The recipe that the plan was resolved from.
+    pub recipe: &'a ReleaseRecipe,
+    /// What the interpreter is optimised with; the plan has its digest.
+    pub optimisation: &'a Optimisation,
+    /// The work directory.
+    pub work: &'a Path,
+    /// The log, in which programs run.
+    pub log: &'a BuildLog<'a>,
+    /// The slots of all builds of this invocation.
+    pub jobs: &'a JobServer,
+    /// Where sources, profiles and intermediates are kept.
+    pub store: &'a Store,
+}
+
+impl<'a> BuildContext<'a> {
+    /// Runs programs that do not belong in the log.
+    #[must_use]
+    pub const fn runner(&self) -> &'a dyn Runner {
+        self.log.runner()
+    }
+
+    /// Takes events.
+    #[must_use]
+    pub const fn reporter(&self) -> &'a dyn Reporter {
+        self.log.reporter()
+    }
+
+    /// Runs a stage, and reports its start with `detail` and its end with what `summary` says of the result.
+    ///
+    /// # Errors
+    /// The stage's error.
+    pub fn stage<T>(
+        &self,
+        name: &'static str,
+        detail: impl Into<String>,
+        work: impl FnOnce() -> Result<T>,
+        summary: impl FnOnce(&T) -> String,
+    ) -> Result<T> {
+        staged(self.reporter(), name, detail, work, summary)
+    }
+}

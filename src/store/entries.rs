@@ -1,0 +1,332 @@
+//! Artifacts in a store: looking them up, holding them, setting damaged ones aside.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::{note_use, read_if_there};
+use super::{Store, debug_file, manifest_file, removed, set_aside_at};
+use crate::domain::artifact::{ArtifactRecord, Format};
+use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter, Silent};
+use crate::sys::lock::Lock;
+
+/// The file of an entry that says what is in it. It is written last.
+pub(super) const RECORD: &str = "record.json";
+
+/// The result of a look-up by build key.
+#[derive(Debug)]
+pub enum CacheStatus {
+    /// The artifact is there, whole and verified.
+    Hit(Box<StoredArtifact>),
+    /// It is not there. The holder of the lock builds it.
+    Miss(EntryLock),
+}
+
+/// The right to publish one entry, held by one process.
+#[derive(Debug)]
+pub struct EntryLock {
+    build_key: Digest,
+    _lock: Lock,
+}
+
+impl EntryLock {
+    /// The build key of the entry.
+    #[must_use]
+    pub const fn build_key(&self) -> Digest {
+        self.build_key
+    }
+}
+
+/// An artifact in a store.
+#[derive(Debug, Clone)]
+pub struct StoredArtifact {
+    /// What the store knows of it.
+    pub record: ArtifactRecord,
+    pub(super) directory: PathBuf,
+    /// Keeps it from being pruned. There is one if it was looked up, published or held.
+    _held: Option<Arc<Lock>>,
+}
+
+impl StoredArtifact {
+    /// The file of the tarball.
+    #[must_use]
+    pub fn tarball(&self) -> PathBuf {
+        self.directory.join(self.record.name.file(Format::Zst))
+    }
+
+    /// The file of the manifest.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.directory.join(manifest_file(&self.record.name))
+    }
+
+    /// The tarball of debug files, where there is one.
+    #[must_use]
+    pub fn debug_tarball(&self) -> Option<PathBuf> {
+        self.record.debug_digest.map(|_| self.directory.join(debug_file(&self.record.name)))
+    }
+
+    /// Reads the manifest and checks that it and the record agree. The record has the manifest's digest;
+    /// nothing has the record's.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`] if the manifest does not have the record's digest; [`Error::Damaged`] if a
+    /// file is missing, the manifest cannot be parsed, or the record disagrees with it; [`Error::Io`].
+    pub fn read_manifest(&self) -> Result<Manifest> {
+        let path = self.manifest();
+        let what = || path.display().to_string();
+        for path in [&path, &self.tarball()] {
+            if !path.exists() {
+                return Err(Error::Damaged { what: path.display().to_string(), reason: "it is missing".into() });
+            }
+        }
+        let bytes = fs_err::read(&path)?;
+        let (found, expected) = (Digest::of(&bytes), self.record.manifest_digest);
+        if found != expected {
+            return Err(Error::DigestMismatch { what: what(), found, expected });
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Damaged { what: what(), reason: error.to_string() })?;
+        let record = &self.record;
+        let same = (&record.name, record.build_key, record.request_key, record.glibc_floor)
+            == (&manifest.name, manifest.build_key, manifest.request_key, manifest.glibc_floor);
+        if same {
+            return Ok(manifest);
+        }
+        let what = self.directory.join(RECORD).display().to_string();
+        Err(Error::Damaged { what, reason: "it does not say what the manifest says".into() })
+    }
+
+    /// Reads an entry's record; none if there is no such entry.
+    fn read(directory: PathBuf) -> Result<Option<Self>> {
+        let path = directory.join(RECORD);
+        let Some(text) = read_if_there(&path)? else { return Ok(None) };
+        let damaged = |reason: String| Error::Damaged { what: path.display().to_string(), reason };
+        let record: ArtifactRecord = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if directory.file_name().and_then(|name| name.to_str()) != Some(record.build_key.to_string().as_str()) {
+            return Err(damaged(format!("it is the record of {}", record.build_key)));
+        }
+        Ok(Some(Self { record, directory, _held: None }))
+    }
+
+    /// Reads an entry and checks the digests of everything in it.
+    fn read_verified(directory: PathBuf) -> Result<Option<Self>> {
+        let Some(artifact) = Self::read(directory)? else { return Ok(None) };
+        let debug = artifact.debug_tarball().zip(artifact.record.debug_digest);
+        let record = &artifact.record;
+        let files = [(artifact.tarball(), record.digest), (artifact.manifest(), record.manifest_digest)];
+        for (path, expected) in files.into_iter().chain(debug) {
+            let what = path.display().to_string();
+            if !path.exists() {
+                return Err(Error::Damaged { what, reason: "it is missing".into() });
+            }
+            let found = Digest::of_reader(fs_err::File::open(path)?)?;
+            if found != expected {
+                return Err(Error::DigestMismatch { what, found, expected });
+            }
+        }
+        artifact.read_manifest()?;
+        Ok(Some(artifact))
+    }
+}
+
+impl Store {
+    /// The artifact of a build key, verified and held, or the lock to build it. Waits for another process
+    /// that builds it. A damaged artifact is set aside and counts as missing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read or the lock cannot be created, [`Error::Interrupted`] while
+    /// it waits.
+    pub fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
+        self.subdirectory("locks")?;
+        let lock_path = self.entry_lock(build_key);
+        let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
+        let directory = self.artifact_path(build_key);
+        match StoredArtifact::read_verified(directory.clone()) {
+            Ok(Some(artifact)) => {
+                // Nobody removes it while this process has its lock; the hold keeps it after that.
+                if let Some(artifact) = self.hold(&artifact, reporter)? {
+                    return Ok(CacheStatus::Hit(Box::new(artifact)));
+                }
+            }
+            Ok(None) => {
+                // An entry without a record was not published by this program.
+                if directory.exists() {
+                    self.quarantine(&directory)?;
+                }
+            }
+            Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
+                let place = set_aside_at(self.quarantine(&directory)?);
+                reporter.report(Event::Warning(format!("{error}; {place}; it is built anew")));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(CacheStatus::Miss(EntryLock { build_key, _lock: lock }))
+    }
+
+    /// The artifacts of a request key, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn find(&self, request_key: Digest) -> Result<Vec<StoredArtifact>> {
+        let mut artifacts = self.list()?;
+        artifacts.retain(|artifact| artifact.record.request_key == request_key);
+        Ok(artifacts)
+    }
+
+    /// All artifacts, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn list(&self) -> Result<Vec<StoredArtifact>> {
+        let mut artifacts: Vec<_> = self.entries()?.into_iter().filter_map(Result::ok).collect();
+        artifacts
+            .sort_by(|a, b| (b.record.published, &b.record.build_key).cmp(&(a.record.published, &a.record.build_key)));
+        Ok(artifacts)
+    }
+
+    /// An error for each entry whose record cannot be read. `list` and `find` leave these entries out.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read.
+    pub fn unreadable(&self) -> Result<Vec<Error>> {
+        Ok(self.entries()?.into_iter().filter_map(Result::err).collect())
+    }
+
+    /// Keeps an artifact from being pruned while the returned value lives, and records that it was used.
+    /// None if it was removed since it was found.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Damaged`] if its record cannot be read, [`Error::Interrupted`] while it
+    /// waits.
+    pub fn hold(&self, artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
+        let path = artifact.directory.join(RECORD);
+        let what = format!("the artifact {}", artifact.record.name);
+        let Some(lock) = Lock::share(&path, &what, reporter)? else { return Ok(None) };
+        note_use(&path);
+        // Another process may have removed and rebuilt it since it was found.
+        let artifact = StoredArtifact::read(artifact.directory.clone())?;
+        Ok(artifact.map(|artifact| StoredArtifact { _held: Some(Arc::new(lock)), ..artifact }))
+    }
+
+    /// Sets a damaged artifact aside for inspection, and returns its new place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be moved, [`Error::Damaged`] if another process removed it meanwhile.
+    pub fn set_aside(&self, artifact: &StoredArtifact) -> Result<PathBuf> {
+        self.quarantine(&artifact.directory)?.ok_or_else(|| removed(&artifact.directory))
+    }
+
+    pub(super) fn artifact_path(&self, build_key: Digest) -> PathBuf {
+        self.root.join("artifacts").join(build_key.to_string())
+    }
+
+    /// The lock that a process holds while it builds or removes an entry.
+    pub(super) fn entry_lock(&self, build_key: Digest) -> PathBuf {
+        self.root.join("locks").join(format!("{build_key}.lock"))
+    }
+
+    /// The artifact of a new entry, held.
+    pub(super) fn held_entry(&self, directory: &Path, record: ArtifactRecord) -> Result<StoredArtifact> {
+        let artifact = StoredArtifact { record, directory: directory.to_owned(), _held: None };
+        self.hold(&artifact, &Silent)?.ok_or_else(|| removed(directory))
+    }
+
+    /// Every entry, or why its record cannot be read. The next look-up of a damaged entry sets it aside.
+    fn entries(&self) -> Result<Vec<Result<StoredArtifact>>> {
+        let directory = self.root.join("artifacts");
+        if !directory.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            // The name of a temporary sibling is not a digest.
+            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
+                match StoredArtifact::read(entry.path()) {
+                    Ok(artifact) => entries.extend(artifact.map(Ok)),
+                    Err(error @ Error::Damaged { .. }) => entries.push(Err(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Publication;
+    use super::super::fixtures::{self, manifest};
+    use super::*;
+
+    fn lock(store: &Store) -> EntryLock {
+        fixtures::lock(store, manifest().build_key)
+    }
+
+    fn publish(store: &Store, directory: &Path) -> StoredArtifact {
+        let tarball = directory.join("x.tar.zst");
+        fs_err::write(&tarball, "content").unwrap();
+        let publication = Publication { manifest: &manifest(), tarball, digest: Digest::of("content"), debug: None };
+        store.publish(lock(store), publication).unwrap()
+    }
+
+    #[test]
+    fn what_is_published_is_found_by_both_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().join("store"));
+        assert!(store.list().unwrap().is_empty());
+        let published = publish(&store, directory.path());
+        assert!(
+            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == published.record)
+        );
+        assert_eq!(store.find(manifest().request_key).unwrap()[0].record, published.record);
+        assert!(store.find(Digest::of("another")).unwrap().is_empty());
+        assert!(published.manifest().exists() && published.debug_tarball().is_none());
+        assert!(store.root().join("CACHEDIR.TAG").exists());
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_and_missed() {
+        let damages: [fn(&StoredArtifact); 5] = [
+            |artifact| fs_err::write(artifact.manifest(), "{}").unwrap(),
+            |artifact| fs_err::write(artifact.tarball(), "contenT").unwrap(),
+            |artifact| fs_err::remove_file(artifact.tarball()).unwrap(),
+            |artifact| fs_err::write(artifact.directory.join(RECORD), "{").unwrap(),
+            |artifact| fs_err::remove_file(artifact.directory.join(RECORD)).unwrap(),
+        ];
+        for damage in damages {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::new(directory.path().join("store"));
+            damage(&publish(&store, directory.path()));
+            drop(lock(&store));
+            assert_eq!(fs_err::read_dir(store.root().join("damaged")).unwrap().count(), 1);
+            assert!(store.list().unwrap().is_empty());
+            publish(&store, directory.path());
+        }
+    }
+
+    #[test]
+    fn what_a_dead_process_left_does_not_disturb() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().join("store"));
+        let half = store.root().join("artifacts").join(format!("{}.new", manifest().build_key));
+        fs_err::create_dir_all(&half).unwrap();
+        fs_err::write(half.join(RECORD), "half").unwrap();
+        assert!(store.list().unwrap().is_empty());
+        publish(&store, directory.path());
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_publication_that_fails_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().join("store"));
+        let tarball = directory.path().join("gone.tar.zst");
+        let publication = Publication { manifest: &manifest(), tarball, digest: Digest::of("content"), debug: None };
+        assert!(store.publish(lock(&store), publication).is_err());
+        assert_eq!(fs_err::read_dir(store.root().join("artifacts")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,18 @@
+//! Running programs: a [`Spec`] says what to run, a [`Runner`] runs it, and a test can bring its own.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `spec` | program, arguments, directory, environment, limits |
+//! | `runner` | the trait, the streams, how a program ended |
+//! | `system` | the runner that starts real processes |
+//! | `supervisor` | the process between pykeel and a program, which outlives pykeel |
+
+mod runner;
+mod spec;
+mod supervisor;
+mod system;
+
+pub use runner::{Outcome, Runner, Stream};
+pub use spec::Spec;
+pub use supervisor::supervise_if_asked;
+pub use system::System;

@@ -1,0 +1,143 @@
+//! What to run.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::sys::jobserver::JobServer;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The program.
+    pub program: PathBuf,
+    /// The arguments, without the program's own name.
+    pub args: Vec<OsString>,
+    /// The working directory; `None` is the current one.
+    pub directory: Option<PathBuf>,
+    /// The whole environment; `None` inherits the user's.
+    pub environment: Option<BTreeMap<String, OsString>>,
+    /// The time limit; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// The jobserver to pass on, if the program is a make.
+    pub jobs: Option<JobServer>,
+}
+
+impl Spec {
+    /// A program without arguments, in the current directory and the user's environment.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            directory: None,
+            environment: None,
+            timeout: None,
+            jobs: None,
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Sets the whole environment.
+    #[must_use]
+    pub fn environment<K: Into<String>, V: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.environment = Some(variables.into_iter().map(|(key, value)| (key.into(), value.into())).collect());
+        self
+    }
+
+    /// Sets the time limit.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Passes a jobserver on. The caller holds the slot that the program itself runs in.
+    #[must_use]
+    pub fn jobs(mut self, jobs: &JobServer) -> Self {
+        self.jobs = Some(jobs.clone());
+        self
+    }
+
+    /// Returns a short name to show: the program's file name, and Python's `-m` module or a last
+    /// argument that is a plain word: `make install`, `python3.13 -m ensurepip`, `configure`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let mut name = self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy().into_owned();
+        if let Some(module) = self.args.iter().skip_while(|arg| *arg != "-m").nth(1) {
+            name.push_str(" -m ");
+            name.push_str(&module.to_string_lossy());
+        } else if let Some(goal) = self.args.last().and_then(|arg| arg.to_str()).filter(is_goal) {
+            name.push(' ');
+            name.push_str(goal);
+        }
+        name
+    }
+
+    /// Returns the command line, quoted for a shell. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let words = std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Whether a last argument says what the program is to do; a path or an option says less.
+fn is_goal(word: &&str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// Returns a word as a shell would take it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_pasted() {
+        let spec = Spec::new("make").args(["BLDSHARED=gcc -shared", "it's", "-j2", ""]);
+        assert_eq!(spec.command_line(), r"make 'BLDSHARED=gcc -shared' 'it'\''s' -j2 ''");
+    }
+
+    #[test]
+    fn a_name_says_what_a_command_is_to_do() {
+        let name = |program: &str, args: &[&str]| Spec::new(program).args(args.iter().map(ToString::to_string)).name();
+        assert_eq!(name("make", &["-o", "Programs/_testembed", "DESTDIR=/x", "install"]), "make install");
+        assert_eq!(name("./configure", &["--disable-test-modules"]), "configure");
+        assert_eq!(name("/w/bin/python3.13", &["-I", "-m", "ensurepip", "--default-pip"]), "python3.13 -m ensurepip");
+        assert_eq!(name("strip", &["--strip-unneeded", "bin/python3.13"]), "strip");
+        assert_eq!(name("make", &[]), "make");
+    }
+}
