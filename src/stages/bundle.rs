@@ -1,5 +1,6 @@
-//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for byte, each
-//! with its licence text. Files are not edited, so each keeps the checksum of the package database.
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for
+//! byte, each with its licence text. Nothing is edited: a bundled file still has the checksum that
+//! the distribution's package database has for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
 
-/// The name of the file with the licence's name, for a package without licence text.
+/// The name of the file that says which licence a package has that has no licence text.
 const NAMED_LICENSE: &str = "LICENSE";
 
-/// A staged prefix with the libraries of its library policy.
+/// A staged prefix with all the libraries that its policy gives it.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
@@ -29,13 +30,13 @@ impl BundledPrefix {
         self.staged.root()
     }
 
-    /// Returns the bundled libraries.
+    /// What was bundled.
     #[must_use]
     pub fn libraries(&self) -> &[BundledLibrary] {
         &self.libraries.bundled
     }
 
-    /// Returns the packages that the runtime image must install.
+    /// What the runtime image has to install.
     #[must_use]
     pub fn runtime_packages(&self) -> &[String] {
         &self.libraries.runtime_packages
@@ -46,12 +47,12 @@ impl BundledPrefix {
     }
 }
 
-/// Walks DT_NEEDED of all staged files. It copies the libraries that are not glibc's own, or lists their
-/// packages.
+/// Walks DT_NEEDED of everything staged and copies what is not glibc's own, or lists the packages
+/// that have it.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that is not in the plan, that changed since, or whose licence text is
-/// missing; [`Error::Io`].
+/// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
+/// licence text is not there.
 pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
@@ -66,7 +67,7 @@ pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<Bundle
     Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
 }
 
-/// Returns the plan's packages, without those whose libraries no file needs.
+/// The plan's packages without those that only have libraries which nothing turned out to need.
 fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String> {
     let is_of = |library: &PlannedLibrary, package: &String| library.package == *package;
     let is_wanted = |package: &&String| {
@@ -76,8 +77,7 @@ fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String>
     plan.runtime_packages.iter().filter(is_wanted).cloned().collect()
 }
 
-/// Returns the planned libraries that the ELF files below a directory need, directly or through another
-/// library.
+/// The planned libraries that the ELF files below a directory need, directly or through another.
 fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a PlannedLibrary>> {
     let planned: BTreeMap<&str, &PlannedLibrary> =
         plan.libraries.iter().map(|library| (library.soname.as_str(), library)).collect();

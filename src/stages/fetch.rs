@@ -1,4 +1,4 @@
-//! Fetch: gets the source archive with the recipe's SHA-256 from the first place that has it.
+//! Fetch: from digests to a verified source archive, from wherever it can be had.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -26,40 +26,40 @@ pub struct VerifiedSource {
 }
 
 impl VerifiedSource {
-    /// Returns the path of the archive.
+    /// The archive.
     pub(super) fn path(&self) -> &Path {
         self.stored.path()
     }
 
-    /// Returns the compression format.
+    /// How it is compressed.
     pub(super) const fn format(&self) -> Format {
         self.format
     }
 
-    /// Returns the name of the archive: `Python-3.13.5.tar.xz`.
+    /// Its name, for people: `Python-3.13.5.tar.xz`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// The places where sources may come from.
+/// Where sources may come from.
 #[derive(Debug, Clone, Default)]
 pub struct FetchOptions {
-    /// The user's mirrors, which are tried first.
+    /// What is tried first.
     pub mirrors: Vec<Mirror>,
-    /// Whether only the store and directories are used.
+    /// Only the store and directories.
     pub offline: bool,
-    /// The limits on what a server may send.
+    /// What a server may take.
     pub limits: Limits,
 }
 
-/// A mirror that the user named.
+/// A place of the user's for archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mirror {
-    /// A directory with archives.
+    /// A directory that holds them.
     Directory(PathBuf),
-    /// A URL with the placeholder `{file}`, and optionally `{version}` and `{base}`.
+    /// A URL with `{file}`, and perhaps `{version}` and `{base}`.
     Url(String),
 }
 
@@ -86,7 +86,7 @@ impl Mirror {
     }
 }
 
-/// An archive that upstream published.
+/// One archive that upstream published.
 struct Archive {
     file: String,
     format: Format,
@@ -99,7 +99,7 @@ fn archives(release: Release, sums: SourceSums) -> Vec<Archive> {
     xz.into_iter().chain(tgz).collect()
 }
 
-/// A place where an archive may be.
+/// One place where an archive may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Directory(PathBuf),
@@ -107,12 +107,11 @@ enum Place {
     Pool(String),
 }
 
-/// Fetches the source of a release from the store, the user's mirrors, the recipe's mirrors, upstream, or the
-/// distribution's source pool. The archive must have the recipe's SHA-256, whatever the place.
+/// Fetches the source of a release: from the store, the user's mirrors, the recipe's, upstream,
+/// or the distribution's own source pool. The recipe's sum decides, whatever the place.
 ///
 /// # Errors
-/// [`Error::SourceUnavailable`] with every place that was tried and the reason; [`Error::Io`] if the store cannot
-/// be written; [`Error::Interrupted`].
+/// [`Error::SourceUnavailable`] with every place that was tried and why not from there.
 pub fn fetch(
     recipe: &ReleaseRecipe,
     options: &FetchOptions,
@@ -127,7 +126,7 @@ pub fn fetch(
     let mut attempts = Vec::new();
     let mut fetcher = Fetcher { recipe, options, runner, reporter, client: None };
     for archive in &archives {
-        // Another process may download the same archive; then this one uses it.
+        // Another process may be at it: its archive is ours then.
         let slot = store.reserve_source(archive.digest, reporter)?;
         if let Some(source) = from_store(std::slice::from_ref(archive), store, reporter)? {
             return Ok(source);
@@ -188,7 +187,7 @@ impl Fetcher<'_> {
         places
     }
 
-    /// Tries one place. Returns the reason if it fails there.
+    /// Tries one place; gives the reason why not from there.
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
         let found = match place {
             Place::Directory(directory) => copy(&directory.join(&archive.file), slot, self.options.limits)?,
@@ -224,16 +223,16 @@ impl Fetcher<'_> {
             if found == expected || how == Downloaded::AtOnce {
                 return Ok(Ok(found));
             }
-            // The file may have changed on the server between two pieces.
+            // The file may have been replaced between two pieces.
             let place = http::shown(url);
             reporter.report(Event::Detail(format!("the pieces from {place} do not fit together: once more, whole")));
             resume = Resume::Forbidden;
         }
     }
 
-    /// Downloads with apt's helper, which uses the proxies and credentials of apt's configuration.
+    /// Lets apt download, so that the proxies and credentials of apt's configuration serve.
     fn apt_download(&self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
-        // apt resumes an existing file, which may come from another place.
+        // apt goes on with a file that is there, and another place's is none to go on with.
         match std::fs::remove_file(slot.part()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -257,11 +256,11 @@ impl Fetcher<'_> {
     }
 }
 
-/// Copies an archive from a directory. Returns its digest, or the reason why it cannot be read.
+/// Copies an archive from a directory; gives its digest, or why it cannot be read.
 fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest, String>> {
     let unreadable = |error: std::io::Error| Ok(Err(format!("{}: {error}", file.display())));
     match std::fs::metadata(file) {
-        // Opening a pipe would block until another process writes to it.
+        // Opening a pipe would wait for somebody to write.
         Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
         Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
@@ -278,7 +277,8 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
     let mut buffer = vec![0; 256 << 10];
     loop {
         interrupt::check()?;
-        // If the mirror cannot be read, the next place is tried. If the store cannot be written, fetching fails.
+        // Why the mirror cannot be read is a reason to try the next; why the store cannot be
+        // written is an error.
         match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => landing.append(&buffer[..read])?,
@@ -288,7 +288,7 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
     landing.finish().map(Ok)
 }
 
-/// A file that hashes the bytes written to it.
+/// A file that hashes what it gets.
 struct Landing {
     path: PathBuf,
     writer: HashingWriter<fs_err::File>,
@@ -326,8 +326,8 @@ impl Sink for Landing {
 
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// Returns the URLs of an archive in the source pool of the distribution. Debian and Ubuntu keep upstream's
-/// archive byte for byte as `python3.13_3.13.5.orig.tar.xz`.
+/// The URLs that the source pool of the distribution would have an archive at. Debian and Ubuntu
+/// keep upstream's archive byte for byte as `python3.13_3.13.5.orig.tar.xz`.
 fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Format) -> Vec<String> {
     if !Path::new(APT_HELPER).exists() {
         return Vec::new();
@@ -335,7 +335,7 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
     let spec = Spec::new("apt-get")
         .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
         .timeout(Duration::from_mins(1));
-    // If apt fails, there is no pool, and the other places remain.
+    // A host whose apt does not answer has no pool, and the other places remain.
     let targets = runner.capture(&spec).unwrap_or_default();
     pool_sites(&targets)
         .into_iter()
@@ -347,8 +347,8 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
         .collect()
 }
 
-/// Returns the sites and components of the distribution itself, from apt's index targets, each once. Before
-/// `apt-get update` apt knows no origin, so an empty origin counts.
+/// Sites and components of the distribution itself, from apt's index targets, each once. Before
+/// `apt-get update` apt knows no origin, so one that is empty counts.
 fn pool_sites(targets: &str) -> Vec<(String, String)> {
     let mut sites = Vec::new();
     for line in targets.lines() {
@@ -365,7 +365,7 @@ fn pool_sites(targets: &str) -> Vec<(String, String)> {
     sites
 }
 
-/// Returns a place without user and password, for messages.
+/// A place as it may be shown: without a user and password.
 fn shown(place: &Place) -> String {
     match place {
         Place::Directory(directory) => directory.display().to_string(),

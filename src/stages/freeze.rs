@@ -1,10 +1,10 @@
-//! Freeze: puts into the tree of an optimised build what it needs before it is compiled: the profile's data
-//! beside the objects, and the frozen modules of the standard library.
+//! Freeze: what an optimised build has in its tree before it is compiled: the profile's data
+//! beside the objects that they are of, and the standard library's modules in frozen form.
 //!
-//! CPython's own Makefile links the programs that freeze modules from the objects of the interpreter. With
-//! link-time optimisation that takes longer than the interpreter itself. Their output depends on the source
-//! only, so they are built separately, without optimisation, and their output is cached. It is never part of
-//! a profile, because frozen modules are code.
+//! CPython's own Makefile links the programs that freeze modules out of the objects of the
+//! interpreter: with link-time optimisation that takes longer than the interpreter itself. What they
+//! write depends on the source alone, so they are built beside, without any optimisation, and what
+//! they wrote is kept. It is never a part of a profile: frozen modules are code.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,7 @@ use crate::event::Event;
 use crate::recipe::Freeze;
 use crate::sys::{archive, fs};
 
-/// The compiler options of the programs that freeze modules. The output of these programs does not depend on
-/// them.
+/// The options of the programs that freeze modules: what they write does not depend on them.
 const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
 
 /// A tree that can be compiled.
@@ -35,18 +34,17 @@ pub struct FrozenTree {
 }
 
 impl FrozenTree {
-    /// The tree, with everything that make needs.
+    /// The tree, which has now all that make needs.
     pub(super) fn into_tree(self) -> LaunchedTree {
         self.tree
     }
 }
 
-/// Puts the profile's data and the frozen modules into a tree. A tree that is built without a profile does not
-/// change.
+/// Puts the profile's data and the frozen modules into a tree. One that is built without a profile
+/// stays as it is.
 ///
 /// # Errors
-/// [`Error::Command`] if the compiler fails, [`Error::Io`],
-/// [`Error::Interrupted`].
+/// What the compiler and the system answer.
 pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = context.optimisation {
         if let Some(freeze) = context.recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
@@ -59,7 +57,7 @@ pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTr
     Ok(FrozenTree { tree })
 }
 
-/// Returns the cache key of a source's frozen modules.
+/// The key of a source's frozen modules.
 fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     Digest::of_json(&(
         "frozen modules",
@@ -69,10 +67,10 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     ))
 }
 
-/// Caches the frozen modules of a complete build for the next build of the source.
+/// Keeps the frozen modules that a whole build left in its tree, for the next build of the source.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// What the system answers.
 pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, recipe, store, work, .. } = *context;
     let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
@@ -80,8 +78,8 @@ pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }
 
-/// Puts the frozen modules into a tree: restores those of an earlier build of the same source on this machine, or
-/// makes new ones.
+/// Puts the frozen modules into a tree: those of an earlier build of the same source on this
+/// machine, or new ones.
 fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
@@ -103,7 +101,7 @@ fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> R
     fs::remove_tree(&beside)
 }
 
-/// Returns the plan's arguments of make, with others instead of the ones that optimise.
+/// The plan's arguments of make, with others in the place of those that optimise.
 fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
     let optimises = |word: &str| word.starts_with("CFLAGS_NODIST=") || word.starts_with("LDFLAGS_NODIST=");
     [HELPER_OPTIONS, "LDFLAGS_NODIST="]
@@ -113,7 +111,7 @@ fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
         .collect()
 }
 
-/// Returns the files that match the globs in a tree, sorted.
+/// The files that were written in a tree, sorted.
 fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
     let mut globs = GlobSetBuilder::new();
     for pattern in &freeze.writes {
@@ -135,8 +133,8 @@ fn packed(root: &Path, files: &[PathBuf], work: &Path) -> Result<Vec<u8>> {
     Ok(archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(directory.path(), "frozen", 0, writer))?.0)
 }
 
-/// Copies files of a tree into another. There all get the same new time: some are made from others, and make must
-/// consider all of them up to date.
+/// Copies files of a tree into another. They are new there, and of one time: some are made of others,
+/// and make has to take all of them for made.
 fn put(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
     let now = SystemTime::now();
     for file in files {

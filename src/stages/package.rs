@@ -1,4 +1,4 @@
-//! Package: writes a stripped prefix as a reproducible tarball with its manifest.
+//! Package: from a stripped prefix to a reproducible tarball with its manifest.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, elf};
 
-/// A tarball that is not verified yet.
+/// A tarball that nobody has verified yet.
 #[derive(Debug)]
 pub struct PackedArtifact {
     manifest: Manifest,
@@ -27,41 +27,41 @@ pub struct PackedArtifact {
 }
 
 impl PackedArtifact {
-    /// Returns the manifest.
+    /// What the artifact says of itself.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Returns the path of the tarball, in the work directory.
+    /// The tarball, in the work directory.
     #[must_use]
     pub fn tarball(&self) -> &Path {
         &self.tarball
     }
 
-    /// Returns the directory that it was built in.
+    /// The directory that it was built in.
     #[must_use]
     pub fn build_directory(&self) -> &Path {
         &self.build_directory
     }
 
-    /// Returns the SHA-256 of the tarball.
+    /// The SHA-256 of the tarball.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Returns the tarball of debug files with its SHA-256, if there is one.
+    /// The tarball of debug files with its SHA-256, where one was kept.
     #[must_use]
     pub fn debug(&self) -> Option<(PathBuf, Digest)> {
         self.debug.clone()
     }
 }
 
-/// Writes the manifest and the tarball.
+/// Writes the manifest, and packs.
 ///
 /// # Errors
-/// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
+/// What the system answers.
 pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
     let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
@@ -105,7 +105,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
     Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
 }
 
-/// Writes the list of runtime packages, one name a line.
+/// Writes the list of packages as a package manager's command line takes it: one a line.
 fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
     let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
     fs::write_in_place(&root.join(RUNTIME_PACKAGES_PATH), lines)
@@ -119,10 +119,10 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Writes the tarball in another format.
+/// Writes the same tarball in another format.
 ///
 /// # Errors
-/// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
+/// What the system answers.
 pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
     let file = std::io::BufWriter::new(fs_err::File::create(to)?);
@@ -130,7 +130,7 @@ pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     Ok(file.flush()?)
 }
 
-/// Returns the newest glibc symbol version that any ELF file needs.
+/// The newest glibc symbol version that any ELF file needs.
 fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     let mut floor = GlibcVersion::OLDEST;
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
@@ -142,9 +142,9 @@ fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     Ok(floor)
 }
 
-/// The files of a tree.
+/// What a tree holds.
 struct Inventory {
-    /// The checksums of all files, in `sha256sum`'s format.
+    /// The sums of all files, in `sha256sum`'s format.
     sums: String,
     sizes: Sizes,
     links: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Patch: applies the recipe's patches to a source tree.
+//! Patch: from upstream's source tree to the one that is built.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -25,16 +25,16 @@ impl PatchedTree {
         self.epoch
     }
 
-    /// Returns the files that patches changed, with their digests.
+    /// The files that are not upstream's any more, with their digests.
     pub(super) const fn patched(&self) -> &BTreeMap<PathBuf, Digest> {
         &self.patched
     }
 }
 
-/// Applies patches in order. Every hunk must fit exactly; there is no fuzz.
+/// Applies patches in order. Every hunk must fit as it is: nothing is guessed.
 ///
 /// # Errors
-/// [`Error::Patch`] with the file that does not fit, [`Error::Io`].
+/// [`Error::Patch`] with the file that does not fit, or what the system answers.
 pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
     let (root, epoch) = tree.into_parts();
     let mut changed = BTreeMap::new();
@@ -47,7 +47,7 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
             let modified = fs_err::metadata(&path)?.modified()?;
             fs_err::write(&path, &after)?;
             changed.insert(file, Digest::of(after));
-            // Files keep their times, so that make rebuilds nothing for them.
+            // The tree keeps its times, so that make sees nothing to make anew.
             fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
         }
     }
@@ -63,8 +63,8 @@ fn patched(before: &str, diff: &str) -> Result<String, String> {
     diffy::apply(before, &patch).map_err(|error| error.to_string())
 }
 
-/// Splits a patch into the diffs of single files, with their paths. The text before the first `---` line is
-/// prose.
+/// Splits a patch into the diffs of single files, with the path that each is for. What stands
+/// before the first `---` line is prose.
 fn split(text: &str) -> Result<Vec<(PathBuf, String)>, String> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     let mut lines = text.lines().peekable();
@@ -82,7 +82,7 @@ fn split(text: &str) -> Result<Vec<(PathBuf, String)>, String> {
     if files.is_empty() { Err("it has no `---` and `+++` lines".into()) } else { Ok(files) }
 }
 
-/// Returns the path of a `+++ b/Lib/ssl.py` line, without its first directory.
+/// The path of a `+++ b/Lib/ssl.py` line, without its first directory.
 fn target_path(target: &str) -> Result<PathBuf, String> {
     let name = target.split('\t').next().unwrap_or(target).trim_end();
     let path: PathBuf = Path::new(name).components().skip(1).collect();
@@ -123,7 +123,7 @@ mod tests {
         assert!(split("no diff at all\n").is_err());
     }
 
-    /// A file of upstream in the format of `tests/data/upstream-lines`, which `scripts/upstream-lines` writes.
+    /// A text of upstream as `tests/data/upstream-lines` has it: `scripts/upstream-lines` says how.
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct UpstreamText {
@@ -148,8 +148,8 @@ mod tests {
         crate::domain::digest::Digest::of(line).to_string()[..FINGERPRINT].to_owned()
     }
 
-    /// Applies a diff to a file of which only fingerprints of the lines are known. Each hunk must fit at exactly one
-    /// place.
+    /// Applies a diff to a text of which only fingerprints are known: each hunk's own lines are put
+    /// where the fingerprints say that upstream has them. That has to be one place.
     fn apply_to_fingerprints(diff: &str, fingerprints: &str) -> Result<(), String> {
         let digits: String = fingerprints.split_whitespace().collect();
         let known: Vec<&str> = (0..digits.len()).step_by(FINGERPRINT).map(|at| &digits[at..at + FINGERPRINT]).collect();
@@ -199,7 +199,7 @@ mod tests {
                 }
             }
             let newest = recipe.release(recipe.newest().unwrap(), crate::domain::version::Variant::Default).unwrap();
-            // Building the series applies its patches to the source itself.
+            // A build of the series tries its patches on the source itself.
             let is_built = recipe.releases.iter().any(|row| row.built);
             for patch in catalog.patches(&newest).unwrap() {
                 for (file, diff) in split(&patch.text).unwrap() {

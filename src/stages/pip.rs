@@ -1,4 +1,4 @@
-//! Pip: installs pip into a staged prefix, from the wheels in CPython's source.
+//! Pip: puts pip into a staged prefix, from the wheels that CPython's source carries.
 
 use super::BuildContext;
 use super::staging::StagedPrefix;
@@ -8,7 +8,7 @@ use crate::sys::process::Spec;
 /// Installs pip. Nothing is downloaded.
 ///
 /// # Errors
-/// [`Error::Command`](crate::error::Error::Command) if ensurepip fails, [`Error::Io`](crate::error::Error::Io).
+/// What ensurepip answers.
 pub fn install(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<StagedPrefix> {
     let spec = Spec::new(staged.root().join(context.plan.interpreter()))
         .args(["-I", "-B", "-m", "ensurepip", "--default-pip"])

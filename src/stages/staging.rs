@@ -1,4 +1,5 @@
-//! Stage: runs `make install` into a staging directory, and checks that every module of the recipe was built.
+//! Stage: `make install` of a compiled tree into a staging directory, and the check that every
+//! module of the recipe came out.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,18 @@ use crate::sys::distro::{Distro, Family};
 use crate::sys::fs;
 use crate::sys::process::Spec;
 
-/// A prefix in a staging directory, as `make install` made it.
+/// What `make install` left in the staging directory: never the real prefix.
 #[derive(Debug)]
 pub struct StagedPrefix {
     root: PathBuf,
     epoch: u64,
     builtin_modules: Vec<String>,
-    /// The directories of the build, which no file under the prefix may mention.
+    /// The directories of the build, which nothing under the prefix may mention.
     build_directory: PathBuf,
 }
 
 impl StagedPrefix {
-    /// Returns the directory with the content of the prefix.
+    /// Where the prefix's content lies.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -39,10 +40,10 @@ impl StagedPrefix {
         &self.build_directory
     }
 
-    /// Copies the prefix for another flavor.
+    /// A copy for another flavor.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// What the system answers.
     pub fn copy(&self, to: &Path) -> Result<Self> {
         fs::copy_tree(&self.root, to)?;
         Ok(Self {
@@ -57,7 +58,7 @@ impl StagedPrefix {
 /// Installs into a staging directory.
 ///
 /// # Errors
-/// [`Error::Command`] if make fails; [`Error::MissingModules`], [`Error::UnlistedModules`]; [`Error::Io`].
+/// What make answers; [`Error::MissingModules`]; [`Error::UnlistedModules`].
 pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPrefix> {
     let BuildContext { plan, work, log, .. } = *context;
     let destdir = work.join("staging");
@@ -69,10 +70,10 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
 }
 
-/// Returns the names of the extension modules in a tree's `lib-dynload`.
+/// The names of the extension modules in a tree's `lib-dynload`.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// What the system answers.
 pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {

@@ -1,4 +1,4 @@
-//! Strip: removes from a prefix what its flavor drops.
+//! Strip: from everything that CPython installs to what a flavor keeps.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 use crate::sys::toolchain::SEARCH_PATH;
 
-/// A prefix that has only what its flavor keeps.
+/// A prefix as the flavor wants it.
 #[derive(Debug)]
 pub struct StrippedPrefix {
     staged: StagedPrefix,
@@ -51,13 +51,10 @@ impl StrippedPrefix {
     }
 }
 
-/// Removes the files that match the plan's patterns, strips the ELF files that pykeel linked, and applies the
-/// bytecode policy.
+/// Removes what the plan strips, strips what pykeel linked, and sees to bytecode caches.
 ///
 /// # Errors
-/// [`Error::Command`](crate::error::Error::Command) if `strip` or the interpreter fails,
-/// [`Error::Pattern`](crate::error::Error::Pattern) for an invalid pattern,
-/// [`Error::Io`](crate::error::Error::Io).
+/// What strip or the interpreter answers, or a pattern that is none.
 pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<StrippedPrefix> {
     let BuildContext { plan, log, .. } = *context;
     let (staged, libraries) = relocated.into_parts();
@@ -96,7 +93,8 @@ fn remove(root: &Path, patterns: &GlobSet) -> Result<()> {
     Ok(())
 }
 
-/// Removes empty directories. CPython installs none that has a meaning.
+/// Directories that stripping emptied; one that CPython installs empty would go too, and has no
+/// meaning there.
 fn remove_empty_directories(root: &Path) -> Result<()> {
     for entry in fs::walk(root)?.into_iter().rev() {
         let path = root.join(&entry.path);
@@ -108,7 +106,7 @@ fn remove_empty_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the ELF files that this build linked: all except the bundled ones, which must not change.
+/// The ELF files that this build linked: all but the bundled ones, which stay byte for byte.
 fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
@@ -129,7 +127,7 @@ fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &Bui
     log.run(&spec, |_| {})
 }
 
-/// Returns the path of a file's debug information, relative to the directory of debug files.
+/// Where the debug information of a file is kept, relative to the directory of debug files.
 fn debug_name(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".debug");
@@ -148,7 +146,7 @@ fn keep_debug_files(root: &Path, files: &[PathBuf], log: &BuildLog<'_>) -> Resul
     Ok(directory)
 }
 
-/// Records in each file the name and the checksum of its debug file, `x.so.debug`.
+/// Notes in each file where a debugger finds its debug information: `x.so.debug`, by its checksum.
 fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &BuildLog<'_>) -> Result<()> {
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
@@ -157,8 +155,7 @@ fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &Buil
     Ok(())
 }
 
-/// Compiles the standard library in one process, in sorted order, at level 0, without time stamps, so that the
-/// bytes are the same everywhere.
+/// One process, sorted, at level 0, without time stamps: the same bytes everywhere.
 const COMPILE_SCRIPT: &str = "\
 import os, py_compile, sys
 root, prefix = sys.argv[1:]

@@ -1,4 +1,4 @@
-//! Train: runs an instrumented interpreter and records a profile.
+//! Train: from an instrumented interpreter to the profile of what it does most.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::error::{Error, ProfileRemedy, Result};
 use crate::store::HeldProfile;
 use crate::store::profile::{self, Recording};
 
-/// A recorded profile.
+/// A profile that was recorded.
 #[derive(Debug)]
 pub struct Recorded {
     /// The profile.
     pub profile: Profile,
-    /// The lock that keeps it in the store.
+    /// What keeps it in the store.
     pub held: HeldProfile,
 }
 
-/// Runs the training task of the recipe and stores the profile. `scripts` are the recipes' training scripts.
+/// Runs the training task of the recipe and keeps the profile in the store. `scripts` are those that
+/// the recipes have for it.
 ///
 /// # Errors
-/// [`Error::Command`] if the task fails; [`Error::Profile`] if it recorded no data of the evaluation loop;
-/// [`Error::Io`], [`Error::Interrupted`].
+/// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
 pub fn train(
     tree: &CompiledTree,
     data: TrainingData,
@@ -38,7 +38,7 @@ pub fn train(
         remedy: ProfileRemedy::Training,
     };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
-    // The build itself ran programs with the same objects, which recorded data too.
+    // The programs of the build itself ran with the same objects.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;
     }

@@ -1,4 +1,4 @@
-//! Unpack: unpacks a verified archive to a source tree.
+//! Unpack: from a verified archive to a source tree.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use super::fetch::VerifiedSource;
 use crate::error::{Error, Result};
 use crate::sys::archive;
 
-/// CPython's source tree as upstream published it.
+/// CPython's source as upstream published it.
 #[derive(Debug)]
 pub struct SourceTree {
     root: PathBuf,
@@ -15,7 +15,7 @@ pub struct SourceTree {
 }
 
 impl SourceTree {
-    /// Returns the directory and the newest time stamp in seconds since 1970.
+    /// Where it is, and its newest time stamp in seconds since 1970.
     pub(super) fn into_parts(self) -> (PathBuf, u64) {
         (self.root, self.epoch)
     }
@@ -24,28 +24,27 @@ impl SourceTree {
 /// Unpacks a source archive into a new directory of the work directory.
 ///
 /// # Errors
-/// [`Error::HostileArchive`], [`Error::Damaged`],
-/// [`Error::Clock`] if the clock is earlier than the source,
-/// [`Error::Io`], [`Error::Interrupted`].
+/// That the archive is hostile or damaged, or what the system answers.
 pub fn unpack(source: &VerifiedSource, work: &Path) -> Result<SourceTree> {
     let root = work.join("source");
     fs_err::create_dir(&root)?;
-    // The decoder has a thread of its own, because decompressing takes as long as writing 5,000 files.
+    // The decoder has a thread of its own: decompressing takes as long as writing 5,000 files.
     let unpacked = std::thread::scope(|scope| {
         let reader =
             archive::ReadAhead::new(scope, || archive::decoder(source.format(), std::fs::File::open(source.path())?));
         archive::unpack(source.name(), reader, &root)
     })?;
-    // With an earlier clock make would take each output for older than its input.
+    // Else make would take all that it makes for older than what it is made of.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     if now < unpacked.newest {
         return Err(Error::Clock { now: date(now), what: source.name().to_owned(), made: date(unpacked.newest) });
     }
-    // All output gets the newest time in the archive. The archive's digest covers it, and it needs no clock.
+    // The newest time in the archive is the time of everything that is made of it: the archive's
+    // digest covers it, and no clock is asked.
     Ok(SourceTree { root, epoch: unpacked.newest })
 }
 
-/// Formats a time in seconds since 1970.
+/// A time in seconds since 1970, for people.
 fn date(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.strftime("%Y-%m-%d").to_string())

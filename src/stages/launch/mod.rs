@@ -1,14 +1,13 @@
 //! Launch: from a configured tree to one whose make starts the compiler through a launcher.
 //!
-//! Only make knows the launcher, from an argument that it records nowhere. So neither the plan nor the
-//! installed files mention it. The build's environment is closed: a launcher gets the user's variables on
-//! its list here, and no others.
+//! make alone is told, by an argument that it records nowhere: neither the plan nor what is
+//! installed knows of a launcher. The build's environment is closed, so a launcher sees those
+//! variables of the user that are on its list here, and no others.
 
 mod variables;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,47 +21,39 @@ use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::find_program;
 
-/// The arguments with which sccache prints the counts of its server.
+/// What sccache's client is asked for its server's counts with.
 const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
-/// The configuration file that ccache reads.
+/// The file that ccache is told to read.
 const CCACHE_CONFIGURATION: &str = "ccache.conf";
-/// The file to which ccache writes the result of each compilation.
+/// The file where ccache says of each compilation what came of it.
 const CCACHE_RESULTS: &str = "ccache-results.log";
 
-/// A configured tree, with the launcher that make uses.
+/// A tree that can be prepared.
 #[derive(Debug)]
 pub struct LaunchedTree {
     tree: ConfiguredTree,
-    /// The arguments of make in addition to the plan's.
+    /// What make is told besides the plan's arguments.
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     counts: Counts,
 }
 
-/// Where a launcher counts its cache hits.
+/// Where a launcher counts what it had.
 #[derive(Debug)]
 enum Counts {
-    /// There is no launcher.
+    /// Nowhere.
     None,
-    /// ccache writes a file for this build.
+    /// In a file of this build.
     Ccache(PathBuf),
-    /// sccache's server counts for all its clients. These are its counts before this build.
-    Sccache(CacheCounts),
+    /// In its server, which counts for all that use it: what it had counted before.
+    Sccache(Objects),
 }
 
-/// The cache hits and misses of a launcher.
+/// How many objects a launcher had, and how many were made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct CacheCounts {
-    hits: u64,
-    misses: u64,
-}
-
-impl fmt::Display for CacheCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hits = if self.hits == 1 { "hit" } else { "hits" };
-        let misses = if self.misses == 1 { "miss" } else { "misses" };
-        write!(f, "{} {hits}, {} {misses}", self.hits, self.misses)
-    }
+struct Objects {
+    had: u64,
+    made: u64,
 }
 
 impl LaunchedTree {
@@ -93,15 +84,15 @@ impl LaunchedTree {
         self.tree.module_link()
     }
 
-    /// Returns the cache hits and misses as text; empty if the launcher does not count. A failure to read the
-    /// counts does not fail the build: it is reported as [`Event::Detail`].
+    /// What the launcher did, in a few words; empty where it does not say. What is compiled is
+    /// compiled, so that a count that cannot be had is told in passing.
     ///
     /// # Errors
-    /// [`Error::Interrupted`].
+    /// An interrupt.
     pub(super) fn results(&self, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<String> {
         match self.counted(runner) {
             Err(error) if !matches!(error, Error::Interrupted(_)) => {
-                reporter.report(Event::Detail(format!("cannot read the cache counts of the launcher: {error}")));
+                reporter.report(Event::Detail(format!("what the launcher had is not known: {error}")));
                 Ok(String::new())
             }
             other => other,
@@ -109,31 +100,30 @@ impl LaunchedTree {
     }
 
     fn counted(&self, runner: &dyn Runner) -> Result<String> {
-        let (launcher, counts) = match &self.counts {
+        let (launcher, objects) = match &self.counts {
             Counts::None => return Ok(String::new()),
             Counts::Ccache(path) => match fs_err::read_to_string(path) {
-                Ok(text) => (Launcher::Ccache, ccache_counts(&text)),
-                // ccache writes no file if the user disabled its statistics.
+                Ok(text) => (Launcher::Ccache, ccache_objects(&text)),
+                // It writes none where the user turned its statistics off.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
                 Err(error) => return Err(error.into()),
             },
             Counts::Sccache(before) => {
-                let now = sccache_counts(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
-                // Another client may have reset the server's counts.
+                let now = sccache_objects(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
+                // Another may have set the server's counts to zero.
                 let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
-                let hits = since(now.hits, before.hits);
-                let misses = since(now.misses, before.misses);
-                (Launcher::Sccache, CacheCounts { hits, misses })
+                let objects = Objects { had: since(now.had, before.had), made: since(now.made, before.made) };
+                (Launcher::Sccache, objects)
             }
         };
-        Ok(format!("{launcher}: {counts}"))
+        Ok(format!("{launcher} had {} of {} objects", objects.had, objects.had + objects.made))
     }
 }
 
-/// Sets up a launcher.
+/// Makes a launcher ready.
 ///
 /// # Errors
-/// [`Error::Spawn`] or [`Error::Command`] if the launcher fails, [`Error::Io`], [`Error::Interrupted`].
+/// What the launcher answers when it is asked for its configuration, or to start its server.
 pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
     let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
     let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
@@ -142,19 +132,19 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     }
     let user: BTreeMap<String, OsString> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    // A launcher compares only the compiler's driver, or its age. The digest covers all programs that compile.
+    // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
     let toolchain = Digest::of_json(&plan.toolchain);
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
         (ccache(&user, toolchain, context)?, Counts::Ccache(context.work.join(CCACHE_RESULTS)))
     } else {
-        // The server runs in the user's own environment. A server that a compilation starts would end with make
-        // and would not know the user's remote storage. This fails if a server runs already.
+        // The server runs in the user's own environment: one that a compilation starts would end with
+        // make, and know nothing of the user's store. One that is running makes this fail.
         let server = runner.run(&asked("sccache", &["--start-server"]), &mut |_, line| {
             reporter.report(Event::Detail(format!("sccache: {line}")));
         })?;
         reporter.report(Event::Detail(format!("sccache --start-server: {server}")));
         let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
-        (sccache(&user, toolchain), Counts::Sccache(sccache_counts(&before)))
+        (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
     let makefile = fs_err::read_to_string(ready.root().join("Makefile"))?;
     let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
@@ -166,20 +156,20 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     Ok(ready)
 }
 
-/// Returns the compiler as configure wrote it: for some series with arguments, such as `-pthread`.
+/// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
 fn compiler(makefile: &str) -> Option<&str> {
     makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
 }
 
-/// Returns a command of a launcher, which runs in the user's own environment.
+/// A launcher in the user's own environment.
 fn asked(program: &str, arguments: &[&str]) -> Spec {
     Spec::new(find_program(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
         .timeout(Duration::from_mins(1))
 }
 
-/// Returns ccache's environment. Its home directory is not the user's, so the settings of the user's
-/// configuration files are copied into a file that it names.
+/// ccache's environment. Its home directory is not the user's, so that what the user's configuration
+/// files say is said again in one that it is pointed to.
 fn ccache(
     user: &BTreeMap<String, OsString>,
     toolchain: Digest,
@@ -192,7 +182,7 @@ fn ccache(
     fs_err::write(&file, &configuration.text)?;
     let mut environment = forwarded(user, &[CCACHE]);
     if let Some(directory) = &configuration.cache_directory {
-        // make runs in another directory, so a relative path would lead elsewhere.
+        // What a relative path is relative to is another directory when make runs.
         environment.insert("CCACHE_DIR".into(), std::path::absolute(directory)?.into());
     }
     if configuration.starts("distcc") {
@@ -203,27 +193,27 @@ fn ccache(
     }
     if configuration.starts("icecc") {
         environment.extend(forwarded(user, &[ICECC]));
-        // This machine preprocesses sources completely: on another one `__DATE__` would be another day.
+        // Sources are preprocessed here, and to the end: elsewhere `__DATE__` would be another day.
         environment.insert("ICECC_REMOTE_CPP".into(), "0".into());
     }
     environment.insert("CCACHE_CONFIGPATH".into(), file.into());
     environment.insert("CCACHE_COMPILERCHECK".into(), format!("string:{toolchain}").into());
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
-    // Each build directory has another name. With debug information ccache would change the paths in it, and
-    // so the bytes.
+    // Each build works in a directory of another name. Where the compiler is told what to call it in
+    // debug information ccache knows; what it made of paths there would be other bytes.
     if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)
 }
 
-/// The configuration that ccache prints, in lines `(origin) key = value`.
+/// What ccache says of its configuration: lines `(where it was set) key = value`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Configuration {
     cache_directory: Option<String>,
-    /// The program through which ccache starts the compiler.
+    /// What it starts the compiler through in its turn.
     prefix: String,
-    /// The user's settings of the keys on the list, as a configuration file.
+    /// What the user's files say of the keys on the list, as a file.
     text: String,
 }
 
@@ -247,52 +237,45 @@ impl Configuration {
         configuration
     }
 
-    /// Whether ccache starts the compiler through a program.
+    /// Whether the compiler is started through a program.
     fn starts(&self, program: &str) -> bool {
         self.prefix.split_whitespace().any(|word| Path::new(word).ends_with(program))
     }
 }
 
-/// Returns sccache's environment.
+/// sccache's environment.
 fn sccache(user: &BTreeMap<String, OsString>, toolchain: Digest) -> BTreeMap<String, OsString> {
     let mut environment = forwarded(user, &[SCCACHE]);
     environment.insert("SCCACHE_C_CUSTOM_CACHE_BUSTER".into(), toolchain.to_string().into());
     environment
 }
 
-/// Counts the results that ccache wrote. For each compilation it writes the source's name as a comment, and
-/// its counters.
-fn ccache_counts(text: &str) -> CacheCounts {
-    let mut counts = CacheCounts::default();
+/// Counts what ccache wrote of each compilation: the source's name as a comment, and what it counts.
+fn ccache_objects(text: &str) -> Objects {
+    let mut objects = Objects::default();
     for line in text.lines() {
         match line {
-            "direct_cache_hit" | "preprocessed_cache_hit" => counts.hits += 1,
-            "cache_miss" => counts.misses += 1,
+            "direct_cache_hit" | "preprocessed_cache_hit" => objects.had += 1,
+            "cache_miss" => objects.made += 1,
             _ => {}
         }
     }
-    counts
+    objects
 }
 
-/// Reads the counts of sccache's server, which are numbers for each language. A missing number is zero.
-fn sccache_counts(text: &str) -> CacheCounts {
+/// Reads what sccache's server has counted: numbers for each language. What is not there is none.
+fn sccache_objects(text: &str) -> Objects {
     let shown: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let sum = |name: &str| {
         let counts = shown["stats"][name]["counts"].as_object();
         counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
     };
-    CacheCounts { hits: sum("cache_hits"), misses: sum("cache_misses") }
+    Objects { had: sum("cache_hits"), made: sum("cache_misses") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_shown_as_hits_and_misses() {
-        assert_eq!(CacheCounts { hits: 212, misses: 1 }.to_string(), "212 hits, 1 miss");
-        assert_eq!(CacheCounts { hits: 1, misses: 0 }.to_string(), "1 hit, 0 misses");
-    }
 
     #[test]
     fn the_compiler_is_the_makefiles() {
@@ -320,10 +303,10 @@ mod tests {
     fn objects_are_counted() {
         let text = "# Objects/a.c\ncache_miss\ndirect_cache_miss\nlocal_storage_write\n# b.c\ndirect_cache_hit\n\
                     # c.c\npreprocessed_cache_hit\ndirect_cache_miss\n# -o python\ncalled_for_link\n";
-        assert_eq!(ccache_counts(text), CacheCounts { hits: 2, misses: 1 });
+        assert_eq!(ccache_objects(text), Objects { had: 2, made: 1 });
         let text = r#"{"stats": {"compile_requests": 9, "cache_hits": {"counts": {"C/C++": 3, "Assembler": 1}},
                        "cache_misses": {"counts": {"C/C++": 2}}}}"#;
-        assert_eq!(sccache_counts(text), CacheCounts { hits: 4, misses: 2 });
-        assert_eq!(sccache_counts("{}"), CacheCounts::default());
+        assert_eq!(sccache_objects(text), Objects { had: 4, made: 2 });
+        assert_eq!(sccache_objects("{}"), Objects::default());
     }
 }

@@ -1,10 +1,10 @@
-//! The user's variables that a launcher gets. The lists leave out variables that could change an object, or
-//! let a wrong object pass. `docs/launchers.md` has them too.
+//! Which of the user's variables a launcher is given. The lists leave out what could change an
+//! object or make a wrong one pass for the right one. `docs/launchers.md` has them too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// The variables of ccache for the place and the size of its cache, and for its logs.
+/// The variables of ccache that say where it keeps objects and how much, and what it logs.
 pub(super) const CCACHE: &[&str] = &[
     "CCACHE_COMPRESS",
     "CCACHE_COMPRESSLEVEL",
@@ -37,7 +37,7 @@ pub(super) const CCACHE: &[&str] = &[
     "CCACHE_UMASK",
 ];
 
-/// The keys of ccache's configuration files with the same meaning.
+/// The keys of ccache's own configuration files that mean the same.
 pub(super) const CCACHE_KEYS: &[&str] = &[
     "compression",
     "compression_level",
@@ -93,8 +93,8 @@ pub(super) const ICECC: &[&str] = &[
     "ICECC_TEST_SOCKET",
 ];
 
-/// The variables of sccache's client, and those of a server that it would start. Credentials of a remote
-/// store (`AWS_*` and the like) are only for the server, which runs in the user's environment.
+/// The variables of sccache's client, and those of a server that it would start anew. What opens a
+/// remote store (`AWS_*` and the like) is for the server alone, which runs in the user's environment.
 pub(super) const SCCACHE: &[&str] = &[
     "SCCACHE_CACHE_SIZE",
     "SCCACHE_CONF",
@@ -108,7 +108,7 @@ pub(super) const SCCACHE: &[&str] = &[
     "SCCACHE_SERVER_UDS",
 ];
 
-/// Returns the variables of some lists that the user has set.
+/// The variables of some lists that the user has set.
 pub(super) fn forwarded(user: &BTreeMap<String, OsString>, lists: &[&[&str]]) -> BTreeMap<String, OsString> {
     let names = lists.iter().flat_map(|list| list.iter());
     names.filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone()))).collect()

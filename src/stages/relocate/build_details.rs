@@ -1,24 +1,24 @@
-//! Makes the paths in `build-details.json` relative. CPython 3.14 and later describe themselves in it to tools
-//! that do not run them (PEP 739).
+//! `build-details.json`, in which CPython 3.14 and later describe themselves to tools that do not
+//! run them (PEP 739): its paths become relative ones.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Whether a file in the standard library's directory is such a description. Distributions put the ABI and the
-/// platform into its name.
+/// Whether a file of the standard library's directory is such a description. Distributions put
+/// the ABI and the platform into its name.
 pub(super) fn is_description(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let in_library = path.parent().is_some_and(|parent| parent.parent() == Some(Path::new("lib")));
     in_library && name.starts_with("build-details") && path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// Returns the description with relative paths: `base_prefix` relative to the file's directory, all others
-/// relative to `base_prefix`. Returns `None` if it names no path in the prefix. `path` is the path of the file,
-/// relative to the prefix.
+/// The description with paths that go wherever the prefix goes: `base_prefix` from the file's own
+/// directory, all others from `base_prefix`. None if it names no path of the prefix. `path` is the
+/// file's, relative to the prefix.
 ///
 /// # Errors
-/// The error of the parser if the text is not JSON.
+/// That the text is not JSON.
 pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> serde_json::Result<Option<String>> {
     let mut details: Value = serde_json::from_str(text)?;
     if !relative_paths(&mut details, prefix) {
@@ -29,7 +29,7 @@ pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> serde_json::Resu
     Ok(Some(format!("{details:#}\n")))
 }
 
-/// Makes each string that is a path in the prefix relative to it. Returns whether there was any.
+/// Makes each string that is a path in the prefix relative to it; tells whether there was any.
 fn relative_paths(value: &mut Value, prefix: &str) -> bool {
     match value {
         Value::String(text) => {
@@ -43,7 +43,7 @@ fn relative_paths(value: &mut Value, prefix: &str) -> bool {
             }
             true
         }
-        // Not `any`, which would stop at the first path.
+        // Not `any`, which would stop at the first.
         Value::Array(values) => values.iter_mut().fold(false, |found, value| relative_paths(value, prefix) | found),
         Value::Object(fields) => {
             fields.iter_mut().fold(false, |found, (_, value)| relative_paths(value, prefix) | found)
@@ -56,7 +56,7 @@ fn relative_paths(value: &mut Value, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The output of `Tools/build/generate-build-details.py`, without most parts that have no paths.
+    /// As `Tools/build/generate-build-details.py` writes it, with the parts that have no paths cut.
     const DETAILS: &str = r#"{
   "schema_version": "1.0",
   "base_prefix": "/opt/myorg/python-3.14",
@@ -82,9 +82,9 @@ mod tests {
         assert_eq!(details["base_interpreter"], "./bin/python3.14");
         assert_eq!(details["c_api"]["headers"], "./include/python3.14");
         assert_eq!(details["c_api"]["pkgconfig_path"], "./lib/pkgconfig");
-        // A path beside the prefix is not in the prefix.
+        // A path beside the prefix is none of the prefix.
         assert_eq!(details["libpython"]["static"], "/opt/myorg/python-3.14-old/lib/libpython3.14.a");
-        // Other values do not change, nor does the order of a list.
+        // What is no path stays, to the order of a list.
         let before: Value = serde_json::from_str(DETAILS).unwrap();
         for key in ["schema_version", "platform", "language", "abi", "suffixes"] {
             assert_eq!(details[key], before[key], "{key}");

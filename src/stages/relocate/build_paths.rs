@@ -1,19 +1,19 @@
-//! Replaces the build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
+//! The build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
 
 use std::path::Path;
 
 use crate::domain::prefix::Prefix;
 use crate::stages::configure::DEBUG_PATHS_WORD;
 
-/// The paths that no file may mention, with their replacements.
+/// The paths that nothing may mention, and what stands for each.
 pub(super) struct BuildPaths {
-    /// The longest first, so that none is replaced as the beginning of another.
+    /// Longest first, so that none is taken for the beginning of another.
     replacements: Vec<(String, String)>,
 }
 
 impl BuildPaths {
-    /// Returns the paths of a build. `build` is the work directory, with the source tree in `source`. `staged` is the
-    /// directory with the content of the prefix.
+    /// `build` is the work directory with the source tree in `source`; `staged` is where the
+    /// prefix's content lies now.
     pub(super) fn new(build: &Path, staged: &Path, prefix: &Prefix, source_name: &str) -> Self {
         let text = |path: &Path| path.display().to_string();
         Self {
@@ -26,13 +26,13 @@ impl BuildPaths {
         }
     }
 
-    /// Whether some bytes mention a path of the build.
+    /// Whether bytes mention the build.
     pub(super) fn occur_in(&self, bytes: &[u8]) -> bool {
         self.replacements.iter().any(|(path, _)| contains(bytes, path.as_bytes()))
     }
 
-    /// Returns the text without the build's paths and without the option that removes them from debug information.
-    /// Returns `None` if it has neither.
+    /// The text without the build's paths and without the word that hides them from debug
+    /// information; none if it has neither.
     pub(super) fn rewrite(&self, text: &str) -> Option<String> {
         if !self.occur_in(text.as_bytes()) && !text.contains(DEBUG_PATHS_WORD) {
             return None;

@@ -1,7 +1,8 @@
-//! Relocate: makes a prefix work wherever it is moved, and removes the build's own paths.
+//! Relocate: makes a prefix work wherever it is moved, and rids it of the build's own paths.
 //!
-//! What Python decides at run time (`sysconfig`, `distutils`) is a patch of the recipe. This stage rewrites the
-//! files that other programs read: scripts, pkg-config files, `build-details.json`, recorded variables.
+//! What Python itself decides at run time (`sysconfig`, `distutils`) is a patch of the recipe; here
+//! are the files that something else reads: scripts, pkg-config files, `build-details.json`,
+//! recorded variables.
 
 mod build_details;
 mod build_paths;
@@ -37,11 +38,11 @@ impl RelocatedPrefix {
     }
 }
 
-/// Rewrites the files that would not work after a move.
+/// Rewrites what would not survive a move.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that is not JSON;
-/// [`Error::Io`].
+/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
+/// is no JSON, and what the system answers.
 pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<RelocatedPrefix> {
     let plan = context.plan;
     let root = bundled.root().to_owned();
@@ -49,7 +50,7 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
     let (staged, libraries) = bundled.into_parts();
     let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
     let mut scripts = Vec::new();
-    // Caches and static libraries mention the build, but `strip` removes them.
+    // Caches and static libraries mention the build, and strip takes them away.
     let goes = patterns(&plan.strip)?;
     for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !goes.is_match(&entry.path)) {
         let path = root.join(&entry.path);
@@ -64,7 +65,7 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
     Ok(RelocatedPrefix { staged, libraries })
 }
 
-/// Returns the new content of a file, or `None` if it does not change.
+/// The new content of a file, if it has to have one.
 fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) -> Result<Option<Vec<u8>>> {
     let Ok(text) = std::str::from_utf8(before) else {
         if paths.occur_in(before) {
@@ -73,7 +74,7 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
         }
         return Ok(None);
     };
-    // First the build's paths, because the prefix may replace one of them.
+    // First the build's paths: where one was, the prefix may be now.
     let cleaned = paths.rewrite(text);
     let text = cleaned.as_deref().unwrap_or(text);
     let after = if path.starts_with("lib/pkgconfig") {
@@ -87,10 +88,12 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
     Ok(after.or(cleaned).map(String::into_bytes))
 }
 
-/// Rewrites one file of a prefix in a build directory, for fuzzing. `path` is relative to the prefix.
+/// What rewriting makes of one file of a prefix that lies in a build directory: the path relative
+/// to the prefix, and the bytes.
 ///
 /// # Panics
-/// If the result still names the build or the prefix, or would change again.
+/// When the result still names the build or the prefix, or would change again: that is what fuzzing
+/// looks for.
 pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     let prefix: Prefix = "/opt/p".parse().expect("it is a prefix");
     let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
@@ -104,11 +107,11 @@ pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     );
 }
 
-/// Makes `bin/python3` and `bin/python` relative links to one file.
+/// `bin/python3` and `bin/python` are relative links to one file.
 fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     let bin = root.join("bin");
     let interpreter = format!("python{}", plan.short_version());
-    // A variant's `python3.13` is a hard link to the file, and a tarball would have the content twice.
+    // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
     let default_name = format!("python{}", plan.request.release.series());
     for name in ["python3", "python", &default_name] {
         let link = bin.join(name);
@@ -120,7 +123,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
         }
         fs_err::os::unix::fs::symlink(&interpreter, link)?;
     }
-    // Links within the prefix that make left absolute or that lead through the staging directory.
+    // Links within the prefix that make left absolute or pointing through the staging directory.
     for entry in fs::walk(root)? {
         if let Kind::Symlink(target) = &entry.kind
             && let Ok(inside) = target.strip_prefix(plan.request.prefix.as_path())
@@ -133,7 +136,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     Ok(())
 }
 
-/// Updates pip's record of installed files for the rewritten scripts.
+/// Brings pip's record of what it installed up to date with the scripts that were rewritten.
 fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<()> {
     let packages = root.join(plan.stdlib()).join("site-packages");
     for entry in fs_err::read_dir(&packages)? {
