@@ -56,7 +56,7 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Value>, SysconfigError> {
         parser.word(":")?;
         let value = parser.value()?;
         if variables.insert(name.clone(), value).is_some() {
-            return Err(parser.error(format!("`{name}` is there twice")));
+            return Err(parser.error(format!("`{name}` occurs twice")));
         }
         if !parser.takes(",") {
             parser.word("}")?;
@@ -200,7 +200,7 @@ mod tests {
             ("build_time_vars = {\n'A': '\\q'}", 2, "unknown escape"),
             ("build_time_vars = {\n'A': '\\xfg'}", 2, "damaged escape"),
             ("build_time_vars = {'A': '\\ud800'}", 1, "damaged escape"),
-            ("build_time_vars = {'A': 1,\n'A': 2}", 2, "there twice"),
+            ("build_time_vars = {'A': 1,\n'A': 2}", 2, "occurs twice"),
             ("build_time_vars = {'A': 1", 1, "the end"),
             ("build_time_vars = {}\nimport os", 2, "the end of the file"),
             ("build_time_vars = {'A': 99999999999999999999}", 1, "an integer"),

@@ -111,7 +111,7 @@ impl<R: Read> Read for Metered<R> {
         let spent = read as u64;
         for (left, reason) in [
             (&self.budget.bytes, "it unpacks to more than a source or an artifact has"),
-            (&self.budget.headers, "it has a name or a header without an end"),
+            (&self.budget.headers, "it has a name or a header that does not end"),
         ] {
             let Some(rest) = left.get().checked_sub(spent) else {
                 self.budget.exceeded.set(Some(reason));
@@ -159,7 +159,7 @@ impl Archive<'_> {
                 }
                 Component::Normal(part) => parts.push(part),
                 Component::CurDir => {}
-                _ => return Err(self.hostile(format!("the path {} leads out of it", shown()))),
+                _ => return Err(self.hostile(format!("the path {} leads out of the archive", shown()))),
             }
         }
         if parts.len() > DEEPEST_PATH {
@@ -209,7 +209,7 @@ impl Archive<'_> {
                     return Ok(Member::Link(target));
                 }
                 let shown: String = target.display().to_string().chars().take(100).collect();
-                Err(self.hostile(format!("the link {} leads out of it, to {shown}", path.display())))
+                Err(self.hostile(format!("the link {} leads out of the archive, to {shown}", path.display())))
             }
             other => Err(self.hostile(format!("{} is a {}", path.display(), type_name(other)))),
         }
@@ -289,7 +289,7 @@ fn nothing_behind(archive: &Archive<'_>, reader: &mut impl Read) -> Result<()> {
         match reader.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(read) if piece[..read].iter().all(|byte| *byte == 0) => {}
-            Ok(_) => return Err(archive.hostile("it has something behind its end")),
+            Ok(_) => return Err(archive.hostile("it has data after its end")),
             Err(error) => return Err(archive.failed(&error)),
         }
     }

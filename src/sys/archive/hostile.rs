@@ -49,15 +49,15 @@ pub(super) fn unpacked(bytes: &[u8]) -> (tempfile::TempDir, Result<Unpacked>) {
 fn hostile_archives_are_refused_with_a_reason() {
     type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
     let cases: &[Case<'_>] = &[
-        ("leads out of it", &[(EntryType::Regular, "/etc/evil", "x")]),
-        ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a", "/etc")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a/b", "../../../etc")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a", "")]),
+        ("leads out of the archive", &[(EntryType::Regular, "/etc/evil", "x")]),
+        ("leads out of the archive", &[(EntryType::Regular, "top/../../evil", "x")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a", "/etc")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a/b", "../../../etc")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a", "")]),
         // Links are created last, so the second entry creates a directory at the place of the link.
-        ("is there twice", &[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/a/evil", "x")]),
-        ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/a", "y")]),
-        ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Directory, "top/a", "")]),
+        ("occurs twice", &[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/a/evil", "x")]),
+        ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/a", "y")]),
+        ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Directory, "top/a", "")]),
         ("a hard link", &[(EntryType::Regular, "top/a", "x"), (EntryType::Link, "top/b", "top/a")]),
         ("a device", &[(EntryType::Char, "top/null", "")]),
         ("a device", &[(EntryType::Block, "top/sda", "")]),
@@ -126,8 +126,8 @@ fn names_that_no_file_can_have_are_refused() {
     refused(&pax(&[("path", b"top/a\0b")]), "has a NUL in it");
     refused(&pax(&[("path", format!("top/{}", "n".repeat(256)).as_bytes())]), "longer than 255 bytes");
     refused(&pax(&[("path", "a/".repeat(100_000).as_bytes())]), "longer than 1024 bytes");
-    refused(&pax(&[("path", b"top/../../x")]), "leads out of it");
-    refused(&pax(&[("path", b"..")]), "leads out of it");
+    refused(&pax(&[("path", b"top/../../x")]), "leads out of the archive");
+    refused(&pax(&[("path", b"..")]), "leads out of the archive");
     refused(&pax(&[("path", b".")]), "without a name");
     // A link's target is checked like a path.
     let mut builder = tar::Builder::new(Vec::new());
@@ -135,7 +135,7 @@ fn names_that_no_file_can_have_are_refused() {
         let mut header = raw_header(EntryType::Symlink, "", 0);
         builder.append_link(&mut header, "top/a", &target).unwrap();
     }
-    refused(&builder.into_inner().unwrap(), "leads out of it");
+    refused(&builder.into_inner().unwrap(), "leads out of the archive");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_link_through_a_link_leads_nowhere_else() {
     // `up` is the tree itself, and `up/..` the directory it lies in.
     refused(
         &archive(&[(EntryType::Symlink, "top/d/up", ".."), (EntryType::Symlink, "top/out", "d/up/../../etc")]),
-        "leads out of it",
+        "leads out of the archive",
     );
 }
 
@@ -183,7 +183,7 @@ fn a_name_without_an_end_takes_no_memory() {
         let directory = tempfile::tempdir().unwrap();
         let reader = header.as_bytes().chain(zeros(1 << 40));
         let error = unpack("evil.tar", reader, directory.path()).unwrap_err();
-        assert!(error.to_string().contains("a name or a header without an end"), "{error}");
+        assert!(error.to_string().contains("a name or a header that does not end"), "{error}");
     }
 }
 
@@ -220,8 +220,8 @@ fn what_an_archive_unpacks_to_has_a_limit_and_so_have_its_names() {
 fn what_is_behind_the_end_is_refused() {
     let plain = archive(&[(EntryType::Regular, "top/a", "x")]);
     assert!(unpacked(&[&plain[..], &[0; 10_240]].concat()).1.is_ok());
-    refused(&[&plain[..], &plain[..]].concat(), "something behind its end");
-    refused(&[&plain[..], b"x"].concat(), "something behind its end");
+    refused(&[&plain[..], &plain[..]].concat(), "data after its end");
+    refused(&[&plain[..], b"x"].concat(), "data after its end");
     for format in Format::ALL {
         let packed = pack_bytes(*format, &plain);
         let within = |bytes: &[u8]| {
@@ -233,7 +233,7 @@ fn what_is_behind_the_end_is_refused() {
         assert!(matches!(error, Error::Damaged { .. }), "{format}: {error}");
         // The formats say that a second stream continues the first.
         let error = within(&[&packed[..], &packed[..]].concat()).unwrap_err();
-        assert!(error.to_string().contains("something behind its end"), "{format}: {error}");
+        assert!(error.to_string().contains("data after its end"), "{format}: {error}");
     }
 }
 

@@ -25,7 +25,7 @@ pub fn scan(name: &str, reader: impl Read, mut file: impl FnMut(PathBuf, &mut dy
             Member::Link(_) => links += 1,
             Member::File { .. } => {
                 if !seen.insert(entry.path.clone()) {
-                    let reason = format!("{} is there twice", entry.path.display());
+                    let reason = format!("{} occurs twice", entry.path.display());
                     return Err(Error::HostileArchive { archive: name.to_owned(), reason });
                 }
                 entry.hand_over(&mut file)?;
@@ -68,8 +68,8 @@ mod tests {
     fn hostile_archives_are_refused_with_a_reason() {
         type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
         let cases: &[Case<'_>] = &[
-            ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
-            ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
+            ("leads out of the archive", &[(EntryType::Regular, "top/../../evil", "x")]),
+            ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
             ("a device", &[(EntryType::Char, "top/null", "")]),
             ("a hard link", &[(EntryType::Link, "top/b", "top/a")]),
             ("two directories at its top", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "b/a", "x")]),

@@ -89,7 +89,7 @@ impl NewFile {
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::HostileArchive {
                 archive: archive.to_owned(),
-                reason: format!("{} is there twice", self.path.display()),
+                reason: format!("{} occurs twice", self.path.display()),
             },
             _ => fs::with_path(&self.target, error).into(),
         })

@@ -124,7 +124,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         match std::fs::create_dir(self.into.join(path)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(self.hostile(format!("{} is there twice", path.display())));
+                return Err(self.hostile(format!("{} occurs twice", path.display())));
             }
             Err(error) => return Err(fs::with_path(&self.into.join(path), error).into()),
         }
@@ -165,7 +165,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
                 fs_err::create_dir_all(parent)?;
             }
             std::os::unix::fs::symlink(target, &link).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => self.hostile(format!("{} is there twice", path.display())),
+                io::ErrorKind::AlreadyExists => self.hostile(format!("{} occurs twice", path.display())),
                 _ => fs::with_path(&link, error).into(),
             })?;
         }
