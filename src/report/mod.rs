@@ -1,4 +1,4 @@
-//! Renders tables and pages, without I/O.
+//! What is drawn: tables and pages, as pure functions of what is known.
 
 pub mod page;
 pub mod text;

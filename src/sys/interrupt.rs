@@ -1,5 +1,5 @@
-//! Signals that ask the program to stop. They set a flag. Code checks the flag and returns an error, so that
-//! temporary files are removed on the way out.
+//! Signals that ask the program to stop. They set a flag; work asks for it and unwinds, so that
+//! everything temporary is cleaned up on the way out.
 
 use std::io;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::error::{Error, Result};
 
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A second SIGINT ends the program at once.
+/// Starts listening to SIGINT, SIGTERM and SIGHUP. A second SIGINT ends the program at once.
 ///
 /// # Errors
-/// [`Error::Io`] if a handler cannot be installed.
+/// What the system answers.
 pub fn listen() -> io::Result<()> {
     let signal = Arc::clone(SIGNAL.get_or_init(Arc::default));
     let interrupted = Arc::new(AtomicBool::new(false));
-    // The order matters: the first SIGINT finds the flag not set, and only sets it.
+    // The order matters: the first SIGINT finds the flag unset and only sets it.
     flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
     flag::register(SIGINT, interrupted)?;
     for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -29,7 +29,7 @@ pub fn listen() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns an error if a signal asked the program to stop.
+/// Whether work may go on.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after a signal.

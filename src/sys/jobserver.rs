@@ -1,8 +1,9 @@
-//! GNU make's jobserver, which all builds of one invocation share.
+//! The processors of one invocation, shared by all that it builds: GNU make's jobserver.
 //!
-//! Every step that keeps a processor busy holds a slot. make gets the slot that was taken for it, and takes
-//! one more for each further command while slots are free. So the configure of one version, which is
-//! serial, overlaps with the compilation of another, and never more commands run than `--jobs` allows.
+//! Every step that keeps a processor busy holds a slot. A make gets the one that was taken for it
+//! and takes more, one for each further command, while there are any. So the configure of one
+//! version, which is serial, overlaps with the compilation of another, and no more commands run
+//! than were allowed.
 
 use std::io;
 use std::process::Command;
@@ -14,30 +15,30 @@ use jobserver::{Acquired, Client};
 use super::interrupt;
 use crate::error::Result;
 
-/// The slots that builds and their makes share.
+/// A number of slots that builds and the makes they start share.
 #[derive(Debug, Clone)]
 pub struct JobServer {
     client: Client,
     slots: usize,
 }
 
-/// A held slot. Dropping it frees the slot.
+/// A slot that is held, and free again when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     _token: Acquired,
 }
 
 impl JobServer {
-    /// Makes a jobserver with this many slots, at least one.
+    /// A jobserver with that many slots; at least one.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) if no pipe can be created.
+    /// That the system gives no pipe.
     pub fn new(slots: usize) -> io::Result<Self> {
         let slots = slots.max(1);
         Ok(Self { client: Client::new(slots)?, slots })
     }
 
-    /// Returns the number of slots.
+    /// How many slots there are.
     #[must_use]
     pub const fn slots(&self) -> usize {
         self.slots
@@ -46,12 +47,12 @@ impl JobServer {
     /// Waits for a free slot and takes it.
     ///
     /// # Errors
-    /// [`Error::Interrupted`](crate::error::Error::Interrupted), [`Error::Io`](crate::error::Error::Io).
+    /// [`crate::error::Error::Interrupted`], or what the system answers.
     pub fn slot(&self) -> Result<Slot> {
         let (sender, receiver) = mpsc::channel();
-        // Reading a token blocks and ignores signals, so a thread of its own reads it.
+        // The read of a token cannot be interrupted, so it is done in a thread that can be ended.
         let waiting = self.client.clone().into_helper_thread(move |token| {
-            // The waiting thread gave up: dropping the token frees the slot.
+            // Nobody waits for it any more: the token goes back when it is dropped.
             let _unwanted = sender.send(token);
         })?;
         waiting.request_token();
@@ -64,9 +65,9 @@ impl JobServer {
         }
     }
 
-    /// Lets a program and its children take slots. The caller holds the first slot for the program.
+    /// Lets a program and what it starts take slots. Its own is the one that its starter holds.
     pub(super) fn share(&self, command: &mut Command) {
-        // With one slot make is serial, as it is without a jobserver.
+        // With a single slot a make is serial, as it is without a jobserver.
         if self.slots > 1 {
             self.client.configure_make(command);
         }
@@ -95,8 +96,8 @@ mod tests {
     fn a_make_takes_the_slots_that_are_free_and_no_more() {
         use crate::sys::process::{Runner as _, Spec, System};
 
-        // Each of four commands waits until as many run as there are slots. With fewer at a time this never
-        // ends, and with more the count is too high.
+        // Each of four commands waits until as many run as there are slots: with fewer at a time
+        // this never ends, and more would be counted.
         let directory = tempfile::tempdir().unwrap();
         let rule = "all: a b c d\n\
                     a b c d:\n\

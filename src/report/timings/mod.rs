@@ -1,6 +1,6 @@
-//! The timings of a build: `steps` collects steps from events, and `table` and `html` render them.
+//! Where the time of a build went: `steps` makes steps of events, `table` and `html` draw them.
 //!
-//! `page.html` is the template of the page. `script.js` shows the details of a bar.
+//! `page.html` is the frame of the page, `style.css` how it looks, `script.js` what explains a bar under the pointer.
 
 pub mod html;
 pub mod steps;

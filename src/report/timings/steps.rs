@@ -1,4 +1,4 @@
-//! Collects steps from events: what ran, when, for which version, and how long.
+//! Events as steps: what ran, when, for which version, and what it took.
 
 use std::time::Duration;
 
@@ -10,51 +10,51 @@ use crate::event::Event;
 pub struct Step {
     /// The stage's name or the program's.
     pub name: String,
-    /// What the stage works on.
+    /// What a stage works on, in its own words.
     pub detail: String,
-    /// The nesting depth: the number of stages around it.
+    /// How many stages it is within.
     pub depth: usize,
-    /// The number of runs of the program; `None` for a stage.
+    /// How many runs of the program this stands for; none for a stage.
     pub runs: Option<u32>,
-    /// When it started, since the start of the whole run.
+    /// When it began, after the beginning of the whole.
     pub start: Duration,
-    /// When it ended. Between several runs of a program there may be other work.
+    /// When it ended. Between several runs of a program may be other work.
     pub end: Duration,
-    /// The time that all runs took.
+    /// What it took, all runs together.
     pub cost: Cost,
-    /// The state of the step.
+    /// How it ended.
     pub state: State,
 }
 
-/// The state of a step.
+/// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It still runs.
+    /// It did not yet.
     Running,
-    /// It succeeded.
+    /// Well.
     Done,
-    /// It failed.
+    /// In an error.
     Failed,
 }
 
-/// The steps of one version, or the steps that belong to no version.
+/// The steps of one version, or of what is not of one of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The version, if there are several.
+    /// The version, where there are several.
     pub version: Option<String>,
-    /// The steps in the order of their start, each before its children.
+    /// In the order in which they began, each before those within it.
     pub steps: Vec<Step>,
-    /// The indices of the running stages, the innermost last.
+    /// The stages that go on, the innermost last.
     open: Vec<usize>,
 }
 
 impl Group {
-    /// Returns the steps that are not part of another step.
+    /// The steps that are not within others.
     pub fn outermost(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.depth == 0)
     }
 
-    /// Returns the time that these steps took together.
+    /// What all of them took together.
     #[must_use]
     pub fn cost(&self) -> Cost {
         self.outermost().fold(Cost::default(), |mut sum, step| {
@@ -63,7 +63,7 @@ impl Group {
         })
     }
 
-    /// Returns the stage that a step is part of.
+    /// The stage that a step is within.
     #[must_use]
     pub fn parent(&self, index: usize) -> Option<&Step> {
         let depth = self.steps[index].depth;
@@ -108,7 +108,7 @@ impl Group {
         }
     }
 
-    /// Records a program that ended. A program that runs repeatedly, such as once for each file, is one step.
+    /// A program ended. One that is run again and again, as for each file, is one step.
     fn ran(&mut self, at: Duration, program: &str, cost: Cost, succeeded: bool) {
         let depth = self.open.len();
         let state = if succeeded { State::Done } else { State::Failed };
@@ -136,8 +136,8 @@ impl Group {
         }
     }
 
-    /// Returns how many processors were busy in each span of time: those of a program while it ran, and the rest
-    /// of a stage in the rest of its time.
+    /// How many processors each piece of time kept busy: that of a program as long as it ran, and the rest of
+    /// a stage in the rest of its time.
     fn loads(&self) -> Vec<Load> {
         let mut loads = Vec::new();
         for (index, step) in self.steps.iter().enumerate() {
@@ -164,57 +164,57 @@ impl Group {
     }
 }
 
-/// Returns what is left of a span without another.
+/// What is left of a span without another.
 fn without((start, end): (Duration, Duration), (from, to): (Duration, Duration)) -> Vec<(Duration, Duration)> {
     let pieces = [(start, end.min(from)), (start.max(to), end)];
     pieces.into_iter().filter(|(start, end)| start < end).collect()
 }
 
-/// A span of time, and the number of processors that were busy in it.
+/// A piece of time, and how many processors were busy in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// The start, since the start of the whole run.
+    /// From the beginning of the whole.
     pub start: Duration,
-    /// The end, since the start of the whole run.
+    /// The same.
     pub end: Duration,
-    /// The average number of busy processors.
+    /// Processors in use, on average.
     pub busy: f64,
 }
 
-/// The machine of a run, and what it built.
+/// What ran on which machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// The processor's model.
     pub model: String,
-    /// The number of processors that this program may use.
+    /// How many processors this program may use.
     pub processors: usize,
-    /// The number of commands that make runs at once.
+    /// How many commands make runs at once.
     pub jobs: usize,
-    /// The versions that were asked for.
+    /// What was asked for.
     pub versions: Vec<String>,
-    /// The start of the run, in UTC.
+    /// When, in UTC.
     pub date: String,
 }
 
-/// The timings of a run.
+/// Where the time went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// The machine, and what it built.
+    /// Where it ran.
     pub machine: Machine,
-    /// The groups in the order of their first steps.
+    /// In the order in which their first steps began.
     pub groups: Vec<Group>,
-    /// The wall clock of the whole run.
+    /// From the beginning to the end of the whole.
     pub wall: Duration,
 }
 
 impl Timings {
-    /// Returns timings without any step.
+    /// Timings of a machine, without any step yet.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self { machine, groups: Vec::new(), wall: Duration::ZERO }
     }
 
-    /// Records an event that happened at a time since the start.
+    /// Takes an event that happened at a time after the beginning.
     pub fn record(&mut self, at: Duration, version: Option<&str>, event: &Event) {
         let group = match self.groups.iter_mut().find(|group| group.version.as_deref() == version) {
             Some(group) => group,
@@ -228,7 +228,7 @@ impl Timings {
         group.record(at, event);
     }
 
-    /// Ends the run. Steps that still run have failed.
+    /// The time is over: what still runs has failed.
     pub fn finish(&mut self, at: Duration) {
         self.wall = at;
         for group in &mut self.groups {
@@ -240,13 +240,13 @@ impl Timings {
         }
     }
 
-    /// Returns the CPU time of all steps.
+    /// CPU time of all steps.
     #[must_use]
     pub fn cpu(&self) -> Duration {
         self.groups.iter().map(|group| group.cost().cpu).sum()
     }
 
-    /// Returns the name of a group, if it has one.
+    /// What a group is called, where there is a name.
     #[must_use]
     pub fn title<'a>(&'a self, group: &'a Group) -> Option<&'a str> {
         match (&group.version, &self.machine.versions[..]) {
@@ -255,7 +255,7 @@ impl Timings {
         }
     }
 
-    /// Returns the times at which the number of busy processors changed, with the new number.
+    /// How many processors were busy from when on, until the next such time.
     pub fn busy(&self) -> Vec<(Duration, f64)> {
         let loads: Vec<Load> = self.groups.iter().flat_map(Group::loads).collect();
         let ends = loads.iter().flat_map(|load| [load.start, load.end]);
@@ -303,7 +303,7 @@ pub(super) mod tests {
         }
     }
 
-    /// The timings of one complete build.
+    /// One version that is built, to its end.
     pub(in super::super) fn one() -> Timings {
         let mut timings = Timings::new(machine(&["3.13.5"]));
         let events = [
@@ -326,7 +326,7 @@ pub(super) mod tests {
         timings
     }
 
-    /// The timings of two parallel builds, of which the second fails.
+    /// Two versions at once, of which the second fails.
     pub(in super::super) fn two() -> Timings {
         let mut timings = Timings::new(machine(&["3.13.5", "3.11.2"]));
         let mut record = |at, version, event: &Event| timings.record(milliseconds(at), Some(version), event);

@@ -1,4 +1,4 @@
-//! Renders timings as a text table.
+//! Timings as a table in text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::steps::{State, Step, Timings};
 use crate::cost::Cost;
 use crate::report::text::shown;
 
-/// Returns the table, with a row for each step and a group of rows for each version.
+/// The table: a row a step, a group a version.
 #[must_use]
 pub fn text(timings: &Timings) -> String {
     let titled = timings.groups.len() > 1;
     let label = |step: &Step| format!("{}{}", "  ".repeat(step.depth), label(step));
     let labels = timings.groups.iter().flat_map(|group| group.steps.iter().map(label));
-    // The columns are wide enough for the headings and the sums, too.
+    // Wide enough for the headings and the sums, too.
     let width = labels.map(|label| label.chars().count()).chain([5]).max().unwrap_or_default() + 2;
     let mut text =
         format!("  {:<width$}{:>8}{:>9}{:>9}{:>9}{:>9}\n", "step", "start", "wall", "cpu", "cpu/wall", "share");
@@ -45,7 +45,7 @@ fn row(text: &mut String, width: usize, name: &str, start: &str, cost: Cost, who
     text.push('\n');
 }
 
-/// Returns a step's name, with the number of runs.
+/// A step's name, and how often it ran.
 #[must_use]
 pub fn label(step: &Step) -> String {
     let name = shown(&step.name);
@@ -55,7 +55,7 @@ pub fn label(step: &Step) -> String {
     }
 }
 
-/// Returns the average number of busy processors; a dash for a step that was too short.
+/// How many processors were busy on average; of what was too short to say it, a dash.
 #[must_use]
 pub fn ratio(cost: Cost) -> String {
     if cost.wall < Duration::from_millis(50) {
@@ -65,7 +65,7 @@ pub fn ratio(cost: Cost) -> String {
     }
 }
 
-/// Returns the share of the whole wall clock.
+/// The share of the whole wall clock.
 #[must_use]
 pub fn share(wall: Duration, whole: Duration) -> String {
     if whole.is_zero() {
