@@ -1,5 +1,4 @@
-//! What is said of artifacts that are there: what one holds, in what two differ, and
-//! whether one is reproducible.
+//! Reads existing artifacts: what one contains, how two differ, and whether one is reproducible.
 
 pub mod compare;
 pub mod inspect;

@@ -67,13 +67,13 @@ fn hostile_artifacts_are_refused_by_name_and_leave_nothing() {
     };
     let cases: Vec<(&str, Vec<(Header, Content<'_>)>)> = vec![
         (
-            "a name or a header without an end",
+            "a name or a header that does not end",
             vec![(header(EntryType::GNULongName, "././@LongLink", 900 << 20), &long)],
         ),
         ("unpacks to more than", vec![(header(EntryType::Directory, "top/", 1100 << 20), &gigabytes)]),
-        ("leads out of it", vec![(header(EntryType::Regular, "top/../../evil", 0), &nothing)]),
-        ("leads out of it", vec![(header(EntryType::Regular, "/tmp/evil", 0), &nothing)]),
-        ("leads out of it", vec![(link("/etc"), &nothing)]),
+        ("leads out of the archive", vec![(header(EntryType::Regular, "top/../../evil", 0), &nothing)]),
+        ("leads out of the archive", vec![(header(EntryType::Regular, "/tmp/evil", 0), &nothing)]),
+        ("leads out of the archive", vec![(link("/etc"), &nothing)]),
         ("is a hard link", vec![(header(EntryType::Link, "top/hard", 0), &nothing)]),
         ("is a device", vec![(header(EntryType::Char, "top/device", 0), &nothing)]),
         (
@@ -107,7 +107,7 @@ fn a_tarball_that_was_cut_is_damaged_wherever_that_is() {
     fs_err::write(&path, [&whole[..], b"and more"].concat()).expect("a file");
     limited(&["verify"], &path, &scratch).exits(4).says(&["cut.tar.zst is damaged"]);
     fs_err::write(&path, [&whole[..], &whole[..]].concat()).expect("a file");
-    limited(&["verify"], &path, &scratch).exits(4).says(&["something behind its end"]);
+    limited(&["verify"], &path, &scratch).exits(4).says(&["data after its end"]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_hostile_artifact_in_the_store_is_not_installed() {
     let prefix = directory.path().join("opt/python");
     let mut command = pykeel();
     command.args(["install", "3.13.5", "--no-build", "--prefix"]).arg(&prefix).env("PYKEEL_STORE", &store);
-    run(&mut command).exits(4).says(&["leads out of it", "it is now in"]);
+    run(&mut command).exits(4).says(&["leads out of the archive", "it is now in"]);
     assert_eq!(fs_err::read_dir(directory.path().join("opt")).expect("a directory").count(), 0);
     assert!(!directory.path().join("evil").exists());
 }
@@ -154,13 +154,13 @@ fn a_hostile_source_with_the_right_sum_is_refused_all_the_same() {
         let mut header = header(EntryType::Symlink, "", 0);
         builder.append_link(&mut header, "Python-3.13.5/Lib", "/etc").expect("an entry");
     })
-    .says(&["leads out of it, to /etc"]);
+    .says(&["leads out of the archive, to /etc"]);
     source(&|builder| {
         for _ in 0..100_001 {
             builder.append(&header(EntryType::Regular, "Python-3.13.5/a", 0), io::empty()).expect("an entry");
         }
     })
-    .says(&["is there twice"]);
+    .says(&["occurs twice"]);
     source(&|builder| {
         let deep = format!("Python-3.13.5/{}", "d/".repeat(100_000));
         builder.append_data(&mut header(EntryType::Directory, "", 0), deep, io::empty()).expect("an entry");

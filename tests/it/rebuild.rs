@@ -207,7 +207,7 @@ fn what_cannot_be_built_here_is_explained_before_anything_is_built() {
         .says_not(&["compile"]);
     toy.write_recipe(|recipe| recipe.replacen("arguments = [", "arguments = [\n  \"--with-dtrace\",", 1));
     let ended = rebuilt(&toy, &tarball).exits(4).says_not(&["compile", "fetch"]);
-    ended.says(&["the recipe of the release is ", "`configure` has besides here: --with-dtrace", "--recipes DIR"]);
+    ended.says(&["the recipe of the release is ", "`configure` has more here: --with-dtrace", "--recipes DIR"]);
 }
 
 #[test]
@@ -249,14 +249,14 @@ fn what_an_artifact_says_is_not_believed() {
             manifest.build_key = manifest.plan.build_key();
         });
     });
-    rebuilt(&toy, &given).exits(4).says(&["the profile is not to be had here", &profile.to_string(), "--profile FILE"]);
+    rebuilt(&toy, &given).exits(4).says(&["the profile is missing here", &profile.to_string(), "--profile FILE"]);
     let given = altered(&toy, &tarball, |top| {
         edit_manifest(top, |manifest| {
             manifest.plan.request.release = "3.13.4".parse().expect("a release");
             manifest.build_key = manifest.plan.build_key();
         });
     });
-    rebuilt(&toy, &given).exits(4).says(&["the recipe of the release is not to be had here", "--recipes DIR"]);
+    rebuilt(&toy, &given).exits(4).says(&["the recipe of the release is missing here", "--recipes DIR"]);
     toy.left_nothing();
 }
 

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
-use crate::prefix::install::{self, Durability, Placement, Terms};
+use crate::prefix::install::{self, Durability, InstallOptions, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::StoredArtifact;
@@ -234,7 +234,7 @@ impl Installation<'_> {
     fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
         let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
         let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
-        let terms = Terms { force: self.args.force, durability };
+        let options = InstallOptions { force: self.args.force, durability };
         // Before anything is placed: what is said of it afterwards has to be true.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
@@ -243,7 +243,7 @@ impl Installation<'_> {
             reporter,
             "install",
             record.name.to_string(),
-            || install::install(artifact, &destination, terms, reporter),
+            || install::install(artifact, &destination, options, reporter),
             |placement| {
                 let how = match placement {
                     Placement::AlreadyThere => "was there already",
