@@ -7,6 +7,7 @@ mod browser;
 mod debian;
 mod support;
 mod toy;
+mod toy_tree;
 
 mod archives;
 mod cache;
