@@ -238,10 +238,14 @@ impl Drop for Mounted {
 
 /// A store of its own with a copy of one of the real artifacts, and that artifact's directory.
 pub fn store_with(flavor: &str, store: &Path) -> PathBuf {
-    let key = artifact(flavor).build_key;
-    let place = store.join("artifacts");
+    copy_entry(&shared_store(), &artifact(flavor).build_key, store)
+}
+
+/// Copies an entry from one store to another, and gives its directory there.
+pub fn copy_entry(from: &Path, key: &str, to: &Path) -> PathBuf {
+    let place = to.join("artifacts");
     fs_err::create_dir_all(&place).expect("a directory");
-    check("cp", &["-a".into(), shared_store().join("artifacts").join(&key), place.join(&key)]);
+    check("cp", &["-a".into(), from.join("artifacts").join(key), place.join(key)]);
     place.join(key)
 }
 

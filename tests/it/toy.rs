@@ -50,7 +50,12 @@ pub struct Toy {
 impl Toy {
     /// A toy whose make copies the toy's own tree: it needs no build of CPython.
     pub fn new(behaviour: Behaviour) -> Self {
-        let toy = Self::without_tree(behaviour);
+        Self::new_in(tempfile::tempdir().expect("a directory"), behaviour)
+    }
+
+    /// The same in a certain directory.
+    pub fn new_in(directory: tempfile::TempDir, behaviour: Behaviour) -> Self {
+        let toy = Self::without_tree_in(directory, behaviour);
         check("cp", &[Path::new("-a"), toy_tree(), &toy.path("real")]);
         toy
     }
@@ -75,7 +80,11 @@ impl Toy {
 
     /// A toy that has nothing to install, for what make does before it fails.
     pub fn without_tree(behaviour: Behaviour) -> Self {
-        let toy = Self { directory: tempfile::tempdir().expect("a directory") };
+        Self::without_tree_in(tempfile::tempdir().expect("a directory"), behaviour)
+    }
+
+    fn without_tree_in(directory: tempfile::TempDir, behaviour: Behaviour) -> Self {
+        let toy = Self { directory };
         toy.add_source("3.13.5", behaviour);
         toy.write_recipe(|recipe| recipe);
         toy

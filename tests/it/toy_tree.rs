@@ -15,7 +15,7 @@ const MODULE: &str = include_str!("../data/toy/module.c");
 const SCRIPT: &str = include_str!("../data/toy/toy.sh");
 
 /// The modules of the toy's standard library; the toy's Python imports each of them when it is verified.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 25] = [
     "abc",
     "argparse",
     "ast",
@@ -37,6 +37,7 @@ const MODULES: [&str; 24] = [
     "re",
     "shutil",
     "socket",
+    "sqlite3",
     "ssl",
     "this",
     "typing",

@@ -45,6 +45,15 @@ ensurepip() {
   printf '../../../bin/pip3.13,sha256=x,1\npip/__init__.py,,\n' >"$packages/pip-1.0.dist-info/RECORD"
 }
 
+# `import a, b; …` succeeds where all of them are there.
+imports() {
+  names=${1#import }
+  for name in $(echo "${names%%;*}" | tr ',' ' '); do
+    [ "$name" = sys ] || [ -e "$library/$name.py" ] || ls "$library/lib-dynload/$name".* >/dev/null || exit 1
+  done
+  case $1 in *"print(sys.prefix)"*) echo "$prefix" ;; esac
+}
+
 case "$*" in
   *builtin_module_names*) printf '%s\n' _io builtins sys time ;;
   *"-m ensurepip"*) ensurepip ;;
@@ -53,6 +62,6 @@ case "$*" in
     compile "$root" "$last"
     ;;
   *.json) probe "$last" ;;
-  *"print(sys.prefix)"*) echo "$prefix" ;;
+  *"-c import "*) imports "$last" ;;
   *) echo "the toy's Python does not know: $*" >&2; exit 64 ;;
 esac

@@ -8,9 +8,9 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use serde_json::Value;
 
 use crate::debian::{Root, cannot_enter, minbase};
-use crate::roots::probe_by;
+use crate::on_cpython::roots::probe_by;
 use crate::skip;
-use crate::support::{Artifact, pykeel, run};
+use crate::support::{Artifact, artifact, pykeel, run};
 use crate::toy::{Behaviour, Toy};
 
 const PREFIX: &str = "/opt/myorg/python-3.13";
@@ -18,7 +18,7 @@ const PYTHON: &str = "/opt/myorg/python-3.13/bin/python3";
 
 /// What makes of a tree with bundled libraries one without.
 pub const WITHOUT_LIBRARIES: Behaviour =
-    Behaviour { configure: "", all: "", install: "rm -r lib/lib*.so* share/licenses", program: "" };
+    Behaviour { configure: "", all: "", install: "rm -rf lib/lib*.so* share/licenses", program: "" };
 
 #[test]
 fn a_minimal_debian_with_the_listed_packages_is_enough() {
@@ -30,7 +30,7 @@ fn a_minimal_debian_with_the_listed_packages_is_enough() {
         Err(reason) => skip!("{reason}"),
     };
     // Its modules are those of the real build: they are linked alike under both policies.
-    let toy = Toy::new(WITHOUT_LIBRARIES);
+    let toy = Toy::of(&artifact("runtime"), WITHOUT_LIBRARIES);
     let built = run(toy.build_command().args(["--libraries", "system"])).exits(0).json();
     works_with_the_listed_packages(&Root::copy_of(&template), &Artifact::built(&built[0]), &toy.store());
 }

@@ -8,8 +8,9 @@ use std::process::Command;
 use pykeel::domain::digest::Digest;
 use tar::{EntryType, Header};
 
-use crate::support::{Ended, artifact, pykeel, run, store_with};
+use crate::support::{Ended, run};
 use crate::toy::Toy;
+use crate::toy_artifact::{artifact, pykeel, store_with};
 
 fn header(kind: EntryType, name: &str, size: u64) -> Header {
     let mut header = Header::new_gnu();

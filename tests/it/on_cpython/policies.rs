@@ -27,7 +27,7 @@ fn with_extension<'a>(names: &'a [String], extension: &str) -> Vec<&'a String> {
 
 #[test]
 fn bytecode_is_kept_out_or_comes_back_the_same_every_time() {
-    let toy = Toy::new(Behaviour::default());
+    let toy = Toy::of(&artifact("runtime"), Behaviour::default());
     let (stripped, _) = build(&toy, "a", &[]);
     assert!(!entries(&stripped["tarball"]).iter().any(|name| name.contains("__pycache__")));
     let (first, manifest) = build(&toy, "a", &["--bytecode", "unchecked-hash"]);
@@ -52,7 +52,7 @@ fn bytecode_is_kept_out_or_comes_back_the_same_every_time() {
 
 #[test]
 fn libraries_of_the_system_are_listed_and_not_copied() {
-    let toy = Toy::new(Behaviour { install: "rm lib/lib*.so*", ..Behaviour::default() });
+    let toy = Toy::of(&artifact("runtime"), Behaviour { install: "rm lib/lib*.so*", ..Behaviour::default() });
     let (built, manifest) = build(&toy, "store", &["--libraries", "system"]);
     assert!(!entries(&built["tarball"]).iter().any(|name| name.contains("/lib/lib")));
     assert_eq!(manifest["libraries"], serde_json::json!([]));
@@ -77,7 +77,7 @@ fn libraries_of_the_system_are_listed_and_not_copied() {
 
 #[test]
 fn debug_information_is_kept_aside() {
-    let toy = Toy::new(Behaviour::default());
+    let toy = Toy::of(&artifact("runtime"), Behaviour::default());
     let (plain, _) = build(&toy, "store", &[]);
     let (built, _) = build(&toy, "store", &["--debug-files"]);
     assert_ne!(built["build_key"], plain["build_key"]);
@@ -101,7 +101,7 @@ const DESCRIPTIONS: &str = "bin/python3.13 -I -B -c \"\
 
 #[test]
 fn descriptions_of_the_build_go_where_the_tree_goes() {
-    let toy = Toy::new(Behaviour { install: DESCRIPTIONS, ..Behaviour::default() });
+    let toy = Toy::of(&artifact("runtime"), Behaviour { install: DESCRIPTIONS, ..Behaviour::default() });
     // The build verifies them at its prefix and elsewhere.
     let (built, _) = build(&toy, "store", &[]);
     let tree = toy.path("tree");
@@ -126,6 +126,6 @@ fn descriptions_that_do_not_hold_are_findings() {
     let install = "echo '{\"base_prefix\": \"/usr\", \"base_interpreter\": \"/usr/bin/python3\"}' \
                    > lib/python3.13/build-details.json; \
                    echo '{\"prefix\": \"/usr\"}' > lib/python3.13/_sysconfig_vars__linux_.json";
-    let toy = Toy::new(Behaviour { install, ..Behaviour::default() });
+    let toy = Toy::of(&artifact("runtime"), Behaviour { install, ..Behaviour::default() });
     toy.build().exits(4).says(&["sysconfig:build-details", "has absolute paths", "sysconfig:vars-json"]);
 }

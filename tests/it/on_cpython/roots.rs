@@ -8,7 +8,7 @@ use crate::debian::minbase;
 use crate::skip;
 use crate::support::{Artifact, artifact, check, is_root, run, unpack};
 
-const PROBE: &str = include_str!("../../src/stages/verify/probe.py");
+const PROBE: &str = include_str!("../../../src/stages/verify/probe.py");
 
 /// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
 pub const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];

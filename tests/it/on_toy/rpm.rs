@@ -9,10 +9,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::debian::cannot_enter;
+use crate::on_cpython::system::WITHOUT_LIBRARIES;
 use crate::skip;
-use crate::support::{Artifact, artifact, check, pykeel, run};
-use crate::system::WITHOUT_LIBRARIES;
+use crate::support::{Artifact, check, pykeel, run};
 use crate::toy::{Behaviour, Toy};
+use crate::toy_artifact::artifact;
 
 const OS_RELEASE: &str = "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=42\nPRETTY_NAME=\"Fedora Linux 42\"\n";
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::skip;
-use crate::support::{Ended, Mounted, artifact, at_date, check, is_root, pykeel, run, store_with};
+use crate::support::{Ended, Mounted, at_date, check, is_root, run};
 use crate::toy::{Behaviour, Toy};
+use crate::toy_artifact::{artifact, pykeel, store_with};
 
 /// A name that is not UTF-8.
 fn latin1(name: &str) -> OsString {

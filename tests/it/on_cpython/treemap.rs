@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::browser::{Browser, Scheme, report, with_probe};
-use crate::inspect::hostile_names;
+use crate::on_cpython::inspect::hostile_names;
 use crate::skip;
 use crate::support::{artifact, pykeel, run, unpack};
 

@@ -13,7 +13,7 @@ use pykeel::store::LocalStore;
 use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
-use crate::roots::{BARE_ROOT_LACKS, bare_root, probe, probe_at};
+use crate::on_cpython::roots::{BARE_ROOT_LACKS, bare_root, probe, probe_at};
 use crate::skip;
 use crate::support::{Artifact, OLD_RELEASES, artifact_of, is_root, pykeel, run, shared_store, unpack as unpack_into};
 

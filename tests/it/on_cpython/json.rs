@@ -5,13 +5,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::install::Site;
-use crate::profiles::{PROGRAM, trainable};
-use crate::rebuild;
+use crate::on_cpython::install::Site;
+use crate::on_toy::profiles::{PROGRAM, trainable};
+use crate::on_toy::rebuild;
 use crate::support::{artifact, pykeel, run};
 use crate::toy::{Behaviour, Toy};
 
-const DOCUMENT: &str = include_str!("../../docs/json.md");
+const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// The example below each heading that is a command.
 fn examples() -> BTreeMap<String, Value> {

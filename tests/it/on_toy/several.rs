@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{artifact, pykeel, run};
+use crate::support::run;
 use crate::toy::{Behaviour, Toy};
+use crate::toy_artifact::{artifact, pykeel};
 
 /// Tells the other build that this one is there, and waits for it; a minute is long enough for it
 /// to get there.

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::skip;
-use crate::support::{Ended, artifact, check, is_root, pykeel, run};
+use crate::support::{Ended, check, is_root, run};
 use crate::toy::{Behaviour, Toy};
+use crate::toy_artifact::{artifact, pykeel};
 
 /// How often two commands run against each other.
 const ROUNDS: usize = 12;

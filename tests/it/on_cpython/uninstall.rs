@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::install::Site;
+use crate::on_cpython::install::Site;
 use crate::skip;
 use crate::support::{Ended, check, is_root, run};
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::debian::{Root, cannot_enter, made_once, minbase, trixie};
-use crate::roots::probe_by;
+use crate::on_cpython::roots::probe_by;
+use crate::on_cpython::system::{WITHOUT_LIBRARIES, works_with_the_listed_packages};
 use crate::skip;
 use crate::support::{Artifact, RELEASE, artifact, check, pykeel, run, shared_store, unpack};
-use crate::system::{WITHOUT_LIBRARIES, works_with_the_listed_packages};
 use crate::toy::Toy;
 
 const PREFIX: &str = "/opt/myorg/python-3.13";

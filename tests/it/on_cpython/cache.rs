@@ -8,7 +8,7 @@ use pykeel::event::Silent;
 use pykeel::sys::lock::Lock;
 use serde_json::Value;
 
-use crate::install::Site;
+use crate::on_cpython::install::Site;
 use crate::support::{artifact, run};
 use crate::toy::{Behaviour, Toy};
 

@@ -9,12 +9,12 @@ use crate::skip;
 use crate::support::{Ended, is_root, pykeel, run};
 
 /// A project in a directory below another, and a user with a configuration directory.
-struct Home {
+pub struct Home {
     directory: tempfile::TempDir,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = Self { directory: tempfile::tempdir().expect("a directory") };
         fs_err::create_dir_all(home.path("project/deep/down")).expect("a directory");
         fs_err::create_dir_all(home.path("config/pykeel")).expect("a directory");
@@ -25,15 +25,15 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    fn project(&self, text: &str) {
+    pub fn project(&self, text: &str) {
         fs_err::write(self.path("project/pykeel.toml"), text).expect("a file");
     }
 
-    fn user(&self, text: &str) {
+    pub fn user(&self, text: &str) {
         fs_err::write(self.path("config/pykeel/pykeel.toml"), text).expect("a file");
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = pykeel();
         command.env_remove("PYKEEL_CONFIG").env_remove("PYKEEL_STORE");
         command.env("HOME", self.path("home")).env_remove("XDG_CACHE_HOME");
@@ -92,45 +92,6 @@ fn each_value_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
-fn settings_reach_the_plan_of_a_build() {
-    let home = Home::new();
-    home.project("prefix = '/opt/acme/py-{version}{variant}'\nbytecode = 'unchecked-hash'\nflavor = 'all'\ninstall-deps = true\n");
-    let plan = |args: &[&str]| -> Value {
-        run(home.command(&["build", "3.13.5", "--dry-run", "--json"]).args(args)).exits(0).json()
-    };
-    let plans = plan(&[]);
-    let flavors: Vec<_> = plans.as_array().expect("an array").iter().map(|plan| plan["flavor"].clone()).collect();
-    assert_eq!(flavors, ["runtime", "builder"]);
-    assert_eq!(plans[0]["prefix"], "/opt/acme/py-3.13.5");
-    assert_eq!(plans[0]["bytecode"], "unchecked-hash");
-    let plans = plan(&["--prefix", "/srv/{series}", "--flavor", "builder", "--bytecode", "strip"]);
-    assert_eq!((plans[0]["prefix"].as_str(), plans[0]["bytecode"].as_str()), (Some("/srv/3.13"), Some("strip")));
-    assert_eq!(plans.as_array().map(Vec::len), Some(1));
-}
-
-#[test]
-fn settings_reach_installation_and_removal() {
-    let site = crate::install::Site::new();
-    let run_in = |args: &[&str], template: &str| {
-        run(site.command(args).arg("--root").arg(site.path("out")).env("PYKEEL_PREFIX", template))
-    };
-    let install = ["install", "3.13.5", "--no-build", "--quiet"];
-    // Nothing was compiled for that prefix; the template of the default is the one that was.
-    run_in(&install, "/opt/acme/python-{series}").exits(2).says(&["no artifact of Python 3.13.5"]);
-    run_in(&install, "/opt/{variant}/myorg/python-3.13").exits(0);
-    let moved = ["install", "3.13.5", "--no-build", "--prefix", "/opt/acme/python-{version}"];
-    let ended = run_in(&moved, "").exits(0);
-    assert_eq!(ended.out.trim(), site.path("out/opt/acme/python-3.13.5").display().to_string());
-    run_in(&["uninstall", "3.13"], "/opt/acme/python-{version}").exits(0);
-    assert!(site.neighbours("out/opt/acme").is_empty());
-    assert_eq!(site.neighbours("out/opt/myorg"), ["python-3.13"]);
-    // `all` is for builds: one prefix takes one tree.
-    let mut command = site.command(&["install", "3.13.5", "--no-build", "--json", "--force", "--root"]);
-    let ended = run(command.arg(site.path("out")).env("PYKEEL_FLAVOR", "all")).exits(0).json();
-    assert!(ended[0]["name"].as_str().is_some_and(|name| name.contains("-runtime-")), "{ended}");
-}
-
-#[test]
 fn what_another_user_may_have_planted_is_passed_over() {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     if !is_root() {
@@ -162,8 +123,6 @@ fn mistakes_name_the_place() {
         &mut home.command(&build),
         &["`install-deps` (", "config/pykeel/pykeel.toml:1) cannot be used with `offline` (", "project/pykeel.toml:1)"],
     );
-    let mut command = home.command(&["build", "3.13.5", "--offline=false", "--dry-run"]);
-    run(&mut command).exits(0);
     fails(home.command(&["list"]).env("PYKEEL_JOBS", "many"), &["PYKEEL_JOBS: "]);
     fails(home.command(&["list"]).env("PYKEEL_OFFLINE", "maybe"), &["PYKEEL_OFFLINE: `maybe` is neither"]);
     fails(&mut home.command(&["list", "--config", "/no/such.toml"]), &["/no/such.toml"]);

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::{artifact, check, unpack};
-
 /// How many changed files each function gets.
 const CASES: u32 = 1500;
 
@@ -142,15 +140,4 @@ fn elf_files() {
 #[test]
 fn relocated_files() {
     run("relocate");
-}
-
-/// The rewriter of sysconfig is Python, and a patch: it is fed by the Python that has it.
-#[test]
-fn values_of_a_moved_sysconfig() {
-    let tree = tempfile::tempdir().expect("a directory");
-    unpack(&artifact("runtime"), tree.path());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fuzz_sysconfig.py");
-    let python = tree.path().join("bin/python3").display().to_string();
-    let fed = check(&python, &["-I", "-B", &script.display().to_string(), "7", "100000"]);
-    assert_eq!(fed.trim(), "100000");
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::browser::{Browser, Scheme, report, with_probe};
-use crate::profiles::{PROGRAM, trainable};
-use crate::rebuild;
+use crate::on_toy::profiles::{PROGRAM, trainable};
+use crate::on_toy::rebuild;
 use crate::skip;
 use crate::support::run;
 use crate::toy::{Behaviour, Toy};

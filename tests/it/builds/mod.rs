@@ -1,0 +1,7 @@
+//! Tests that build a CPython of their own: minutes each.
+
+mod regression;
+mod reproducible;
+mod series;
+mod trixie;
+mod variants;

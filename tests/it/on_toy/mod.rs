@@ -1,0 +1,16 @@
+//! Tests of the pipeline on the toy source: they need what a build of CPython needs, and no CPython.
+
+mod archives;
+mod faults;
+mod files;
+mod launchers;
+mod network;
+mod plans;
+mod processes;
+pub mod profiles;
+mod races;
+pub mod rebuild;
+mod rpm;
+mod several;
+mod sources;
+mod timings;
