@@ -11,6 +11,7 @@
 mod browser;
 mod debian;
 mod level;
+mod missing;
 mod server;
 mod support;
 mod toy;

@@ -8,12 +8,19 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
+use crate::level::count;
+
 /// The release that is really built, and that most tests look at.
 pub const RELEASE: &str = "3.13.5";
 
 /// Others that are really built: of series whose extension modules are made by setup.py, one with
 /// distutils reading the recorded variables itself (3.9) and one without.
 pub const OLD_RELEASES: [&str; 2] = ["3.9.2", "3.11.2"];
+
+/// Those of them that this run builds: the oldest series, and in the full run all.
+pub fn old_releases() -> impl Iterator<Item = &'static str> {
+    OLD_RELEASES.into_iter().take(count(OLD_RELEASES.len(), 1))
+}
 
 /// The store that all tests share and that outlives them: verified sources and finished artifacts.
 pub fn shared_store() -> PathBuf {
@@ -236,24 +243,10 @@ impl Drop for Mounted {
     }
 }
 
-/// A store of its own with a copy of one of the real artifacts, and that artifact's directory.
-pub fn store_with(flavor: &str, store: &Path) -> PathBuf {
-    copy_entry(&shared_store(), &artifact(flavor).build_key, store)
-}
-
 /// Copies an entry from one store to another, and gives its directory there.
 pub fn copy_entry(from: &Path, key: &str, to: &Path) -> PathBuf {
     let place = to.join("artifacts");
     fs_err::create_dir_all(&place).expect("a directory");
     check("cp", &["-a".into(), from.join("artifacts").join(key), place.join(key)]);
     place.join(key)
-}
-
-/// Says loudly that a test does not run here, and why.
-#[macro_export]
-macro_rules! skip {
-    ($($reason:tt)*) => {{
-        eprintln!("SKIPPED {}: {}", module_path!(), format!($($reason)*));
-        return;
-    }};
 }

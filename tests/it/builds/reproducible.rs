@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::debian::made_once;
+use crate::missing::Missing;
 use crate::skip;
-use crate::support::{
-    Artifact, Ended, OLD_RELEASES, RELEASE, artifact, artifact_of, check, is_root, pykeel, run, shared_store,
-};
+use crate::support::{Artifact, Ended, RELEASE, artifact, artifact_of, check, is_root, pykeel, run, shared_store};
 use crate::toy::{Behaviour, Toy};
 
 /// Packages that configure or setup.py would notice and that no recipe wants: headers of libraries,
@@ -37,12 +36,12 @@ enum Files {
 }
 
 /// Why nothing can be built elsewhere here.
-fn cannot() -> Option<String> {
+fn cannot() -> Option<(Missing, String)> {
     if !is_root() {
-        return Some("only root can be another user on another host".into());
+        return Some((Missing::Root, "only root can be another user on another host".into()));
     }
     let trial = run(Command::new("unshare").args(["--mount", "--uts", "true"]));
-    (trial.code != 0).then(|| format!("there are no namespaces: {}", trial.err.trim()))
+    (trial.code != 0).then(|| (Missing::Mounts, format!("there are no namespaces: {}", trial.err.trim())))
 }
 
 /// A root with other packages, unpacked once and kept beside the shared store.
@@ -125,13 +124,13 @@ fn assert_same(artifact: &Artifact, elsewhere: &Elsewhere, ended: &Ended) {
 
 /// Builds a release elsewhere, and compares it with artifacts that were built here.
 fn same_elsewhere(release: &str, here: &[Artifact], files: Files, words: &[&str]) {
-    if let Some(reason) = cannot() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot() {
+        skip!(missing, "{reason}");
     }
     let elsewhere = Elsewhere::new(files);
     let ended = elsewhere.build(&shared_store().join("sources"), &[&[release], words].concat());
     if ended.code == 77 {
-        skip!("disorderfs does not mount: {}", ended.err);
+        skip!(Missing::Fuse, "disorderfs does not mount: {}", ended.err);
     }
     let ended = ended.exits(0);
     for artifact in here {
@@ -146,6 +145,7 @@ fn the_newest_series_is_the_same_elsewhere_in_both_flavors() {
 }
 
 #[test]
+#[ignore = "scripts/test --full: builds 3.13.5 twice more"]
 fn without_a_profile_and_with_bytecode_it_is_the_same_elsewhere() {
     let words = ["--optimize", "none", "--bytecode", "unchecked-hash"];
     artifact("runtime"); // Its source is there now.
@@ -161,24 +161,32 @@ fn without_a_profile_and_with_bytecode_it_is_the_same_elsewhere() {
     same_elsewhere(RELEASE, &[Artifact::built(&built[0])], Files::Tmpfs, &words);
 }
 
-#[test]
-fn old_series_are_the_same_elsewhere() {
-    for release in OLD_RELEASES {
-        // Its extension modules are found by listing directories.
-        let files = if release.starts_with("3.9.") { Files::Disorderfs } else { Files::Tmpfs };
-        let Some(here) = artifact_of(release, "runtime") else {
-            eprintln!("SKIPPED {}: the source of Python {release} could not be had", module_path!());
-            continue;
-        };
-        same_elsewhere(release, &[here], files, &["--jobs", "3"]);
+/// Builds an old series elsewhere, unless no mirror has its source.
+fn old_series_is_the_same_elsewhere(release: &'static str, files: Files) {
+    match artifact_of(release, "runtime") {
+        Some(here) => same_elsewhere(release, &[here], files, &["--jobs", "3"]),
+        None => skip!(Missing::Source(release), "no mirror has the source of Python {release}"),
     }
+}
+
+/// Its setup.py finds extension modules by listing directories.
+#[test]
+#[ignore = "scripts/test --full: builds 3.9.2 a second time"]
+fn the_oldest_series_is_the_same_on_a_file_system_without_an_order() {
+    old_series_is_the_same_elsewhere("3.9.2", Files::Disorderfs);
+}
+
+#[test]
+#[ignore = "scripts/test --full: builds 3.11.2 a second time"]
+fn an_old_series_is_the_same_elsewhere() {
+    old_series_is_the_same_elsewhere("3.11.2", Files::Tmpfs);
 }
 
 /// All that pykeel does after the compilation, on both file systems and with all that is kept.
 #[test]
 fn what_follows_a_compilation_is_the_same_elsewhere() {
-    if let Some(reason) = cannot() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot() {
+        skip!(missing, "{reason}");
     }
     for (flavor, files) in [("runtime", Files::Tmpfs), ("builder", Files::Disorderfs)] {
         let toy = Toy::of(&artifact(flavor), Behaviour::default());
@@ -196,7 +204,7 @@ fn what_follows_a_compilation_is_the_same_elsewhere() {
             let words = [&[RELEASE, "--recipes", recipes, "--mirror", mirror], &words[..]].concat();
             let ended = elsewhere.build(&toy.mirror(), &words);
             if ended.code == 77 {
-                skip!("disorderfs does not mount: {}", ended.err);
+                skip!(Missing::Fuse, "disorderfs does not mount: {}", ended.err);
             }
             assert_same(&Artifact::built(&built[0]), &elsewhere, &ended.exits(0));
         }

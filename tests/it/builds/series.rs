@@ -13,19 +13,20 @@ use pykeel::store::LocalStore;
 use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
+use crate::missing::{Missing, skipped};
 use crate::on_cpython::roots::{BARE_ROOT_LACKS, bare_root, probe, probe_at};
 use crate::skip;
-use crate::support::{Artifact, OLD_RELEASES, artifact_of, is_root, pykeel, run, shared_store, unpack as unpack_into};
+use crate::support::{Artifact, artifact_of, is_root, old_releases, pykeel, run, shared_store, unpack as unpack_into};
 
 /// The release whose source not every mirror has; the others every Debian mirror carries for years.
 const MAY_BE_OUT_OF_REACH: &str = "3.9.2";
 
-/// An artifact, or none with a loud word where its source could not be had.
+/// An artifact, or none where no mirror has its source.
 fn built(release: &str, flavor: &str) -> Option<Artifact> {
     let artifact = artifact_of(release, flavor);
     if artifact.is_none() {
         assert_eq!(release, MAY_BE_OUT_OF_REACH, "the source of {release} has to be there");
-        eprintln!("SKIPPED {}: the source of Python {release} could not be had", module_path!());
+        skipped(Some(Missing::Source(MAY_BE_OUT_OF_REACH)), &format!("no mirror has the source of Python {release}"));
     }
     artifact
 }
@@ -33,9 +34,9 @@ fn built(release: &str, flavor: &str) -> Option<Artifact> {
 #[test]
 fn old_series_run_in_a_root_that_holds_nothing_but_glibc_and_elsewhere_in_it() {
     if !is_root() {
-        skip!("only root can chroot");
+        skip!(Missing::Root, "only root can chroot");
     }
-    for release in OLD_RELEASES {
+    for release in old_releases() {
         for flavor in ["runtime", "builder"] {
             let Some(artifact) = built(release, flavor) else { continue };
             let root = bare_root();
@@ -50,7 +51,7 @@ fn old_series_run_in_a_root_that_holds_nothing_but_glibc_and_elsewhere_in_it() {
 
 #[test]
 fn old_series_pass_verification_and_say_what_they_are() {
-    for release in OLD_RELEASES {
+    for release in old_releases() {
         for flavor in ["runtime", "builder"] {
             let Some(artifact) = built(release, flavor) else { continue };
             run(pykeel().arg("verify").arg(&artifact.tarball)).exits(0);
@@ -94,7 +95,7 @@ print(distutils.sysconfig.get_python_inc(), distutils.sysconfig.get_python_lib()
 
 #[test]
 fn distutils_of_a_moved_installation_builds_extension_modules() {
-    for release in OLD_RELEASES {
+    for release in old_releases() {
         let Some(artifact) = built(release, "builder") else { continue };
         let place = tempfile::tempdir().expect("a directory");
         let moved = place.path().join("moved");
@@ -153,7 +154,8 @@ fn every_patch_fits_every_source_that_can_be_had() {
                 Ok(source) => source,
                 Err(Error::SourceUnavailable { .. }) if !row.built => continue,
                 Err(Error::SourceUnavailable { .. }) if release == MAY_BE_OUT_OF_REACH => {
-                    eprintln!("SKIPPED {}: the source of Python {release} could not be had", module_path!());
+                    let missing = Missing::Source(MAY_BE_OUT_OF_REACH);
+                    skipped(Some(missing), &format!("no mirror has the source of Python {release}"));
                     continue;
                 }
                 Err(error) => panic!("{release}: {error}"),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::debian::{Root, cannot_enter, made_once, minbase, trixie};
+use crate::missing::Missing;
 use crate::on_cpython::roots::probe_by;
 use crate::on_cpython::system::{WITHOUT_LIBRARIES, works_with_the_listed_packages};
 use crate::skip;
@@ -49,13 +50,14 @@ fn texts(list: &Value, key: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "scripts/test --full: builds 3.13.5 in a Debian 13"]
 fn a_build_on_debian_13_runs_on_debian_13() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let template = match trixie() {
         Ok(template) => template,
-        Err(reason) => skip!("{reason}"),
+        Err((missing, reason)) => skip!(missing, "{reason}"),
     };
     let store = store();
     let builder = builder(&template, &store);
@@ -102,7 +104,7 @@ fn a_build_on_debian_13_runs_on_debian_13() {
 fn installs_by_floor(newer: &Artifact, newer_store: &Path, trixie: &Path) {
     let older = artifact("runtime");
     if older.manifest["glibc_floor"] == newer.manifest["glibc_floor"] {
-        skip!("this host's builds have the floor of Debian 13's");
+        skip!(Missing::OlderGlibc, "this host's builds have the floor of Debian 13's");
     }
     let place = tempfile::tempdir().expect("a directory");
     let both = place.path().join("both");
@@ -131,7 +133,7 @@ fn installs_by_floor(newer: &Artifact, newer_store: &Path, trixie: &Path) {
     let new_root = root_of(trixie, "trixie");
     let old = match minbase() {
         Ok(template) => root_of(&template, "old"),
-        Err(reason) => skip!("{reason}"),
+        Err((missing, reason)) => skip!(missing, "{reason}"),
     };
     assert_eq!(install(&both, &old).exits(0).json()[0]["name"], older.name.as_str());
     // The older one runs on the newer system.

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use crate::level::{count, kill_at_moments};
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, artifact, check, is_root, pykeel, run, shared_store, unpack};
 
@@ -176,25 +177,18 @@ fn a_kill_at_any_moment_leaves_the_old_or_the_new_python() {
     let site = Site::new();
     let prefix = site.path("opt/python-3.13");
     site.install(&prefix, &[]).exits(0);
-    let flavors = ["builder", "runtime"];
-    for kill in 0..80 {
-        let flavor = flavors[kill % 2];
-        let mut child = site
-            .command(&["install", "3.13.5", "--no-build", "--flavor", flavor, "--prefix"])
-            .arg(&prefix)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("pykeel");
-        std::thread::sleep(Duration::from_millis(3 * kill as u64));
-        child.kill().expect("kill");
-        child.wait().expect("pykeel");
-        // Whatever is there is whole: its own sums say so.
-        check(
-            "sh",
-            &["-c", "cd \"$1\" && sha256sum --quiet -c share/pykeel/SHA256SUMS", "sh", &prefix.display().to_string()],
-        );
-    }
+    let start = || {
+        // Whichever flavor is not there, or there would be nothing to do.
+        let flavor = if prefix.join("include").exists() { "runtime" } else { "builder" };
+        let mut command = site.command(&["install", "3.13.5", "--no-build", "--flavor", flavor, "--prefix"]);
+        command.arg(&prefix).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel")
+    };
+    // Whatever is there is whole: its own sums say so.
+    let script = "cd \"$1\" && sha256sum --quiet -c share/pykeel/SHA256SUMS";
+    let is_whole = || {
+        check("sh", &["-c", script, "sh", &prefix.display().to_string()]);
+    };
+    kill_at_moments(count(80, 16), start, || (), is_whole);
     site.install(&prefix, &["--flavor", "builder"]).exits(0);
     assert_eq!(site.neighbours("opt"), ["python-3.13"]);
     runs(&prefix);
@@ -222,7 +216,7 @@ fn two_installations_at_once_end_with_one_whole_python() {
 #[test]
 fn an_overlay_of_a_lower_layer_is_replaced_without_an_exchange_and_a_broken_one_repaired() {
     if !is_root() {
-        skip!("only root can mount an overlay");
+        skip!(Missing::Root, "only root can mount an overlay");
     }
     let site = Site::new();
     let lower = site.path("layers/lower");
@@ -242,7 +236,7 @@ fn an_overlay_of_a_lower_layer_is_replaced_without_an_exchange_and_a_broken_one_
         .status()
         .is_ok_and(|status| status.success())
     {
-        skip!("no overlay can be mounted here");
+        skip!(Missing::Mounts, "no overlay can be mounted here");
     }
     let prefix = site.path("merged/opt/python-3.13");
     let ended = site.install(&prefix, &[]);
@@ -266,7 +260,7 @@ fn an_overlay_of_a_lower_layer_is_replaced_without_an_exchange_and_a_broken_one_
 #[test]
 fn a_place_that_is_full_or_not_writable_is_named_and_keeps_what_it_has() {
     if !is_root() {
-        skip!("only root can mount a small file system and become another user");
+        skip!(Missing::Root, "only root can mount a small file system and become another user");
     }
     let site = Site::new();
     let place = site.path("small");
@@ -277,7 +271,7 @@ fn a_place_that_is_full_or_not_writable_is_named_and_keeps_what_it_has() {
         .status()
         .is_ok_and(|status| status.success())
     {
-        skip!("nothing can be mounted here");
+        skip!(Missing::Mounts, "nothing can be mounted here");
     }
     let prefix = place.join("python-3.13");
     let first = site.install(&prefix, &[]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::debian::minbase;
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Artifact, artifact, check, is_root, run, unpack};
 
@@ -118,7 +119,7 @@ pub fn bare_root() -> tempfile::TempDir {
 #[test]
 fn both_flavors_work_in_a_root_that_holds_nothing_but_glibc() {
     if !is_root() {
-        skip!("only root can chroot");
+        skip!(Missing::Root, "only root can chroot");
     }
     for flavor in ["runtime", "builder"] {
         let root = bare_root();
@@ -129,7 +130,7 @@ fn both_flavors_work_in_a_root_that_holds_nothing_but_glibc() {
 #[test]
 fn it_works_in_a_bare_root_at_a_path_with_a_space_and_another_letter() {
     if !is_root() {
-        skip!("only root can chroot");
+        skip!(Missing::Root, "only root can chroot");
     }
     let root = bare_root();
     let runtime = artifact("runtime");
@@ -141,7 +142,7 @@ fn it_works_in_a_bare_root_at_a_path_with_a_space_and_another_letter() {
 #[test]
 fn nothing_of_the_build_host_is_needed_to_find_certificates() {
     if !is_root() {
-        skip!("only root can chroot");
+        skip!(Missing::Root, "only root can chroot");
     }
     let root = bare_root();
     unpack(&artifact("runtime"), &root.path().join("opt/myorg/python-3.13"));
@@ -172,11 +173,11 @@ fn nothing_of_the_build_host_is_needed_to_find_certificates() {
 #[test]
 fn it_works_in_a_minimal_debian() {
     if !is_root() {
-        skip!("only root can chroot");
+        skip!(Missing::Root, "only root can chroot");
     }
     let template = match minbase() {
         Ok(template) => template,
-        Err(reason) => skip!("{reason}"),
+        Err((missing, reason)) => skip!(missing, "{reason}"),
     };
     let place = tempfile::tempdir().expect("a directory");
     let root = place.path().join("root");

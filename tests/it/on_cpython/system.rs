@@ -22,12 +22,12 @@ pub const WITHOUT_LIBRARIES: Behaviour =
 
 #[test]
 fn a_minimal_debian_with_the_listed_packages_is_enough() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let template = match minbase() {
         Ok(template) => template,
-        Err(reason) => skip!("{reason}"),
+        Err((missing, reason)) => skip!(missing, "{reason}"),
     };
     // Its modules are those of the real build: they are linked alike under both policies.
     let toy = Toy::of(&artifact("runtime"), WITHOUT_LIBRARIES);

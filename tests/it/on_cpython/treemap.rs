@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::browser::{Browser, Scheme, report, with_probe};
+use crate::missing::Missing;
 use crate::on_cpython::inspect::hostile_names;
 use crate::skip;
 use crate::support::{artifact, pykeel, run, unpack};
@@ -123,7 +124,7 @@ fn is_a_map(tiles: &[Tile], map: &Value) {
 
 #[test]
 fn the_map_is_true_and_legible() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let pages = pages(&artifact("builder").tarball);
     for scheme in [Scheme::Light, Scheme::Dark] {
         let seen = report(&browser.document(&pages.probed, scheme, WIDE));
@@ -158,7 +159,7 @@ fn the_map_is_true_and_legible() {
 
 #[test]
 fn the_map_is_used_with_mouse_and_keyboard() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let pages = pages(&artifact("runtime").tarball);
     let seen = report(&browser.document(&pages.probed, Scheme::Light, WIDE));
     let steps = &seen["steps"];
@@ -204,7 +205,7 @@ fn the_map_is_used_with_mouse_and_keyboard() {
 
 #[test]
 fn the_map_looks_as_it_should() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let pages = pages(&artifact("runtime").tarball);
     // The colours of style.css, which the largest of its siblings has without change.
     let schemes = [
@@ -238,7 +239,7 @@ fn the_map_looks_as_it_should() {
 
 #[test]
 fn the_map_fits_a_telephone() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let pages = pages(&artifact("runtime").tarball);
     let seen = report(&browser.document(&pages.probed, Scheme::Light, (500, 900)));
     assert_eq!(seen["overflow"], 0, "the page is not wider than the window");
@@ -248,7 +249,7 @@ fn the_map_fits_a_telephone() {
 
 #[test]
 fn the_page_runs_its_own_script_and_no_other() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let pages = pages(&artifact("runtime").tarball);
     let document = browser.document(&pages.page, Scheme::Light, WIDE);
     assert!(document.matches("role=\"treeitem\"").count() > 400, "the policy lets the page draw");
@@ -263,7 +264,7 @@ fn the_page_runs_its_own_script_and_no_other() {
 
 #[test]
 fn hostile_names_are_names_and_nothing_else() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let directory = tempfile::tempdir().expect("a directory");
     let prefix = directory.path().join("python");
     unpack(&artifact("runtime"), &prefix);

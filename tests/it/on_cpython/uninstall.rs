@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::missing::Missing;
 use crate::on_cpython::install::Site;
 use crate::skip;
 use crate::support::{Ended, check, is_root, run};
@@ -186,13 +187,13 @@ fn an_interrupted_removal_is_completed_by_the_next_run() {
 #[test]
 fn what_is_mounted_in_a_prefix_is_not_emptied() {
     if !is_root() {
-        skip!("only root can mount");
+        skip!(Missing::Root, "only root can mount");
     }
     let place = Place::new();
     let inside = place.prefix().join("lib/python3.13/site-packages");
     let text = inside.display().to_string();
     if !Command::new("mount").args(["-t", "tmpfs", "none", &text]).status().is_ok_and(|status| status.success()) {
-        skip!("nothing can be mounted here");
+        skip!(Missing::Mounts, "nothing can be mounted here");
     }
     fs_err::write(inside.join("precious"), "").expect("a file");
     let ended = place.uninstall(&["3.13", "--force"]);
@@ -205,7 +206,7 @@ fn what_is_mounted_in_a_prefix_is_not_emptied() {
 #[test]
 fn a_prefix_of_a_lower_layer_goes_too() {
     if !is_root() {
-        skip!("only root can mount an overlay");
+        skip!(Missing::Root, "only root can mount an overlay");
     }
     let place = Place::new();
     for name in ["upper", "work", "merged"] {
@@ -219,7 +220,7 @@ fn a_prefix_of_a_lower_layer_goes_too() {
         .status()
         .is_ok_and(|status| status.success())
     {
-        skip!("no overlay can be mounted here");
+        skip!(Missing::Mounts, "no overlay can be mounted here");
     }
     let ended = run(&mut place.site.command(&["uninstall", "3.13", "--json", "--root", &merged]));
     let left = place.site.neighbours("merged/opt/myorg");

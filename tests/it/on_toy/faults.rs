@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::level::{count, kill_at_moments};
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
@@ -83,7 +85,7 @@ fn a_missing_compiler_is_named() {
 #[test]
 fn musl_is_refused_in_words() {
     if !Path::new("/usr/bin/musl-gcc").exists() {
-        skip!("there is no musl-gcc (musl-tools)");
+        skip!(Missing::Program("musl-gcc"), "there is no musl-gcc (musl-tools)");
     }
     let toy = Toy::new(Behaviour::default());
     run(toy.build_command().env("CC", "musl-gcc")).exits(2).says(&["musl", "glibc", "Debian"]);
@@ -237,32 +239,22 @@ fn sigkill_leaves_no_orphan_and_the_same_command_then_works() {
     toy.left_nothing();
 }
 
-/// How many moments, spread over the whole of a build, publishing included.
-const KILLS: u32 = 25;
-
 #[test]
 fn sigkill_at_any_moment_loses_only_the_work_in_flight() {
     let toy = Toy::new(Behaviour::default());
-    let whole = {
-        let start = Instant::now();
-        let mut command = toy.build_command();
-        command.env("PYKEEL_STORE", toy.path("elsewhere"));
-        let digest = run(&mut command).exits(0).json()[0]["digest"].clone();
-        (start.elapsed(), digest)
-    };
-    for kill in 0..KILLS {
-        let mut child = toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");
-        std::thread::sleep(whole.0 * kill / KILLS);
-        child.kill().expect("kill");
-        child.wait().expect("pykeel");
+    let elsewhere = run(toy.build_command().env("PYKEEL_STORE", toy.path("elsewhere"))).exits(0);
+    let whole = elsewhere.json()[0]["digest"].clone();
+    let start = || toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");
+    let reset = || fs_err::remove_dir_all(toy.store().join("artifacts")).expect("a directory");
+    kill_at_moments(count(25, 8), start, reset, || {
         // Whoever reads sees an artifact or none.
         let listed = run(&mut toy.command(&["list", "--json"])).exits(0).json();
         for artifact in listed.as_array().expect("an array") {
-            assert_eq!(artifact["digest"], whole.1);
+            assert_eq!(artifact["digest"], whole);
         }
-    }
+    });
     let ended = toy.build().exits(0);
-    assert_eq!(ended.json()[0]["digest"], whole.1);
+    assert_eq!(ended.json()[0]["digest"], whole);
     toy.left_nothing();
 }
 

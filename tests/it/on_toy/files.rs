@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, Mounted, at_date, check, is_root, run};
 use crate::toy::{Behaviour, Toy};
@@ -197,7 +198,7 @@ fn a_store_on_another_file_system_is_as_good() {
     let plain = toy.build().exits(0).json()[0]["digest"].clone();
     // With a space, so that work is done on the first file system and published to the second.
     let Some(_mounted) = Mounted::tmpfs(&toy.path("other fs"), "size=400m") else {
-        skip!("nothing can be mounted here")
+        skip!(Missing::Mounts, "nothing can be mounted here")
     };
     fs_err::create_dir(toy.path("tmp")).expect("a directory");
     let mut command = toy.build_command();
@@ -215,7 +216,9 @@ fn a_store_on_another_file_system_is_as_good() {
 fn a_read_only_store_can_be_read() {
     let directory = tempfile::tempdir().expect("a directory");
     let place = directory.path().join("place");
-    let Some(mounted) = Mounted::tmpfs(&place, "size=100m") else { skip!("nothing can be mounted here") };
+    let Some(mounted) = Mounted::tmpfs(&place, "size=100m") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
     let store = place.join("store");
     store_with("runtime", &store);
     mounted.remount("ro");
@@ -237,9 +240,11 @@ fn a_full_disk_is_named_and_nothing_is_left() {
     let place = toy.path("small");
     // Where it is full depends on the size: pykeel itself says it with 5, and `cp` of the toy's
     // make says it in the excerpt of a failed build.
-    let Some(mounted) = Mounted::tmpfs(&place, "size=1m") else { skip!("nothing can be mounted here") };
+    let Some(mounted) = Mounted::tmpfs(&place, "size=1m") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
     let build = || run(toy.build_command().env("PYKEEL_STORE", place.join("store")));
-    for megabytes in [0, 20, 36, 48] {
+    for megabytes in [0, 5, 12, 20] {
         // Some kilobytes at the least, so that there is a store to speak of.
         mounted.remount(&format!("size={}k", 64 + megabytes * 1024));
         let ended = build();
@@ -264,12 +269,12 @@ fn a_store_that_is_a_file_or_not_writable_is_said() {
     let ended = run(toy.build_command().env("PYKEEL_STORE", &file));
     assert!(ended.code != 0 && ended.err.contains(&file.display().to_string()), "{}", ended.err);
     if !is_root() {
-        skip!("only root can become another user");
+        skip!(Missing::Root, "only root can become another user");
     }
     let somebody = ["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_pykeel")];
     let ended = run(Command::new("setpriv").args(somebody).args(["recipe", "check"]));
     if ended.code != 0 {
-        skip!("another user cannot run the program where it lies: {}", ended.err);
+        skip!(Missing::OpenCheckout, "another user cannot run the program where it lies: {}", ended.err);
     }
     let closed = toy.path("closed");
     fs_err::create_dir(&closed).expect("a directory");
@@ -284,7 +289,9 @@ fn a_store_that_is_a_file_or_not_writable_is_said() {
 fn a_store_without_exec_has_its_builds_elsewhere() {
     let toy = Toy::new(Behaviour::default());
     let place = toy.path("noexec");
-    let Some(_mounted) = Mounted::tmpfs(&place, "size=400m,noexec") else { skip!("nothing can be mounted here") };
+    let Some(_mounted) = Mounted::tmpfs(&place, "size=400m,noexec") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
     fs_err::create_dir(toy.path("tmp")).expect("a directory");
     let mut command = toy.build_command();
     command.env("PYKEEL_STORE", place.join("store")).env("TMPDIR", toy.path("tmp"));
@@ -320,7 +327,7 @@ fn no_place_with_exec_is_said_before_anything_is_configured() {
     command.args(plain.get_args()).env("PYKEEL_STORE", toy.store()).env("PYKEEL_RECIPES", toy.path("recipes"));
     let ended = run(command.env_remove("TMPDIR"));
     if ended.code == 77 || !is_root() {
-        skip!("no mount namespace can be had: {}", ended.err);
+        skip!(Missing::Mounts, "no mount namespace can be had: {}", ended.err);
     }
     let place = format!("no program can be run in {}", toy.store().join("work").display());
     ended.exits(5).says(&[&place, "noexec", "TMPDIR", "--store DIR"]).says_not(&["configure ran", "fetch"]);
@@ -365,7 +372,9 @@ fn a_closed_umask_closes_neither_the_store_nor_a_prefix() {
 fn a_clock_of_1970_is_said_before_make_goes_by_it_and_does_not_matter_otherwise() {
     let toy = Toy::new(Behaviour { configure: "echo configure ran >&2; exit 1", ..Behaviour::default() });
     let date = "1970-01-02 00:00:00";
-    let Some(mut build) = at_date(date, &toy.build_command()) else { skip!("there is no faketime") };
+    let Some(mut build) = at_date(date, &toy.build_command()) else {
+        skip!(Missing::Program("faketime"), "there is no faketime")
+    };
     run(&mut build)
         .exits(1)
         .says(&[

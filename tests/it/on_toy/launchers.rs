@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, is_root, run};
 use crate::toy::{Behaviour, Toy};
@@ -24,6 +25,15 @@ macro_rules! compiling {
 }
 
 const SOURCE: &str = "echo 'int answer(void) { return 42; }' > answer.c";
+
+/// Ends a test where there is no ccache.
+macro_rules! needs_ccache {
+    () => {
+        if run(Command::new("which").arg("ccache")).code != 0 {
+            skip!(Missing::Program("ccache"), "there is no ccache");
+        }
+    };
+}
 
 struct Launched {
     toy: Toy,
@@ -96,6 +106,7 @@ fn built(ended: &Ended) -> (Value, Value, Value) {
 
 #[test]
 fn a_second_build_takes_its_objects_from_the_cache_and_nothing_else_differs() {
+    needs_ccache!();
     let launched = Launched::installed();
     let without = launched.build("a", "none").says_not(&["objects"]);
     assert_eq!(launched.said("a", "MAKE"), ["gcc"]);
@@ -114,6 +125,7 @@ fn a_second_build_takes_its_objects_from_the_cache_and_nothing_else_differs() {
 
 #[test]
 fn a_launcher_gets_its_own_variables_and_none_that_change_objects() {
+    needs_ccache!();
     let launched = Launched::compiled();
     let configuration = "max_size = 123M\nsloppiness = system_headers\ncompiler = clang\n";
     fs_err::write(launched.toy.path("config/ccache/ccache.conf"), configuration).expect("a file");
@@ -155,6 +167,7 @@ fn a_launcher_gets_its_own_variables_and_none_that_change_objects() {
 
 #[test]
 fn what_ccache_starts_in_its_turn_gets_its_variables_too() {
+    needs_ccache!();
     let launched = Launched::compiled();
     let mut command = launched.command("a", "ccache");
     // `env` is a prefix that every machine has.
@@ -179,6 +192,7 @@ fn what_ccache_starts_in_its_turn_gets_its_variables_too() {
 
 #[test]
 fn a_recipe_can_name_the_launcher_and_is_the_same_recipe() {
+    needs_ccache!();
     let launched = Launched::compiled();
     let plain = run(&mut launched.toy.command(&["recipe", "show", "3.13.5", "--json"])).exits(0).json();
     launched.toy.write_recipe(|recipe| recipe.replace("\n[make]\n", "\n[make]\nlauncher = \"ccache\"\n"));
@@ -204,7 +218,7 @@ fn a_recipe_can_name_the_launcher_and_is_the_same_recipe() {
 #[test]
 fn sccache_has_its_server_started_before_the_build() {
     if run(Command::new("which").arg("sccache")).code != 0 {
-        skip!("sccache is not there");
+        skip!(Missing::Program("sccache"), "sccache is not there");
     }
     let launched = Launched::compiled();
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
@@ -228,11 +242,12 @@ fn sccache_has_its_server_started_before_the_build() {
 
 #[test]
 fn a_launcher_that_is_not_known_or_not_there_is_named_before_anything_runs() {
+    needs_ccache!();
     let toy = Toy::failing();
     run(toy.build_command().args(["--launcher", "distcc"])).exits(2).says(&["ccache", "sccache", "--launcher"]);
     run(toy.build_command().env("PYKEEL_LAUNCHER", "distcc")).exits(2).says(&["PYKEEL_LAUNCHER", "`distcc`"]);
     if !is_root() || run(Command::new("unshare").args(["-m", "true"])).code != 0 {
-        skip!("only root can hide a program");
+        skip!(Missing::Root, "only root can hide a program");
     }
     // A file that cannot be run, for this command alone.
     let hide = "mount --bind /dev/null /usr/bin/ccache && exec \"$@\"";

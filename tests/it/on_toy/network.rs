@@ -13,6 +13,7 @@ use pykeel::store::LocalStore;
 use pykeel::sys::http::Limits;
 use pykeel::sys::process::System;
 
+use crate::missing::Missing;
 use crate::server::{Server, cut, empty, redirect, response, rest, whole};
 use crate::skip;
 use crate::support::{Ended, at_date, run};
@@ -435,7 +436,7 @@ fn a_clock_of_1970_is_named_where_a_certificate_is_refused_for_it() {
     fs_err::write(toy.path("ca.pem"), pem).expect("a file");
     let server = Server::start_tls(config, |_, stream| stream.write_all(&empty("404 Not Found")));
     let Some(mut command) = at_date("1970-01-02 00:00:00", &command(&toy, &server.mirror())) else {
-        skip!("there is no faketime");
+        skip!(Missing::Program("faketime"), "there is no faketime");
     };
     run(command.env("SSL_CERT_FILE", toy.path("ca.pem")))
         .exits(3)

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::level::count;
 use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
 
@@ -15,8 +16,19 @@ use crate::toy::{Behaviour, Toy};
 const STAGES: [&str; 11] =
     ["plan", "fetch", "unpack", "patch", "configure", "compile", "bundle", "relocate", "strip", "package", "verify"];
 
-/// How long after a stage began it is killed, in milliseconds.
-const MOMENTS: [u64; 3] = [0, 3, 40];
+/// How long after a stage began the signal is sent, in milliseconds.
+fn moments() -> &'static [u64] {
+    count(&[0, 3, 40], &[3])
+}
+
+/// A toy whose verification waits, so that no signal comes after the last stage; not so where a file
+/// says that it is not to.
+const WAITS_IN_VERIFY: Behaviour = Behaviour {
+    configure: "",
+    all: "",
+    install: "echo '[ -e @toy@/hurry ] || sleep 20' >lib/python3.13/toy-probe.sh",
+    program: "",
+};
 
 /// Starts a build and gives it back when a stage has begun, or none if it ended before.
 fn started_until(toy: &Toy, stage: &str) -> Child {
@@ -69,31 +81,30 @@ fn nothing_works_in(place: &Path) {
 
 /// Sends a signal in every stage, at some moments of each, and looks at what is left.
 fn signalled_in_every_stage(signal: &str, code: i32) {
-    let toy = Toy::new(Behaviour::default());
+    let toy = Toy::new(WAITS_IN_VERIFY);
+    let hurry = toy.path("hurry");
+    fs_err::write(&hurry, "").expect("a file");
     let whole = run(toy.build_command().env("PYKEEL_STORE", toy.path("elsewhere"))).exits(0).json()[0].clone();
+    fs_err::remove_file(&hurry).expect("a file");
     for stage in STAGES {
-        for moment in MOMENTS {
-            let child = started_until(&toy, stage);
+        for &moment in moments() {
+            let mut child = started_until(&toy, stage);
             std::thread::sleep(Duration::from_millis(moment));
+            let ended = child.try_wait().expect("pykeel");
+            assert!(ended.is_none(), "the build was over {moment} ms after {stage} began: {ended:?}");
             check("kill", &["-s", signal, &child.id().to_string()]);
             let ended = Ended::from(child.wait_with_output().expect("pykeel"));
+            assert_eq!(ended.code, code, "{stage} after {moment} ms");
             nothing_works_in(&toy.store());
             let listed = run(&mut toy.command(&["list", "--json"])).exits(0).json();
-            let listed = listed.as_array().expect("an array");
-            // A signal can come too late, when the artifact is published; never when it is half made.
-            if let [artifact] = &listed[..] {
-                assert_eq!(artifact["digest"], whole["digest"]);
-                fs_err::remove_dir_all(toy.store().join("artifacts")).expect("a directory");
-            } else {
-                assert!(listed.is_empty());
-                assert_eq!(ended.code, code, "{stage} after {moment} ms");
-            }
+            assert_eq!(listed.as_array().map(Vec::len), Some(0), "{stage} after {moment} ms");
             if signal != "KILL" {
                 toy.left_nothing();
             }
         }
     }
-    // The source was kept, and the work of the dead is cleaned up by the next.
+    // The source was kept, and the next build cleans up the work directories of the dead.
+    fs_err::write(&hurry, "").expect("a file");
     assert_eq!(toy.build().exits(0).json()[0]["digest"], whole["digest"]);
     toy.left_nothing();
 }

@@ -8,6 +8,8 @@ use pykeel::domain::artifact::Format;
 use pykeel::domain::digest::Digest;
 use pykeel::sys::archive;
 
+use crate::missing::Missing;
+use crate::skip;
 use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
 
@@ -347,8 +349,7 @@ fn a_training_that_records_nothing_is_an_error() {
 #[test]
 fn clang_is_refused_in_words() {
     if !Path::new("/usr/bin/clang-19").exists() && !Path::new("/usr/bin/clang").exists() {
-        eprintln!("SKIPPED: there is no clang");
-        return;
+        skip!(Missing::Clang, "there is no clang");
     }
     let clang = if Path::new("/usr/bin/clang").exists() { "clang" } else { "clang-19" };
     let toy = trainable(PROGRAM);

@@ -6,13 +6,17 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::level::count;
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, check, is_root, run};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, pykeel};
 
 /// How often two commands run against each other.
-const ROUNDS: usize = 12;
+fn rounds() -> usize {
+    count(12, 4)
+}
 
 /// Runs a command over and over until some other work has ended, and gives all its ends.
 fn meanwhile<T>(mut command: impl FnMut() -> Command + Send, work: impl FnOnce() -> T) -> (T, Vec<Ended>) {
@@ -45,8 +49,9 @@ fn is_whole(prefix: &Path) {
 fn a_build_and_a_pruning_do_not_disturb_each_other() {
     let toy = Toy::new(Behaviour::default());
     let prune = || toy.command(&["cache", "prune", "--all"]);
-    let (digests, prunings) =
-        meanwhile(prune, || (0..ROUNDS).map(|_| toy.build().exits(0).json()[0]["digest"].clone()).collect::<Vec<_>>());
+    let (digests, prunings) = meanwhile(prune, || {
+        (0..rounds()).map(|_| toy.build().exits(0).json()[0]["digest"].clone()).collect::<Vec<_>>()
+    });
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
     for pruning in prunings {
         pruning.exits(0);
@@ -67,7 +72,7 @@ fn an_installation_and_a_pruning_do_not_disturb_each_other() {
         command
     };
     let ((), prunings) = meanwhile(prune, || {
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             // What is pruned away before it is held is built anew.
             run(&mut install()).exits(0);
             is_whole(&root.join("opt/myorg/python-3.13"));
@@ -91,7 +96,7 @@ fn an_installation_and_an_uninstallation_leave_all_of_it_or_nothing() {
     };
     let uninstall = || command(&["uninstall", "3.13"]);
     let ((), removals) = meanwhile(uninstall, || {
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             run(&mut command(&["install", "3.13.5", "--no-build", "--no-sync"])).exits(0);
         }
     });
@@ -113,7 +118,7 @@ fn an_installation_and_an_uninstallation_leave_all_of_it_or_nothing() {
 #[test]
 fn builders_that_share_a_store_under_different_paths_do_the_work_once() {
     if !is_root() || !run(Command::new("unshare").args(["-m", "true"])).err.is_empty() {
-        skip!("no mount namespace can be made here");
+        skip!(Missing::Mounts, "no mount namespace can be made here");
     }
     let toy = Toy::new(Behaviour::default());
     let shared = toy.path("shared");

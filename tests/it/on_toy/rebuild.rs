@@ -9,6 +9,8 @@ use pykeel::domain::manifest::{MANIFEST_PATH, Manifest};
 use pykeel::sys::archive;
 use serde_json::Value;
 
+use crate::missing::Missing;
+use crate::skip;
 use crate::support::{Ended, check, run};
 use crate::toy::{Behaviour, Toy};
 
@@ -88,6 +90,9 @@ fn what_is_built_again_is_the_same_wherever_it_is_built() {
 
 #[test]
 fn a_launcher_of_the_environment_is_not_used_for_a_rebuild() {
+    if run(Command::new("which").arg("ccache")).code != 0 {
+        skip!(Missing::Program("ccache"), "there is no ccache");
+    }
     let toy = Toy::new(Behaviour::default());
     let (_, tarball) = built(&toy, &[]);
     let mut command = rebuild(&toy, &tarball);

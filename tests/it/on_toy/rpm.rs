@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::debian::cannot_enter;
+use crate::missing::Missing;
 use crate::on_cpython::system::WITHOUT_LIBRARIES;
 use crate::skip;
 use crate::support::{Artifact, check, pykeel, run};
@@ -149,15 +150,19 @@ impl Fedora {
 }
 
 /// Why there can be no such database here, if so.
-fn cannot_make() -> Option<&'static str> {
+fn cannot_make() -> Option<(Missing, &'static str)> {
     if let Some(reason) = cannot_enter() {
         return Some(reason);
     }
     let there = |name| Command::new(name).arg("--version").output().is_ok();
-    if there("rpm") && there("rpmbuild") { None } else { Some("there is no rpm or no rpmbuild") }
+    if there("rpm") && there("rpmbuild") {
+        None
+    } else {
+        Some((Missing::Program("rpm"), "there is no rpm or no rpmbuild"))
+    }
 }
 
-/// The libraries of the real artifact and their files on this system.
+/// The libraries of the toy's artifact and their files on this system.
 fn libraries() -> Vec<(String, PathBuf)> {
     let artifact = artifact("runtime");
     let libraries = artifact.manifest["libraries"].as_array().expect("a list").iter();
@@ -177,8 +182,8 @@ fn library<'a>(manifest: &'a Value, soname: &str) -> &'a Value {
 
 #[test]
 fn bundled_libraries_are_compared_with_rpms_database() {
-    if let Some(reason) = cannot_make() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_make() {
+        skip!(missing, "{reason}");
     }
     let fedora = Fedora::new(&libraries(), |_, _| {});
     let toy = Toy::new(WITHOUT_LIBRARIES);
@@ -202,8 +207,8 @@ fn bundled_libraries_are_compared_with_rpms_database() {
 
 #[test]
 fn a_library_that_rpm_has_otherwise_is_refused() {
-    if let Some(reason) = cannot_make() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_make() {
+        skip!(missing, "{reason}");
     }
     let fedora = Fedora::new(&libraries(), |soname, copy| {
         if soname == "libz.so.1" {
@@ -220,8 +225,8 @@ fn a_library_that_rpm_has_otherwise_is_refused() {
 
 #[test]
 fn packages_of_fedora_are_listed_and_looked_for_by_name() {
-    if let Some(reason) = cannot_make() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_make() {
+        skip!(missing, "{reason}");
     }
     let libraries = libraries();
     let fedora = Fedora::new(&libraries, |_, _| {});
@@ -251,8 +256,8 @@ fn packages_of_fedora_are_listed_and_looked_for_by_name() {
 
 #[test]
 fn what_a_build_lacks_is_told_as_dnf_takes_it() {
-    if let Some(reason) = cannot_make() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_make() {
+        skip!(missing, "{reason}");
     }
     let fedora = Fedora::new(&[], |_, _| {});
     let toy = Toy::new(Behaviour::default());

@@ -91,9 +91,9 @@ fn what_cannot_be_installed_does_not_keep_the_rest_from_it() {
     let root = tempfile::tempdir().unwrap();
     let digest = format!("sha256:{}", artifact("runtime").digest);
     let mut command = pykeel();
-    let ended = run(command.args(["install", "--no-build", "--json", "3.13.4t", &digest, "--root"]).arg(root.path()))
+    let ended = run(command.args(["install", "--no-build", "--json", "3.13.5t", &digest, "--root"]).arg(root.path()))
         .exits(1)
-        .says(&["error: 1 of 2 versions failed: 3.13.4t", "no artifact of Python 3.13.4t"]);
+        .says(&["error: 1 of 2 versions failed: 3.13.5t", "no artifact of Python 3.13.5t"]);
     assert_eq!(ended.json().as_array().unwrap().len(), 1);
     assert!(root.path().join("opt/myorg/python-3.13/bin/python3").exists());
 }

@@ -1,5 +1,7 @@
 //! Where sources come from, and what is done with wrong ones.
 
+use crate::missing::Missing;
+use crate::skip;
 use crate::support::run;
 use crate::toy::{Behaviour, Toy};
 
@@ -63,7 +65,7 @@ fn the_apt_source_pool_has_the_real_source() {
     use pykeel::sys::process::System;
 
     if !std::path::Path::new("/usr/lib/apt/apt-helper").exists() {
-        crate::skip!("this system has no apt");
+        skip!(Missing::Apt, "this system has no apt");
     }
     let catalog = Catalog::load(None).expect("the recipes");
     let (_, mut recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("a recipe");

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::browser::{Browser, Scheme, report, with_probe};
+use crate::missing::Missing;
 use crate::on_toy::profiles::{PROGRAM, trainable};
 use crate::on_toy::rebuild;
 use crate::skip;
@@ -244,7 +245,7 @@ fn seen(browser: &Browser, page: &Path, scheme: Scheme, size: (u32, u32)) -> Val
 
 #[test]
 fn the_page_draws_every_step_of_builds_of_which_one_failed() {
-    let Some(browser) = Browser::find() else { skip!("there is no chromium") };
+    let Some(browser) = Browser::find() else { skip!(Missing::Program("chromium"), "there is no chromium") };
     let toy = busy_and_idle();
     let page = toy.path("timings.html");
     let argument = format!("--timings={}", page.display());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{pykeel, run};
 
@@ -44,7 +45,7 @@ fn bash_completes_commands_options_and_versions() {
 #[test]
 fn zsh_reads_its_completions() {
     if !has("zsh") {
-        skip!("there is no zsh");
+        skip!(Missing::Program("zsh"), "there is no zsh");
     }
     let directory = tempfile::tempdir().expect("a directory");
     let script = script("zsh", directory.path());
@@ -57,7 +58,7 @@ fn zsh_reads_its_completions() {
 #[test]
 fn fish_completes_commands_options_and_versions() {
     if !has("fish") {
-        skip!("there is no fish");
+        skip!(Missing::Program("fish"), "there is no fish");
     }
     let directory = tempfile::tempdir().expect("a directory");
     let script = script("fish", directory.path());
@@ -91,7 +92,7 @@ fn there_is_a_sound_man_page_for_each_command() {
         assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "{text}");
     }
     if !has("groff") {
-        skip!("there is no groff");
+        skip!(Missing::Program("groff"), "there is no groff");
     }
     for page in &pages {
         let ended = run(Command::new("groff").args(["-man", "-Tascii", "-ww", "-z"]).arg(page)).exits(0);

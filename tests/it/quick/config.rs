@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Ended, is_root, pykeel, run};
 
@@ -95,7 +96,7 @@ fn each_value_is_shown_with_where_it_comes_from() {
 fn what_another_user_may_have_planted_is_passed_over() {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     if !is_root() {
-        skip!("only root can give a file to another user");
+        skip!(Missing::Root, "only root can give a file to another user");
     }
     let home = Home::new();
     home.project("jobs = 7\n");
