@@ -1,5 +1,6 @@
 //! Tests that build a CPython of their own: minutes each.
 
+mod baseline;
 mod newest;
 mod regression;
 mod reproducible;

@@ -163,10 +163,10 @@ fn without_a_profile_and_with_bytecode_it_is_the_same_elsewhere() {
 
 /// Builds an old series elsewhere, unless no mirror has its source.
 fn old_series_is_the_same_elsewhere(release: &'static str, files: Files) {
-    match artifact_of(release, "runtime") {
-        Some(here) => same_elsewhere(release, &[here], files, &["--jobs", "3"]),
-        None => skip!(Missing::Source(release), "no mirror has the source of Python {release}"),
-    }
+    let Some(here) = artifact_of(release, "runtime") else {
+        skip!(Missing::Source(release), "no mirror has the source of Python {release}");
+    };
+    same_elsewhere(release, &[here], files, &["--jobs", "3"]);
 }
 
 /// Its setup.py finds extension modules by listing directories.
