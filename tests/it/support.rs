@@ -1,4 +1,4 @@
-//! What the tests share: the program, the store with the one real build, and roots to run it in.
+//! What the tests share: the program, the shared store, and the artifacts of real builds in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -31,7 +31,7 @@ pub fn shared_store() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("pykeel-tests")
 }
 
-/// The program with nothing of the user's environment that it would heed.
+/// The program, without the variables of the user's environment that it reads.
 pub fn pykeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
     for name in ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"] {
@@ -154,7 +154,7 @@ impl Artifact {
     }
 }
 
-/// What each real build came to; none where its source could not be had.
+/// The artifacts of each real build; none where no mirror has its source.
 static BUILDS: LazyLock<BTreeMap<&str, OnceLock<Option<Vec<Artifact>>>>> =
     LazyLock::new(|| std::iter::once(RELEASE).chain(OLD_RELEASES).map(|release| (release, OnceLock::new())).collect());
 
@@ -173,7 +173,7 @@ pub fn artifact(flavor: &str) -> Artifact {
     artifact_of(RELEASE, flavor).expect("the source of the release that the tests need")
 }
 
-/// An artifact of a release that is really built; none where its source could not be had.
+/// An artifact of a release that is really built; none where no mirror has its source.
 pub fn artifact_of(release: &str, flavor: &str) -> Option<Artifact> {
     let artifacts = BUILDS[release].get_or_init(|| build(release)).as_ref()?;
     let wanted = format!("-{flavor}-");

@@ -1,4 +1,4 @@
-//! The newest series whose source can be had.
+//! The newest series whose source mirrors keep.
 
 use crate::level::is_full;
 use crate::missing::Missing;

@@ -1,6 +1,6 @@
-//! The same plan, the same bytes: artifacts beside those of builds where everything is different that
-//! must not matter. `tests/data/elsewhere.sh` makes it so: directory, user, umask, HOME, TZ, locale,
-//! host name, clock, processors, order of directories, other packages; here it is the job count.
+//! Reproducible builds: an artifact is identical to one that was built where everything differs that
+//! must not matter. `tests/data/elsewhere.sh` changes directory, user, umask, HOME, TZ, locale, host
+//! name, clock, processors, the order of directories and other packages; this file the job count.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,7 +35,7 @@ enum Files {
     Disorderfs,
 }
 
-/// Why nothing can be built elsewhere here.
+/// The reason why this machine cannot build elsewhere, if there is one.
 fn cannot() -> Option<(Missing, String)> {
     if !is_root() {
         return Some((Missing::Root, "only root can be another user on another host".into()));
@@ -58,7 +58,7 @@ fn other_packages() -> PathBuf {
     })
 }
 
-/// A place where everything is different.
+/// A place where everything differs that must not matter.
 struct Elsewhere {
     directory: tempfile::TempDir,
     files: Files,

@@ -1,5 +1,5 @@
-//! The series besides the newest: that their recipes build, that what they build runs and moves,
-//! and that every patch fits what it is for.
+//! The older series: their recipes build, the result runs at its prefix and elsewhere, and every
+//! patch applies to its sources.
 
 use std::path::Path;
 use std::process::Command;

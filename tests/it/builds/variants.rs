@@ -1,5 +1,4 @@
-//! The free-threaded and the debug build of the release that is really built: from the same source,
-//! each in a prefix of its own.
+//! The free-threaded and the debug build of 3.13.5: from the same source, each in its own prefix.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

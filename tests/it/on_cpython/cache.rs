@@ -1,4 +1,4 @@
-//! The store's contents: what is listed, what is pruned, and that what is in use stays.
+//! `cache list` and `cache prune`: what the store holds, what is pruned, and that what is in use stays.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

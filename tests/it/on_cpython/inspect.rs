@@ -1,4 +1,4 @@
-//! What `inspect` says of artifacts and prefixes, and of two of them.
+//! `inspect`: one artifact or prefix, and the comparison of two.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -136,7 +136,7 @@ fn every_form_of_an_artifact_holds_the_same() {
 
 #[test]
 fn what_is_not_in_the_store_or_there_twice_is_said() {
-    let toy = Toy::new(Behaviour::default());
+    let toy = Toy::of(&artifact("runtime"), Behaviour::default());
     let inspect = |what: &str| run(&mut toy.command(&["inspect", what]));
     inspect("3.13").exits(2).says(&["Python 3.13", "it is empty", "pykeel build 3.13"]);
     inspect(&format!("sha256:{}", "0".repeat(64))).exits(2).says(&["no artifact 0000", "pykeel list"]);

@@ -1,4 +1,4 @@
-//! Installing: whole or not at all, over what is there, beside others, into other roots.
+//! `install` is atomic: into an empty place, over an existing prefix, beside others, into other roots.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -292,8 +292,8 @@ fn a_place_that_is_full_or_not_writable_is_named_and_keeps_what_it_has() {
 #[test]
 fn a_newer_glibc_than_the_host_has_is_not_installed() {
     let site = Site::new();
-    // A root with an old C library: this system's, cut down to say so, is not to be had; the store
-    // can say that the artifact needs a newer one instead.
+    // There is no root with an older C library at hand. So the store's record says that the artifact
+    // needs a newer one.
     for entry in fs_err::read_dir(site.path("store/artifacts")).expect("a directory") {
         let record = entry.expect("an entry").path().join("record.json");
         let text = fs_err::read_to_string(&record).expect("a record");

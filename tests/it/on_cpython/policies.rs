@@ -1,4 +1,4 @@
-//! The choices that decide what an artifact holds.
+//! `--bytecode`, `--libraries` and `--debug-files`: what each leaves in an artifact.
 
 use std::path::Path;
 

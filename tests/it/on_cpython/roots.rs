@@ -1,5 +1,5 @@
-//! The artifact in roots that are not this system: one with nothing but the loader, glibc and
-//! `/dev`, and a minimal Debian.
+//! The artifacts in other roots: one with nothing but the loader, glibc and `/dev`, and a minimal
+//! Debian.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

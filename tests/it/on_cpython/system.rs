@@ -1,5 +1,5 @@
-//! Libraries of the system: an artifact and the packages that it lists are enough, and none of the
-//! packages is too much.
+//! `--libraries system`: an artifact and the packages that it lists are enough, and it needs each of
+//! the packages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::toy::{Behaviour, Toy};
 const PREFIX: &str = "/opt/myorg/python-3.13";
 const PYTHON: &str = "/opt/myorg/python-3.13/bin/python3";
 
-/// What makes of a tree with bundled libraries one without.
+/// Removes the bundled libraries and their licences from a tree.
 pub const WITHOUT_LIBRARIES: Behaviour =
     Behaviour { configure: "", all: "", install: "rm -rf lib/lib*.so* share/licenses", program: "" };
 

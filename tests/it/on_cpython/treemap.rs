@@ -1,4 +1,4 @@
-//! The map that `inspect --html` writes, in a browser.
+//! The treemap of `inspect --html`, in a browser.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

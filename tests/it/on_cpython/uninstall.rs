@@ -1,4 +1,4 @@
-//! Uninstalling: what pykeel made goes, whole, and nothing that is somebody else's.
+//! `uninstall` removes all that pykeel installed, and nothing else.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

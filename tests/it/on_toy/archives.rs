@@ -1,5 +1,5 @@
-//! Hostile archives, as a user meets them: given to `inspect` and `verify`, in a store that is
-//! installed from, and as a source whose sum is right. `src/sys/archive/hostile.rs` has the kinds.
+//! Fault injection in archives: hostile ones given to `inspect` and `verify`, in a store that is
+//! installed from, and as a source with the right sum. `src/sys/archive/hostile.rs` has each kind.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What goes wrong during a build: each with its exit code, a message that names thing, reason and
-//! remedy, nothing lost, nothing half-made; and then the same command again.
+//! Fault injection in a build. Each fault has its exit code and a message with thing, reason and
+//! remedy; nothing half-made is left, and the same command works afterwards.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -247,7 +247,7 @@ fn sigkill_at_any_moment_loses_only_the_work_in_flight() {
     let start = || toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");
     let reset = || fs_err::remove_dir_all(toy.store().join("artifacts")).expect("a directory");
     kill_at_moments(count(25, 8), start, reset, || {
-        // Whoever reads sees an artifact or none.
+        // A reader sees a whole artifact or none.
         let listed = run(&mut toy.command(&["list", "--json"])).exits(0).json();
         for artifact in listed.as_array().expect("an array") {
             assert_eq!(artifact["digest"], whole);

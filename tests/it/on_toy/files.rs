@@ -1,5 +1,5 @@
-//! Bad weather in files: stores that are damaged, full, read-only, without exec or elsewhere, and
-//! an environment that is not the usual one.
+//! Fault injection in files: stores that are damaged, full, read-only, without exec or on another file
+//! system, and unusual environments.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
@@ -327,7 +327,7 @@ fn no_place_with_exec_is_said_before_anything_is_configured() {
     command.args(plain.get_args()).env("PYKEEL_STORE", toy.store()).env("PYKEEL_RECIPES", toy.path("recipes"));
     let ended = run(command.env_remove("TMPDIR"));
     if ended.code == 77 || !is_root() {
-        skip!(Missing::Mounts, "no mount namespace can be had: {}", ended.err);
+        skip!(Missing::Mounts, "a mount namespace cannot be made: {}", ended.err);
     }
     let place = format!("no program can be run in {}", toy.store().join("work").display());
     ended.exits(5).says(&[&place, "noexec", "TMPDIR", "--store DIR"]).says_not(&["configure ran", "fetch"]);

@@ -1,4 +1,4 @@
-//! Compiler launchers: what they are given, what they spare, and that nothing comes out otherwise.
+//! Compiler launchers: what environment they get, what they cache, and that the bytes stay the same.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

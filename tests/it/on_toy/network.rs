@@ -1,4 +1,4 @@
-//! Bad weather in the network: what a server or a proxy can do wrong, and what is made of it.
+//! Fault injection in the network: what a server or a proxy can do wrong, and how pykeel reacts.
 
 use std::io::Write;
 use std::path::Path;
@@ -214,7 +214,7 @@ fn redirects_are_followed_and_circles_are_not() {
     assert_eq!(circle.heads().len(), 3);
     let endless = Server::start(|request, stream| stream.write_all(&redirect(&format!("/{}", request.number))));
     build(&toy, &endless.mirror()).exits(3).says(&["it redirects more than 10 times, at last to http://127.0.0.1:"]);
-    // Nothing of this machine can be had by it.
+    // It must not lead to a file of this machine.
     let local = Server::start(|_, stream| stream.write_all(&redirect("file:///etc/passwd")));
     build(&toy, &local.mirror()).exits(3).says(&["127.0.0.1"]);
     toy.left_nothing();

@@ -1,5 +1,5 @@
-//! Processes that end when they should not, and others that do not end when they should: signals in
-//! every stage, a compiler that the system kills, programs that outlive whoever started them.
+//! Fault injection in processes: signals in every stage, a compiler that the OOM killer ends, children
+//! that outlive the process that started them.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn started_until(toy: &Toy, stage: &str) -> Child {
         event["event"] == "started" && event["stage"] == stage
     });
     assert!(begun, "{stage} never began");
-    // Whatever is said after that has to go somewhere, or the build would wait for a reader.
+    // Somebody has to read the rest, or the build would wait for a reader.
     std::thread::spawn(move || events.for_each(drop));
     child
 }

@@ -1,5 +1,5 @@
-//! Optimised builds: training, profiles that fit and profiles that do not. A toy's make compiles a
-//! program of two functions, with a real compiler and real training data.
+//! Profile-guided builds: training, profiles that match the source and profiles that do not. A toy's
+//! make compiles a program of two functions, with a real compiler and real training data.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Commands that go on at once with the same thing: whatever their order is, each ends well or says
-//! why not, and what is left is whole.
+//! Races: concurrent commands on the same store or prefix each succeed or name the reason, and leave
+//! whole files.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

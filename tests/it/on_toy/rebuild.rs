@@ -1,4 +1,4 @@
-//! `verify --rebuild`: an artifact is built again by its own plan, and what differs is named.
+//! `verify --rebuild`: builds an artifact again by its own plan, and names every difference.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
-//! A real database of rpm. No Fedora is at hand: this system's own libraries are put into packages
-//! that are named as Fedora's are, these are noted in a database, and a mount namespace shows
-//! pykeel that database and Fedora's `os-release`.
+//! A real rpm database. No Fedora is at hand: the test puts this system's libraries into packages with
+//! Fedora's names, registers them in a database, and shows pykeel that database and Fedora's
+//! `os-release` in a mount namespace.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

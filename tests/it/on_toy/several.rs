@@ -1,4 +1,4 @@
-//! Several versions in one call: what goes on at once, and what a failure of one does to the others.
+//! Several versions in one call: what runs concurrently, and that one failure does not stop the others.
 
 use serde_json::Value;
 

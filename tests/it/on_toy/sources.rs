@@ -1,4 +1,4 @@
-//! Where sources come from, and what is done with wrong ones.
+//! Where sources come from, and that wrong ones are refused.
 
 use crate::missing::Missing;
 use crate::skip;

@@ -1,4 +1,4 @@
-//! `--timings`: what each step took, as a table, as an event and as a page.
+//! `--timings`: the time of each step as a table, an event and a page.
 
 use std::path::Path;
 

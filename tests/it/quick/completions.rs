@@ -1,4 +1,4 @@
-//! Completions and man pages, read by the programs that they are for.
+//! Completions and man pages, read by bash, zsh, fish and groff.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

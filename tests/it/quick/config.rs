@@ -1,4 +1,4 @@
-//! Configuration: which layer decides, where a value comes from, and what mistakes say.
+//! Configuration: precedence, the origin of each value, and the messages for mistakes.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! The short run of fuzzing: every file of the kept corpus, and random changes of it that are the
-//! same each time. `docs/testing.md` says how the long run is done.
+//! The short run of fuzzing: every file of the corpus, and mutations of it from a fixed seed.
+//! `docs/testing.md` describes the long run.
 
 use std::path::{Path, PathBuf};
 
