@@ -1,5 +1,5 @@
 //! What is fuzzed: one function for each kind of bytes that come from elsewhere. `fuzz/` runs them
-//! under libFuzzer, `tests/it/fuzz.rs` on the kept corpus and changes of it. They panic when
+//! under libFuzzer, `tests/it/quick/fuzz.rs` on the corpus and mutations of it. They panic when
 //! something is wrong. Not part of the interface; `docs/testing.md` says how to run them.
 
 use std::fmt::{Debug, Display};
