@@ -4,7 +4,16 @@
 bootstrap:
     scripts/bootstrap
 
-# All tests
+# What needs a C compiler and nothing else: unit tests, command line, configuration, fuzzing
+quick:
+    cargo test --locked --lib
+    cargo test --locked --test it quick::
+
+# The pipeline on the toy source: needs the headers that CPython needs, and builds no CPython
+toy *args:
+    cargo test --locked --test it -- on_toy:: recipes:: {{args}}
+
+# All tests; `just test --full` builds further CPythons
 test *args:
     scripts/test {{args}}
 
@@ -12,11 +21,11 @@ test *args:
 ci:
     .ci/run
 
-# The tests that need no build
+# The unit tests
 unit:
     cargo test --lib
 
-# The style, mended
+# Formats the code
 fmt:
     cargo fmt
 

@@ -1,8 +1,8 @@
-//! What work takes: wall clock, and CPU time of all that does it.
+//! Measures the wall clock and the CPU time of a piece of work.
 //!
-//! A thread that does work has a ledger: the CPU time that others spent for it, which are the programs it
-//! ran and the threads that helped it. Its own clock and its ledger together are what its work took, also
-//! while other threads do other work.
+//! Each thread counts the CPU time that others spent for it: the programs that it ran and the threads that
+//! helped it. This count and the thread's own CPU clock together are the CPU time of its work, even while
+//! other threads do other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,13 @@ thread_local! {
     static LEDGER: Ledger = Ledger::default();
 }
 
-/// Nanoseconds of CPU time that others spent for a thread.
+/// The CPU time in nanoseconds that others spent for a thread.
 #[derive(Debug, Clone, Default)]
 struct Ledger(Arc<AtomicU64>);
 
 impl Ledger {
     fn add(&self, time: Duration) {
-        // 584 years fit.
+        // 64 bits hold 584 years.
         self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::AcqRel);
     }
 
@@ -29,12 +29,12 @@ impl Ledger {
     }
 }
 
-/// What some work took.
+/// The time that a piece of work took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// From its beginning to its end.
+    /// The time from its beginning to its end.
     pub wall: Duration,
-    /// Of this thread, its helpers and the programs that it ran, in user and system mode.
+    /// The CPU time of the thread, its helpers and the programs that it ran, in user and system mode.
     pub cpu: Duration,
 }
 
@@ -45,7 +45,7 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// Measures work of one thread. It has to be read on the thread that started it.
+/// Measures the work of one thread. Read it on the thread that started it.
 #[derive(Debug)]
 pub struct Meter {
     start: Instant,
@@ -53,44 +53,44 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins to measure.
+    /// Starts the measurement.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now(), spent: spent() }
     }
 
-    /// What the work took until now.
+    /// Returns the time that the work took until now.
     #[must_use]
     pub fn cost(&self) -> Cost {
         Cost { wall: self.start.elapsed(), cpu: spent().saturating_sub(self.spent) }
     }
 }
 
-/// CPU time of this thread, and of all that worked for it.
+/// Returns the CPU time of this thread and of all that worked for it.
 fn spent() -> Duration {
     let own = clock_gettime(ClockId::ThreadCPUTime);
-    // The clock begins at zero with the thread, so it has no negative part.
+    // The clock starts at zero with the thread, so it is never negative.
     let own = Duration::new(own.tv_sec.try_into().unwrap_or_default(), own.tv_nsec.try_into().unwrap_or_default());
     own + LEDGER.with(Ledger::sum)
 }
 
-/// Notes CPU time that a program spent for this thread.
+/// Charges the CPU time of a program to this thread.
 pub fn charge(time: Duration) {
     LEDGER.with(|ledger| ledger.add(time));
 }
 
-/// Lets another thread work for this one: its CPU time is this one's.
+/// Returns a helper, with which another thread charges its CPU time to this one.
 #[must_use]
 pub fn helper() -> Helper {
     Helper(LEDGER.with(Clone::clone))
 }
 
-/// For whom a helping thread works. Made by [`helper`], and taken along to the other thread.
+/// The thread that a helping thread works for. [`helper`] makes it; move it to the helping thread.
 #[derive(Debug, Clone)]
 pub struct Helper(Ledger);
 
 impl Helper {
-    /// Does work on the helping thread. When this returns, the time is noted.
+    /// Runs `work` on the helping thread, and charges its CPU time.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let before = spent();
         let value = work();
@@ -103,7 +103,7 @@ impl Helper {
 mod tests {
     use super::*;
 
-    /// Keeps a processor busy until this thread's own clock says that it was.
+    /// Keeps a processor busy until this thread's CPU clock has advanced by a given time.
     fn burn(time: Duration) {
         let start = spent();
         while spent().saturating_sub(start) < time {
@@ -119,7 +119,7 @@ mod tests {
             scope.spawn(move || {
                 helper.run(|| {
                     burn(Duration::from_millis(20));
-                    // A helper's helper.
+                    // The helper has a helper of its own.
                     let helper = super::helper();
                     std::thread::scope(|scope| {
                         scope.spawn(move || helper.run(|| burn(Duration::from_millis(20)))).join()
@@ -139,7 +139,7 @@ mod tests {
             other.join().unwrap();
             let cost = meter.cost();
             assert!(cost.cpu < Duration::from_millis(100), "{cost:?}");
-            // This thread waited for all of it, on whatever processors there were.
+            // This thread waited for all the work, whichever processors did it.
             assert!(cost.wall >= Duration::from_millis(200), "{cost:?}");
         });
     }

@@ -1,60 +1,60 @@
-//! What work says while it goes on. Work emits events; the command line draws them.
+//! Events: the code below the command line reports what it does, and the command line draws it.
 
 use std::path::PathBuf;
 
 use crate::cost::{Cost, Meter};
 
-/// Something that happened.
+/// An event of a running command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A stage began. `detail` says on what.
+    /// A stage started.
     Started {
         /// The stage's name: `fetch`, `compile`.
         stage: &'static str,
-        /// What it works on.
+        /// What the stage works on.
         detail: String,
     },
-    /// How far the running stage is.
+    /// The progress of the running stage.
     Progress {
-        /// How much is done, in the unit of `total`.
+        /// The amount done, in `unit`.
         done: u64,
-        /// How much there is, where that is known.
+        /// The total amount in `unit`, if known.
         total: Option<u64>,
-        /// What is counted.
+        /// What `done` and `total` count.
         unit: Unit,
     },
     /// A line that a program printed.
     Output(String),
-    /// The running stage ended well.
+    /// The running stage succeeded.
     Finished {
         /// The stage's name.
         stage: &'static str,
-        /// What came of it.
+        /// The result in a few words.
         detail: String,
-        /// What it took.
+        /// The time that it took.
         cost: Cost,
     },
-    /// The running stage ended in an error, which somebody else tells.
+    /// The running stage failed. The error itself is reported elsewhere.
     Failed {
         /// The stage's name.
         stage: &'static str,
-        /// What it took until then.
+        /// The time that it took until then.
         cost: Cost,
     },
     /// A program of the running stage ended.
     Ran {
-        /// Its name for people: `make install`.
+        /// The program's name for people: `make install`.
         program: String,
-        /// What it took.
+        /// The time that it took.
         cost: Cost,
-        /// Whether it did what it should.
+        /// Whether the program succeeded.
         succeeded: bool,
     },
-    /// Something the user should know, though nothing is wrong.
+    /// Information for the user; nothing is wrong.
     Note(String),
-    /// Something the user should act on, though the work goes on.
+    /// A problem that the user should act on; the work continues.
     Warning(String),
-    /// Something that only `-v` shows: a command line, a decision.
+    /// Information that only `-v` shows: a command line, a decision.
     Detail(String),
     /// Another build or another process holds a lock that this work needs.
     Waiting {
@@ -65,7 +65,7 @@ pub enum Event {
     },
 }
 
-/// What a [`Event::Progress`] counts.
+/// The unit of an [`Event::Progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.
@@ -74,16 +74,16 @@ pub enum Unit {
     Steps,
 }
 
-/// Takes events. Called from several threads.
+/// Receives events, from several threads.
 pub trait Reporter: Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn report(&self, event: Event);
 
-    /// A reporter for one of several tasks that go on at once. `name` tells them apart.
+    /// Returns a reporter for one of several parallel tasks. `name` identifies the task.
     fn task(&self, name: &str) -> Box<dyn Reporter + Send + '_>;
 }
 
-/// Takes events and says nothing: for tests and libraries.
+/// A reporter that ignores all events, for tests and libraries.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -95,10 +95,10 @@ impl Reporter for Silent {
     }
 }
 
-/// Reports the start of a stage, runs it, and reports its end with what `summary` makes of it.
+/// Reports the start of a stage, runs `work`, and reports the end, with the `summary` of the result.
 ///
 /// # Errors
-/// What the stage answers.
+/// Those of the stage.
 pub fn staged<T, E>(
     reporter: &dyn Reporter,
     stage: &'static str,

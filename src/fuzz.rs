@@ -1,6 +1,6 @@
-//! What is fuzzed: one function for each kind of bytes that come from elsewhere. `fuzz/` runs them
-//! under libFuzzer, `tests/it/fuzz.rs` on the kept corpus and changes of it. They panic when
-//! something is wrong. Not part of the interface; `docs/testing.md` says how to run them.
+//! Entry points for fuzzing, one for each format of untrusted bytes. `fuzz/` runs them under libFuzzer, and
+//! `tests/it/quick/fuzz.rs` runs them on the corpus and on mutations of it. They panic if something is wrong. They are not
+//! part of the interface; `docs/testing.md` says how to run them.
 
 use std::fmt::{Debug, Display};
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::recipe::Recipe;
 use crate::stages::relocate;
 use crate::sys::{archive, elf};
 
-/// A function that is fuzzed.
+/// A function that takes untrusted bytes and panics if something is wrong.
 pub type Function = fn(&[u8]);
 
-/// All of them, by name.
+/// All entry points, by name.
 pub const TARGETS: &[(&str, Function)] = &[
     ("recipe", recipe),
     ("version", version),
@@ -29,7 +29,7 @@ pub const TARGETS: &[(&str, Function)] = &[
     ("relocate", relocate),
 ];
 
-/// A recipe file: what is read can be used, and a mistake has a place in the text.
+/// A recipe file: a recipe that parses can be used, and a mistake has a place in the text.
 pub fn recipe(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Recipe::parse("3.13.toml", text) {
@@ -43,15 +43,14 @@ pub fn recipe(bytes: &[u8]) {
             assert_eq!(recipe.newest().is_some(), !recipe.releases.is_empty());
         }
         Err(error) => {
-            // A position after the last line is one past the end.
+            // A mistake at the end of the file is one past the last line.
             assert!(error.line >= 1 && error.line <= text.matches('\n').count() + 1, "{error}");
             assert!(error.column >= 1, "{error}");
         }
     }
 }
 
-/// What a user types, and every other identifier: what is read prints as something that reads the
-/// same.
+/// What a user types, and every other identifier: an identifier that parses survives printing and parsing.
 pub fn version(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     survives_printing::<VersionRequest>(text);
@@ -85,10 +84,10 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// A tarball, compressed or not: nothing is written beside the directory it is unpacked into.
+/// A tarball, compressed or not: nothing is written outside the directory that it is unpacked into.
 ///
 /// # Panics
-/// Also when no temporary directory can be made.
+/// Also if no temporary directory can be created.
 pub fn archive(bytes: &[u8]) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let into = directory.path().join("into");
@@ -119,8 +118,8 @@ pub fn elf(bytes: &[u8]) {
     let _may_be_refused = elf::defined_glibc(bytes);
 }
 
-/// Files of a prefix: scripts, pkg-config files, recorded variables and pip's records. The first
-/// byte says where the file lies.
+/// Files of a prefix: scripts, pkg-config files, recorded variables and pip's records. The first byte
+/// chooses the path of the file.
 pub fn relocate(bytes: &[u8]) {
     const PATHS: [&str; 4] =
         ["bin/script", "lib/pkgconfig/python.pc", "lib/python3.13/_sysconfigdata.py", "lib/python3.13/config/x.py"];

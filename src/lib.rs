@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! cli -> pipeline -> {planning, stages} -> {recipe, store, sys} -> {domain, event, error, cost}
-//! cli -> {prefix, audit, report}
+//! cli -> audit -> pipeline
+//! cli -> {prefix, report}
 //! ```
 
 pub mod audit;

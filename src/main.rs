@@ -1,4 +1,4 @@
-//! The exit code.
+//! The program: it starts as a supervisor if its arguments say so, else it runs the command line.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-"""What every measurement needs: pykeel's results, times, tables, and what machine this is."""
+"""Helpers of all measurements: results of pykeel, times, tables, the machine."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def artifact(*options, release=RELEASE):
 
 
 def timed(command, **options):
-    """How long a command takes, in seconds of wall clock."""
+    """The wall clock of a command in seconds."""
     start = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     return time.monotonic() - start
@@ -41,7 +41,7 @@ def table(headings, rows):
 
 
 def seconds(values):
-    """A median and the range it is of."""
+    """The median of some values, with their range."""
     return f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
 
 
@@ -54,7 +54,7 @@ def unpacked_source(directory, release=RELEASE):
 
 
 def output(*command):
-    """What a command prints, or nothing where the machine does not have it."""
+    """The output of a command, or nothing if it is not installed."""
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def output(*command):
 
 
 def machine():
-    """What was measured on, in one line."""
+    """The machine, in one line."""
     information = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), platform.machine())
     distribution = output("sh", "-c", ". /etc/os-release && echo $PRETTY_NAME")

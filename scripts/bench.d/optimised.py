@@ -1,4 +1,4 @@
-"""How long an optimised build takes: pykeel's, and what others do for the same speed."""
+"""The time of an optimised build: pykeel's, and others' of the same speed."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""How fast the Python is that pykeel makes: benchmarks of pyperformance, the sides in turn."""
+"""The speed of pykeel's Python: benchmarks of pyperformance, the sides in turn."""
 
 import json
 import math
@@ -14,17 +14,17 @@ import ratios
 from common import RELEASE, table
 from pythons import CACHE, OLD_RELEASE, built, installed, interpreter, need_debian
 
-# The same pure Python on every side. pyperformance brings the benchmarks, pyperf times them.
+# The same pure Python on every side. pyperformance has the benchmarks, and pyperf times them.
 PACKAGES = ("pyperf==2.10.0", "pyperformance==1.14.0", "packaging==26.3")
-# Those that need the standard library alone. Profiles are not trained on any of them.
+# The benchmarks that need only the standard library. Profiles are not trained on any of them.
 BENCHMARKS = """
     chaos comprehensions coroutines deepcopy deltablue fannkuch float generators go hexiom json_dumps
     json_loads logging mdp nbody nqueens pidigits pprint python_startup raytrace regex_compile richards
     scimark spectral_norm typing_runtime_protocols unpack_sequence xml_etree
 """.split()
-# The training task has work of the same kind, though not this code: the mean without them is told besides.
+# The training task has work of the same kind, though not this code, so there is also a mean without these.
 AKIN = ("nqueens", "generators", "typing_runtime_protocols")
-# Seconds of one value, and values of one process.
+# The least seconds of one value, and the values of one process.
 LEAST, VALUES = 0.1, 3
 
 
@@ -32,7 +32,7 @@ def packages(python):
     """A directory with the packages, by the pip that pykeel's builder flavor has."""
     site = CACHE / "-".join(["site", *(name.replace("==", "-") for name in PACKAGES)])
     if not site.exists():
-        # Without what they depend on: psutil is compiled, and pyperf does without it.
+        # Without dependencies: psutil is compiled, and pyperf does not need it.
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", f"{site}.new", *PACKAGES],
                        check=True, stdout=sys.stderr)
         Path(f"{site}.new").rename(site)
@@ -69,7 +69,7 @@ def calibrated(python, site, progress):
             if title is None:
                 break
             loops = 1
-            # What comes first is cold: once more with more loops says better how many are enough.
+            # The first run is cold, so a second run with more loops finds the number of loops.
             for _ in range(2):
                 loops = max(1, 2 ** round(math.log2(LEAST / (found[0] * within))))
                 _, found, _ = values(python, site, name, task, loops, 0, count=1)

@@ -1,4 +1,4 @@
-"""The Pythons that are compared: pykeel's, and what others build from the same source."""
+"""The Pythons that are compared: pykeel's, and others' from the same source."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ DEBIAN = Path("/usr/bin/python3.11")
 CACHE = Path(os.environ.get("PYKEEL_BENCH_CACHE") or STORE.parent / "pykeel-bench")
 
 # docker-library's Dockerfile also passes dpkg-buildflags' CFLAGS, whose -O2, stack protector and (for
-# some series) frame pointers cost it speed. Left out here, which is to its advantage.
+# some series) frame pointers make it slower. Leaving them out here is to its advantage.
 FLAGS = {
     "docker-library": ["--enable-loadable-sqlite-extensions", "--enable-optimizations", "--enable-shared",
                        "--with-lto", "--with-ensurepip"],
@@ -25,7 +25,7 @@ FLAGS = {
 
 
 def run(directory, log, *command, **variables):
-    """A step of a build. Its log stays where it failed."""
+    """Run a step of a build. Its log is kept if it fails."""
     # A profile is trained with tests that send themselves SIGINT: a shell's background job ignores it.
     done = subprocess.run(command, cwd=directory, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **variables},
                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
@@ -34,7 +34,7 @@ def run(directory, log, *command, **variables):
 
 
 def by_hand(place, configure, make=(), install=(), **variables):
-    """configure, make and make install in a fresh tree, as a Dockerfile has them: the seconds of each."""
+    """Run configure, make and make install in a fresh tree, as a Dockerfile does, and return the seconds of each."""
     source = unpacked_source(place)
     took = {}
     with (place / "log").open("w") as log:
@@ -50,7 +50,7 @@ def by_hand(place, configure, make=(), install=(), **variables):
 
 
 def built(name, release=RELEASE):
-    """The tree that the flags of another project give, built once and kept."""
+    """The tree that is built with the flags of another project. It is built once and kept."""
     flags = FLAGS[name]
     key = hashlib.sha256("\n".join([release, *flags, output("cc", "--version")]).encode()).hexdigest()[:12]
     tree = CACHE / f"{name}-{release}-{key}"
@@ -75,7 +75,7 @@ def built(name, release=RELEASE):
 
 
 def installed(prefix, release, *options):
-    """What pykeel makes and installs."""
+    """A tree that pykeel builds and installs."""
     artifact(*options, release=release)
     pykeel("install", release, *options, "--no-build", "--prefix", prefix)
     return Path(prefix)
@@ -86,7 +86,7 @@ def interpreter(tree, release=RELEASE):
 
 
 def need_debian():
-    """Debian 12's own interpreter, in the release that pykeel's side is built of."""
+    """Debian 12's own interpreter, of the same release as pykeel's."""
     if OLD_RELEASE not in output(DEBIAN, "--version"):
         sys.exit(f"{DEBIAN} is not {OLD_RELEASE}: on Debian 12, apt-get install python3.11")
     return DEBIAN

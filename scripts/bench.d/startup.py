@@ -1,4 +1,4 @@
-"""How long Python takes to start, from a tree that nobody may write, as another user."""
+"""The time that Python takes to start, as another user from a tree that nobody can write to."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ WHAT = {
 
 
 def megabytes(*paths):
-    """What files take on disk. A file with several names counts once."""
+    """The disk usage of files in MB. A file with several names counts once."""
     files = {}
     for path in paths:
         for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
@@ -41,7 +41,7 @@ def docker(place, caches):
 
 
 def readable_only(place):
-    """Nobody may write, everybody may read."""
+    """Make a tree readable by all and writable by nobody."""
     for path in [place, *place.rglob("*")]:
         if not path.is_symlink():
             mode = path.stat().st_mode
@@ -49,7 +49,7 @@ def readable_only(place):
 
 
 def started(python, arguments):
-    """Seconds from the start of the process to its end."""
+    """The seconds from the start of the process to its end."""
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     start = time.perf_counter()
     subprocess.run([python, *arguments], check=True, cwd="/", env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, **user)
@@ -81,7 +81,7 @@ def startup(rounds=40, plots=None):
 
 def measured(pythons, rounds):
     """side -> what -> seconds, round by round."""
-    # The last processor, and no moving about between them.
+    # Run on the last processor only.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     times = {side: {what: [] for what in WHAT} for side in pythons}
     for number in range(rounds + 1):
@@ -89,7 +89,7 @@ def measured(pythons, rounds):
             sides = list(pythons.items())
             for side, python in sides[number % len(sides):] + sides[: number % len(sides)]:
                 took = started(python, arguments)
-                # The first round reads the files from the disk and does not count.
+                # The first round reads the files from disk and does not count.
                 if number:
                     times[side][what].append(took)
     return times

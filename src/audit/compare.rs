@@ -1,4 +1,4 @@
-//! Rebuild: in what an artifact and the one that was built anew by its plan differ.
+//! Compares an artifact with its rebuild.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,26 +17,27 @@ use crate::stages::package::PackedArtifact;
 use crate::sys::process::{Outcome, Runner, Spec};
 use crate::sys::{archive, elf, fs};
 
-/// How long diffoscope may take.
+/// The time limit for diffoscope.
 const DIFFOSCOPE_TIMEOUT: Duration = Duration::from_mins(30);
-/// How many differing fields of a manifest are shown.
+/// The most differing fields of a manifest that are shown.
 const MOST_FIELDS: usize = 20;
 
-/// An artifact beside its rebuild.
+/// The comparison of an artifact with its rebuild.
 #[derive(Debug)]
 pub struct Compared {
     /// The SHA-256 of the rebuild's `.tar.zst`.
     pub digest: Digest,
-    /// What differs; nothing where the bytes are the same.
+    /// The differences; empty if the tarballs are identical.
     pub differences: Vec<Difference>,
-    /// The files that differ, of the artifact and of the rebuild: two directories, if there are any.
+    /// Two directories with only the files that differ, from the artifact and from the rebuild.
     files: Option<(PathBuf, PathBuf)>,
 }
 
-/// Compares an artifact, whose contents were read, with its rebuild.
+/// Compares the artifact at `given`, with its `contents`, and its rebuild. Both are unpacked in `work`.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::NotAnArtifact`] if `contents` are not those of a tarball; [`Error::HostileArchive`],
+/// [`Error::Damaged`], [`Error::Io`], [`Error::Interrupted`].
 pub fn compare_with(given: &Path, contents: &Contents, rebuilt: &PackedArtifact, work: &Path) -> Result<Compared> {
     let digest = rebuilt.digest();
     let Some(tarball) = &contents.tarball else {
@@ -50,7 +51,7 @@ pub fn compare_with(given: &Path, contents: &Contents, rebuilt: &PackedArtifact,
         return Ok(same(packing(tarball)));
     }
     let again = inspect::contents(rebuilt.tarball())?;
-    // Variables differ only where files do.
+    // `sysconfig` variables differ only if files do.
     let none = Variables::new();
     let comparison = compare((contents, &none), (&again, &none));
     let places = [(given, tarball.format, "given"), (rebuilt.tarball(), Format::Zst, "again")]
@@ -84,7 +85,8 @@ pub fn compare_with(given: &Path, contents: &Contents, rebuilt: &PackedArtifact,
     Ok(Compared { digest, differences: found.into_values().collect(), files })
 }
 
-/// What differs where the tar stream is the same. In another format than the store's that is all there is to compare.
+/// Returns the difference of two tarballs with the same tar stream. In a format other than the store's the
+/// stream is all there is to compare.
 fn packing(tarball: &Tarball) -> Vec<Difference> {
     if tarball.format != Format::Zst {
         return Vec::new();
@@ -110,12 +112,12 @@ fn facts(tarball: &Path, format: Format) -> Result<Vec<EntryFacts>> {
     archive::facts(&tarball.display().to_string(), archive::decoder(format, fs_err::File::open(tarball)?)?)
 }
 
-/// Copies a file to where diffoscope finds nothing else.
+/// Copies a file into a directory for diffoscope.
 fn keep(tree: &Path, into: &Path, path: &Path) -> Result<()> {
     fs::copy_into_place(&tree.join(path), &into.join(path))
 }
 
-/// Where two versions of a file differ.
+/// Describes where two versions of a file differ.
 fn content_difference(path: &Path, old: &Path, new: &Path) -> Result<Vec<String>> {
     let (a, b) = (fs_err::read(old.join(path))?, fs_err::read(new.join(path))?);
     if path == Path::new(MANIFEST_PATH)
@@ -155,11 +157,12 @@ fn first_byte(a: &[u8], b: &[u8]) -> String {
     format!("from byte {at} on{sizes}")
 }
 
-/// Has diffoscope write a report of the files that differ, as text. None if it is not installed, or
-/// there is nothing for it to look at.
+/// Runs diffoscope, which writes a text report about the files that differ. Returns the path of the report,
+/// or `None` if diffoscope is not installed or no file differs.
 ///
 /// # Errors
-/// Why it wrote none.
+/// [`Error::Spawn`], [`Error::Command`] if it fails or writes no report, [`Error::Io`],
+/// [`Error::Interrupted`].
 pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Result<Option<PathBuf>> {
     let (Some((old, new)), Ok(program)) = (&compared.files, which::which("diffoscope")) else { return Ok(None) };
     let report = std::path::absolute(report)?;
@@ -169,7 +172,7 @@ pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Re
     let spec = spec.arg(old).arg(new);
     let mut said = Vec::new();
     let outcome = runner.run(&spec, &mut |_, line| said.push(line.to_owned()))?;
-    // It ends with 1 where it found something.
+    // diffoscope exits with 1 if it found a difference.
     match outcome {
         Outcome::Exited(status) if status.code().is_some_and(|code| code < 2) && report.is_file() => Ok(Some(report)),
         outcome => Err(Error::Command {
@@ -181,16 +184,14 @@ pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Re
     }
 }
 
-/// Reads what a tarball says of itself, for a rebuild.
+/// Reads the contents of a tarball that is to be rebuilt.
 ///
 /// # Errors
-/// [`Error::Usage`] for a prefix, and what reading a tarball answers.
+/// [`Error::NotATarball`] for a prefix; [`Error::Damaged`] if the build key does not follow from the plan; and
+/// the errors of [`inspect::contents`].
 pub fn given(path: &Path) -> Result<Contents> {
     if path.is_dir() {
-        return Err(Error::Usage(format!(
-            "{} is a prefix, and `--rebuild` compares tarballs: name the tarball it was installed from, or sha256: and its digest",
-            path.display()
-        )));
+        return Err(Error::NotATarball { path: path.to_owned() });
     }
     let contents = inspect::contents(path)?;
     let manifest = &contents.manifest;

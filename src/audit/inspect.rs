@@ -1,5 +1,5 @@
-//! Inspect: reads what an artifact or an installed prefix holds. Nothing is unpacked, and no file's
-//! content is held but the manifest's and the `sysconfig` variables'.
+//! Reads the contents of an artifact or an installed prefix. Nothing is unpacked, and only the manifest and
+//! the `sysconfig` variables are kept in memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -15,20 +15,20 @@ use crate::store::artifact;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, interrupt};
 
-/// The most of a file that is held, in bytes. A manifest has 20,000, the variables 60,000.
+/// The most bytes of a file that are kept in memory. A manifest has 20,000, the variables 60,000.
 const LARGEST_HELD: u64 = 16 << 20;
 
-/// What is known of a tree before its manifest is.
+/// The files of a tree, before its manifest is parsed.
 #[derive(Default)]
-struct Found {
+struct TreeFiles {
     files: Vec<(PathBuf, u64, Digest)>,
     links: u64,
     manifest: Option<Vec<u8>>,
     sysconfig: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-impl Found {
-    /// Takes a file: hashes it, and holds its content if that is wanted.
+impl TreeFiles {
+    /// Hashes a file, and keeps its content if it is the manifest or has the variables.
     fn file(&mut self, path: PathBuf, reader: &mut dyn Read) -> io::Result<()> {
         let is_manifest = path == Path::new(MANIFEST_PATH);
         let mut hashing = HashingWriter::new(io::sink());
@@ -63,10 +63,11 @@ impl Found {
     }
 }
 
-/// Reads what a tarball, or a prefix where it is installed, holds.
+/// Reads the contents of a tarball or of an installed prefix.
 ///
 /// # Errors
-/// [`Error::NotAnArtifact`], [`Error::HostileArchive`], [`Error::Damaged`], or what the system answers.
+/// [`Error::NotAnArtifact`], [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`],
+/// [`Error::Interrupted`].
 pub fn contents(path: &Path) -> Result<Contents> {
     if path.is_dir() { contents_of_prefix(path) } else { contents_of_tarball(path) }
 }
@@ -76,7 +77,7 @@ fn contents_of_tarball(path: &Path) -> Result<Contents> {
     let name = path.display().to_string();
     let size = fs_err::metadata(path)?.len();
     let mut hashing = HashingReader::new(io::BufReader::with_capacity(1 << 16, fs_err::File::open(path)?));
-    let mut found = Found::default();
+    let mut found = TreeFiles::default();
     let reader = archive::decoder(format, &mut hashing)?;
     found.links = archive::scan(&name, reader, |path, reader| Ok(found.file(path, reader)?))?;
     let sha256 = hashing.finish()?;
@@ -84,9 +85,9 @@ fn contents_of_tarball(path: &Path) -> Result<Contents> {
 }
 
 fn contents_of_prefix(prefix: &Path) -> Result<Contents> {
-    // Before all files are read: a directory that is none of pykeel's can be large.
+    // Fails early: a directory that is not a prefix of pykeel can be large.
     artifact::read_manifest(prefix)?;
-    let mut found = Found::default();
+    let mut found = TreeFiles::default();
     for entry in fs::walk(prefix)? {
         interrupt::check()?;
         match entry.kind {
@@ -96,17 +97,17 @@ fn contents_of_prefix(prefix: &Path) -> Result<Contents> {
                 found.file(entry.path, &mut file)?;
             }
             Kind::Symlink(_) => found.links += 1,
-            // Neither has a size of its own.
+            // Neither has a size.
             Kind::Directory | Kind::Other => {}
         }
     }
     found.contents(prefix, None)
 }
 
-/// The variables that CPython's build recorded.
+/// Returns the `sysconfig` variables that CPython's build recorded.
 ///
 /// # Errors
-/// [`Error::Damaged`] where there are none or several, or they are no literal.
+/// [`Error::Damaged`] if there is not exactly one `_sysconfigdata*.py`, or it is not a literal.
 pub fn sysconfig(contents: &Contents) -> Result<Variables> {
     let name = &contents.manifest.name;
     let mut texts = contents.sysconfig.iter();

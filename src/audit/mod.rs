@@ -1,4 +1,5 @@
-//! What is said of artifacts that are there: what one holds, and in what two differ.
+//! Reads existing artifacts: what one contains, how two differ, and whether one is reproducible.
 
 pub mod compare;
 pub mod inspect;
+pub mod reproduce;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::PathBuf;
 
-use super::args::{Args, HowArgs, ProfileName};
+use super::args::{Args, BuildFlags, ProfileName};
 use super::reporter::CliReporter;
 use super::settings::{self, Settings};
-use crate::domain::plan::{Flavor, Policies};
+use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
-use crate::error::{Error, Result};
+use crate::error::{Error, FlagProblem, Result};
 use crate::pipeline::BuildOptions;
 use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
@@ -41,7 +41,7 @@ impl Config {
     /// place for a store.
     pub(super) fn new(args: &Args) -> Result<Self> {
         let reporter = CliReporter::new(&args.global);
-        let settings = settings::load(args.global.config.as_deref(), args.given()?, &reporter)?;
+        let settings = settings::load(args.global.config.as_deref(), args.overrides()?, &reporter)?;
         let store = Store::new(std::path::absolute(&settings.store.value)?);
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
@@ -57,8 +57,8 @@ impl Config {
     /// What the user chose, for a prefix.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that the plan cannot hold: it is not UTF-8, or means another thing on each
-    /// machine. What the system answers for a profile that is not there.
+    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag that means another
+    /// processor on each machine, [`Error::Unreadable`] for a profile that cannot be read.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
@@ -77,20 +77,10 @@ impl Config {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
-            policies: Policies {
-                bytecode: self.settings.bytecode.value,
-                library_policy: self.settings.libraries.value,
-                debug_files,
-                compiler_variables,
-            },
+            policies: self.settings.policies(debug_files, compiler_variables),
         };
-        match choices.compiler_word(OF_THIS_MACHINE) {
-            None => Ok(choices),
-            Some((name, word)) => Err(Error::Usage(format!(
-                "{name} has `{word}`, which stands for something else on each machine: the same build key would be of \
-                 different bytes; name the processor, as in -march=x86-64-v3"
-            ))),
-        }
+        choices.refuse_flags(OF_THIS_MACHINE, FlagProblem::HostSpecific)?;
+        Ok(choices)
     }
 
     /// The processors that builds may use.
@@ -105,7 +95,12 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that contradict each other.
-    pub(super) fn build_options(&self, args: &HowArgs, choices: Choices, flavors: Vec<Flavor>) -> Result<BuildOptions> {
+    pub(super) fn build_options(
+        &self,
+        args: &BuildFlags,
+        choices: Choices,
+        flavors: Vec<Flavor>,
+    ) -> Result<BuildOptions> {
         let Settings { offline, install_deps, .. } = &self.settings;
         if offline.value && install_deps.value {
             return Err(Error::Usage(format!(

@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod config;
 mod help;
+mod hints;
 mod render;
 mod reporter;
 mod settings;
@@ -12,6 +13,7 @@ mod timings;
 
 use clap::FromArgMatches as _;
 
+pub use self::hints::hint;
 use crate::sys::interrupt;
 
 /// Runs the program and gives its exit code.

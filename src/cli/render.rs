@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::args::{Color, Global, Progress};
+use super::hints::hint;
 use crate::error::Error;
 use crate::report::text::shown;
 
@@ -25,7 +26,7 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
 pub(super) fn error(error: &Error, global: &Global) {
     if global.progress == Progress::Json {
         // Standard error is then lines of JSON to the last.
-        let (details, hint) = (details(error), error.hint());
+        let (details, hint) = (details(error), hint(error));
         let line = serde_json::json!({
             "event": "error", "text": error.to_string(), "details": details, "help": hint, "code": error.code(),
         });
@@ -51,7 +52,7 @@ fn text(error: &Error) -> String {
     for line in details(error) {
         let _ = writeln!(text, "  {line}");
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = hint(error) {
         let _ = writeln!(text, "{CYAN}help{CYAN:#}: {hint}");
     }
     text
@@ -86,7 +87,7 @@ fn details(error: &Error) -> Vec<String> {
 
 /// The error of one of several versions, as it would be shown alone.
 fn of_version(version: &str, error: &Error) -> Vec<String> {
-    let help = error.hint().map(|hint| format!("help: {hint}"));
+    let help = hint(error).map(|hint| format!("help: {hint}"));
     let more = details(error).into_iter().chain(help);
     let more = more.flat_map(|text| text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>());
     std::iter::once(format!("{version}: {error}")).chain(more).collect()

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::args::{HowArgs, TimingsForm};
+use super::args::{BuildFlags, TimingsForm};
 use super::config::Config;
 use super::reporter::CliReporter;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Usage`] where a page cannot be written, before anything is built.
-    pub(super) fn new(config: &'a Config, args: &HowArgs, versions: Vec<String>) -> Result<Self> {
+    pub(super) fn new(config: &'a Config, args: &BuildFlags, versions: Vec<String>) -> Result<Self> {
         if let Some(TimingsForm::Page(page)) = &args.timings {
             is_writable(page)?;
         }

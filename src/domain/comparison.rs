@@ -1,4 +1,4 @@
-//! What differs between two artifacts.
+//! The differences between two artifacts.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,36 +13,36 @@ use super::manifest::BundledLibrary;
 use super::plan::{BuildPlan, Provenance};
 use super::sysconfig;
 
-/// Which artifact one side is.
+/// One of the two artifacts of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Side {
-    /// Its name.
+    /// The name of the artifact.
     pub name: ArtifactName,
-    /// Its build key.
+    /// The build key.
     pub build_key: Digest,
-    /// The tarball; none for a prefix.
+    /// The tarball; `None` for a prefix.
     pub tarball: Option<Tarball>,
     /// The size of all files.
     pub size: Size,
 }
 
-/// Something that has two values, or one of them only.
+/// A named value that differs. A value that one side does not have is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change<T> {
-    /// What it is: a field, a variable, a part.
+    /// The name of the field, variable or part.
     pub name: String,
     /// The value of the first artifact.
     pub before: Option<T>,
-    /// The value of the second.
+    /// The value of the second artifact.
     pub after: Option<T>,
 }
 
-/// What one list has more than the other, in the order of the lists.
+/// The items that only one of two lists has, in the order of the lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListChange {
-    /// What only the second has.
+    /// The items that only the second list has.
     pub added: Vec<String>,
-    /// What only the first has.
+    /// The items that only the first list has.
     pub removed: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ impl ListChange {
         Self { added: lacks(after, before), removed: lacks(before, after) }
     }
 
-    /// Whether both have the same.
+    /// Whether both lists have the same items.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
@@ -65,11 +65,11 @@ impl ListChange {
 /// A bundled library on one side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LibraryVersion {
-    /// The package.
+    /// The package that owns it.
     pub package: String,
-    /// Its version.
+    /// The version of the package.
     pub version: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// The SHA-256 of the file.
     pub sha256: Digest,
@@ -82,21 +82,21 @@ impl From<&BundledLibrary> for LibraryVersion {
     }
 }
 
-/// A file that one side has.
+/// A file with its size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileSize {
-    /// Relative to the prefix.
+    /// The path relative to the prefix.
     pub path: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// A file that both sides have, with other bytes or under the name of another series.
+/// A file that both sides have with different content. Its path differs between series.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileChange {
-    /// In the first artifact.
+    /// The file in the first artifact.
     pub before: FileSize,
-    /// In the second.
+    /// The file in the second artifact.
     pub after: FileSize,
 }
 
@@ -106,27 +106,27 @@ impl FileChange {
     }
 }
 
-/// The files that differ, the largest first; those changed, by how much their size changed.
+/// The files that differ, the largest first; changed files in the order of the change in size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileChanges {
-    /// Files that only the second has.
+    /// Files that only the second artifact has.
     pub added: Vec<FileSize>,
-    /// Files that only the first has.
+    /// Files that only the first artifact has.
     pub removed: Vec<FileSize>,
-    /// Files with other bytes.
+    /// Files with different content.
     pub changed: Vec<FileChange>,
 }
 
-/// What differs between two artifacts.
+/// The differences between two artifacts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Comparison {
-    /// The first.
+    /// The first artifact.
     pub before: Side,
-    /// The second.
+    /// The second artifact.
     pub after: Side,
-    /// Whether nothing differs but perhaps how it is packed.
+    /// Whether nothing differs, except perhaps the compression.
     pub same: bool,
-    /// The glibc floor, where it differs.
+    /// The glibc floor, if it differs.
     pub glibc_floor: Option<Change<GlibcVersion>>,
     /// The fields of the plan that differ; modules, libraries and packages have their own lists.
     pub plan: Vec<Change<serde_json::Value>>,
@@ -134,11 +134,11 @@ pub struct Comparison {
     pub modules: ListChange,
     /// Modules linked into the interpreter.
     pub builtin_modules: ListChange,
-    /// Bundled libraries that are new, gone or of another version.
+    /// Bundled libraries that were added, removed or have other bytes.
     pub libraries: Vec<Change<LibraryVersion>>,
-    /// What the runtime image should install besides.
+    /// Packages that the runtime image should install.
     pub runtime_packages: ListChange,
-    /// The parts whose size differs, by how much it does.
+    /// The parts whose size differs, in the order of the difference.
     pub parts: Vec<Change<Size>>,
     /// The files that differ.
     pub files: FileChanges,
@@ -163,7 +163,7 @@ pub fn compare(before: (&Contents, &Variables), after: (&Contents, &Variables)) 
             before: Some(old.glibc_floor),
             after: Some(new.glibc_floor),
         }),
-        // The manifest says what came of these, and that is compared by itself.
+        // The manifest's lists of these are compared separately.
         plan: plan_changes(&old.plan, &new.plan)
             .into_iter()
             .filter(|change| !["modules", "libraries", "runtime_packages"].contains(&field(&change.name)))
@@ -186,7 +186,7 @@ impl Comparison {
         let FileChanges { added, removed, changed } = &self.files;
         let lists = [modules, builtin_modules, runtime_packages];
         let files = added.is_empty() && removed.is_empty() && changed.is_empty();
-        // Sizes and variables differ only where files do.
+        // Sizes and variables differ only if files do.
         files && glibc_floor.is_none() && plan.is_empty() && libraries.is_empty() && lists.iter().all(|l| l.is_empty())
     }
 }
@@ -200,7 +200,7 @@ fn side(contents: &Contents) -> Side {
     }
 }
 
-/// What differs between two maps, in the order of their keys.
+/// Returns the entries that differ between two maps, in the order of their keys.
 fn changes<T: Clone + PartialEq>(before: &BTreeMap<String, T>, after: &BTreeMap<String, T>) -> Vec<Change<T>> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     names
@@ -214,12 +214,12 @@ fn libraries(libraries: &[BundledLibrary]) -> BTreeMap<String, LibraryVersion> {
     libraries.iter().map(|library| (library.soname.clone(), library.into())).collect()
 }
 
-/// What differs between two plans, with fields as `toolchain.compiler`, `environment.CC`,
-/// `patches.3.13/name.patch`; so that a new field is compared from the day it is there. Fields of the request
-/// have no prefix. What decides no byte is not compared.
+/// Returns the fields that differ between two plans, named `toolchain.compiler`, `environment.CC`,
+/// `patches.3.13/name.patch`. Fields of the request have no prefix. Fields that decide no byte are left out.
+/// It compares the plans as JSON, so it covers new fields without a change.
 #[must_use]
 pub fn plan_changes(before: &BuildPlan, after: &BuildPlan) -> Vec<Change<serde_json::Value>> {
-    // A plan always serialises; `build_key` relies on it as well.
+    // Serialising a plan never fails; `build_key` relies on that too.
     let value = |plan: &BuildPlan| {
         let plan = BuildPlan { provenance: Provenance::default(), ..plan.clone() };
         serde_json::to_value(plan).unwrap_or_default()
@@ -232,10 +232,11 @@ pub fn plan_changes(before: &BuildPlan, after: &BuildPlan) -> Vec<Change<serde_j
             }
         }
     }
+    changes.sort_by(|a, b| a.name.cmp(&b.name));
     changes
 }
 
-/// What differs between two values of JSON, by the paths of their fields.
+/// Returns the fields that differ between two JSON values, by their paths.
 #[must_use]
 pub fn value_changes(before: serde_json::Value, after: serde_json::Value) -> Vec<Change<serde_json::Value>> {
     let fields = |value: serde_json::Value| {
@@ -246,7 +247,7 @@ pub fn value_changes(before: serde_json::Value, after: serde_json::Value) -> Vec
     changes(&fields(before), &fields(after))
 }
 
-/// The field of a plan that a change is in.
+/// Returns the first part of a path: the field of the plan.
 fn field(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
 }
@@ -265,7 +266,7 @@ fn flatten(name: String, value: serde_json::Value, fields: &mut BTreeMap<String,
                 flatten(below(&name, &key.map_or_else(|| index.to_string(), str::to_owned)), item, fields);
             }
         }
-        // Nothing at all and an empty list are the same to a reader.
+        // A missing value and an empty list mean the same.
         Value::Null => {}
         Value::Array(items) if items.is_empty() => {}
         value => drop(fields.insert(name, value)),
@@ -287,15 +288,15 @@ fn part_changes(before: &[PartSize], after: &[PartSize]) -> Vec<Change<Size>> {
     changes
 }
 
-/// A path without series and variant, and how many files before it have the same.
+/// A path without series and variant, and the number of earlier files with the same such path.
 type Key = (PathBuf, usize);
 
-/// The files by a name that does not depend on the series: `lib/python3.13/ssl.py` and
+/// Returns the files by a path that does not depend on the series: `lib/python3.13/ssl.py` and
 /// `lib/python3.14/ssl.py` are the same file of two releases.
 fn by_key(contents: &Contents) -> BTreeMap<Key, &File> {
     let plan = &contents.manifest.plan;
     let (series, short) = (plan.request.release.series().to_string(), plan.short_version());
-    // The longer ones first: `python3.13t` is not `python3.13` and a `t`.
+    // The longer names first: `python3.13t` must not be read as `python3.13` and a `t`.
     let names = [
         (format!("python{short}"), "pythonX.Y"),
         (format!("python{series}"), "pythonX.Y"),
@@ -315,7 +316,7 @@ fn by_key(contents: &Contents) -> BTreeMap<Key, &File> {
     files
 }
 
-/// The files by their paths.
+/// Returns the files by their paths.
 fn by_path(contents: &Contents) -> BTreeMap<Key, &File> {
     contents.files.iter().map(|file| ((file.path.clone(), 0), file)).collect()
 }
@@ -342,14 +343,14 @@ fn file_changes(before: &Contents, after: &Contents) -> FileChanges {
     FileChanges { added: lacks(&new, &old), removed: lacks(&old, &new), changed }
 }
 
-/// The title of a part by its name in a [`Comparison`].
+/// Returns the title of a part from its name in a [`Comparison`].
 #[must_use]
 pub fn part_title(name: &str) -> &str {
     name.parse::<Part>().map_or(name, |part| part.title())
 }
 
-/// Which file of an artifact holds its `sysconfig` variables: the standard library's own, and no
-/// other that somebody put elsewhere.
+/// Whether a path is `_sysconfigdata*.py` of the standard library, which has the `sysconfig` variables.
+/// A file of that name in another directory is not.
 #[must_use]
 pub fn is_sysconfig(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

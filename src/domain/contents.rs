@@ -1,4 +1,4 @@
-//! What an artifact holds, file by file, and which part of it each file belongs to.
+//! The files of an artifact, and the part that each file belongs to.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,17 +23,17 @@ named_enum! {
         Modules = "modules",
         /// Bundled libraries.
         Libraries = "libraries",
-        /// What is installed besides: pip.
+        /// Installed packages: pip.
         SitePackages = "site-packages",
-        /// Bytecode caches, wherever they lie.
+        /// Bytecode caches in any directory.
         Bytecode = "bytecode",
         /// Headers.
         Headers = "headers",
-        /// What builds against this Python read: `config-*`, pkg-config files.
+        /// Files for building against this Python: `config-*`, pkg-config files.
         Config = "config",
         /// Licence texts of bundled libraries.
         Licenses = "licenses",
-        /// What pykeel says of the artifact: the manifest, the sums, an SBOM.
+        /// Metadata of the artifact: the manifest, the sums, an SBOM.
         Metadata = "metadata",
         /// Everything else.
         Other = "other",
@@ -41,8 +41,8 @@ named_enum! {
 }
 
 impl Part {
-    /// The part that a file belongs to, by its path relative to the prefix and that of the
-    /// standard library.
+    /// Returns the part of a file. `path` and `stdlib`, the directory of the standard library, are relative
+    /// to the prefix.
     #[must_use]
     pub fn of(path: &Path, stdlib: &Path) -> Self {
         let in_stdlib = path.strip_prefix(stdlib).ok();
@@ -72,8 +72,8 @@ impl Part {
         }
     }
 
-    /// The name under which the manifest's `sizes` count a file of this part. They are coarser, and
-    /// a finer name would change the bytes of every artifact.
+    /// Returns the name of the part in the manifest's `sizes`. The manifest has fewer parts, because a new
+    /// name would change the bytes of every artifact.
     #[must_use]
     pub fn in_manifest(self, path: &Path) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Part {
         }
     }
 
-    /// The name for people.
+    /// Returns the name for people.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -103,8 +103,8 @@ impl Part {
     }
 }
 
-/// The path of a file, as text that tells all paths apart that differ: what is no UTF-8 is written
-/// as `\xFF`, and such a path has its backslashes doubled.
+/// Returns a path as text, so that different paths have different texts. In a path that is not UTF-8,
+/// invalid bytes are written as `\xFF` and backslashes are doubled.
 #[must_use]
 pub fn path_text(path: &Path) -> String {
     if let Some(text) = path.to_str() {
@@ -124,23 +124,23 @@ fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&path_text(path))
 }
 
-/// A regular file.
+/// A regular file of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct File {
     /// The path relative to the prefix.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// The part it belongs to.
+    /// The part that the file belongs to.
     pub part: Part,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The SHA-256.
+    /// The SHA-256 of the content.
     pub sha256: Digest,
 }
 
 impl File {
-    /// What it belongs to within its part: a package of the standard library, a module, a library.
-    /// None where a part is one thing.
+    /// Returns the group of the file within its part: a package of the standard library, a module, a
+    /// library. Returns `None` if the part has no groups.
     #[must_use]
     pub fn group(&self, stdlib: &Path) -> Option<String> {
         let below = |base: &Path| {
@@ -167,12 +167,12 @@ impl File {
     }
 }
 
-/// A number of files and their size.
+/// The number and the size of some files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Size {
-    /// Files.
+    /// The number of files.
     pub files: u64,
-    /// Their apparent size in bytes.
+    /// The apparent size in bytes.
     pub bytes: u64,
 }
 
@@ -183,64 +183,64 @@ impl Size {
     }
 }
 
-/// The size of one part, and of what it is made of.
+/// The size of one part, and of its groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartSize {
-    /// Which part.
+    /// The part.
     pub part: Part,
-    /// Files.
+    /// The number of files.
     pub files: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// Its packages, modules or libraries, the largest first; empty where they say nothing.
+    /// Its packages, modules or libraries, the largest first; empty if the part has none.
     pub groups: Vec<GroupSize>,
 }
 
-/// The size of something within a part.
+/// The size of a group of files within a part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupSize {
-    /// Its name.
+    /// The name of the package, module or library.
     pub name: String,
-    /// Files.
+    /// The number of files.
     pub files: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
 /// The tarball that an artifact was read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tarball {
-    /// How it is compressed.
+    /// The compression format.
     pub format: Format,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its SHA-256; of a `.tar.zst` that is the artifact's digest.
+    /// The SHA-256 of the file. For a `.tar.zst` it is the artifact's digest.
     pub sha256: Digest,
 }
 
-/// What an artifact or an installed prefix holds.
+/// The contents of an artifact or an installed prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// What it says of itself.
+    /// The manifest.
     pub manifest: Manifest,
-    /// The tarball; none for a prefix.
+    /// The tarball; `None` for a prefix.
     pub tarball: Option<Tarball>,
     /// The regular files, sorted by the bytes of their paths.
     pub files: Vec<File>,
-    /// How many symbolic links there are.
+    /// The number of symbolic links.
     pub links: u64,
     /// The text of `_sysconfigdata*.py`, by path.
     pub sysconfig: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Contents {
-    /// The directory of the standard library, relative to the prefix.
+    /// Returns the directory of the standard library, relative to the prefix.
     #[must_use]
     pub fn stdlib(&self) -> PathBuf {
         self.manifest.plan.stdlib().into()
     }
 
-    /// The size of all files.
+    /// Returns the size of all files.
     #[must_use]
     pub fn total(&self) -> Size {
         let mut total = Size::default();
@@ -250,7 +250,7 @@ impl Contents {
         total
     }
 
-    /// The sizes by part, the largest first; parts without files are left out.
+    /// Returns the sizes by part, the largest first. Parts without files are left out.
     #[must_use]
     pub fn parts(&self) -> Vec<PartSize> {
         let stdlib = self.stdlib();
@@ -275,7 +275,7 @@ impl Contents {
         parts
     }
 
-    /// The files, the largest first.
+    /// Returns the files, the largest first.
     #[must_use]
     pub fn largest(&self) -> Vec<&File> {
         let mut files: Vec<&File> = self.files.iter().collect();
@@ -300,13 +300,13 @@ pub(crate) mod tests {
     use crate::domain::manifest::{BundledLibrary, Hardening, Sizes};
     use crate::domain::plan::tests::plan;
 
-    /// Contents of some files, each with its size.
+    /// Returns contents with these files and sizes.
     pub(crate) fn contents(files: &[(&str, u64)]) -> Contents {
         let files: Vec<(PathBuf, u64)> = files.iter().map(|(path, size)| (path.into(), *size)).collect();
         contents_of(&files)
     }
 
-    /// The same with paths of any bytes.
+    /// [`contents`] for paths that need not be UTF-8.
     pub(crate) fn contents_of(files: &[(PathBuf, u64)]) -> Contents {
         let plan = plan();
         let floor = "2.35".parse().unwrap();

@@ -1,4 +1,4 @@
-//! SHA-256 digests: how sources, patches and artifacts are named and checked.
+//! SHA-256 digests, which name and verify sources, patches and artifacts.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,37 +8,37 @@ use sha2::{Digest as _, Sha256};
 
 use super::serde_by_display;
 
-/// A SHA-256 digest; written as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest. Its text form is 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of some bytes.
+    /// Returns the digest of some bytes.
     #[must_use]
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of a value's JSON.
+    /// Returns the digest of a value's JSON.
     ///
     /// # Panics
-    /// Never for plain data: strings, numbers, lists, and maps with string keys.
+    /// If the value cannot be serialised, for example a map whose keys are not strings.
     #[must_use]
     pub fn of_json(value: &impl serde::Serialize) -> Self {
         Self::of(serde_json::to_vec(value).expect("plain data serialise"))
     }
 
-    /// The digest of all that a reader yields.
+    /// Returns the digest of all bytes of a reader.
     ///
     /// # Errors
-    /// What the reader answers.
+    /// [`io::Error`] if reading fails.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
         let mut hashing = HashingWriter::new(io::sink());
         io::copy(&mut reader, &mut hashing)?;
         Ok(hashing.finish().1)
     }
 
-    /// The first 12 digits: enough to tell artifacts apart in a file name.
+    /// Returns the first 12 digits, which tell artifacts apart in a file name.
     #[must_use]
     pub fn short(self) -> String {
         self.to_string()[..12].to_owned()
@@ -51,7 +51,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Why a text is not a digest.
+/// The error for a text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a SHA-256 digest of 64 lower-case hexadecimal digits")]
 pub struct ParseDigestError(String);
@@ -80,7 +80,7 @@ impl FromStr for Digest {
 
 serde_by_display!(Digest);
 
-/// Hashes what passes through to another writer, and counts it.
+/// A writer that hashes and counts the bytes that it passes on to another writer.
 pub struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
@@ -88,12 +88,12 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Starts with nothing seen.
+    /// Starts a hash of no bytes.
     pub fn new(inner: W) -> Self {
         Self { inner, hasher: Sha256::new(), len: 0 }
     }
 
-    /// The writer, the digest, and how many bytes passed.
+    /// Returns the writer, the digest, and the number of bytes written.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.len)
     }
@@ -112,22 +112,22 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes the bytes read through it.
 pub struct HashingReader<R> {
     inner: R,
     hasher: Sha256,
 }
 
 impl<R: Read> HashingReader<R> {
-    /// Starts with nothing seen.
+    /// Starts a hash of no bytes.
     pub fn new(inner: R) -> Self {
         Self { inner, hasher: Sha256::new() }
     }
 
-    /// Reads what is left, and gives the digest of the whole.
+    /// Reads to the end and returns the digest of all bytes.
     ///
     /// # Errors
-    /// What the reader answers.
+    /// [`io::Error`] if reading fails.
     pub fn finish(mut self) -> io::Result<Digest> {
         io::copy(&mut self, &mut io::sink())?;
         Ok(Digest(self.hasher.finalize().into()))

@@ -1,16 +1,16 @@
-//! What compilers are started through.
+//! Compiler launchers.
 
 use super::named_enum;
 
 named_enum! {
-    /// A program that starts the compiler, or brings what it would have made. It changes how long a
-    /// build takes and nothing of what comes out, so it is in no plan and in no key.
+    /// A program that starts the compiler, or restores an object from a cache. It changes the duration of a
+    /// build and not its output, so it is in no plan and in no key.
     pub enum Launcher {
-        /// The compiler is started by itself.
+        /// The compiler is started directly.
         None = "none",
-        /// `ccache`, and behind it what `CCACHE_PREFIX` names: distcc or icecc.
+        /// `ccache`, which can start distcc or icecc (`CCACHE_PREFIX`).
         Ccache = "ccache",
-        /// `sccache`, whose server keeps the objects or has them made elsewhere.
+        /// `sccache`, whose server stores the objects or has them compiled on another machine.
         Sccache = "sccache",
     }
 }

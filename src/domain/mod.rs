@@ -34,7 +34,13 @@ macro_rules! serde_by_display {
     };
 }
 
-/// Defines an enum whose variants each have one name, with `Display`, `FromStr`, serde and `ALL`.
+/// An enum whose variants each have one name: whatever a user can choose.
+pub trait Named: std::str::FromStr<Err = String> + Copy + Send + Sync + 'static {
+    /// The names, in the order of the variants.
+    fn names() -> Vec<&'static str>;
+}
+
+/// Defines an enum whose variants each have one name, with `Display`, `FromStr`, serde, [`Named`] and `ALL`.
 macro_rules! named_enum {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -49,6 +55,12 @@ macro_rules! named_enum {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl $crate::domain::Named for $name {
+            fn names() -> Vec<&'static str> {
+                Self::ALL.iter().map(|value| value.name()).collect()
             }
         }
 

@@ -1,4 +1,4 @@
-//! Where a Python is installed, and is compiled to be installed.
+//! The directory where a Python is installed, and the one that is compiled in.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -7,12 +7,12 @@ use std::str::FromStr;
 use super::serde_by_display;
 use super::version::{Release, Variant};
 
-/// A compiled-in prefix, such as `/opt/myorg/python-3.13`: absolute, normal, and of characters
-/// that make, the shell and a `#!` line take unquoted.
+/// A compiled-in prefix, such as `/opt/myorg/python-3.13`. It is absolute and normalised, and needs no
+/// quotes in make, the shell and a `#!` line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(String);
 
-/// Why a path cannot be compiled in.
+/// The error for a path that cannot be compiled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` cannot be a prefix: {reason}")]
 pub struct ParsePrefixError {
@@ -21,25 +21,25 @@ pub struct ParsePrefixError {
 }
 
 impl Prefix {
-    /// The path as text.
+    /// Returns the path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path.
+    /// Returns the path.
     #[must_use]
     pub fn as_path(&self) -> &Path {
         Path::new(&self.0)
     }
 
-    /// The last part, `python-3.13`: the one directory at the top of the tarball.
+    /// Returns the last part, `python-3.13`: the name of the top directory of the tarball.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The same path below another root, as DESTDIR has it.
+    /// Returns the path below another root, with the meaning of DESTDIR.
     #[must_use]
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(self.0.trim_start_matches('/'))
@@ -66,15 +66,13 @@ impl FromStr for Prefix {
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
         if !text.chars().all(allowed) {
-            return Err(error(
-                "a compiled-in prefix has letters, digits and . _ + - alone (`install --prefix` takes any path)",
-            ));
+            return Err(error("it has characters other than letters, digits and / . _ + -"));
         }
         let normal: PathBuf = path.components().collect();
         if normal.file_name().is_none() {
             return Err(error("it is the root directory"));
         }
-        // A kernel reads 127 bytes of a `#!` line at the least, and `/bin/python3.13` goes behind it.
+        // Every kernel reads at least 127 bytes of a `#!` line, and `/bin/python3.13` follows the prefix.
         if text.len() > 100 {
             return Err(error("it is longer than 100 bytes"));
         }
@@ -84,47 +82,47 @@ impl FromStr for Prefix {
 
 serde_by_display!(Prefix);
 
-/// A prefix with places for what is installed there, such as `/opt/acme/python-{series}{variant}`.
+/// A prefix with placeholders for the version, such as `/opt/acme/python-{series}{variant}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixTemplate(String);
 
-/// The places of a template, with the text that stands there for a release.
+/// Returns the placeholders of a template with their values for a release.
 fn places(release: Release, variant: Variant) -> [(&'static str, String); 3] {
     let (series, version) = (release.series().to_string(), release.to_string());
     [("{series}", series), ("{version}", version), ("{variant}", variant.to_string())]
 }
 
-/// Fills the places of a template in any path.
+/// Replaces the placeholders in a path.
 #[must_use]
 pub fn fill(template: &str, release: Release, variant: Variant) -> String {
     places(release, variant).iter().fold(template.to_owned(), |text, (place, value)| text.replace(place, value))
 }
 
 impl PrefixTemplate {
-    /// The template that holds where nothing else is said.
+    /// The default template.
     pub const DEFAULT: &str = "/opt/myorg/python-{series}{variant}";
 
-    /// The prefix of a release.
+    /// Returns the prefix of a release.
     ///
     /// # Panics
-    /// Never: the template was tried with the longest release there can be.
+    /// Never: parsing the template checked it with the longest possible release.
     #[must_use]
     pub fn prefix(&self, release: Release, variant: Variant) -> Prefix {
         fill(&self.0, release, variant).parse().expect("a template gives prefixes, which was tried when it was read")
     }
 
-    /// Whether each release has a prefix of its own, and not each series.
+    /// Whether each release, and not only each series, has a prefix of its own.
     #[must_use]
     pub fn is_of_release(&self) -> bool {
         self.0.contains("{version}")
     }
 
-    /// A glob that matches the prefixes of all releases.
+    /// Returns a glob that matches the prefixes of all releases.
     #[must_use]
     pub fn glob(&self) -> String {
         let places = ["{series}", "{version}", "{variant}"];
         let glob = places.iter().fold(self.0.clone(), |text, place| text.replace(place, "*"));
-        // In a glob `**` means more than `*` does twice.
+        // In a glob, `**` also matches across directories.
         glob.replace("***", "*").replace("**", "*")
     }
 }

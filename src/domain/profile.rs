@@ -1,4 +1,4 @@
-//! Profiles: recorded training data of an optimised build, and the compilers that can read it.
+//! Profiles: the recorded training data of an optimised build, and the compilers that can read it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,29 +13,29 @@ use super::serde_by_display;
 use super::target::Target;
 use super::version::{Release, Variant};
 
-/// The version of the layout of a profile.
+/// The version of the archive layout of a profile.
 pub const PROFILE_FORMAT: u32 = 1;
-/// The file in a profile's archive that says what it is.
+/// The manifest in a profile's archive.
 pub const PROFILE_MANIFEST: &str = "profile.json";
 
-/// A compiler by its family and the part of its version that its training data depend on:
+/// A compiler, identified by its family and the part of its version that the training data depend on:
 /// `gcc 12.2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CompilerVersion {
-    /// Who made it.
+    /// The family.
     pub family: CompilerFamily,
-    /// The first number of its version.
+    /// The first number of the version.
     pub major: u16,
-    /// The second.
+    /// The second number of the version.
     pub minor: u16,
 }
 
 super::named_enum! {
-    /// A family of compilers, each with training data of its own.
+    /// A family of compilers, each with its own format of training data.
     pub enum CompilerFamily {
-        /// GNU's.
+        /// GNU's compiler.
         Gcc = "gcc",
-        /// LLVM's.
+        /// LLVM's compiler.
         Clang = "clang",
     }
 }
@@ -61,8 +61,8 @@ impl FromStr for CompilerVersion {
 
 serde_by_display!(CompilerVersion);
 
-/// The version that GCC writes into its notes and its training data: `B22*` for 12.2. It reads data
-/// of its own version alone, and ignores others with a warning (`gcc/gcov-io.h`).
+/// Returns the version that GCC writes into its notes and its training data: `B22*` for 12.2. GCC reads only
+/// data of its own version, and ignores others with a warning (`gcc/gcov-io.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataVersion(pub [u8; 4]);
 
@@ -83,53 +83,53 @@ impl FromStr for DataVersion {
 
 serde_by_display!(DataVersion);
 
-/// What a profile says of itself.
+/// The manifest of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileManifest {
     /// [`PROFILE_FORMAT`] of the pykeel that recorded it.
     pub format: u32,
-    /// What was trained.
+    /// The release that was trained.
     pub release: Release,
-    /// Its variant.
+    /// The variant of the release.
     pub variant: Variant,
-    /// What it ran on.
+    /// The target that it was recorded on.
     pub target: Target,
-    /// The sums of the source archives.
+    /// The SHA-256 of the source archives.
     pub source: SourceSums,
     /// The patches of the source.
     pub patches: Vec<PlannedPatch>,
-    /// The compiler whose data these are.
+    /// The compiler that can read the data.
     pub compiler: CompilerVersion,
-    /// The first line of its `--version`.
+    /// The first line of the compiler's `--version`.
     pub compiler_line: String,
     /// The version of the data.
     pub data_version: DataVersion,
-    /// What the interpreter that was trained was compiled with.
+    /// The flags that the trained interpreter was compiled with.
     pub flags: BTreeMap<String, String>,
-    /// What it was made to do: the arguments of each run of the interpreter.
+    /// The training task: the arguments of each run of the interpreter.
     pub training: Vec<Vec<String>>,
-    /// The scripts of the recipes that these name, by their SHA-256.
+    /// The SHA-256 of each script that the training task names.
     pub scripts: BTreeMap<String, Digest>,
 }
 
-/// Training data, checked.
+/// A profile whose archive was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// The SHA-256 of the archive it is in.
+    /// The SHA-256 of the archive.
     pub digest: Digest,
-    /// What it says of itself.
+    /// The manifest.
     pub manifest: ProfileManifest,
     /// The data of each object, by its path in the build tree: `Python/ceval.gcda`.
     pub data: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-/// How a release is going to be optimised.
+/// How a build is optimised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Optimisation {
     /// Without a profile.
     None,
-    /// As the instrumented build that records one.
+    /// Instrumented, to record a profile.
     Instrumented(TrainingData),
     /// With a profile.
     Profile(Box<Profile>),
@@ -145,12 +145,12 @@ impl fmt::Display for Optimisation {
     }
 }
 
-/// The compiler's side of training data.
+/// A compiler, and the version of the training data that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingData {
     /// The compiler.
     pub compiler: CompilerVersion,
-    /// The version of its data.
+    /// The version of the data.
     pub version: DataVersion,
 }
 

@@ -1,4 +1,5 @@
-//! Building again: why a plan cannot be made here, and what came out different, in words.
+//! The results of building an artifact again, in words: why its plan cannot be built here, and how the
+//! rebuild differs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +8,14 @@ use serde_json::Value;
 
 use super::comparison::Change;
 
-/// Something in which an artifact and its rebuild differ.
+/// A difference between an artifact and its rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Relative to the prefix; `.` is the tarball itself.
+    /// The path relative to the prefix; `.` is the tarball itself.
     pub path: String,
-    /// What differs.
+    /// The kind of the difference.
     pub kind: DifferenceKind,
-    /// Where: sections, fields, lines.
+    /// Where they differ: sections, fields, lines.
     pub details: Vec<String>,
 }
 
@@ -26,11 +27,11 @@ pub enum DifferenceKind {
     OnlyGiven,
     /// Only the rebuild has it.
     OnlyRebuilt,
-    /// Its bytes.
+    /// Its content differs.
     Content,
-    /// Its entry in the tarball: kind, mode, owner, time, or what a link says.
+    /// Its entry in the tarball differs: kind, mode, owner, time, or link target.
     Entry,
-    /// How it is packed, and nothing in it.
+    /// Only the order of the entries or the compression differs.
     Packing,
 }
 
@@ -41,7 +42,7 @@ impl std::fmt::Display for Difference {
             DifferenceKind::OnlyRebuilt => "is in the rebuild and not in the artifact",
             DifferenceKind::Content => "has other bytes",
             DifferenceKind::Entry => "has another entry",
-            DifferenceKind::Packing => "is packed otherwise",
+            DifferenceKind::Packing => "is packed differently",
         };
         write!(f, "{} {what}", self.path)?;
         let separators = std::iter::once(": ").chain(std::iter::repeat("; "));
@@ -49,14 +50,20 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// What a field of a plan is about, and so what can be done where it differs.
+/// The subject of a field of a plan, which decides the remedy if it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
+pub enum Topic {
+    /// The version of pykeel's own contribution to the bytes.
     Format,
+    /// The machine.
     Target,
+    /// The recipe, or what it says.
     Recipe,
+    /// The user's `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS`.
     Variables,
+    /// The profile.
     Profile,
+    /// The packages of the build host.
     System,
 }
 
@@ -71,51 +78,37 @@ impl Topic {
             _ => Self::Recipe,
         }
     }
+}
 
-    const fn remedy(self) -> &'static str {
-        match self {
-            Self::Format => "use the pykeel that made it",
-            Self::Target => "rebuild it on a machine of its kind",
-            Self::Recipe => "name the recipes it was made by with `--recipes DIR`",
-            Self::Variables => "set CC, CFLAGS, CPPFLAGS and LDFLAGS as they were",
-            Self::Profile => "name the profile it was made with by `--profile FILE`",
-            Self::System => {
-                "rebuild it on the system it was made on: the same release of the distribution, with the same packages"
-            }
-        }
+/// Returns the differences between the plan of an artifact and the plan here, one line each.
+#[must_use]
+pub fn explain(changes: &[Change<Value>]) -> Vec<String> {
+    relevant(changes).into_iter().map(line).collect()
+}
+
+/// Returns the subjects of the changes for which something can be done now, the most important first.
+#[must_use]
+pub fn topics(changes: &[Change<Value>]) -> Vec<Topic> {
+    let topics: BTreeSet<Topic> = relevant(changes).iter().map(|change| Topic::of(&change.name)).collect();
+    // Another format or recipe changes most of the plan. The other differences show once that is fixed.
+    let first = topics.iter().copied().find(|topic| matches!(topic, Topic::Format | Topic::Target | Topic::Recipe));
+    match first {
+        Some(topic) => vec![topic],
+        None => topics.into_iter().collect(),
     }
 }
 
-/// What differs between the plan of an artifact and the plan here, a line each.
-#[must_use]
-pub fn explain(changes: &[Change<Value>]) -> Vec<String> {
-    telling(changes).into_iter().map(line).collect()
-}
-
-/// What to do about it, the most important first.
-#[must_use]
-pub fn remedy(changes: &[Change<Value>]) -> String {
-    let topics: BTreeSet<Topic> = telling(changes).iter().map(|change| Topic::of(&change.name)).collect();
-    // Another format or recipe changes most of the plan: what else there is shows when that is mended.
-    let first = topics.iter().copied().find(|topic| matches!(topic, Topic::Format | Topic::Target | Topic::Recipe));
-    let shown: Vec<&str> = match first {
-        Some(topic) => vec![topic.remedy()],
-        None => topics.into_iter().map(Topic::remedy).collect(),
-    };
-    shown.join("; ")
-}
-
-/// The changes that say something, by topic.
-fn telling(changes: &[Change<Value>]) -> Vec<&Change<Value>> {
+/// Returns the changes that no other change implies, by topic.
+fn relevant(changes: &[Change<Value>]) -> Vec<&Change<Value>> {
     let names: BTreeSet<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-    let mut telling: Vec<_> = changes.iter().filter(|change| !follows(&change.name, &names)).collect();
-    telling.sort_by_key(|change| Topic::of(&change.name));
-    telling
+    let mut relevant: Vec<_> = changes.iter().filter(|change| !is_implied(&change.name, &names)).collect();
+    relevant.sort_by_key(|change| Topic::of(&change.name));
+    relevant
 }
 
-/// Whether a field differs because another one does, which says more: another version of a library
-/// has other bytes, and a variable of the user's is in the environment too.
-fn follows(name: &str, names: &BTreeSet<&str>) -> bool {
+/// Whether another changed field implies the change of this one: another version of a library has other
+/// bytes, and a variable of the user is in the environment too.
+fn is_implied(name: &str, names: &BTreeSet<&str>) -> bool {
     if let Some(variable) = name.strip_prefix("environment.") {
         return names.contains(format!("compiler_variables.{variable}").as_str());
     }
@@ -129,7 +122,7 @@ fn follows(name: &str, names: &BTreeSet<&str>) -> bool {
     match field {
         "sha256" | "source_version" => has("version"),
         "soname" | "version" => false,
-        // A library that one side does not have at all.
+        // One side does not have the library at all.
         _ => has("soname"),
     }
 }
@@ -163,7 +156,7 @@ fn line(change: &Change<Value>) -> String {
         };
         return match (lacks(here, there), lacks(there, here)) {
             (more, less) if more.is_empty() && less.is_empty() => format!("{what} is in another order"),
-            (more, less) if less.is_empty() => format!("{what} has besides here: {more}"),
+            (more, less) if less.is_empty() => format!("{what} has more here: {more}"),
             (more, less) if more.is_empty() => format!("{what} lacks here: {less}"),
             (more, less) => format!("{what} has here {more}, and in the artifact {less}"),
         };
@@ -175,19 +168,19 @@ fn line(change: &Change<Value>) -> String {
         (Some(there), None) if Topic::of(name) == Topic::Variables => {
             format!("{what} is not set here, and the artifact was made with {}", plain(there))
         }
-        (Some(there), None) => format!("{what} is not to be had here, and the artifact was made with {}", plain(there)),
+        (Some(there), None) => format!("{what} is missing here, and the artifact was made with {}", plain(there)),
         (None, here) => {
             format!("{what} is {} here, and the artifact was made without", here.map(plain).unwrap_or_default())
         }
     }
 }
 
-/// A value without the quotes of JSON.
+/// Returns a value without the quotes of JSON.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The first line in which two texts differ.
+/// Describes the first line that differs between two texts, or returns `None` if they are equal.
 #[must_use]
 pub fn first_line(given: &str, rebuilt: &str) -> Option<String> {
     const MOST: usize = 100;
@@ -203,7 +196,7 @@ pub fn first_line(given: &str, rebuilt: &str) -> Option<String> {
         match (a.next(), b.next()) {
             (None, None) => return None,
             (a, b) if a == b => {}
-            // A difference far to the right is shown, too.
+            // The difference is beyond the part that is shown: show the text around it.
             (Some(a), Some(b)) if a.chars().take(MOST).eq(b.chars().take(MOST)) => {
                 let column = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
                 let tail = |line: &str| line.chars().skip(column).collect::<String>();
@@ -220,16 +213,16 @@ pub fn first_line(given: &str, rebuilt: &str) -> Option<String> {
     }
 }
 
-/// One entry of a tarball by what its header says.
+/// The header of one entry of a tarball.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryFacts {
-    /// The path below the top directory; `.` for that itself.
+    /// The path below the top directory; `.` for the top directory itself.
     pub path: String,
-    /// Each fact by its name: `mode`, `mtime`, `link`.
+    /// The fields of the header by name: `mode`, `mtime`, `link`.
     pub facts: BTreeMap<&'static str, String>,
 }
 
-/// In what the entries of two tarballs differ, their content left out.
+/// Returns the differences between the headers of two tarballs and between the orders of their entries.
 #[must_use]
 pub fn entry_differences(given: &[EntryFacts], rebuilt: &[EntryFacts]) -> Vec<Difference> {
     let by_path = |entries: &[EntryFacts]| -> BTreeMap<String, BTreeMap<&'static str, String>> {
@@ -304,22 +297,22 @@ mod tests {
         there.environment.insert("CFLAGS".into(), "-O2".into());
         there.profile = Some(Digest::of("profile"));
         let changes = plan_changes(&there, &here);
-        insta::assert_snapshot!(format!("{}\n{}", explain(&changes).join("\n"), remedy(&changes)));
+        insta::assert_snapshot!(format!("{}\n{:?}", explain(&changes).join("\n"), topics(&changes)));
     }
 
     #[test]
-    fn another_recipe_is_named_first_and_its_remedy_alone() {
+    fn another_recipe_is_named_first_and_alone() {
         let (there, mut here) = (plan(), plan());
         here.configure.push("--enable-shared".into());
         here.disabled = vec!["_dbm".into()];
         here.toolchain.compiler = "gcc 14".into();
         let changes = plan_changes(&there, &here);
         let lines = explain(&changes);
-        assert!(lines.contains(&"`configure` has besides here: --enable-shared".to_owned()), "{lines:?}");
-        assert_eq!(remedy(&changes), Topic::Recipe.remedy());
+        assert!(lines.contains(&"`configure` has more here: --enable-shared".to_owned()), "{lines:?}");
+        assert_eq!(topics(&changes), [Topic::Recipe]);
         here = there.clone();
         here.request.format += 1;
-        assert_eq!(remedy(&plan_changes(&there, &here)), Topic::Format.remedy());
+        assert_eq!(topics(&plan_changes(&there, &here)), [Topic::Format]);
     }
 
     #[test]
@@ -360,7 +353,7 @@ mod tests {
             "b has another entry: mode is 644 in the artifact, 755 in the rebuild",
             "gone is in the artifact and not in the rebuild",
             "new is in the rebuild and not in the artifact",
-            ". is packed otherwise: where the artifact has a the rebuild has b",
+            ". is packed differently: where the artifact has a the rebuild has b",
         ];
         assert_eq!(told, expected);
         assert!(entry_differences(&given, &given).is_empty());

@@ -1,7 +1,7 @@
-//! The variables that CPython's build recorded: `_sysconfigdata*.py`.
+//! Parses `_sysconfigdata*.py`, the variables that CPython's build recorded.
 //!
-//! It is a literal: `build_time_vars = {'NAME': 'text', 'OTHER': 1, …}`, as `pprint` writes it, with
-//! strings that follow each other and are one. It is read as that and never run.
+//! The file has a literal as `pprint` writes it: `build_time_vars = {'NAME': 'text', 'OTHER': 1, …}`.
+//! Adjacent strings are concatenated. The file is parsed and never executed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,20 +27,20 @@ impl fmt::Display for Value {
     }
 }
 
-/// Why a text is not what `_sysconfigdata*.py` is.
+/// The error for a text that is not such a literal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct SysconfigError {
     /// The line, from 1.
     pub line: usize,
-    /// What was expected there, or what is wrong.
+    /// What was expected on the line, or what is wrong.
     pub reason: String,
 }
 
-/// Reads the variables.
+/// Parses the variables.
 ///
 /// # Errors
-/// The line of what is not a literal of strings and integers.
+/// [`SysconfigError`] with the first line that is not part of such a literal.
 pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Value>, SysconfigError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
@@ -56,7 +56,7 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, Value>, SysconfigError> {
         parser.word(":")?;
         let value = parser.value()?;
         if variables.insert(name.clone(), value).is_some() {
-            return Err(parser.error(format!("`{name}` is there twice")));
+            return Err(parser.error(format!("`{name}` occurs twice")));
         }
         if !parser.takes(",") {
             parser.word("}")?;
@@ -90,7 +90,7 @@ impl Parser<'_> {
         Some(next)
     }
 
-    /// Passes over blanks and comments.
+    /// Skips white space and comments.
     fn skip(&mut self) {
         loop {
             match self.rest.as_bytes().first() {
@@ -126,7 +126,7 @@ impl Parser<'_> {
         Ok(Value::Number(value))
     }
 
-    /// One string, or several that follow each other.
+    /// Parses one string, or adjacent strings as one.
     fn string(&mut self) -> Result<String, SysconfigError> {
         let mut text = String::new();
         let mut any = false;
@@ -148,7 +148,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What `repr` of a string writes after a backslash.
+    /// Parses the escapes that `repr` of a string writes, after the backslash.
     fn escape(&mut self) -> Result<char, SysconfigError> {
         let digits = match self.next() {
             Some(c @ ('\\' | '\'' | '"')) => return Ok(c),
@@ -200,7 +200,7 @@ mod tests {
             ("build_time_vars = {\n'A': '\\q'}", 2, "unknown escape"),
             ("build_time_vars = {\n'A': '\\xfg'}", 2, "damaged escape"),
             ("build_time_vars = {'A': '\\ud800'}", 1, "damaged escape"),
-            ("build_time_vars = {'A': 1,\n'A': 2}", 2, "there twice"),
+            ("build_time_vars = {'A': 1,\n'A': 2}", 2, "occurs twice"),
             ("build_time_vars = {'A': 1", 1, "the end"),
             ("build_time_vars = {}\nimport os", 2, "the end of the file"),
             ("build_time_vars = {'A': 99999999999999999999}", 1, "an integer"),

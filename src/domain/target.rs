@@ -1,9 +1,9 @@
-//! What the built Python runs on.
+//! The system that a built Python runs on.
 
 use super::named_enum;
 
 named_enum! {
-    /// A Linux system with glibc, by its processor.
+    /// A Linux system with glibc, named by its processor.
     pub enum Target {
         /// 64-bit x86.
         X86_64 = "x86_64-linux-gnu",
@@ -13,11 +13,11 @@ named_enum! {
 }
 
 impl Target {
-    /// The target of a compiler, by what it answers to `-dumpmachine`: `x86_64-linux-gnu` on
-    /// Debian, `x86_64-redhat-linux` on Fedora.
+    /// Returns the target of a compiler from the output of `-dumpmachine`: `x86_64-linux-gnu` on Debian,
+    /// `x86_64-redhat-linux` on Fedora.
     ///
     /// # Errors
-    /// What the machine is instead, in words.
+    /// The reason why the machine is not supported.
     pub fn from_machine(machine: &str) -> Result<Self, String> {
         let mut fields = machine.split('-');
         let arch = fields.next().unwrap_or_default();
@@ -34,21 +34,21 @@ impl Target {
             .ok_or_else(|| format!("{arch} is not a processor pykeel knows"))
     }
 
-    /// The system that this program was compiled for: the one that it builds on.
+    /// Returns the system that this program was compiled for, which is the one that it builds on.
     ///
     /// # Errors
-    /// That pykeel does not know the processor.
+    /// The reason why the processor is not supported.
     pub fn of_this_program() -> Result<Self, String> {
         Self::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH))
     }
 
-    /// The processor's name, as `uname -m` prints it.
+    /// Returns the processor's name, as `uname -m` prints it.
     #[must_use]
     pub fn arch(self) -> &'static str {
         self.name().split('-').next().unwrap_or_default()
     }
 
-    /// The number that an ELF header has for it (`e_machine`).
+    /// Returns the processor's number in an ELF header (`e_machine`).
     #[must_use]
     pub const fn elf_machine(self) -> u16 {
         match self {

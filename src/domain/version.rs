@@ -1,4 +1,4 @@
-//! Series, releases, variants, and what a user may ask for.
+//! Series, releases, variants, and the versions that a user may ask for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub struct Series {
     pub minor: u8,
 }
 
-/// How far a pre-release had come.
+/// The kind of a release, in the order of publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Stage {
     Alpha,
@@ -41,25 +41,25 @@ pub struct Release {
 }
 
 impl Release {
-    /// The series it belongs to.
+    /// Returns the series that it belongs to.
     #[must_use]
     pub const fn series(self) -> Series {
         self.series
     }
 
-    /// The last number: `5` of `3.13.5`.
+    /// Returns the last number: `5` of `3.13.5`.
     #[must_use]
     pub const fn micro(self) -> u8 {
         self.micro
     }
 
-    /// Alpha, beta or release candidate.
+    /// Whether it is an alpha, beta or release candidate.
     #[must_use]
     pub fn is_pre_release(self) -> bool {
         self.stage != Stage::Final
     }
 
-    /// `3.15.0` of `3.15.0b4`: the directory of the release on upstream's site.
+    /// Returns `3.15.0` of `3.15.0b4`: the directory of the release on upstream's site.
     #[must_use]
     pub fn base(self) -> String {
         format!("{}.{}", self.series, self.micro)
@@ -69,7 +69,7 @@ impl Release {
 super::named_enum! {
     /// The ABI variant of a build.
     pub enum Variant {
-        /// The build that everybody means by "Python".
+        /// The ordinary build.
         Default = "",
         /// Free-threaded: no global interpreter lock (3.13 and later).
         FreeThreaded = "t",
@@ -78,7 +78,7 @@ super::named_enum! {
     }
 }
 
-/// What a user asks for on the command line.
+/// A version that a user asks for on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionRequest {
     /// Which release.
@@ -94,7 +94,7 @@ pub enum Selector {
     Latest,
     /// The newest release of a series.
     Series(Series),
-    /// That release.
+    /// Exactly this release.
     Release(Release),
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for VersionRequest {
     }
 }
 
-/// A decimal number as versions write it: digits alone, no sign, no leading zero.
+/// Parses a decimal number as versions write it: only digits, no sign, no leading zero.
 fn number(text: &str) -> Option<u8> {
     let digits_only = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let canonical = text.len() == 1 || !text.starts_with('0');
@@ -175,7 +175,7 @@ impl FromStr for VersionRequest {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (body, variant) = match text.as_bytes().last() {
-            // `latest` ends in a `t` of its own.
+            // `latest` ends in `t`, which is not the variant.
             Some(b't') if text != "latest" => (&text[..text.len() - 1], Variant::FreeThreaded),
             Some(b'd') => (&text[..text.len() - 1], Variant::Debug),
             _ => (text, Variant::Default),

@@ -6,6 +6,7 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
+use crate::error::{Error, FlagProblem, Result};
 use crate::recipe::ReleaseRecipe;
 
 /// What a user chooses besides the version.
@@ -28,12 +29,19 @@ impl Choices {
         self.policies.compiler_variables.get("CC").map_or("gcc", String::as_str)
     }
 
-    /// The first of some words that one of the compiler's variables has, with the variable's name.
-    #[must_use]
-    pub fn compiler_word(&self, words: &[&str]) -> Option<(&str, &str)> {
+    /// Refuses flags in the compiler's variables.
+    ///
+    /// # Errors
+    /// [`Error::CompilerFlag`] for the first of them that a variable has.
+    pub fn refuse_flags(&self, flags: &[&str], problem: FlagProblem) -> Result<()> {
         let all = self.policies.compiler_variables.iter();
         let mut all = all.flat_map(|(name, text)| text.split_whitespace().map(move |word| (name.as_str(), word)));
-        all.find(|(_, word)| words.contains(word))
+        match all.find(|(_, word)| flags.contains(word)) {
+            None => Ok(()),
+            Some((variable, flag)) => {
+                Err(Error::CompilerFlag { variable: variable.to_owned(), flag: flag.to_owned(), problem })
+            }
+        }
     }
 
     /// How a release is optimised.

@@ -5,7 +5,7 @@ use super::preflight::Host;
 use crate::domain::digest::Digest;
 use crate::domain::plan::Optimize;
 use crate::domain::profile::{CompilerFamily, Optimisation, TrainingData};
-use crate::error::{Error, Result};
+use crate::error::{Error, FlagProblem, ProfileRemedy, Result};
 use crate::event::{Event, Reporter};
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::profile::open;
@@ -27,17 +27,10 @@ pub fn choose(
     if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
         return match &choices.profile {
             None => Ok(Optimisation::None),
-            Some(_) => Err(Error::Usage(
-                "`--profile` is of no use with `optimize` set to none (`pykeel config` says where it is)".into(),
-            )),
+            Some(_) => Err(Error::ProfileWithoutOptimization),
         };
     }
-    if let Some((name, _)) = choices.compiler_word(&["-w"]) {
-        return Err(Error::Usage(format!(
-            "`-w` in {name} silences what the compiler says of functions that the profile does not fit: \
-             leave it out, or build with `--optimize none`"
-        )));
-    }
+    choices.refuse_flags(&["-w"], FlagProblem::HidesWarnings)?;
     let data = data(recipe, host)?;
     let compiler = data.compiler;
     let profile = if let Some(named) = &choices.profile {
@@ -98,15 +91,15 @@ pub fn at_hand(
 /// # Errors
 /// [`Error::Profile`] where it has none, or the recipe does not say how to build with a profile.
 pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
-    let unusable = |reason: String, remedy: &str| Error::Profile {
+    let unusable = |reason: String, remedy| Error::Profile {
         what: format!("for Python {}", recipe.full_version()),
         reason,
-        remedy: remedy.to_owned(),
+        remedy,
     };
     if recipe.pgo.is_none() {
         return Err(unusable(
             "the recipe has no [pgo] that says how to build with one".into(),
-            "build with `--optimize none`, or write it: docs/recipes.md says what is in it",
+            ProfileRemedy::WritePgo,
         ));
     }
     let compiler = host.toolchain.compiler.compiler_version()?;
@@ -114,7 +107,7 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(TrainingData { compiler, version }),
         _ => Err(unusable(
             format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),
-            "build with gcc, or with `--optimize none`",
+            ProfileRemedy::Gcc,
         )),
     }
 }

@@ -46,17 +46,15 @@ impl<'a> Toolchain<'a> {
     /// The toolchain of a compiler; none where there is no such program.
     ///
     /// # Errors
-    /// [`Error::Musl`], [`Error::Command`] for a question that the compiler cannot answer, and [`Error::Usage`] for a
+    /// [`Error::Musl`], [`Error::Command`] for a question that the compiler cannot answer, and [`Error::UnsupportedTarget`] for a
     /// target that pykeel does not build for.
     pub fn resolve(runner: &'a dyn Runner, choices: &Choices) -> Result<Option<Self>> {
         let Some(mut compiler) = Compiler::find(runner, choices.cc()) else { return Ok(None) };
         let target = compiler.target()?;
-        let build = Target::of_this_program().map_err(Error::Usage)?;
+        let build = Target::of_this_program().map_err(|reason| Error::UnsupportedTarget { reason })?;
         if build != target {
-            return Err(Error::Usage(format!(
-                "`{}` compiles for {target}, and pykeel builds on {build} for {build} alone",
-                choices.cc()
-            )));
+            let reason = format!("`{}` compiles for {target}; on {build} pykeel builds for {build} only", choices.cc());
+            return Err(Error::UnsupportedTarget { reason });
         }
         let tree = tree_of(compiler.driver())?;
         let options = search_options(choices);

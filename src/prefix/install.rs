@@ -1,4 +1,4 @@
-//! Install: from a stored artifact to a prefix. The old Python stays until the new one is whole.
+//! Installs a stored artifact into a prefix. The old Python stays until the new one is complete.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use crate::store::StoredArtifact;
 use crate::sys::process::Runner;
 use crate::sys::{archive, distro, elf, fs};
 
-/// What a crash of the whole machine may cost.
+/// Whether an installation survives a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing: the file system is synced first.
+    /// It survives: the file system is synced before the new tree gets its name.
     Synced,
-    /// Both trees: for a layer of an image, which a crash loses as a whole.
+    /// A crash may lose the old and the new tree. For a layer of an image, which a crash loses anyway.
     Unsynced,
 }
 
-/// How an installation is done.
+/// The options of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct InstallOptions {
     /// Whether a prefix that pykeel did not make may be replaced.
     pub force: bool,
-    /// Whether the new tree is on the disk before it has its name.
+    /// Whether the file system is synced first.
     pub durability: Durability,
 }
 
-/// How the artifact got into place.
+/// How the new tree got to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// The same artifact was there already.
+    /// The same artifact was installed already. Nothing was done.
     AlreadyThere,
-    /// Nothing was there.
+    /// The prefix did not exist or was empty.
     New,
-    /// It changed places with what was there, in one step.
+    /// The old and the new tree changed places atomically.
     Exchanged,
-    /// What was there was removed first, for the file system cannot exchange directories.
+    /// The old tree was removed first, because the file system cannot exchange directories.
     Replaced,
 }
 
-/// The newest glibc of a root file system; none where it has none or cannot be read.
+/// Returns the glibc version of a root file system, or `None` if it has no readable glibc.
 #[must_use]
 pub fn glibc_of(root: &Path) -> Option<GlibcVersion> {
     let arch = std::env::consts::ARCH;
@@ -63,11 +63,12 @@ pub fn glibc_of(root: &Path) -> Option<GlibcVersion> {
         .find_map(|path| elf::provided_glibc(&path).ok().flatten())
 }
 
-/// Which of the packages that an artifact wants a root has not, by its package database. A package
-/// counts that another one provides. None where the root has no database that can be read here.
+/// Returns the packages of the artifact's list that a root does not have, by its package database. A
+/// package counts as installed if another one provides it. Returns `None` if the root has no package
+/// database that can be read here.
 ///
 /// # Errors
-/// That a database which is there cannot be read.
+/// [`Error::Io`], [`Error::Spawn`] or [`Error::Command`] if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -75,31 +76,34 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
     Ok(installed.is_some().then(missing))
 }
 
-/// Installs an artifact. The tarball's digest is checked while it is unpacked beside the prefix;
-/// then it changes places with what is there.
+/// Installs an artifact. The tarball is unpacked beside the prefix while its digest is checked. Then the
+/// new tree and the old one change places.
 ///
 /// # Errors
-/// [`Error::ForeignPrefix`], [`Error::DigestMismatch`], or what the system answers. The old Python
-/// is then still there.
+/// - [`Error::ForeignPrefix`] if pykeel did not make what is at the prefix;
+/// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
+/// - [`Error::Io`], [`Error::Interrupted`].
+///
+/// After an error the old Python is still there.
 pub fn install(
     artifact: &StoredArtifact,
     destination: &Destination,
-    terms: Terms,
+    options: InstallOptions,
     reporter: &dyn Reporter,
 ) -> Result<Placement> {
     let site = Site::make(destination, reporter)?;
     site.repair(reporter)?;
     match site.occupant() {
-        Ok(Some(identity)) if identity.build_key == artifact.record.build_key && !terms.force => {
+        Ok(Some(identity)) if identity.build_key == artifact.record.build_key && !options.force => {
             return Ok(Placement::AlreadyThere);
         }
         Ok(_) => {}
-        // Only what is a directory is replaced; a link or a file is never.
-        Err(Error::ForeignPrefix { .. }) if terms.force && site.is_directory() => {}
+        // `--force` replaces a directory, but never a link or a file.
+        Err(Error::ForeignPrefix { .. }) if options.force && site.is_directory() => {}
         Err(error) => return Err(error),
     }
-    let fresh = Fresh::unpack(artifact, &site)?;
-    if terms.durability == Durability::Synced {
+    let fresh = NewTree::unpack(artifact, &site)?;
+    if options.durability == Durability::Synced {
         fs::sync_file_system(&fresh.path)?;
     }
     let placement = place(&site, &fresh)?;
@@ -112,8 +116,8 @@ pub fn install(
     Ok(placement)
 }
 
-/// Puts a new tree into place.
-fn place(site: &Site, fresh: &Fresh) -> Result<Placement> {
+/// Moves a new tree to its prefix.
+fn place(site: &Site, fresh: &NewTree) -> Result<Placement> {
     let target = site.target();
     let placement = if !target.exists() {
         fs_err::rename(&fresh.path, target)?;
@@ -133,12 +137,12 @@ fn place(site: &Site, fresh: &Fresh) -> Result<Placement> {
     Ok(placement)
 }
 
-/// A new tree beside the prefix; removed unless it was put into place.
-struct Fresh {
+/// A new tree beside the prefix. Dropping it removes the tree, unless it was moved to the prefix.
+struct NewTree {
     path: PathBuf,
 }
 
-impl Fresh {
+impl NewTree {
     fn unpack(artifact: &StoredArtifact, site: &Site) -> Result<Self> {
         let fresh = Self { path: site.fresh() };
         fs_err::create_dir(&fresh.path)?;
@@ -164,14 +168,14 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewTree {
     fn drop(&mut self) {
-        // Once it is in place there is nothing here; what cannot be removed, the next run removes.
+        // After a successful installation nothing is left here. The next run removes what this one cannot.
         let _later = fs::remove_tree(&self.path);
     }
 }
 
-/// Hashes a file while a decoder reads it, and sends the digest when the decoder is done with it.
+/// A file that is hashed while a decoder reads it. Dropping it sends the digest.
 struct HashedFile {
     reader: Option<HashingReader<BufReader<std::fs::File>>>,
     sender: std::sync::mpsc::Sender<std::io::Result<Digest>>,
@@ -192,7 +196,7 @@ impl std::io::Read for HashedFile {
 impl Drop for HashedFile {
     fn drop(&mut self) {
         if let Some(reader) = self.reader.take() {
-            // Nobody listens when unpacking failed, and its error is the one that counts.
+            // The receiver is gone if unpacking failed. That error counts, and not this one.
             let _unheard = self.sender.send(reader.finish());
         }
     }

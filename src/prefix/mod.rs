@@ -1,4 +1,4 @@
-//! Prefixes: installing an artifact to its place, and removing it.
+//! Installs artifacts into prefixes, and removes them.
 
 pub mod install;
 pub mod site;

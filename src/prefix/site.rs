@@ -1,5 +1,5 @@
-//! The place of a prefix: who made what is there, the lock on it, and what an interrupted run left
-//! beside it. Install and uninstall share it.
+//! The place of a prefix: what is installed there, the lock on it, and what an interrupted run left beside
+//! it. `install` and `uninstall` share it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::sys::lock::Lock;
 /// A prefix on this system or in another root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Another root file system, as DESTDIR means it.
+    /// Another root file system, with the meaning of DESTDIR.
     pub root: Option<PathBuf>,
-    /// The prefix there; any absolute path.
+    /// The prefix in that root. It may be any absolute path.
     pub prefix: PathBuf,
 }
 
 impl Destination {
-    /// The path on this system.
+    /// Returns the path on this system.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match &self.root {
@@ -32,27 +32,27 @@ impl Destination {
     }
 }
 
-/// Who made a prefix, and of what. It is all that is read of a manifest here, so that another
-/// version of pykeel knows it as one of pykeel's too.
+/// The artifact that a prefix was installed from. These fields are all that is read from its manifest, so
+/// that prefixes of other versions of pykeel are recognised too.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Identity {
     /// The name of the artifact.
     pub name: ArtifactName,
-    /// Its build key.
+    /// The build key.
     pub build_key: Digest,
-    /// The digest of the sums of its files.
+    /// The digest of `SHA256SUMS`.
     #[serde(default)]
     pub(super) sums: Option<Digest>,
-    /// Its symbolic links and what each says.
+    /// The symbolic links with their targets.
     #[serde(default)]
     pub(super) links: BTreeMap<String, String>,
 }
 
 impl Identity {
-    /// Reads the manifest of a prefix, or says why it is none of pykeel's.
+    /// Reads the manifest of a prefix.
     ///
     /// # Errors
-    /// The reason, in words.
+    /// The reason why pykeel did not install it.
     pub fn read(prefix: &Path) -> std::result::Result<Self, String> {
         let path = prefix.join(MANIFEST_PATH);
         if !path.exists() {
@@ -63,7 +63,7 @@ impl Identity {
     }
 }
 
-/// The prefix, its neighbours while something is done there, and the lock on the place.
+/// A locked prefix, with the names of the temporary files beside it.
 pub(super) struct Site {
     target: PathBuf,
     parent: PathBuf,
@@ -72,14 +72,20 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Locks the place of a prefix, and makes the directory that it is in.
+    /// Locks a prefix and creates its parent directory.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn make(destination: &Destination, reporter: &dyn Reporter) -> Result<Self> {
         let (parent, name) = split(destination)?;
         fs_err::create_dir_all(&parent)?;
         Self::lock(&parent, name, reporter)
     }
 
-    /// Locks the place of a prefix; none where not even the directory is that it would be in.
+    /// Locks a prefix. Returns `None` if its parent directory does not exist.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn find(destination: &Destination, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let (parent, name) = split(destination)?;
         if !parent.is_dir() {
@@ -91,17 +97,17 @@ impl Site {
     fn lock(parent: &Path, name: String, reporter: &dyn Reporter) -> Result<Self> {
         let parent = fs_err::canonicalize(parent)?;
         let what = format!("the directory {}", parent.display());
-        // The directory itself is locked: no lock file stays in an image.
+        // The directory itself is locked, so that no lock file stays in an image.
         let lock = Lock::acquire_directory(&parent, &what, reporter)?;
         Ok(Self { target: parent.join(&name), name, parent, _lock: lock })
     }
 
-    /// The prefix.
+    /// Returns the prefix on this system.
     pub(super) fn target(&self) -> &Path {
         &self.target
     }
 
-    /// The directory that it is in.
+    /// Returns the parent directory of the prefix.
     pub(super) fn parent(&self) -> &Path {
         &self.parent
     }
@@ -110,28 +116,31 @@ impl Site {
         self.parent.join(format!(".pykeel-{}.{ending}", self.name))
     }
 
-    /// The new tree while it is unpacked.
+    /// Returns the path of the new tree while it is unpacked.
     pub(super) fn fresh(&self) -> PathBuf {
         self.neighbour("new")
     }
 
-    /// The old tree while it is removed.
+    /// Returns the path of the old tree while it is removed.
     pub(super) fn old(&self) -> PathBuf {
         self.neighbour("old")
     }
 
-    /// The journal of an installation: while it is there, the new tree is whole and replaces the
-    /// target.
+    /// Returns the path of the journal of an installation. While it exists, the new tree is complete and must
+    /// replace the target.
     pub(super) fn journal(&self) -> PathBuf {
         self.neighbour("journal")
     }
 
-    /// The journal of a removal: while it is there, the target is being removed.
+    /// Returns the path of the journal of a removal. While it exists, the target is being removed.
     pub(super) fn removal(&self) -> PathBuf {
         self.neighbour("removal")
     }
 
-    /// Ends what an interrupted run began, or undoes it. Says whether there was a removal to end.
+    /// Completes or undoes what an interrupted run began. Returns whether it completed a removal.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
     pub(super) fn repair(&self, reporter: &dyn Reporter) -> Result<bool> {
         let completed = |what: &str| {
             let text = format!("an interrupted {what} of {} was completed", self.target.display());
@@ -150,7 +159,7 @@ impl Site {
             fs::remove_tree(&self.target)?;
             fs_err::remove_file(self.removal())?;
         }
-        // Whoever set a tree aside left a whole one in its place, or meant it to be gone.
+        // An installation leaves a complete tree at the target. So without a target it was a removal.
         let aside = self.old().exists() && !self.target.exists();
         fs::remove_tree(&self.old())?;
         fs::remove_tree(&self.fresh())?;
@@ -160,15 +169,16 @@ impl Site {
         Ok(removing || aside)
     }
 
-    /// Whether a directory is at the target, and not a link to one.
+    /// Whether the target is a directory, and not a link to one.
     pub(super) fn is_directory(&self) -> bool {
         std::fs::symlink_metadata(&self.target).is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// What is at the target: nothing, or a Python of pykeel's. An empty directory is nothing.
+    /// Returns the artifact that is installed at the target, or `None` if the target does not exist or is an
+    /// empty directory.
     ///
     /// # Errors
-    /// [`Error::ForeignPrefix`] for anything else.
+    /// [`Error::ForeignPrefix`] for anything that pykeel did not install, [`Error::Io`].
     pub(super) fn occupant(&self) -> Result<Option<Identity>> {
         let foreign = |reason: &str| Error::ForeignPrefix { path: self.target.clone(), reason: reason.to_owned() };
         match std::fs::symlink_metadata(&self.target) {
@@ -185,10 +195,13 @@ impl Site {
     }
 }
 
-/// The directory that a prefix is in, and its name there.
+/// Returns the parent directory of a prefix, and its name there.
+///
+/// # Errors
+/// [`Error::InvalidPrefix`] if the path cannot be a prefix.
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
     let path = destination.path();
-    let error = |reason| Error::Usage(format!("`{}` cannot be a prefix: {reason}", path.display()));
+    let error = |reason| Error::InvalidPrefix { path: path.clone(), reason };
     if destination.prefix.to_str().is_none() {
         return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
     }

@@ -1,4 +1,4 @@
-//! Uninstall: a prefix that pykeel made goes, whole, and nothing else.
+//! Removes a prefix that pykeel installed, and nothing else.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,32 +16,32 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::fs::{self, Kind};
 
-/// What is to become of files that the artifact did not bring.
+/// What to do about files that are not part of the artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strays {
-    /// They keep the prefix where it is.
+    /// Do not remove the prefix.
     Keep,
-    /// They go with it.
+    /// Remove them with the prefix.
     Remove,
 }
 
 /// A prefix that can be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removable {
-    /// Which artifact it is.
+    /// The name of the artifact.
     pub name: ArtifactName,
-    /// The size of its files in bytes.
+    /// The size of all files in bytes.
     pub size: u64,
-    /// The files that somebody added or changed, in words.
+    /// The files that were added or changed since the installation, one phrase each.
     pub strays: Vec<String>,
 }
 
-/// What an uninstallation finds at a prefix.
+/// What is at a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// A Python of pykeel's.
+    /// A Python that pykeel installed.
     Python(Removable),
-    /// What an interrupted run left to be completed.
+    /// The remains of an interrupted run, which can be completed.
     Remains,
     /// Nothing.
     Nothing,
@@ -50,31 +50,32 @@ pub enum Finding {
 /// A Python that pykeel installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// The prefix, without the root it is in.
+    /// The prefix, relative to the root file system.
     pub prefix: PathBuf,
-    /// Which artifact it is.
+    /// The name of the artifact.
     pub name: ArtifactName,
 }
 
-/// The Pythons of pykeel's that are where a template puts them, below a root.
+/// Returns the Pythons that pykeel installed below a root, at the prefixes of a template. Directories that
+/// cannot be read are skipped.
 ///
 /// # Errors
-/// That a directory cannot be read.
+/// [`Error::Pattern`] if the template is not a valid glob.
 pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed>> {
     let glob = template.glob();
     let matcher = GlobBuilder::new(&glob)
         .literal_separator(true)
         .build()
-        .map_err(|error| Error::Usage(format!("`{template}` cannot be looked for: {error}")))?
+        .map_err(|error| Error::Pattern { pattern: template.to_string(), reason: error.kind().to_string() })?
         .compile_matcher();
     let depth = Path::new(&glob).components().skip(1).count();
-    // Where the template has no places yet, there is one directory to go into.
+    // The part of the template before the first placeholder is one directory.
     let fixed: PathBuf =
         Path::new(&glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains('*')).collect();
     let base = root.join(fixed.strip_prefix("/").unwrap_or(&fixed));
     let walk = WalkDir::new(base).max_depth(depth - fixed.components().skip(1).count()).sort_by_file_name();
     let mut found = Vec::new();
-    // What cannot be read holds nothing that could be removed.
+    // A directory that cannot be read cannot be removed either.
     for entry in walk.into_iter().filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_dir()) {
         let Ok(below) = entry.path().strip_prefix(root) else { continue };
         let prefix = Path::new("/").join(below);
@@ -85,24 +86,25 @@ pub fn installed(template: &PrefixTemplate, root: &Path) -> Result<Vec<Installed
     Ok(found)
 }
 
-/// Looks at what would be removed. Nothing is changed.
+/// Returns what [`uninstall`] would remove, and changes nothing.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] for what pykeel did not make, or what the system answers.
+/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::InvalidPrefix`] if the path cannot be
+/// a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
     match Site::find(destination, reporter)? {
-        Some(site) => look(&site),
+        Some(site) => examine(&site),
         None => Ok(Finding::Nothing),
     }
 }
 
-fn look(site: &Site) -> Result<Finding> {
+fn examine(site: &Site) -> Result<Finding> {
     if site.removal().exists() || site.journal().exists() {
         return Ok(Finding::Remains);
     }
     let occupant = site.occupant().map_err(|error| match error {
         Error::ForeignPrefix { path, reason } => {
-            Error::NotRemovable { path, reason: format!("it is not a Python that pykeel installed: {reason}") }
+            Error::NotRemovable { path, reason: format!("pykeel did not install it: {reason}") }
         }
         other => other,
     });
@@ -116,15 +118,17 @@ fn look(site: &Site) -> Result<Finding> {
     }
 }
 
-/// Removes a prefix of pykeel's, or ends its removal. It is renamed first, so that nobody sees
-/// half a tree.
+/// Removes a prefix that pykeel installed, or completes an interrupted removal. The tree is renamed first,
+/// so that no process sees half of it.
 ///
 /// # Errors
-/// [`Error::NotRemovable`], [`Error::Strays`], or what the system answers.
+/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::Strays`] if other files are in
+/// it and `strays` keeps them; [`Error::InvalidPrefix`] if the path cannot be a prefix; [`Error::Io`],
+/// [`Error::Interrupted`].
 pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };
     let completed = site.repair(reporter)?;
-    let found = look(&site)?;
+    let found = examine(&site)?;
     let Finding::Python(python) = &found else {
         return Ok(if completed { Finding::Remains } else { Finding::Nothing });
     };
@@ -136,7 +140,7 @@ pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Repor
             fs::sync_directory(site.parent())?;
             fs::remove_tree(&site.old())?;
         }
-        // As overlayfs answers for a directory of a lower layer.
+        // overlayfs cannot rename a directory of a lower layer.
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
             fs::write_atomically(&site.removal(), b"")?;
             fs::remove_tree(site.target())?;
@@ -152,12 +156,15 @@ pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Repor
     Ok(found)
 }
 
-/// The size of a prefix, and what in it the artifact did not bring. Caches that running leaves do
-/// not count.
+/// Returns the size of a prefix in bytes, and the files that are not part of the artifact. Bytecode caches
+/// do not count.
+///
+/// # Errors
+/// [`Error::NotRemovable`] if another file system is mounted in it, [`Error::Io`].
 fn contents(prefix: &Path, identity: &Identity) -> Result<(u64, Vec<String>)> {
     let entries = fs::walk(prefix)?;
     let device = fs_err::symlink_metadata(prefix)?.dev();
-    // Only directories tell: files of an overlay have the devices of its layers.
+    // Only directories count, because files of an overlay have the devices of its layers.
     for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
         if fs_err::symlink_metadata(prefix.join(&entry.path))?.dev() != device {
             let reason = format!("another file system is mounted at {}", entry.path.display());

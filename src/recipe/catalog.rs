@@ -10,7 +10,7 @@ use super::checked::Recipe;
 use super::{Patch, PinnedProfile, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
-use crate::error::{Error, Mistake, Result};
+use crate::error::{Error, Mistake, ProfileRemedy, Result};
 
 static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
@@ -54,7 +54,7 @@ impl Catalog {
             catalog.add(&name, text)?;
         }
         if let Some(directory) = overlay {
-            let entries = fs_err::read_dir(directory).map_err(|error| Error::Usage(error.to_string()))?;
+            let entries = fs_err::read_dir(directory).map_err(Error::Unreadable)?;
             let mut files: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
             files.sort_unstable();
             for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
@@ -94,8 +94,7 @@ impl Catalog {
 
     fn add_file(&mut self, path: &Path) -> Result<Series> {
         let name = path.display().to_string();
-        let text = String::from_utf8(fs_err::read(path).map_err(|error| Error::Usage(error.to_string()))?)
-            .map_err(|_| not_utf8(&name))?;
+        let text = String::from_utf8(fs_err::read(path).map_err(Error::Unreadable)?).map_err(|_| not_utf8(&name))?;
         self.add(&name, &text)
     }
 
@@ -175,7 +174,7 @@ impl Catalog {
         self.pinned(pinned).map_err(|reason| Error::Profile {
             what: pinned.file.clone(),
             reason,
-            remedy: "put the file back, or pin another with `pykeel train --save`".into(),
+            remedy: ProfileRemedy::PinnedFile,
         })
     }
 

@@ -1,4 +1,4 @@
-//! What is drawn: tables and pages, as pure functions of what is known.
+//! Tables and pages: pure functions from data to text.
 
 pub mod page;
 pub mod text;

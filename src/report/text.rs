@@ -1,26 +1,27 @@
-//! Numbers and foreign text as people are shown them.
+//! Formats numbers and untrusted text.
 
-/// A size for people, in powers of 1000: `812 B`, `4.2 kB`, `28.8 MB`.
+/// Formats a size in powers of 1000: `812 B`, `4.2 kB`, `28.8 MB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 #[must_use]
 pub fn human(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
-        // What would be rounded to 1000.0 kB is 1.0 MB.
+        // 999,950 bytes and more would be rounded to 1000.0 kB.
         1_000..999_950 => format!("{:.1} kB", bytes as f64 / 1e3),
         999_950..999_950_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
-/// A share for people: `34.6 %`.
+/// Formats a share of a whole: `34.6 %`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "– %".to_owned() } else { format!("{:.1} %", part as f64 * 100.0 / whole as f64) }
 }
 
-/// Text that an artifact brings, without what would move a terminal's cursor or turn its direction.
+/// Returns text with control characters and changes of writing direction escaped, so that it cannot
+/// move a terminal's cursor.
 #[must_use]
 pub fn shown(text: &str) -> String {
     let moves = |c: char| {

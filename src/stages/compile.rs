@@ -56,7 +56,7 @@ impl CompiledTree {
 /// Compiles.
 ///
 /// # Errors
-/// The first compiler error; [`Error::UselessProfile`].
+/// The first compiler error; [`Error::ProfileMismatch`].
 pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<CompiledTree> {
     let BuildContext { plan, recipe, jobs, log, .. } = *context;
     let tree = frozen.into_tree();
@@ -75,7 +75,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
     })?;
     if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
         if let Some(reason) = profile.useless(pgo) {
-            return Err(Error::UselessProfile {
+            return Err(Error::ProfileMismatch {
                 profile: digest.to_string(),
                 reason,
                 examples: profile.examples,
@@ -84,6 +84,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
         }
         reporter.report(Event::Detail(profile.summary()));
     }
+    tree.recorder().check(&plan.inputs, context.work)?;
     let launcher = tree.results(log.runner(), reporter)?;
     Ok(CompiledTree { tree, modules, launcher })
 }

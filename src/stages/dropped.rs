@@ -11,7 +11,12 @@ pub(super) fn patterns(globs: &[String]) -> Result<GlobSet> {
     for glob in globs.iter().map(String::as_str).chain(["**/__pycache__", "**/*.pyc"]) {
         // `*` stays within a directory, as in a shell.
         let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        set.add(glob.map_err(|error| Error::Usage(format!("strip pattern: {error}")))?);
+        set.add(glob.map_err(|error| invalid(&error))?);
     }
-    set.build().map_err(|error| Error::Usage(format!("strip patterns: {error}")))
+    set.build().map_err(|error| invalid(&error))
+}
+
+/// What is wrong with a pattern.
+pub(super) fn invalid(error: &globset::Error) -> Error {
+    Error::Pattern { pattern: error.glob().unwrap_or_default().to_owned(), reason: error.kind().to_string() }
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, SourceAttempt};
 use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{SourceSlot, Store, StoredSource};
+use crate::sys::distro::manager_environment;
 use crate::sys::http::{self, DownloadError, Downloaded, Limits, Resume, Sink};
 use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
@@ -67,21 +68,21 @@ impl Mirror {
     /// Parses a mirror: text with a scheme is a URL, other text a directory.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a URL that is not `http` or `https` or has no `{file}`, and for an empty text. The
+    /// [`Error::Mirror`] for a URL that is not `http` or `https` or has no `{file}`, and for an empty text. The
     /// message leaves out the credentials of a URL.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let url = text.to_str().and_then(|text| Some((text, text.split_once("://")?.0)));
         let wrong = |reason: &str| {
-            let shown = text.to_str().map(http::shown).unwrap_or_default();
-            Err(Error::Usage(format!("the mirror {shown} cannot be used: {reason}")))
+            let mirror = text.to_str().map(http::shown).unwrap_or_default();
+            Err(Error::Mirror { mirror, reason: reason.to_owned() })
         };
         match url {
             Some((url, "http" | "https")) if url.contains("{file}") => Ok(Self::Url(url.to_owned())),
-            Some((_, "http" | "https")) => wrong("it has no {file}, the place of the archive's name"),
+            Some((_, "http" | "https")) => wrong("it has no {file}, which stands for the archive's name"),
             Some((_, scheme)) => {
-                wrong(&format!("{scheme} is neither http nor https; a directory is given by its path"))
+                wrong(&format!("the scheme {scheme} is neither http nor https; name a directory by its path"))
             }
-            None if text.is_empty() => Err(Error::Usage("a mirror is empty".into())),
+            None if text.is_empty() => Err(Error::Mirror { mirror: "``".into(), reason: "it is empty".into() }),
             None => Ok(Self::Directory(text.into())),
         }
     }
@@ -252,6 +253,7 @@ impl Fetcher<'_> {
         let spec = Spec::new(APT_HELPER)
             .args(["-o", "Acquire::Retries=3", "download-file", url])
             .arg(slot.part())
+            .environment(manager_environment())
             .timeout(Duration::from_mins(10));
         let mut said = String::new();
         let outcome = self.runner.run(&spec, &mut |_, line| {
@@ -345,8 +347,9 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
     if !Path::new(APT_HELPER).exists() {
         return Vec::new();
     }
-    let spec = Spec::new("apt-get")
+    let spec = Spec::new("/usr/bin/apt-get")
         .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
+        .environment(manager_environment())
         .timeout(Duration::from_mins(1));
     // If apt fails there is no pool, and the other places remain.
     let targets = runner.capture(&spec).unwrap_or_default();

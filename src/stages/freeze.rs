@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use globset::{Glob, GlobSetBuilder};
 
 use super::BuildContext;
+use super::dropped::invalid;
 use super::launch::LaunchedTree;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
@@ -113,9 +114,9 @@ fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
 fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
     let mut globs = GlobSetBuilder::new();
     for pattern in &freeze.writes {
-        globs.add(Glob::new(pattern).map_err(|error| Error::Usage(error.to_string()))?);
+        globs.add(Glob::new(pattern).map_err(|error| invalid(&error))?);
     }
-    let globs = globs.build().map_err(|error| Error::Usage(error.to_string()))?;
+    let globs = globs.build().map_err(|error| invalid(&error))?;
     let files = fs::walk(root)?.into_iter().filter(|entry| entry.is_file() && globs.is_match(&entry.path));
     let files: Vec<PathBuf> = files.map(|entry| entry.path).collect();
     if files.is_empty() {

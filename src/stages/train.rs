@@ -7,7 +7,7 @@ use super::compile::CompiledTree;
 use crate::domain::digest::Digest;
 use crate::domain::profile::Profile;
 use crate::domain::profile::TrainingData;
-use crate::error::{Error, Result};
+use crate::error::{Error, ProfileRemedy, Result};
 use crate::store::HeldProfile;
 use crate::store::profile::{self, Recording};
 
@@ -36,7 +36,7 @@ pub fn train(
     let wrong = |reason: String| Error::Profile {
         what: format!("of Python {}", recipe.full_version()),
         reason,
-        remedy: "look at `training` in the recipe's [pgo]; the log says what it ran".into(),
+        remedy: ProfileRemedy::Training,
     };
     let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // Programs that make ran recorded data as well.

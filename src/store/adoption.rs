@@ -214,14 +214,14 @@ mod tests {
     fn files_without_the_requested_digests_are_refused() {
         let exported = Exported::new();
         let other = Digest::of("other");
-        exported.assert_refused(Received { digest: other, ..exported.received() }, "should have");
+        exported.assert_refused(Received { digest: other, ..exported.received() }, ", expected ");
         let received = exported.received();
         fs_err::write(&received.tarball, "other").unwrap();
-        exported.assert_refused(received, "should have");
+        exported.assert_refused(received, ", expected ");
         let received = exported.received();
         let (debug, digest) = received.debug.clone().unwrap();
         fs_err::write(&debug, "other").unwrap();
-        exported.assert_refused(Received { debug: Some((debug, digest)), ..received }, "should have");
+        exported.assert_refused(Received { debug: Some((debug, digest)), ..received }, ", expected ");
     }
 
     #[test]

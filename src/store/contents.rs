@@ -126,21 +126,32 @@ impl Contents {
         self.items.iter().map(|item| item.size).sum()
     }
 
-    /// The names of what needs a thing.
+    /// What needs a thing.
     #[must_use]
-    pub fn needed_by(&self, item: &Item) -> Vec<String> {
+    pub fn needed_by(&self, item: &Item) -> Vec<NeededBy> {
         match &item.need {
-            Need::Install => vec!["install".to_owned()],
-            Need::Kept => vec!["--keep-build".to_owned()],
+            Need::Install => vec![NeededBy::Install],
+            Need::Kept => vec![NeededBy::User],
             Need::Nothing => Vec::new(),
             Need::Artifacts(keys) => self
                 .items
                 .iter()
                 .filter(|other| other.build_key.is_some_and(|key| keys.contains(&key)))
-                .map(|other| other.name.clone())
+                .map(|other| NeededBy::Artifact(other.name.clone()))
                 .collect(),
         }
     }
+}
+
+/// What needs a thing in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NeededBy {
+    /// Installing: no newer artifact stands for it.
+    Install,
+    /// The user, who asked for it to be kept.
+    User,
+    /// The artifact of this name.
+    Artifact(String),
 }
 
 /// What an artifact was made of. Only this part of the manifest is read, so that a manifest of another version

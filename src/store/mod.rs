@@ -21,7 +21,7 @@ mod work;
 use std::path::{Path, PathBuf};
 
 pub use adoption::Received;
-pub use contents::{Contents, Item, Kind, Need};
+pub use contents::{Contents, Item, Kind, Need, NeededBy};
 pub use entries::{CacheStatus, EntryLock, StoredArtifact};
 pub use profile::HeldProfile;
 pub use prune::{Policy, Pruned, select};

@@ -32,17 +32,17 @@ impl WorkDirectory {
     /// a space, and programs must be allowed to run. `elsewhere` has the other places, in order.
     ///
     /// # Errors
-    /// [`Error::Usage`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
+    /// [`Error::UnfitForMake`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
     /// programs, unless another place serves; [`Error::Io`] if the directory cannot be created.
     pub fn create(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let in_store = store.root().join("work");
         let why = match prepare(&in_store) {
             Ok(()) => return Self::create_in(&in_store),
-            Err(error @ (Error::Usage(_) | Error::NoExec { .. })) => error,
+            Err(error @ (Error::UnfitForMake { .. } | Error::NoExec { .. })) => error,
             Err(error) => return Err(error),
         };
         let others = elsewhere.iter().map(|place| place.join(own_name()));
-        match others.into_iter().find(|place| prepare(place).and_then(|()| check_owner(place)).is_ok()) {
+        match others.into_iter().find(|place| prepare(place).is_ok() && is_own(place)) {
             Some(place) => Self::create_in(&place),
             None => Err(why),
         }
@@ -82,7 +82,7 @@ pub(super) fn places(store: &Store, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
     let mut places = vec![in_store];
     if !fit {
         let others = elsewhere.iter().map(|place| place.join(own_name()));
-        places.extend(others.filter(|place| place.exists() && check_owner(place).is_ok()));
+        places.extend(others.filter(|place| place.exists() && is_own(place)));
     }
     places
 }
@@ -97,24 +97,17 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// Refuses a place of another user. In a directory that everybody can write to, another user may have created
+/// Whether a place for work is this user's. In a directory that everybody can write to, another user may have created
 /// it first, and could change what is built there.
-fn check_owner(place: &Path) -> Result<()> {
-    let metadata = fs_err::symlink_metadata(place)?;
-    if metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() {
-        return Ok(());
-    }
-    Err(Error::Usage(format!("{} belongs to somebody else: remove it, or set TMPDIR", place.display())))
+fn is_own(place: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    fs_err::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)
 }
 
 /// Creates a place for work, if a build can work there.
 fn prepare(place: &Path) -> Result<()> {
     if !is_fit_for_make(place) {
-        return Err(Error::Usage(format!(
-            "make cannot work in {}: the path has characters other than letters, digits and . _ + - (set TMPDIR or use \
-             --store)",
-            place.display()
-        )));
+        return Err(Error::UnfitForMake { path: place.to_owned() });
     }
     fs_err::create_dir_all(place)?;
     if fs::runs_programs(place)? { Ok(()) } else { Err(Error::NoExec { path: place.to_owned() }) }

@@ -1,4 +1,4 @@
-//! What an ELF file says of itself.
+//! Reads the headers of ELF files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -12,31 +12,31 @@ use crate::domain::artifact::GlibcVersion;
 use crate::domain::manifest::Hardening;
 use crate::error::{Error, Result};
 
-/// The facts of one ELF file that pykeel decides by.
+/// The properties of an ELF file that pykeel checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElfFile {
     /// The processor (`e_machine`).
     pub machine: u16,
-    /// The name it is loaded by (DT_SONAME).
+    /// The soname (DT_SONAME).
     pub soname: Option<String>,
-    /// The libraries it needs (DT_NEEDED).
+    /// The sonames of the libraries that it needs (DT_NEEDED).
     pub needed: Vec<String>,
     /// DT_RPATH, split at colons.
     pub rpath: Vec<String>,
     /// DT_RUNPATH, split at colons.
     pub runpath: Vec<String>,
-    /// How it was linked.
+    /// The hardening options that it was linked with.
     pub hardening: Hardening,
-    /// The newest glibc symbol version that it needs.
+    /// The newest glibc symbol version that it needs, if any.
     pub glibc_floor: Option<GlibcVersion>,
-    /// Whether it has a symbol table or debug information that strip would take away.
+    /// Whether it has a symbol table or debug information that `strip` would remove.
     pub unstripped: bool,
 }
 
-/// Whether a file begins as ELF files do.
+/// Whether a file begins with the magic number of ELF.
 ///
 /// # Errors
-/// That it cannot be read.
+/// [`Error::Io`].
 pub fn is_elf(path: &Path) -> Result<bool> {
     let mut magic = Vec::with_capacity(4);
     fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
@@ -69,15 +69,15 @@ pub fn interpreter(path: &Path) -> Result<Option<PathBuf>> {
 /// Reads an ELF file.
 ///
 /// # Errors
-/// That it cannot be read, or [`Error::Damaged`].
+/// [`Error::Io`], and [`Error::Damaged`] if it is not an ELF file.
 pub fn read(path: &Path) -> Result<ElfFile> {
     parse(&fs_err::read(path)?).map_err(|reason| Error::Damaged { what: path.display().to_string(), reason })
 }
 
-/// Reads the bytes of an ELF file.
+/// Parses the bytes of an ELF file.
 ///
 /// # Errors
-/// Why they are not an ELF file.
+/// The reason why the bytes are not an ELF file.
 pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
     let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
     let flags = |tag| elf.dynamic.iter().flat_map(|dynamic| &dynamic.dyns).filter(move |entry| entry.d_tag == tag);
@@ -87,7 +87,7 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
     let hardening = Hardening {
         relro: segment(PT_GNU_RELRO).is_some(),
         bind_now: dynamic_flags & DF_BIND_NOW != 0 || dynamic_flags_1 & DF_1_NOW != 0,
-        // Without the header the kernel makes the stack executable.
+        // Without this header the kernel makes the stack executable.
         executable_stack: segment(PT_GNU_STACK).is_none_or(|header| header.p_flags & PF_X != 0),
         writable_code: elf
             .program_headers
@@ -126,11 +126,11 @@ fn glibc_floor(elf: &Elf<'_>) -> Option<GlibcVersion> {
         .max()
 }
 
-/// The sections in which two ELF files differ, each with what differs: `.text`, `.rodata (5 bytes, 6 bytes)`.
-/// Empty where only what is around the sections differs.
+/// Returns the sections that differ between two ELF files, each with its difference: `.text`,
+/// `.rodata (5 bytes, 6 bytes)`. The list is empty if only bytes outside the sections differ.
 ///
 /// # Errors
-/// Why one is not an ELF file.
+/// The reason why one of them is not an ELF file.
 pub fn section_differences(before: &[u8], after: &[u8]) -> std::result::Result<Vec<String>, String> {
     let (before, after) = (sections(before)?, sections(after)?);
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -147,7 +147,7 @@ pub fn section_differences(before: &[u8], after: &[u8]) -> std::result::Result<V
     Ok(names.into_iter().filter(differs).map(told).collect())
 }
 
-/// The content of each section, by its name and how many of that name come before it.
+/// Returns the content of each section, by its name and the number of earlier sections with that name.
 fn sections(bytes: &[u8]) -> std::result::Result<BTreeMap<(String, usize), &[u8]>, String> {
     let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
     let mut sections = BTreeMap::new();
@@ -160,18 +160,18 @@ fn sections(bytes: &[u8]) -> std::result::Result<BTreeMap<(String, usize), &[u8]
     Ok(sections)
 }
 
-/// The newest glibc symbol version that a C library defines; none if it is no glibc.
+/// Returns the newest glibc symbol version that a C library defines, or `None` if it is not glibc.
 ///
 /// # Errors
-/// That it cannot be read, or [`Error::Damaged`].
+/// [`Error::Io`], and [`Error::Damaged`] if it is not an ELF file.
 pub fn provided_glibc(path: &Path) -> Result<Option<GlibcVersion>> {
     defined_glibc(&fs_err::read(path)?).map_err(|reason| Error::Damaged { what: path.display().to_string(), reason })
 }
 
-/// The same of the bytes of a library.
+/// [`provided_glibc`] for the bytes of a library.
 ///
 /// # Errors
-/// Why they are not an ELF file.
+/// The reason why the bytes are not an ELF file.
 pub fn defined_glibc(bytes: &[u8]) -> std::result::Result<Option<GlibcVersion>, String> {
     let elf = Elf::parse(bytes).map_err(|error| error.to_string())?;
     let Some(verdef) = &elf.verdef else { return Ok(None) };
@@ -183,7 +183,7 @@ pub fn defined_glibc(bytes: &[u8]) -> std::result::Result<Option<GlibcVersion>, 
         .max())
 }
 
-/// Whether a library comes with glibc itself, so that every root that runs our files has it.
+/// Whether a library is part of glibc, so that every system that can run the artifact has it.
 #[must_use]
 pub fn is_glibc(soname: &str) -> bool {
     const NAMES: &[&str] = &[
@@ -225,7 +225,7 @@ mod tests {
     fn relative_relocations_raise_the_floor() {
         let directory = tempfile::tempdir().unwrap();
         let source = directory.path().join("relative.c");
-        // A pointer that has to be relocated at start, and nothing newer than glibc 2.2.5.
+        // A pointer that is relocated at start, and no symbol newer than glibc 2.2.5.
         fs_err::write(
             &source,
             "extern int puts(const char *); int (*pointer)(const char *) = puts;\n\
@@ -258,7 +258,7 @@ mod tests {
         other[range.start] ^= 1;
         let told = section_differences(&program, &other).unwrap();
         assert_eq!(told, [format!("section .rodata (1 of {} bytes)", range.len())]);
-        // The type of the file is in its header, and in no section.
+        // The type of the file is in the header, outside all sections.
         let mut other = program.clone();
         other[48] ^= 1;
         assert!(section_differences(&program, &other).unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! Files and directories: whole or not at all.
+//! Files and directories, written atomically.
 
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,19 +9,19 @@ use walkdir::WalkDir;
 
 use crate::error::Result;
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
     Directory,
-    /// A regular file, its size in bytes and whether somebody may execute it.
+    /// A regular file.
     File {
-        /// Bytes.
+        /// The size in bytes.
         size: u64,
-        /// Any of the three execute bits.
+        /// Whether any of the three execute bits is set.
         executable: bool,
     },
-    /// A symbolic link, and what it says.
+    /// A symbolic link, with its target.
     Symlink(PathBuf),
     /// A device, socket or pipe.
     Other,
@@ -32,25 +32,25 @@ pub enum Kind {
 pub struct Entry {
     /// The path relative to the tree's root.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: Kind,
-    /// The permission bits, the set-uid and like bits included.
+    /// The permission bits, including set-uid, set-gid and sticky.
     pub mode: u32,
 }
 
 impl Entry {
-    /// Whether it is a regular file.
+    /// Whether the entry is a regular file.
     #[must_use]
     pub const fn is_file(&self) -> bool {
         matches!(self.kind, Kind::File { .. })
     }
 }
 
-/// All entries below a directory, sorted by the bytes of their paths; a directory comes before
-/// what it holds.
+/// Returns all entries below a directory, sorted by the bytes of their paths. A directory comes before
+/// its content.
 ///
 /// # Errors
-/// That something cannot be read.
+/// [`Error::Io`](crate::error::Error::Io) if a directory cannot be read.
 pub fn walk(root: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in WalkDir::new(root).min_depth(1).follow_links(false) {
@@ -72,10 +72,10 @@ pub fn walk(root: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Writes a file so that a reader sees the old one or the new one, whole, even after a crash.
+/// Replaces a file atomically and durably: a reader sees the old or the new file, even after a crash.
 ///
 /// # Errors
-/// What the system answers; the old file is then still there.
+/// [`Error::Io`](crate::error::Error::Io); the old file is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = directory_of(path);
     fs_err::create_dir_all(parent)?;
@@ -84,35 +84,36 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(file, path)
 }
 
-/// Writes a file, and makes the directories that it is in.
+/// Writes a file and creates its parent directories. This is not atomic.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn write_in_place(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     fs_err::create_dir_all(directory_of(path))?;
     Ok(fs_err::write(path, bytes)?)
 }
 
-/// Copies a file with its mode, and makes the directories that the copy is in.
+/// Copies a file with its mode and creates the parent directories of the copy.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn copy_into_place(from: &Path, to: &Path) -> Result<()> {
     fs_err::create_dir_all(directory_of(to))?;
     fs_err::copy(from, to)?;
     Ok(())
 }
 
-/// The directory that a file is in; of a bare name the current one.
+/// Returns the parent directory of a file; for a bare name the current directory, `.`.
 #[must_use]
 pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file in a directory, gone unless it is persisted; readable by all.
+/// Creates a temporary file in a directory, with mode 644. It is removed when it is dropped, unless it
+/// was persisted.
 ///
 /// # Errors
-/// What the system answers, with the directory's name.
+/// [`Error::Io`](crate::error::Error::Io) with the directory's name.
 pub fn temporary_in(directory: &Path) -> Result<tempfile::NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(".pykeel-")
@@ -121,10 +122,10 @@ pub fn temporary_in(directory: &Path) -> Result<tempfile::NamedTempFile> {
     Ok(named(directory, file)?)
 }
 
-/// A temporary directory below another, gone when it is dropped.
+/// Creates a temporary directory in another directory. It is removed when it is dropped.
 ///
 /// # Errors
-/// What the system answers, with the directory's name.
+/// [`Error::Io`](crate::error::Error::Io) with the directory's name.
 pub fn temporary_directory_in(directory: &Path, prefix: &str) -> Result<tempfile::TempDir> {
     fs_err::create_dir_all(directory)?;
     let made =
@@ -132,38 +133,38 @@ pub fn temporary_directory_in(directory: &Path, prefix: &str) -> Result<tempfile
     Ok(named(directory, made)?)
 }
 
-/// Gives a synced temporary file its name, and makes the name durable.
+/// Renames a temporary file to `path`, durably. The caller has synced its content.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path).map_err(|error| with_path(path, error.error))?;
     sync_directory(directory_of(path))
 }
 
-/// Makes the names in a directory durable.
+/// Makes the entries of a directory durable (`fsync`).
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn sync_directory(path: &Path) -> Result<()> {
     Ok(fs_err::File::open(path)?.sync_all()?)
 }
 
-/// Makes everything on the file system of a directory durable.
+/// Makes everything on the file system of a directory durable (`syncfs`).
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn sync_file_system(path: &Path) -> Result<()> {
     let directory = fs_err::File::open(path)?;
     rustix::fs::syncfs(directory.file()).map_err(|error| with_path(path, error.into()))?;
     Ok(())
 }
 
-/// Exchanges two directories in one step. False means that this file system cannot, as overlayfs
-/// cannot for a directory of a lower layer.
+/// Exchanges two directories atomically. Returns `false` if the file system does not support it, as
+/// overlayfs does not for a directory of a lower layer.
 ///
 /// # Errors
-/// Any other answer of the system.
+/// [`Error::Io`](crate::error::Error::Io) for any other failure.
 pub fn exchange(a: &Path, b: &Path) -> Result<bool> {
     match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
@@ -177,10 +178,10 @@ fn cannot_exchange(error: rustix::io::Errno) -> bool {
     [Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
 }
 
-/// Removes a tree, also one whose directories are not writable. What is not there is no error.
+/// Removes a tree, even if its directories are not writable. A path that does not exist is no error.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn remove_tree(path: &Path) -> Result<()> {
     let removed = fs_err::remove_dir_all(path);
     match removed {
@@ -197,11 +198,13 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether programs that lie in a directory can be run. The kernel is asked with a file that is made
-/// for it, so that it does not matter why not: a mount without exec, or one that keeps no modes.
+/// Whether programs in a directory can be run.
+///
+/// It creates an executable file there and asks the kernel. So it covers every reason, such as a
+/// `noexec` mount or a file system that does not store modes.
 ///
 /// # Errors
-/// That nothing can be written there.
+/// [`Error::Io`](crate::error::Error::Io) if no file can be created there.
 pub fn runs_programs(directory: &Path) -> Result<bool> {
     let file = tempfile::Builder::new()
         .prefix(".pykeel-")
@@ -210,16 +213,16 @@ pub fn runs_programs(directory: &Path) -> Result<bool> {
     Ok(may_be_run(named(directory, file)?.path()))
 }
 
-/// Whether a program can be run where it lies.
+/// Whether the kernel would run a program.
 #[must_use]
 pub fn may_be_run(program: &Path) -> bool {
     rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// Copies a tree of directories, files and symbolic links with their modes.
+/// Copies a tree of directories, files and symbolic links. Files keep their modes and times.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io).
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     fs_err::create_dir_all(to)?;
     for entry in walk(from)? {
@@ -228,7 +231,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
             Kind::Directory => fs_err::create_dir_all(target)?,
             Kind::File { .. } => {
                 fs_err::copy(&source, &target)?;
-                // Make goes by the times.
+                // make compares times.
                 let modified = fs_err::metadata(&source)?.modified()?;
                 fs_err::File::open(&target)?.file().set_modified(modified)?;
             }
@@ -239,9 +242,11 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where a symbolic link at `link` (relative to a tree's root) leads, as a path relative to that
-/// root, by its text alone. None if it leaves the tree, or may: a `..` behind the name of another
-/// link leads to wherever that one does.
+/// Returns the target of the symbolic link at `link`, relative to the root of the tree. `link` is
+/// relative to the root, too, and `content` is the text of the link. No file is read.
+///
+/// Returns `None` if the link leaves the tree or could: a `..` after another link leads wherever that
+/// link does.
 #[must_use]
 pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
     let mut target: Vec<&std::ffi::OsStr> = link.parent()?.iter().collect();
@@ -261,7 +266,7 @@ pub fn link_target(link: &Path, content: &Path) -> Option<PathBuf> {
     Some(target.into_iter().collect())
 }
 
-/// An error of the system with the path it is about.
+/// Adds the path to an error of the system.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(crate) fn with_path(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))

@@ -1,25 +1,26 @@
-//! GCC's files of notes and training data, as far as it is asked whose they are.
+//! Reads the versions of GCC's coverage files: notes (`.gcno`) and training data (`.gcda`).
 
 use crate::domain::profile::DataVersion;
 
-/// The first four bytes of a file of training data, in the order of a big-endian machine.
+/// The first four bytes of a `.gcda` file, in big-endian order.
 const DATA: [u8; 4] = *b"gcda";
-/// The same of a file of notes, which the compiler writes beside an object.
+/// The first four bytes of a `.gcno` file, which the compiler writes beside an object, in big-endian order.
 const NOTES: [u8; 4] = *b"gcno";
 
-/// The version of a file of training data; none if it is no such file.
+/// Returns the version of a `.gcda` file, or `None` if it is not one.
 #[must_use]
 pub fn data_version(bytes: &[u8]) -> Option<DataVersion> {
     version(bytes, DATA)
 }
 
-/// The version of a file of notes; none if it is no such file.
+/// Returns the version of a `.gcno` file, or `None` if it is not one.
 #[must_use]
 pub fn notes_version(bytes: &[u8]) -> Option<DataVersion> {
     version(bytes, NOTES)
 }
 
-/// A file begins with two words of the machine that made it: its kind, and its version.
+/// Returns the version of a file of the given kind. A file begins with its kind and its version, two words
+/// in the byte order of the machine that wrote it.
 fn version(bytes: &[u8], kind: [u8; 4]) -> Option<DataVersion> {
     let mut magic: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
     let mut version: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;

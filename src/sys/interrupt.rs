@@ -1,5 +1,5 @@
-//! Signals that ask the program to stop. They set a flag; work asks for it and unwinds, so that
-//! everything temporary is cleaned up on the way out.
+//! Signals that ask the program to stop. They set a flag; work checks it and returns an error, so that
+//! temporary files are removed.
 
 use std::io;
 use std::sync::Arc;
@@ -11,16 +11,17 @@ use signal_hook::flag;
 
 use crate::error::{Error, Result};
 
+/// The number of the last signal; 0 before the first.
 static SIGNAL: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
-/// Starts listening to SIGINT, SIGTERM and SIGHUP. A second SIGINT ends the program at once.
+/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A second SIGINT ends the program at once.
 ///
 /// # Errors
-/// What the system answers.
+/// [`io::Error`] if a handler cannot be installed.
 pub fn listen() -> io::Result<()> {
     let signal = Arc::clone(SIGNAL.get_or_init(Arc::default));
     let interrupted = Arc::new(AtomicBool::new(false));
-    // The order matters: the first SIGINT finds the flag unset and only sets it.
+    // The order matters: at the first SIGINT the shutdown handler finds the flag unset.
     flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&interrupted))?;
     flag::register(SIGINT, interrupted)?;
     for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -29,10 +30,10 @@ pub fn listen() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether work may go on.
+/// Fails after a signal.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after a signal.
+/// [`Error::Interrupted`] with the number of the signal.
 pub fn check() -> Result<()> {
     let signal = SIGNAL.get().map_or(0, |signal| signal.load(Ordering::Relaxed));
     match i32::try_from(signal) {

@@ -1,9 +1,8 @@
-//! The processors of one invocation, shared by all that it builds: GNU make's jobserver.
+//! GNU make's jobserver: limits how many commands run at once in all builds of one invocation.
 //!
-//! Every step that keeps a processor busy holds a slot. A make gets the one that was taken for it
-//! and takes more, one for each further command, while there are any. So the configure of one
-//! version, which is serial, overlaps with the compilation of another, and no more commands run
-//! than were allowed.
+//! Every step that keeps a processor busy holds a slot. A make runs in the slot that its caller holds,
+//! and takes one more for each further command. So the configure of one version, which is serial,
+//! overlaps with the compilation of another.
 
 use std::io;
 use std::process::Command;
@@ -15,30 +14,30 @@ use jobserver::{Acquired, Client};
 use super::interrupt;
 use crate::error::Result;
 
-/// A number of slots that builds and the makes they start share.
+/// The slots that all builds and their makes share.
 #[derive(Debug, Clone)]
 pub struct JobServer {
     client: Client,
     slots: usize,
 }
 
-/// A slot that is held, and free again when it is dropped.
+/// A slot that is held until it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     _token: Acquired,
 }
 
 impl JobServer {
-    /// A jobserver with that many slots; at least one.
+    /// Makes a jobserver with a number of slots, at least one.
     ///
     /// # Errors
-    /// That the system gives no pipe.
+    /// [`io::Error`] if its pipe cannot be made.
     pub fn new(slots: usize) -> io::Result<Self> {
         let slots = slots.max(1);
         Ok(Self { client: Client::new(slots)?, slots })
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     #[must_use]
     pub const fn slots(&self) -> usize {
         self.slots
@@ -47,12 +46,13 @@ impl JobServer {
     /// Waits for a free slot and takes it.
     ///
     /// # Errors
-    /// [`crate::error::Error::Interrupted`], or what the system answers.
+    /// [`crate::error::Error::Interrupted`] after a signal, [`crate::error::Error::Io`] if the pipe
+    /// cannot be read.
     pub fn slot(&self) -> Result<Slot> {
         let (sender, receiver) = mpsc::channel();
-        // The read of a token cannot be interrupted, so it is done in a thread that can be ended.
+        // The read of a token cannot be interrupted, so a helper thread does it, which can be stopped.
         let waiting = self.client.clone().into_helper_thread(move |token| {
-            // Nobody waits for it any more: the token goes back when it is dropped.
+            // If the receiver is gone, the token is dropped and so returned.
             let _unwanted = sender.send(token);
         })?;
         waiting.request_token();
@@ -65,9 +65,9 @@ impl JobServer {
         }
     }
 
-    /// Lets a program and what it starts take slots. Its own is the one that its starter holds.
+    /// Passes the jobserver on to a program. The caller holds the slot that the program itself runs in.
     pub(super) fn share(&self, command: &mut Command) {
-        // With a single slot a make is serial, as it is without a jobserver.
+        // With a single slot make runs serially, as it does without a jobserver.
         if self.slots > 1 {
             self.client.configure_make(command);
         }

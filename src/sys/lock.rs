@@ -1,5 +1,5 @@
-//! Locks between processes, each a file that is held open. They end with the process, however it
-//! ends; the file stays, for whoever removed it would break the lock of the next one.
+//! Locks between processes (`flock`). A lock ends with its process, however that ends. The lock file
+//! stays: removing it would break the lock of the next process.
 
 use std::fs::TryLockError;
 use std::io;
@@ -11,36 +11,37 @@ use super::interrupt;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 
-/// A lock that is held.
+/// A held lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
-    // Closing the file releases it.
+    // Closing the file releases the lock.
     file: std::fs::File,
 }
 
 impl Lock {
-    /// Takes a lock, waiting for whoever holds it; says once that it waits. `what` names the thing
-    /// for the user.
+    /// Takes an exclusive lock, and creates the lock file. It waits for another holder and reports
+    /// [`Event::Waiting`] once; `what` names the locked thing for the user.
     ///
     /// # Errors
-    /// That the file cannot be made, or an interrupt.
+    /// [`Error::Io`] if the file cannot be created or locked, [`Error::Interrupted`].
     pub fn acquire(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
         Self::wait(path, what, reporter, Self::try_acquire)
     }
 
-    /// Takes a lock on a directory itself, which leaves no file behind.
+    /// Takes an exclusive lock on a directory itself, so that no lock file is left. It waits like
+    /// [`Self::acquire`].
     ///
     /// # Errors
-    /// That the directory cannot be opened, or an interrupt.
+    /// [`Error::Io`] if the directory cannot be opened or locked, [`Error::Interrupted`].
     pub fn acquire_directory(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
         Self::wait(path, what, reporter, |path| Self::try_lock(fs_err::File::open(path)?.into_parts().0, path))
     }
 
-    /// Takes a shared lock on a file that is there, to read what it stands for: it keeps out who
-    /// wants to remove it, and no other reader. None if the file is not there.
+    /// Takes a shared lock on an existing file. It keeps out processes that want to remove the file, but no
+    /// other reader. It waits like [`Self::acquire`]. Returns `None` if the file does not exist.
     ///
     /// # Errors
-    /// That the file cannot be opened, or an interrupt.
+    /// [`Error::Io`] if the file cannot be opened or locked, [`Error::Interrupted`].
     pub fn share(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let attempt = |path: &Path| {
             let file = match std::fs::File::open(path) {
@@ -51,18 +52,18 @@ impl Lock {
             match file.try_lock_shared() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                // Where nobody can lock, nobody can remove what is locked either.
+                // Without locks on this file system, pruning fails, so nothing removes the file.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(error)) => return Err(not_locked(path, &error)),
             }
             let lock = Self { file };
-            // Whoever had it before may have removed it, and another may have made it anew.
+            // The previous holder may have removed the file, and another process may have created it again.
             Ok(lock.is_of(path)?.then_some(Some(lock)))
         };
         Self::wait(path, what, reporter, attempt)
     }
 
-    /// Whether the file that is locked is still the one at a path.
+    /// Whether the locked file is still the one at `path`.
     fn is_of(&self, path: &Path) -> Result<bool> {
         let own = self.file.metadata()?;
         match std::fs::metadata(path) {
@@ -92,10 +93,10 @@ impl Lock {
         }
     }
 
-    /// Takes a lock if nobody holds it.
+    /// Takes an exclusive lock without waiting. Returns `None` if another process holds it.
     ///
     /// # Errors
-    /// That the file cannot be made.
+    /// [`Error::Io`] if the file cannot be created or locked.
     pub fn try_acquire(path: &Path) -> Result<Option<Self>> {
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
@@ -104,13 +105,12 @@ impl Lock {
         Self::try_lock(file, path)
     }
 
-    /// Takes a lock on a file that is there if nobody holds or shares it. A file that is not there
-    /// is held by nobody.
+    /// Takes an exclusive lock on an existing file without waiting, and creates no file.
     ///
     /// # Errors
-    /// That the file cannot be opened.
+    /// [`Error::Io`] if the file cannot be opened or locked.
     pub fn try_existing(path: &Path) -> Result<Attempt> {
-        // Over NFS only a file that is open for writing can be locked.
+        // NFS locks only files that are open for writing.
         let opened = match std::fs::OpenOptions::new().read(true).write(true).open(path) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
@@ -135,14 +135,14 @@ impl Lock {
     }
 }
 
-/// What came of an attempt to lock a file that need not be there.
+/// The result of [`Lock::try_existing`].
 #[derive(Debug)]
 pub enum Attempt {
-    /// It is locked now.
+    /// The file is locked now.
     Locked(Lock),
-    /// Somebody else holds or shares it.
+    /// Another process holds or shares the lock.
     Held,
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
 }
 

@@ -1,4 +1,4 @@
-//! The log of a build: every command line and all that it printed, in a file.
+//! The log of a build: a file with every command line and its output.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -9,13 +9,14 @@ use crate::cost::Meter;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 
-/// How many of the last lines are kept for an error that no compiler explains.
+/// How many of the last lines an error shows if there is no compiler error.
 const TAIL: usize = 20;
-/// How many lines around a compiler's error are shown.
+/// How many lines before a compiler error an error shows.
 const CONTEXT_BEFORE: usize = 1;
+/// How many lines after it.
 const CONTEXT_AFTER: usize = 6;
 
-/// A log that programs run into.
+/// Runs programs and writes their output to a log file.
 pub struct BuildLog<'a> {
     path: PathBuf,
     file: fs_err::File,
@@ -24,38 +25,39 @@ pub struct BuildLog<'a> {
 }
 
 impl<'a> BuildLog<'a> {
-    /// Starts a log; one of the same name is replaced.
+    /// Creates the log file, or truncates the one that is there.
     ///
     /// # Errors
-    /// That the file cannot be made.
+    /// [`Error::Io`] if it cannot be created.
     pub fn create(path: PathBuf, runner: &'a dyn Runner, reporter: &'a dyn Reporter) -> Result<Self> {
         let file = fs_err::File::create(&path)?;
         Ok(Self { path, file, runner, reporter })
     }
 
-    /// The file.
+    /// Returns the path of the log file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs programs.
+    /// Returns the runner.
     #[must_use]
     pub const fn runner(&self) -> &'a dyn Runner {
         self.runner
     }
 
-    /// Takes events.
+    /// Returns the reporter.
     #[must_use]
     pub const fn reporter(&self) -> &'a dyn Reporter {
         self.reporter
     }
 
-    /// Runs a program that must succeed; what it prints goes to the log and, line by line, to
-    /// `each`.
+    /// Runs a program that must succeed. Each line of its output goes to the log and to `each`.
     ///
     /// # Errors
-    /// [`Error::Command`] with the first compiler error, or the last lines where there is none.
+    /// [`Error::Command`] with the first compiler error, or the last lines if there is none;
+    /// [`Error::Spawn`] if the program cannot be started, [`Error::Interrupted`] after a signal,
+    /// [`Error::Io`] if the log cannot be written.
     pub fn run(&self, spec: &Spec, mut each: impl FnMut(&str)) -> Result<()> {
         self.reporter.report(Event::Detail(spec.command_line()));
         writeln!(&self.file, "$ {}", spec.command_line())?;
@@ -90,7 +92,7 @@ impl<'a> BuildLog<'a> {
     }
 }
 
-/// Picks out of a stream of lines what explains a failure.
+/// Collects the lines of the output that explain a failure.
 #[derive(Debug, Default)]
 struct Excerpt {
     last: VecDeque<String>,
@@ -98,6 +100,7 @@ struct Excerpt {
 }
 
 impl Excerpt {
+    /// Takes the next line.
     fn line(&mut self, line: &str) {
         if self.error.is_empty() {
             if is_error(line) {
@@ -114,13 +117,14 @@ impl Excerpt {
         self.last.push_back(line.to_owned());
     }
 
+    /// Returns the lines to show.
     fn finish(self) -> String {
         let lines = if self.error.is_empty() { Vec::from(self.last) } else { self.error };
         lines.join("\n")
     }
 }
 
-/// Whether a line is the first of what a compiler, linker, configure or make says of a failure.
+/// Whether a line is the first one of an error of a compiler, linker, configure or make.
 fn is_error(line: &str) -> bool {
     // `Modules/_ssl.c:42:10: fatal error: openssl/ssl.h: No such file or directory`
     let compiler = line.contains(": error: ") || line.contains(": fatal error: ");

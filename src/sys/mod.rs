@@ -1,4 +1,4 @@
-//! The system underneath: files, programs, archives, the network. Knows nothing of recipes.
+//! Access to the system: files, programs, archives, the network. It does not know recipes.
 
 pub mod archive;
 pub mod distro;

@@ -53,6 +53,12 @@ impl<'a> Compiler<'a> {
         &self.driver
     }
 
+    /// Whether `CC` names it by its path.
+    #[must_use]
+    pub fn is_named_by_path(&self) -> bool {
+        self.words.first().is_some_and(|word| word.contains('/'))
+    }
+
     /// Keeps the search for headers to some directories from now on.
     pub fn close(&mut self, header_directories: &[PathBuf]) {
         self.closed = closed_search(header_directories);
@@ -81,14 +87,14 @@ impl<'a> Compiler<'a> {
     /// What it compiles for.
     ///
     /// # Errors
-    /// [`Error::Musl`], or [`Error::Usage`] for another system that pykeel does not build for.
+    /// [`Error::Musl`], or [`Error::UnsupportedTarget`] for another system that pykeel does not build for.
     pub fn target(&self) -> Result<Target> {
         let machine = self.ask(&["-dumpmachine"])?;
         Target::from_machine(&machine).map_err(|reason| {
             if machine.contains("musl") {
                 Error::Musl { evidence: reason }
             } else {
-                Error::Usage(format!("the compiler's target: {reason}"))
+                Error::UnsupportedTarget { reason }
             }
         })
     }
@@ -208,7 +214,7 @@ impl<'a> Compiler<'a> {
     /// What it is and in which version.
     ///
     /// # Errors
-    /// What it answers, or [`Error::Usage`] where it is neither GCC nor Clang.
+    /// What it answers, or [`Error::UnknownCompiler`] where it is neither GCC nor Clang.
     pub fn compiler_version(&self) -> Result<CompilerVersion> {
         // Clang says that it is an old GCC, too.
         let program =
@@ -222,7 +228,7 @@ impl<'a> Compiler<'a> {
             }
             _ => None,
         });
-        parsed.ok_or_else(|| Error::Usage(format!("`{}` is neither GCC nor Clang", self.words.join(" "))))
+        parsed.ok_or_else(|| Error::UnknownCompiler { command: self.words.join(" ") })
     }
 
     /// The version of the training data that it writes and reads; none where it is not GCC's kind.

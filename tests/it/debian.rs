@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use crate::missing::Missing;
 use crate::support::{check, is_root, run, shared_store};
 
 /// A path beside the shared store that outlives the tests as it does.
@@ -35,27 +36,27 @@ fn site() -> Option<String> {
 }
 
 /// A minimal Debian, made once and kept beside the shared store; or why there is none.
-fn bootstrapped(name: &str, codename: &str) -> Result<PathBuf, String> {
+fn bootstrapped(name: &str, codename: &str) -> Result<PathBuf, (Missing, String)> {
     if beside_store(name).exists() {
         return Ok(beside_store(name));
     }
     if !Path::new("/usr/sbin/debootstrap").exists() {
-        return Err("there is no debootstrap".into());
+        return Err((Missing::Program("debootstrap"), "there is no debootstrap".into()));
     }
-    let site = site().ok_or("apt knows no site of Debian")?;
+    let site = site().ok_or((Missing::DebianMirror, "apt knows no site of Debian".into()))?;
     Ok(made_once(name, |root| {
         check("debootstrap", &["--variant=minbase", codename, &root.display().to_string(), &site]);
     }))
 }
 
 /// A minimal Debian of this host's release.
-pub fn minbase() -> Result<PathBuf, String> {
+pub fn minbase() -> Result<PathBuf, (Missing, String)> {
     let codename = check("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
     bootstrapped("pykeel-tests-minbase", codename.trim())
 }
 
 /// A minimal Debian 13.
-pub fn trixie() -> Result<PathBuf, String> {
+pub fn trixie() -> Result<PathBuf, (Missing, String)> {
     bootstrapped("pykeel-tests-minbase-trixie", "trixie")
 }
 
@@ -133,12 +134,16 @@ exec chroot "$root" "$@""#;
 }
 
 /// Why nothing can be mounted and run in roots here, if so.
-pub fn cannot_enter() -> Option<&'static str> {
+pub fn cannot_enter() -> Option<(Missing, &'static str)> {
     if !is_root() {
-        return Some("only root can chroot");
+        return Some((Missing::Root, "only root can chroot"));
     }
     let trial = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--", "mount", "-t", "tmpfs", "none", "/mnt"])
         .output();
-    if trial.is_ok_and(|output| output.status.success()) { None } else { Some("this container cannot mount") }
+    if trial.is_ok_and(|output| output.status.success()) {
+        None
+    } else {
+        Some((Missing::Mounts, "this container cannot mount"))
+    }
 }

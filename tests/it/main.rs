@@ -1,43 +1,25 @@
-//! The tests of the whole program, one file a subject.
+//! The tests of the whole program. A test's module says what it needs, and so how to run it alone:
 //!
-//! They share one store (`PYKEEL_TEST_STORE`, by default in the user's cache directory), in which
-//! the real CPython is built once. `docs/testing.md` says what runs where.
+//! - `quick`: a C compiler (`just quick`);
+//! - `on_toy`, `recipes`: the headers that CPython needs, and no CPython (`just toy`);
+//! - `on_cpython`: CPython 3.13.5, which is built once into a store that outlives the tests;
+//! - `builds`: builds of CPython besides.
+//!
+//! They run in the order of their names, so that what takes longest begins first.
+//! `docs/testing.md` says how to run each level and how to add a test.
 
 mod browser;
 mod debian;
+mod level;
+mod missing;
+mod server;
 mod support;
 mod toy;
+mod toy_artifact;
+mod toy_tree;
 
-mod archives;
-mod cache;
-mod cli;
-mod completions;
-mod config;
-mod faults;
-mod files;
-mod fuzz;
-mod inspect;
-mod install;
-mod json;
-mod launchers;
-mod network;
-mod policies;
-mod processes;
-mod profiles;
-mod races;
-mod rebuild;
+mod builds;
+mod on_cpython;
+mod on_toy;
+mod quick;
 mod recipes;
-mod regression;
-mod reproducible;
-mod roots;
-mod rpm;
-mod series;
-mod server;
-mod several;
-mod sources;
-mod system;
-mod timings;
-mod treemap;
-mod trixie;
-mod uninstall;
-mod variants;

@@ -1,4 +1,4 @@
-//! What the tests share: the program, the store with the one real build, and roots to run it in.
+//! What the tests share: the program, the shared store, and the artifacts of real builds in it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,12 +8,19 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::Value;
 
+use crate::level::count;
+
 /// The release that is really built, and that most tests look at.
 pub const RELEASE: &str = "3.13.5";
 
 /// Others that are really built: of series whose extension modules are made by setup.py, one with
 /// distutils reading the recorded variables itself (3.9) and one without.
 pub const OLD_RELEASES: [&str; 2] = ["3.9.2", "3.11.2"];
+
+/// Those of them that this run builds: the oldest series, and in the full run all.
+pub fn old_releases() -> impl Iterator<Item = &'static str> {
+    OLD_RELEASES.into_iter().take(count(OLD_RELEASES.len(), 1))
+}
 
 /// The store that all tests share and that outlives them: verified sources and finished artifacts.
 pub fn shared_store() -> PathBuf {
@@ -24,7 +31,7 @@ pub fn shared_store() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("pykeel-tests")
 }
 
-/// The program with nothing of the user's environment that it would heed.
+/// The program, without the variables of the user's environment that it reads.
 pub fn pykeel() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
     for name in ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"] {
@@ -147,7 +154,7 @@ impl Artifact {
     }
 }
 
-/// What each real build came to; none where its source could not be had.
+/// The artifacts of each real build; none where no mirror has its source.
 static BUILDS: LazyLock<BTreeMap<&str, OnceLock<Option<Vec<Artifact>>>>> =
     LazyLock::new(|| std::iter::once(RELEASE).chain(OLD_RELEASES).map(|release| (release, OnceLock::new())).collect());
 
@@ -166,7 +173,7 @@ pub fn artifact(flavor: &str) -> Artifact {
     artifact_of(RELEASE, flavor).expect("the source of the release that the tests need")
 }
 
-/// An artifact of a release that is really built; none where its source could not be had.
+/// An artifact of a release that is really built; none where no mirror has its source.
 pub fn artifact_of(release: &str, flavor: &str) -> Option<Artifact> {
     let artifacts = BUILDS[release].get_or_init(|| build(release)).as_ref()?;
     let wanted = format!("-{flavor}-");
@@ -236,20 +243,10 @@ impl Drop for Mounted {
     }
 }
 
-/// A store of its own with a copy of one of the real artifacts, and that artifact's directory.
-pub fn store_with(flavor: &str, store: &Path) -> PathBuf {
-    let key = artifact(flavor).build_key;
-    let place = store.join("artifacts");
+/// Copies an entry from one store to another, and gives its directory there.
+pub fn copy_entry(from: &Path, key: &str, to: &Path) -> PathBuf {
+    let place = to.join("artifacts");
     fs_err::create_dir_all(&place).expect("a directory");
-    check("cp", &["-a".into(), shared_store().join("artifacts").join(&key), place.join(&key)]);
+    check("cp", &["-a".into(), from.join("artifacts").join(key), place.join(key)]);
     place.join(key)
-}
-
-/// Says loudly that a test does not run here, and why.
-#[macro_export]
-macro_rules! skip {
-    ($($reason:tt)*) => {{
-        eprintln!("SKIPPED {}: {}", module_path!(), format!($($reason)*));
-        return;
-    }};
 }

@@ -1,6 +1,7 @@
-//! A toy source: an archive that is shaped as CPython's and whose "compilation" copies the real
-//! build's tree. All of pykeel's own stages then run for real in a few seconds, so that each can
-//! be interrupted, starved and fed wrong things many times.
+//! A toy source: an archive that is shaped as CPython's and whose "compilation" copies a finished
+//! tree. All of pykeel's own stages then run for real in about a second, so that each can be
+//! interrupted, starved and fed wrong things many times. [`toy_tree`] says what the tree holds;
+//! [`Toy::of`] takes the tree of a real build instead.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use pykeel::domain::artifact::Format;
 use pykeel::domain::digest::Digest;
 use pykeel::sys::archive;
 
-use crate::support::{Artifact, Ended, artifact, pykeel, run, unpack};
+use crate::support::{Artifact, Ended, check, pykeel, run, unpack};
+use crate::toy_tree::toy_tree;
 
 const RECIPE: &str = include_str!("../../recipes/3.13.toml");
 
@@ -46,11 +48,19 @@ pub struct Toy {
 }
 
 impl Toy {
+    /// A toy whose make copies the toy's own tree: it needs no build of CPython.
     pub fn new(behaviour: Behaviour) -> Self {
-        Self::of(&artifact("runtime"), behaviour)
+        Self::new_in(tempfile::tempdir().expect("a directory"), behaviour)
     }
 
-    /// A toy whose make copies the tree of a certain artifact.
+    /// The same in a certain directory.
+    pub fn new_in(directory: tempfile::TempDir, behaviour: Behaviour) -> Self {
+        let toy = Self::without_tree_in(directory, behaviour);
+        check("cp", &[Path::new("-a"), toy_tree(), &toy.path("real")]);
+        toy
+    }
+
+    /// A toy whose make copies the tree of a real artifact, for what only a real Python can show.
     pub fn of(artifact: &Artifact, behaviour: Behaviour) -> Self {
         let toy = Self { directory: tempfile::tempdir().expect("a directory") };
         let real = toy.path("real");
@@ -70,7 +80,11 @@ impl Toy {
 
     /// A toy that has nothing to install, for what make does before it fails.
     pub fn without_tree(behaviour: Behaviour) -> Self {
-        let toy = Self { directory: tempfile::tempdir().expect("a directory") };
+        Self::without_tree_in(tempfile::tempdir().expect("a directory"), behaviour)
+    }
+
+    fn without_tree_in(directory: tempfile::TempDir, behaviour: Behaviour) -> Self {
+        let toy = Self { directory };
         toy.add_source("3.13.5", behaviour);
         toy.write_recipe(|recipe| recipe);
         toy

@@ -41,7 +41,7 @@ struct Output {
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.how, full_versions(&args.versions, &catalog)?)?;
+    let recorder = Recorder::new(config, &args.flags, full_versions(&args.versions, &catalog)?)?;
     let outcome = build(args, config, &catalog, &recorder);
     recorder.tell(outcome)
 }
@@ -50,8 +50,8 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let jobs = config.jobs()?;
     let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let settings = &config.settings;
-    let choices = config.choices(settings.prefix.value.clone(), args.debug_files, args.choices.profile.as_ref())?;
-    let mut options = config.build_options(&args.how, choices, settings.flavor.value.flavors())?;
+    let choices = config.choices(settings.prefix.value.clone(), args.debug_files, args.policies.profile.as_ref())?;
+    let mut options = config.build_options(&args.flags, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;
         let plans = pipeline.plan(&args.versions, &options)?;

@@ -13,7 +13,7 @@ use super::print;
 use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::report::text::human;
-use crate::store::{Contents, Item, Kind, Policy, Pruned};
+use crate::store::{Contents, Item, Kind, NeededBy, Policy, Pruned};
 
 /// One thing in the store.
 #[derive(Debug, Serialize)]
@@ -63,8 +63,17 @@ fn entry(item: &Item, contents: &Contents) -> Entry {
         path: item.path.clone(),
         size: item.size,
         last_used: item.last_used,
-        needed_by: contents.needed_by(item),
+        needed_by: contents.needed_by(item).into_iter().map(needed_by).collect(),
         in_use: item.in_use,
+    }
+}
+
+/// What needs a thing, as JSON names it.
+fn needed_by(what: NeededBy) -> String {
+    match what {
+        NeededBy::Install => "install".to_owned(),
+        NeededBy::User => "--keep-build".to_owned(),
+        NeededBy::Artifact(name) => name,
     }
 }
 

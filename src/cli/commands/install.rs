@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
-use crate::prefix::install::{self, Durability, Placement, Terms};
+use crate::prefix::install::{self, Durability, InstallOptions, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::StoredArtifact;
@@ -54,7 +54,7 @@ enum What {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.how, full_versions(args.versions(), &catalog)?)?;
+    let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
     let outcome = install(args, config, &catalog, &recorder);
     recorder.tell(outcome)
 }
@@ -162,8 +162,8 @@ impl Installation<'_> {
             return Ok(Vec::new());
         }
         let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, false, self.args.choices.profile.as_ref())?;
-        let options = self.config.build_options(&self.args.how, choices, vec![self.flavor()])?;
+        let choices = self.config.choices(prefix, false, self.args.policies.profile.as_ref())?;
+        let options = self.config.build_options(&self.args.flags, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
             built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
@@ -182,7 +182,7 @@ impl Installation<'_> {
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
-        Ok(self.config.choices(prefix.clone(), false, self.args.choices.profile.as_ref())?.request(
+        Ok(self.config.choices(prefix.clone(), false, self.args.policies.profile.as_ref())?.request(
             recipe,
             self.flavor(),
             target,
@@ -234,7 +234,7 @@ impl Installation<'_> {
     fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
         let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
         let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
-        let terms = Terms { force: self.args.force, durability };
+        let options = InstallOptions { force: self.args.force, durability };
         // Before anything is placed: what is said of it afterwards has to be true.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
@@ -243,7 +243,7 @@ impl Installation<'_> {
             reporter,
             "install",
             record.name.to_string(),
-            || install::install(artifact, &destination, terms, reporter),
+            || install::install(artifact, &destination, options, reporter),
             |placement| {
                 let how = match placement {
                     Placement::AlreadyThere => "was there already",

@@ -36,7 +36,7 @@ struct Output<'a> {
 
 pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.how, full_versions([&args.version], &catalog)?)?;
+    let recorder = Recorder::new(config, &args.flags, full_versions([&args.version], &catalog)?)?;
     let outcome = train(args, config, &catalog, &recorder);
     recorder.tell(outcome)
 }
@@ -54,7 +54,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     };
     let mut choices = config.choices(config.settings.prefix.value.clone(), false, None)?;
     choices.optimize = Some(Optimize::Pgo);
-    let options = config.build_options(&args.how, choices, vec![Flavor::Runtime])?;
+    let options = config.build_options(&args.flags, choices, vec![Flavor::Runtime])?;
     // It is held until it is saved.
     let (recipe, Recorded { profile, held: _held }) = pipeline.train(args.version, &options)?;
     let path = config.store.profile_path(profile.digest);

@@ -11,15 +11,16 @@ use super::super::config::Config;
 use super::super::timings::Recorder;
 use super::{by_digest, print};
 use crate::audit::compare;
+use crate::audit::reproduce::{Reproduction, reproduce};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::comparison::Change;
 use crate::domain::contents::{Contents, Tarball};
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
-use crate::domain::rebuild::{Difference, explain, remedy};
+use crate::domain::rebuild::{Difference, explain, topics};
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter as _, staged};
-use crate::pipeline::{Again, Pipeline, Replanned};
+use crate::event::staged;
+use crate::pipeline::Pipeline;
 use crate::report::text::shown;
 use crate::stages::verify::{self, Report, Status};
 use crate::sys::process::System;
@@ -68,7 +69,8 @@ fn find(what: &Path, config: &Config) -> Result<PathBuf> {
 fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let given = compare::given(path)?;
     let plan = &given.manifest.plan;
-    let recorder = Recorder::new(config, &args.how, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
+    let recorder =
+        Recorder::new(config, &args.flags, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
     recorder.tell(outcome)
 }
@@ -80,12 +82,18 @@ fn rebuild_of(
     config: &Config,
     reporter: &Recorder<'_>,
 ) -> Result<u8> {
+    let (catalog, jobs) = (config.catalog()?, config.jobs()?);
+    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
+    let choices = config.choices(config.settings.prefix.value.clone(), false, args.profile.as_ref())?;
+    let mut options = config.build_options(&args.flags, choices, Vec::new())?;
+    // A launcher gives what earlier builds kept. Only who asks for one here gets it.
+    options.launcher = Some(args.flags.launcher.unwrap_or(Launcher::None));
+    let outcome = reproduce(&pipeline, path, given, options, args.diffoscope_report.as_deref())?;
+
     let what = path.display().to_string();
-    let manifest = &given.manifest;
-    let plan = &manifest.plan;
     let output = Output {
-        name: &manifest.name,
-        build_key: manifest.build_key,
+        name: &given.manifest.name,
+        build_key: given.manifest.build_key,
         tarball: given.tarball.as_ref(),
         same: false,
         plan: Vec::new(),
@@ -93,102 +101,29 @@ fn rebuild_of(
         differences: Vec::new(),
         diffoscope: None,
     };
-
-    let catalog = config.catalog()?;
-    let jobs = config.jobs()?;
-    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
-    let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
-        what: what.clone(),
-        reason: format!("the prefix of its plan cannot be built for: {error}"),
-    })?;
-    // What programs run is never taken from a file that somebody sent: the compiler's variables are
-    // the user's, and have to be those of the artifact.
-    let mut choices = config.choices(prefix, plan.request.policies.debug_files, args.profile.as_ref())?;
-    choices.policies.bytecode = plan.request.policies.bytecode;
-    choices.policies.library_policy = plan.request.policies.library_policy;
-    let mut options = config.build_options(&args.how, choices, vec![plan.request.flavor])?;
-    // What a launcher has is what earlier builds kept. Only who asks for one here gets it.
-    let launcher = args.how.launcher.unwrap_or(Launcher::None);
-    options.launcher = Some(launcher);
-    if launcher != Launcher::None {
-        reporter.report(Event::Note(format!("what {launcher} has is not compiled again, and so not compared")));
-    }
-    let replanned = staged(
-        reporter,
-        "plan",
-        manifest.name.to_string(),
-        || pipeline.replan(plan, &options),
-        |replanned| match replanned {
-            Replanned::Same(_) => manifest.build_key.short(),
-            Replanned::Other(changes) => format!("{} differences", changes.len()),
-        },
-    )?;
-    let again: Box<Again> = match replanned {
-        Replanned::Same(again) => again,
-        Replanned::Other(changes) => {
-            let (differences, remedy) = (explain(&changes), remedy(&changes));
+    match outcome {
+        Reproduction::OtherPlan(changes) => {
+            let (differences, topics) = (explain(&changes), topics(&changes));
             print(config, &Output { plan: changes, ..output }, String::new)?;
-            return Err(Error::OtherPlan { what, differences, remedy });
+            Err(Error::OtherPlan { what, differences, topics })
         }
-    };
-    let rebuilt = pipeline.rebuild(&again, &options)?;
-    let compared = staged(
-        reporter,
-        "compare",
-        "",
-        || compare::compare_with(path, given, &rebuilt.packed, rebuilt.work.path()),
-        |compared| format!("{} differences", compared.differences.len()),
-    )?;
-    let report = report(args, given, &compared, config, reporter)?;
-    let same = compared.differences.is_empty();
-    let output = Output {
-        same,
-        rebuilt: Some(compared.digest),
-        differences: compared.differences,
-        diffoscope: report.clone(),
-        ..output
-    };
-    print(config, &output, || if same { same_text(given) } else { String::new() })?;
-    if same {
-        return Ok(0);
-    }
-    let differences = output.differences.iter().map(Difference::to_string).collect();
-    Err(Error::NotReproduced { what, differences, report })
-}
-
-/// The report of diffoscope, which is worth having and not what was asked for.
-fn report(
-    args: &VerifyArgs,
-    given: &Contents,
-    compared: &compare::Compared,
-    config: &Config,
-    reporter: &Recorder<'_>,
-) -> Result<Option<PathBuf>> {
-    if compared.differences.is_empty() {
-        return Ok(None);
-    }
-    let plan = &given.manifest.plan;
-    let place = if let Some(path) = &args.diffoscope_report {
-        path.clone()
-    } else {
-        let key = given.manifest.build_key.short();
-        config.store.log(&format!("diffoscope-cpython-{}{}-{key}", plan.request.release, plan.request.variant))?
-    };
-    let written =
-        staged(reporter, "diffoscope", "", || compare::diffoscope(compared, &place, &System), |_| String::new());
-    match written {
-        Err(interrupted @ Error::Interrupted(_)) => Err(interrupted),
-        Err(error) => {
-            reporter.report(Event::Warning(format!("there is no report of diffoscope: {error}")));
-            Ok(None)
+        Reproduction::Rebuilt { digest, differences, .. } if differences.is_empty() => {
+            let output = Output { same: true, rebuilt: Some(digest), ..output };
+            print(config, &output, || same_text(given))?;
+            Ok(0)
         }
-        Ok(report) => Ok(report),
+        Reproduction::Rebuilt { digest, differences, report } => {
+            let told = differences.iter().map(Difference::to_string).collect();
+            let output = Output { rebuilt: Some(digest), differences, diffoscope: report.clone(), ..output };
+            print(config, &output, String::new)?;
+            Err(Error::NotReproduced { what, differences: told, report })
+        }
     }
 }
 
 fn same_text(given: &Contents) -> String {
     let of = given.tarball.as_ref().map(|tarball| format!("sha256:{}  ", tarball.sha256)).unwrap_or_default();
-    shown(&format!("{of}{} is the same when it is built again", given.manifest.name))
+    shown(&format!("{of}{}: the rebuild is identical", given.manifest.name))
 }
 
 /// The skipped checks, each with its reason, and the counts. The error shows what failed.

@@ -3,17 +3,18 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::steps::{Group, State, Step, Timings};
 use super::table::{label, ratio, share};
 use crate::cost::Cost;
-use crate::report::page::{escaped, filled, source};
+use crate::report::page::Page;
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+const PAGE: Page =
+    Page { template: include_str!("page.html"), style: include_str!("style.css"), script: include_str!("script.js") };
 
-/// What kind of work a stage is. A stage that is new is one of those that make the artifact until it is named here:
-/// that is a colour, and nothing else.
+/// The kind of work of a stage, which decides its colour. A new stage counts as `Artifact` until it
+/// is named here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Source,
@@ -36,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// Its name in the page and in the style.
+    /// Returns its name in the page and in the style sheet.
     const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -48,99 +49,160 @@ impl Kind {
     }
 }
 
-/// The page.
-#[must_use]
-pub fn page(timings: &Timings) -> String {
-    let versions = match &timings.machine.versions[..] {
-        // An artifact that was named by its digest.
-        [] => "pykeel".to_owned(),
-        versions => format!("Python {}", escaped(&versions.join(", "))),
-    };
-    let fields = [
-        ("title", format!("{versions}: timings")),
-        ("style-source", source(STYLE)),
-        ("script-source", source(SCRIPT)),
-        ("style", STYLE.to_owned()),
-        ("script", SCRIPT.to_owned()),
-        ("versions", versions),
-        ("figures", figures(timings)),
-        ("legend", legend(timings)),
-        ("lanes", timings.groups.iter().map(|group| lane(timings, group)).collect()),
-        ("busy", busy(timings)),
-        ("axis", axis(timings.wall)),
-        ("rows", rows(timings)),
-        ("facts", facts(timings)),
-    ];
-    filled(PAGE, &fields)
+/// The values of the template.
+#[derive(Serialize)]
+struct View<'a> {
+    versions: String,
+    figures: Vec<(&'static str, String)>,
+    legend: Vec<&'static str>,
+    lanes: Vec<Lane<'a>>,
+    /// Where the lines of the grid are, in percent.
+    grid: Vec<String>,
+    axis: Vec<Tick>,
+    busy: Busy,
+    tables: Vec<Table<'a>>,
+    facts: Vec<(&'static str, String)>,
 }
 
-fn figures(timings: &Timings) -> String {
+/// The steps of a version, below each other.
+#[derive(Serialize)]
+struct Lane<'a> {
+    title: &'a str,
+    steps: Vec<Bar<'a>>,
+}
+
+/// A step in its lane.
+#[derive(Serialize)]
+struct Bar<'a> {
+    kind: &'static str,
+    failed: bool,
+    within: bool,
+    /// What is shown about it, a line each.
+    tip: Vec<String>,
+    label: String,
+    detail: &'a str,
+    /// Position and width in percent.
+    x: String,
+    width: String,
+    took: String,
+}
+
+/// A label of the axis.
+#[derive(Serialize)]
+struct Tick {
+    x: String,
+    anchor: &'static str,
+    label: String,
+}
+
+/// The busy processors over time, as an area.
+#[derive(Serialize)]
+struct Busy {
+    path: String,
+    top: String,
+    processors: usize,
+}
+
+/// The rows of a version.
+#[derive(Serialize)]
+struct Table<'a> {
+    /// The heading, if there are several versions.
+    title: Option<&'a str>,
+    rows: Vec<Row>,
+}
+
+/// A row of the table.
+#[derive(Serialize)]
+struct Row {
+    class: &'static str,
+    name: String,
+    start: String,
+    wall: String,
+    cpu: String,
+    ratio: String,
+    share: String,
+    detail: String,
+}
+
+/// Renders the page.
+#[must_use]
+pub fn page(timings: &Timings) -> String {
+    let view = View {
+        versions: match &timings.machine.versions[..] {
+            // An artifact that was named by its digest.
+            [] => "pykeel".to_owned(),
+            versions => format!("Python {}", versions.join(", ")),
+        },
+        figures: figures(timings),
+        legend: legend(timings),
+        lanes: timings.groups.iter().map(|group| lane(timings, group)).collect(),
+        grid: ticks(timings.wall).into_iter().map(|tick| percent(place(tick, timings.wall))).collect(),
+        axis: axis(timings.wall),
+        busy: busy(timings),
+        tables: tables(timings),
+        facts: facts(timings),
+    };
+    PAGE.render(&view)
+}
+
+fn figures(timings: &Timings) -> Vec<(&'static str, String)> {
     let whole = Cost { wall: timings.wall, cpu: timings.cpu() };
-    let figures = [
+    vec![
         ("wall clock", seconds(whole.wall)),
         ("CPU time", seconds(whole.cpu)),
         ("processors busy on average", format!("{} of {}", ratio(whole), timings.machine.processors)),
-    ];
-    figures.iter().map(|(name, value)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>")).collect()
+    ]
 }
 
-fn facts(timings: &Timings) -> String {
+fn facts(timings: &Timings) -> Vec<(&'static str, String)> {
     let machine = &timings.machine;
-    let facts = [
+    vec![
         ("Date", machine.date.clone()),
         ("Versions", machine.versions.join(", ")),
         ("Processor", machine.model.clone()),
         ("Processors", machine.processors.to_string()),
         ("Jobs", machine.jobs.to_string()),
         ("pykeel", env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    facts.into_iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escaped(&value))).collect()
+    ]
 }
 
-fn legend(timings: &Timings) -> String {
+/// Returns the kinds of the steps.
+fn legend(timings: &Timings) -> Vec<&'static str> {
     let steps = || timings.groups.iter().flat_map(|group| &group.steps);
     let used = |kind: &Kind| timings.groups.iter().flat_map(Group::outermost).any(|step| Kind::of(&step.name) == *kind);
-    let key = |name: &str| format!("<li data-kind=\"{name}\"><span class=\"swatch\"></span>{name}</li>");
-    let mut keys: String = Kind::ALL.into_iter().filter(used).map(|kind| key(kind.name())).collect();
-    if steps().any(|step| step.state == State::Failed) {
-        keys.push_str(&key("failed"));
-    }
-    keys
+    let failed = steps().any(|step| step.state == State::Failed).then_some("failed");
+    Kind::ALL.into_iter().filter(used).map(Kind::name).chain(failed).collect()
 }
 
-/// The steps of a version, below each other.
-fn lane(timings: &Timings, group: &Group) -> String {
-    let title = escaped(timings.title(group).unwrap_or("all versions"));
-    let mut html = format!("<section class=\"lane\">\n<h3>{title}</h3>\n<ol>\n");
+fn lane<'a>(timings: &'a Timings, group: &'a Group) -> Lane<'a> {
     let mut kind = Kind::Artifact;
-    for step in &group.steps {
+    let steps = group.steps.iter().map(|step| {
         if step.depth == 0 {
             kind = Kind::of(&step.name);
         }
-        let tip = tip(timings, step);
-        let classes = match (step.depth, step.state) {
-            (0, State::Failed) => "step failed",
-            (0, _) => "step",
-            (_, State::Failed) => "step within failed",
-            _ => "step within",
-        };
-        let _ = writeln!(
-            html,
-            "<li class=\"{classes}\" data-kind=\"{}\" data-tip=\"{tip}\"><span class=\"what\"><b>{}</b> <small>{}</small></span>{}\
-             <span class=\"took\">{}</span></li>",
-            kind.name(),
-            escaped(&label(step)),
-            escaped(&step.detail),
-            bar(timings.wall, step),
-            seconds(step.cost.wall),
-        );
-    }
-    html.push_str("</ol>\n</section>\n");
-    html
+        let (start, end) = (place(step.start, timings.wall), place(step.end, timings.wall));
+        Bar {
+            kind: kind.name(),
+            failed: step.state == State::Failed,
+            within: step.depth > 0,
+            tip: tip(timings, step),
+            label: label(step),
+            detail: &step.detail,
+            x: percent(start),
+            // A rectangle without any width is not drawn, line or not.
+            width: percent((end - start).max(0.05)),
+            took: seconds(step.cost.wall),
+        }
+    });
+    Lane { title: title(timings, group), steps: steps.collect() }
 }
 
-/// What is said of a step, a line each.
-fn tip(timings: &Timings, step: &Step) -> String {
+fn title<'a>(timings: &'a Timings, group: &'a Group) -> &'a str {
+    timings.title(group).unwrap_or("all versions")
+}
+
+/// Returns the lines that are shown about a step.
+fn tip(timings: &Timings, step: &Step) -> Vec<String> {
     let failed = if step.state == State::Failed { ", failed" } else { "" };
     let lines = [
         format!("{}{failed}", label(step)),
@@ -149,27 +211,20 @@ fn tip(timings: &Timings, step: &Step) -> String {
         format!("wall {}, {} of the whole", seconds(step.cost.wall), share(step.cost.wall, timings.wall)),
         format!("CPU {}, processors busy {}", seconds(step.cost.cpu), ratio(step.cost)),
     ];
-    let lines: Vec<String> = lines.iter().filter(|line| !line.is_empty()).map(|line| escaped(line)).collect();
-    lines.join("&#10;")
+    lines.into_iter().filter(|line| !line.is_empty()).collect()
 }
 
-/// A place on the axis, in percent.
+/// Returns the position of a time on the axis, in percent.
 fn place(at: Duration, whole: Duration) -> f64 {
     if whole.is_zero() { 0.0 } else { (at.as_secs_f64() * 100.0 / whole.as_secs_f64()).clamp(0.0, 100.0) }
 }
 
-fn bar(whole: Duration, step: &Step) -> String {
-    let (start, end) = (place(step.start, whole), place(step.end, whole));
-    let (top, height) = if step.depth == 0 { (3, 14) } else { (6, 8) };
-    format!(
-        "<svg class=\"bar\" aria-hidden=\"true\">{}<rect x=\"{start:.3}%\" y=\"{top}\" width=\"{:.3}%\" height=\"{height}\"/></svg>",
-        grid(whole),
-        // A rectangle without any width is not drawn, line or not.
-        (end - start).max(0.05)
-    )
+/// A percentage as SVG takes it.
+fn percent(value: f64) -> String {
+    format!("{value:.3}%")
 }
 
-/// The times that are marked: round ones, five or six at the most.
+/// Returns the times that the axis marks: round ones, six at most.
 fn ticks(whole: Duration) -> Vec<Duration> {
     const STEPS: [u64; 24] = [
         1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000,
@@ -180,29 +235,22 @@ fn ticks(whole: Duration) -> Vec<Duration> {
     (0..).map(|number| step * number).take_while(|tick| *tick <= whole).take(100).collect()
 }
 
-fn grid(whole: Duration) -> String {
-    let line = |tick: &Duration| {
-        let x = place(*tick, whole);
-        format!("<line x1=\"{x:.3}%\" x2=\"{x:.3}%\" y1=\"0\" y2=\"100%\"/>")
-    };
-    ticks(whole).iter().map(line).collect()
-}
-
-fn axis(whole: Duration) -> String {
-    let label = |tick: &Duration| {
-        let x = place(*tick, whole);
+fn axis(whole: Duration) -> Vec<Tick> {
+    let tick = |tick: Duration| {
+        let x = place(tick, whole);
         let anchor = match x {
             ..=2.0 => "start",
             ..94.0 => "middle",
             _ => "end",
         };
-        format!("<text x=\"{x:.3}%\" y=\"13\" text-anchor=\"{anchor}\">{}</text>", clock(*tick))
+        Tick { x: percent(x), anchor, label: clock(tick) }
     };
-    ticks(whole).iter().map(label).collect()
+    ticks(whole).into_iter().map(tick).collect()
 }
 
-/// The processors that were busy, as an area; the axis goes to all there are, or to what was measured beyond.
-fn busy(timings: &Timings) -> String {
+/// Returns the area of the busy processors. Its height is the number of processors, or the most that
+/// were measured.
+fn busy(timings: &Timings) -> Busy {
     let busy = timings.busy();
     #[expect(clippy::cast_precision_loss, reason = "no machine has that many processors")]
     let processors = timings.machine.processors as f64;
@@ -216,62 +264,48 @@ fn busy(timings: &Timings) -> String {
         let _ = write!(path, "L{x1:.2} {y:.2}L{x2:.2} {y:.2}");
     }
     path.push_str("L1000 100Z");
-    let top = height(processors);
-    format!(
-        "<svg class=\"busy\" role=\"img\" aria-label=\"Processors busy over time\">{}\
-         <svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" width=\"100%\" height=\"100%\">\
-         <path d=\"{path}\"/></svg>\
-         <line class=\"all\" x1=\"0\" x2=\"100%\" y1=\"{top:.2}%\" y2=\"{top:.2}%\"/>\
-         <text x=\"100%\" y=\"{top:.2}%\" dy=\"-4\" text-anchor=\"end\">all {}</text></svg>",
-        grid(timings.wall),
-        timings.machine.processors,
-    )
+    Busy { path, top: format!("{:.2}%", height(processors)), processors: timings.machine.processors }
 }
 
-/// The same numbers as a table.
-fn rows(timings: &Timings) -> String {
-    let mut html = String::new();
-    for group in &timings.groups {
-        if timings.groups.len() > 1 {
-            let title = escaped(timings.title(group).unwrap_or("all versions"));
-            let _ = writeln!(html, "<tr class=\"group\"><th colspan=\"7\" scope=\"rowgroup\">{title}</th></tr>");
-        }
-        for step in &group.steps {
-            let failed = if step.state == State::Failed { "failed: " } else { "" };
-            let detail = format!("{failed}{}", step.detail);
-            let class = if step.depth == 0 { "" } else { " class=\"within\"" };
-            row(&mut html, class, &label(step), Some(step.start), step.cost, timings, detail.trim_end_matches(": "));
-        }
-        row(&mut html, " class=\"sum\"", "sum", None, group.cost(), timings, "");
-    }
+/// Returns the same numbers as rows: those of each version with their sum, and those of the whole.
+fn tables(timings: &Timings) -> Vec<Table<'_>> {
     let whole = Cost { wall: timings.wall, cpu: timings.cpu() };
-    row(&mut html, " class=\"sum\"", "whole", Some(Duration::ZERO), whole, timings, "");
-    html
+    let table = |group| {
+        let steps = group_rows(timings, group);
+        let several = timings.groups.len() > 1;
+        Table { title: several.then(|| title(timings, group)), rows: steps }
+    };
+    let last = row(timings, "sum", "whole".into(), Some(Duration::ZERO), whole);
+    timings.groups.iter().map(table).chain([Table { title: None, rows: vec![last] }]).collect()
 }
 
-fn row(
-    html: &mut String,
-    class: &str,
-    name: &str,
-    start: Option<Duration>,
-    cost: Cost,
-    timings: &Timings,
-    detail: &str,
-) {
-    let start = start.map(|start| format!("{:.1}", start.as_secs_f64())).unwrap_or_default();
-    let _ = writeln!(
-        html,
-        "<tr{class}><th scope=\"row\">{}</th><td>{start}</td><td>{:.1}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-        escaped(name),
-        cost.wall.as_secs_f64(),
-        cost.cpu.as_secs_f64(),
-        ratio(cost),
-        share(cost.wall, timings.wall),
-        escaped(detail)
-    );
+fn group_rows(timings: &Timings, group: &Group) -> Vec<Row> {
+    let step = |step: &Step| {
+        let failed = if step.state == State::Failed { "failed: " } else { "" };
+        let class = if step.depth == 0 { "" } else { "within" };
+        let detail = format!("{failed}{}", step.detail).trim_end_matches(": ").to_owned();
+        Row { detail, ..row(timings, class, label(step), Some(step.start), step.cost) }
+    };
+    let sum = row(timings, "sum", "sum".into(), None, group.cost());
+    group.steps.iter().map(step).chain([sum]).collect()
 }
 
-/// A span of time for people: `0.04 s`, `59.1 s`, `10:21`.
+/// Returns a row without a detail.
+fn row(timings: &Timings, class: &'static str, name: String, start: Option<Duration>, cost: Cost) -> Row {
+    let decimal = |time: Duration| format!("{:.1}", time.as_secs_f64());
+    Row {
+        class,
+        name,
+        start: start.map(decimal).unwrap_or_default(),
+        wall: decimal(cost.wall),
+        cpu: decimal(cost.cpu),
+        ratio: ratio(cost),
+        share: share(cost.wall, timings.wall),
+        detail: String::new(),
+    }
+}
+
+/// Formats a duration: `0.04 s`, `59.1 s`, `10:21`.
 fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
@@ -281,7 +315,7 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-/// A time on the axis: `0`, `0.5 s`, `20 s`, `2:00`, `1:30:00`.
+/// Formats a time on the axis: `0`, `0.5 s`, `20 s`, `2:00`, `1:30:00`.
 fn clock(time: Duration) -> String {
     let whole = time.as_secs();
     match whole {
@@ -338,17 +372,17 @@ mod tests {
         timings.finish(milliseconds(9));
         timings.machine.date = evil.into();
         let page = page(&timings);
-        assert_eq!(page.matches("</script>").count(), PAGE.matches("</script>").count());
-        assert_eq!(page.matches("<script").count(), PAGE.matches("<script").count());
-        assert_eq!(page.matches(SCRIPT).count(), 1);
+        assert_eq!(page.matches("</script>").count(), PAGE.template.matches("</script>").count());
+        assert_eq!(page.matches("<script").count(), PAGE.template.matches("<script").count());
+        assert_eq!(page.matches(PAGE.script).count(), 1);
         assert!(!page.contains("<!--") && !page.contains("<u>") && page.contains("&lt;u&gt;"));
     }
 
     #[test]
     fn every_kind_has_its_colour_in_both_schemes() {
         for name in Kind::ALL.map(Kind::name).into_iter().chain(["failed"]) {
-            assert!(STYLE.contains(&format!("[data-kind=\"{name}\"] {{ --color: var(--{name}); }}")), "{name}");
-            assert_eq!(STYLE.matches(&format!("--{name}: #")).count(), 2, "{name}");
+            assert!(PAGE.style.contains(&format!("[data-kind=\"{name}\"] {{ --color: var(--{name}); }}")), "{name}");
+            assert_eq!(PAGE.style.matches(&format!("--{name}: #")).count(), 2, "{name}");
         }
     }
 

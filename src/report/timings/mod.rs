@@ -1,6 +1,6 @@
-//! Where the time of a build went: `steps` makes steps of events, `table` and `html` draw them.
+//! How long the parts of a build took: `steps` makes steps from events, `table` and `html` render them.
 //!
-//! `page.html` is the frame of the page, `style.css` how it looks, `script.js` what explains a bar under the pointer.
+//! `page.html` is the template of the page; `script.js` shows details of the bar under the pointer.
 
 pub mod html;
 pub mod steps;

@@ -1,4 +1,4 @@
-//! Events as steps: what ran, when, for which version, and what it took.
+//! Steps of a build, made from its events: what ran, when, for which version, at what cost.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::event::Event;
 pub struct Step {
     /// The stage's name or the program's.
     pub name: String,
-    /// What a stage works on, in its own words.
+    /// What the stage works on, as its event says; empty for a program.
     pub detail: String,
-    /// How many stages it is within.
+    /// How many stages it is nested in.
     pub depth: usize,
-    /// How many runs of the program this stands for; none for a stage.
+    /// How many runs of the program this step combines; `None` for a stage.
     pub runs: Option<u32>,
-    /// When it began, after the beginning of the whole.
+    /// When it started, since the start of the invocation.
     pub start: Duration,
-    /// When it ended. Between several runs of a program may be other work.
+    /// When it ended. There may be other work between several runs of a program.
     pub end: Duration,
-    /// What it took, all runs together.
+    /// The cost of all its runs.
     pub cost: Cost,
     /// How it ended.
     pub state: State,
@@ -29,32 +29,32 @@ pub struct Step {
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It did not yet.
+    /// It has not ended.
     Running,
-    /// Well.
+    /// Successfully.
     Done,
-    /// In an error.
+    /// With an error.
     Failed,
 }
 
-/// The steps of one version, or of what is not of one of several.
+/// The steps of one version, or those that belong to no single version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The version, where there are several.
+    /// The version, if there are several.
     pub version: Option<String>,
-    /// In the order in which they began, each before those within it.
+    /// In the order in which they started, each before those nested in it.
     pub steps: Vec<Step>,
-    /// The stages that go on, the innermost last.
+    /// The indices of the stages that have not ended, the innermost last.
     open: Vec<usize>,
 }
 
 impl Group {
-    /// The steps that are not within others.
+    /// Returns the steps that are not nested in others.
     pub fn outermost(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.depth == 0)
     }
 
-    /// What all of them took together.
+    /// Returns the total cost.
     #[must_use]
     pub fn cost(&self) -> Cost {
         self.outermost().fold(Cost::default(), |mut sum, step| {
@@ -63,14 +63,14 @@ impl Group {
         })
     }
 
-    /// The stage that a step is within.
+    /// Returns the stage that a step is nested in.
     #[must_use]
     pub fn parent(&self, index: usize) -> Option<&Step> {
         let depth = self.steps[index].depth;
         self.steps[..index].iter().rev().find(|step| step.depth < depth)
     }
 
-    /// The place of the step that begins a new depth below one: its own children, in order.
+    /// Returns the steps directly nested in a step, with their indices.
     fn children(&self, index: usize) -> impl Iterator<Item = (usize, &Step)> {
         let depth = self.steps[index].depth;
         let below = self.steps.iter().enumerate().skip(index + 1).take_while(move |(_, step)| step.depth > depth);
@@ -108,7 +108,7 @@ impl Group {
         }
     }
 
-    /// A program ended. One that is run again and again, as for each file, is one step.
+    /// Records that a program ended. Consecutive runs of the same program are one step.
     fn ran(&mut self, at: Duration, program: &str, cost: Cost, succeeded: bool) {
         let depth = self.open.len();
         let state = if succeeded { State::Done } else { State::Failed };
@@ -136,8 +136,8 @@ impl Group {
         }
     }
 
-    /// How many processors each piece of time kept busy: that of a program as long as it ran, and the rest of
-    /// a stage in the rest of its time.
+    /// Returns how many processors each step kept busy: a program while it ran, and a stage in the time
+    /// between its programs.
     fn loads(&self) -> Vec<Load> {
         let mut loads = Vec::new();
         for (index, step) in self.steps.iter().enumerate() {
@@ -149,8 +149,8 @@ impl Group {
             }
             let span = step.end.saturating_sub(step.start);
             let mut free: Duration = gaps.iter().map(|(start, end)| end.saturating_sub(*start)).sum();
-            // In the moments between its programs a stage does next to nothing; what little there is would be
-            // a spike, were it drawn there.
+            // In less than 2 % of its time the CPU time of the stage itself would show as a spike, so it is
+            // spread over the whole.
             if free < span / 50 {
                 gaps = vec![(step.start, step.end)];
                 free = span;
@@ -164,24 +164,24 @@ impl Group {
     }
 }
 
-/// What is left of a span without another.
+/// Returns what is left of a span of time without another.
 fn without((start, end): (Duration, Duration), (from, to): (Duration, Duration)) -> Vec<(Duration, Duration)> {
     let pieces = [(start, end.min(from)), (start.max(to), end)];
     pieces.into_iter().filter(|(start, end)| start < end).collect()
 }
 
-/// A piece of time, and how many processors were busy in it.
+/// A span of time, and how many processors were busy in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
-    /// From the beginning of the whole.
+    /// Its start, since the start of the invocation.
     pub start: Duration,
-    /// The same.
+    /// Its end.
     pub end: Duration,
     /// Processors in use, on average.
     pub busy: f64,
 }
 
-/// What ran on which machine.
+/// The machine, and what was run on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// The processor's model.
@@ -190,31 +190,31 @@ pub struct Machine {
     pub processors: usize,
     /// How many commands make runs at once.
     pub jobs: usize,
-    /// What was asked for.
+    /// The requested versions.
     pub versions: Vec<String>,
-    /// When, in UTC.
+    /// The date and time, in UTC.
     pub date: String,
 }
 
-/// Where the time went.
+/// The timings of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// Where it ran.
+    /// The machine.
     pub machine: Machine,
-    /// In the order in which their first steps began.
+    /// In the order of their first steps.
     pub groups: Vec<Group>,
-    /// From the beginning to the end of the whole.
+    /// The wall clock time of the invocation.
     pub wall: Duration,
 }
 
 impl Timings {
-    /// Timings of a machine, without any step yet.
+    /// Returns timings without any step.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self { machine, groups: Vec::new(), wall: Duration::ZERO }
     }
 
-    /// Takes an event that happened at a time after the beginning.
+    /// Records an event that happened at a time since the start.
     pub fn record(&mut self, at: Duration, version: Option<&str>, event: &Event) {
         let group = match self.groups.iter_mut().find(|group| group.version.as_deref() == version) {
             Some(group) => group,
@@ -228,7 +228,7 @@ impl Timings {
         group.record(at, event);
     }
 
-    /// The time is over: what still runs has failed.
+    /// Ends the recording. Steps that have not ended have failed.
     pub fn finish(&mut self, at: Duration) {
         self.wall = at;
         for group in &mut self.groups {
@@ -240,13 +240,13 @@ impl Timings {
         }
     }
 
-    /// CPU time of all steps.
+    /// Returns the CPU time of all steps.
     #[must_use]
     pub fn cpu(&self) -> Duration {
         self.groups.iter().map(|group| group.cost().cpu).sum()
     }
 
-    /// What a group is called, where there is a name.
+    /// Returns the version that a group belongs to, if it is one.
     #[must_use]
     pub fn title<'a>(&'a self, group: &'a Group) -> Option<&'a str> {
         match (&group.version, &self.machine.versions[..]) {
@@ -255,7 +255,7 @@ impl Timings {
         }
     }
 
-    /// How many processors were busy from when on, until the next such time.
+    /// Returns how many processors were busy, as times at which that number changes.
     pub fn busy(&self) -> Vec<(Duration, f64)> {
         let loads: Vec<Load> = self.groups.iter().flat_map(Group::loads).collect();
         let ends = loads.iter().flat_map(|load| [load.start, load.end]);

@@ -1,4 +1,4 @@
-//! Timings as a table in text.
+//! Timings as a text table.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::steps::{State, Step, Timings};
 use crate::cost::Cost;
 use crate::report::text::shown;
 
-/// The table: a row a step, a group a version.
+/// Returns the table: a row for each step, a group for each version.
 #[must_use]
 pub fn text(timings: &Timings) -> String {
     let titled = timings.groups.len() > 1;
     let label = |step: &Step| format!("{}{}", "  ".repeat(step.depth), label(step));
     let labels = timings.groups.iter().flat_map(|group| group.steps.iter().map(label));
-    // Wide enough for the headings and the sums, too.
+    // Wide enough for the headings and the sums as well.
     let width = labels.map(|label| label.chars().count()).chain([5]).max().unwrap_or_default() + 2;
     let mut text =
         format!("  {:<width$}{:>8}{:>9}{:>9}{:>9}{:>9}\n", "step", "start", "wall", "cpu", "cpu/wall", "share");
@@ -45,7 +45,7 @@ fn row(text: &mut String, width: usize, name: &str, start: &str, cost: Cost, who
     text.push('\n');
 }
 
-/// A step's name, and how often it ran.
+/// Returns a step's name, and how often it ran if more than once.
 #[must_use]
 pub fn label(step: &Step) -> String {
     let name = shown(&step.name);
@@ -55,7 +55,7 @@ pub fn label(step: &Step) -> String {
     }
 }
 
-/// How many processors were busy on average; of what was too short to say it, a dash.
+/// Returns how many processors were busy on average; a dash if the time is too short to tell.
 #[must_use]
 pub fn ratio(cost: Cost) -> String {
     if cost.wall < Duration::from_millis(50) {
@@ -65,7 +65,7 @@ pub fn ratio(cost: Cost) -> String {
     }
 }
 
-/// The share of the whole wall clock.
+/// Returns the share of the whole wall clock time.
 #[must_use]
 pub fn share(wall: Duration, whole: Duration) -> String {
     if whole.is_zero() {

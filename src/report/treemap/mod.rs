@@ -1,74 +1,71 @@
-//! The sizes of an artifact as a map: one page for a browser that needs nothing else, neither file
-//! nor network. The same contents give the same bytes.
+//! The sizes of an artifact as a treemap for a browser. The same contents give the same bytes.
 //!
-//! `page.html` is the frame, `style.css` how it looks and `script.js` what lays it out.
+//! `page.html` is the template; `script.js` lays out the rectangles from the data that `tree` makes.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
+mod tree;
 
 use serde::Serialize;
 
-use crate::domain::contents::{Contents, File, Part, path_text};
-use crate::report::page::{escaped, filled, source};
+use crate::domain::contents::{Contents, PartSize};
+use crate::domain::manifest::BundledLibrary;
+use crate::report::page::Page;
 use crate::report::text::{human, percent};
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
+const PAGE: Page =
+    Page { template: include_str!("page.html"), style: include_str!("style.css"), script: include_str!("script.js") };
 
-/// A rectangle of the map: a file, a directory, or a part.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Node {
-    /// The name.
-    n: String,
-    /// The size of a file in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    s: Option<u64>,
-    /// What a directory holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c: Option<Vec<Node>>,
-    /// Which part it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p: Option<Part>,
-    /// The directory that all files of a part are in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    d: Option<String>,
+/// The values of the template.
+#[derive(Serialize)]
+struct View {
+    name: String,
+    release: String,
+    flavor: String,
+    figures: Vec<(String, String)>,
+    parts: Vec<PartRow>,
+    libraries: Vec<LibraryRow>,
+    facts: Vec<(&'static str, String)>,
+    /// JSON without `<`.
+    data: String,
 }
 
-/// A directory while files are put into it.
-#[derive(Default)]
-struct Directory<'a> {
-    files: BTreeMap<String, u64>,
-    directories: BTreeMap<&'a [u8], Directory<'a>>,
+/// The sizes of a part.
+#[derive(Serialize)]
+struct PartRow {
+    part: String,
+    title: String,
+    size: String,
+    share: String,
+    files: u64,
 }
 
-/// The page.
+/// A bundled library.
+#[derive(Serialize)]
+struct LibraryRow {
+    soname: String,
+    package: String,
+    version: String,
+    size: String,
+}
+
+/// Renders the page.
 #[must_use]
 pub fn page(contents: &Contents) -> String {
     let manifest = &contents.manifest;
     let plan = &manifest.plan;
-    let fields = [
-        ("title", format!("{}: sizes", manifest.name)),
-        ("style-source", source(STYLE)),
-        ("script-source", source(SCRIPT)),
-        ("style", STYLE.to_owned()),
-        ("script", SCRIPT.to_owned()),
-        (
-            "heading",
-            format!("CPython {}{} <small>{}</small>", plan.request.release, plan.request.variant, plan.request.flavor),
-        ),
-        ("name", escaped(&manifest.name.to_string())),
-        ("figures", figures(contents)),
-        ("parts", parts(contents)),
-        ("libraries", libraries(contents)),
-        ("facts", facts(contents)),
-        ("data", data(contents)),
-    ];
-    filled(PAGE, &fields)
+    let view = View {
+        name: manifest.name.to_string(),
+        release: format!("{}{}", plan.request.release, plan.request.variant),
+        flavor: plan.request.flavor.to_string(),
+        figures: figures(contents),
+        parts: parts(contents),
+        libraries: libraries(contents),
+        facts: facts(contents),
+        data: tree::data(contents),
+    };
+    PAGE.render(&view)
 }
 
-fn figures(contents: &Contents) -> String {
+fn figures(contents: &Contents) -> Vec<(String, String)> {
     let manifest = &contents.manifest;
     let total = contents.total();
     let mut figures = vec![("in all".to_owned(), human(total.bytes)), ("files".to_owned(), total.files.to_string())];
@@ -78,51 +75,36 @@ fn figures(contents: &Contents) -> String {
     figures.push(("extension modules".to_owned(), manifest.modules.len().to_string()));
     figures.push(("bundled libraries".to_owned(), manifest.libraries.len().to_string()));
     figures.push(("glibc, or newer".to_owned(), manifest.glibc_floor.to_string()));
-    let div = |(name, value): (String, String)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
-    figures.into_iter().map(div).collect()
+    figures
 }
 
-/// The sizes by part as rows of a table, for those without scripts; the script replaces them.
-fn parts(contents: &Contents) -> String {
+/// Returns the sizes by part, for browsers without scripts; the script replaces them.
+fn parts(contents: &Contents) -> Vec<PartRow> {
     let total = contents.total().bytes;
-    let mut rows = String::new();
-    for part in contents.parts() {
-        let (title, size, share) = (capital(part.part.title()), human(part.bytes), percent(part.bytes, total));
-        let _ = write!(
-            rows,
-            "<tr data-part=\"{}\"><th scope=\"row\">{title}</th><td class=\"meter\"></td><td class=\"number\">{size}</td>\
-             <td class=\"number\">{share}</td><td class=\"number\">{}</td></tr>",
-            part.part, part.files
-        );
-    }
-    rows
+    let row = |part: PartSize| PartRow {
+        part: part.part.to_string(),
+        title: capital(part.part.title()),
+        size: human(part.bytes),
+        share: percent(part.bytes, total),
+        files: part.files,
+    };
+    contents.parts().into_iter().map(row).collect()
 }
 
-fn libraries(contents: &Contents) -> String {
+/// Returns the bundled libraries, the largest first.
+fn libraries(contents: &Contents) -> Vec<LibraryRow> {
     let mut libraries: Vec<_> = contents.manifest.libraries.iter().collect();
-    if libraries.is_empty() {
-        return String::new();
-    }
     libraries.sort_by_key(|library| std::cmp::Reverse(library.size));
-    let mut rows = String::new();
-    for library in libraries {
-        let [soname, package, version] =
-            [&library.soname, &library.package, &library.version].map(|text| escaped(text));
-        let _ = write!(
-            rows,
-            "<tr><th scope=\"row\"><code>{soname}</code></th><td>{package}</td><td>{version}</td><td class=\"number\">{}</td></tr>",
-            human(library.size)
-        );
-    }
-    format!(
-        "<section aria-labelledby=\"libraries-title\">\n<h2 id=\"libraries-title\">Bundled libraries</h2>\n\
-         <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"libraries-title\">\n<table>\n\
-         <thead><tr><th scope=\"col\">Library</th><th scope=\"col\">Package</th><th scope=\"col\">Version</th>\
-         <th scope=\"col\" class=\"number\">Size</th></tr></thead>\n<tbody>{rows}</tbody>\n</table>\n</div>\n</section>"
-    )
+    let row = |library: &BundledLibrary| LibraryRow {
+        soname: library.soname.clone(),
+        package: library.package.clone(),
+        version: library.version.clone(),
+        size: human(library.size),
+    };
+    libraries.into_iter().map(row).collect()
 }
 
-fn facts(contents: &Contents) -> String {
+fn facts(contents: &Contents) -> Vec<(&'static str, String)> {
     let manifest = &contents.manifest;
     let plan = &manifest.plan;
     let mut facts = vec![
@@ -140,76 +122,7 @@ fn facts(contents: &Contents) -> String {
     if !manifest.runtime_packages.is_empty() {
         facts.push(("Needs", manifest.runtime_packages.join(" ")));
     }
-    facts.into_iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escaped(&value))).collect()
-}
-
-/// The tree as JSON that can stand in a page: no `<` ends the script element or opens a comment.
-fn data(contents: &Contents) -> String {
-    let json = serde_json::to_string(&tree(contents)).expect("a node is strings, numbers and lists");
-    json.replace('<', "\\u003c")
-}
-
-/// The parts, and in each the directories below the one that all its files are in.
-fn tree(contents: &Contents) -> Node {
-    let mut by_part: BTreeMap<Part, Vec<&File>> = BTreeMap::new();
-    for file in &contents.files {
-        by_part.entry(file.part).or_default().push(file);
-    }
-    let parts = by_part.into_iter().map(|(part, files)| {
-        let base = common_directory(&files);
-        let mut directory = Directory::default();
-        for file in files {
-            directory.put(file.path.strip_prefix(base).unwrap_or(&file.path), file.size);
-        }
-        let node = directory.node(capital(part.title()));
-        Node { p: Some(part), d: Some(path_text(base)), ..node }
-    });
-    let parts = sorted(parts.collect());
-    Node { n: contents.manifest.plan.request.prefix.name().to_owned(), c: Some(parts), ..Node::default() }
-}
-
-/// The deepest directory that holds all of some files.
-fn common_directory<'a>(files: &[&'a File]) -> &'a Path {
-    let parent = |file: &&'a File| file.path.parent().unwrap_or(Path::new(""));
-    let mut common = files.first().map_or(Path::new(""), parent);
-    while !files.iter().all(|file| parent(file).starts_with(common)) {
-        common = common.parent().unwrap_or(Path::new(""));
-    }
-    common
-}
-
-impl<'a> Directory<'a> {
-    fn put(&mut self, path: &'a Path, size: u64) {
-        use std::os::unix::ffi::OsStrExt as _;
-        let Some(name) = path.file_name() else { return };
-        let directory = path
-            .parent()
-            .into_iter()
-            .flat_map(Path::iter)
-            .fold(self, |directory, name| directory.directories.entry(name.as_bytes()).or_default());
-        directory.files.insert(path_text(Path::new(name)), size);
-    }
-
-    fn node(self, name: String) -> Node {
-        use std::ffi::OsStr;
-        use std::os::unix::ffi::OsStrExt as _;
-        let files = self.files.into_iter().map(|(n, size)| Node { n, s: Some(size), ..Node::default() });
-        let name_of = |bytes: &[u8]| path_text(Path::new(OsStr::from_bytes(bytes)));
-        let directories = self.directories.into_iter().map(|(bytes, directory)| directory.node(name_of(bytes)));
-        Node { n: name, c: Some(sorted(files.chain(directories).collect())), ..Node::default() }
-    }
-}
-
-impl Node {
-    fn bytes(&self) -> u64 {
-        self.s.unwrap_or_default() + self.c.iter().flatten().map(Self::bytes).sum::<u64>()
-    }
-}
-
-/// The largest first, as the layout wants them.
-fn sorted(mut nodes: Vec<Node>) -> Vec<Node> {
-    nodes.sort_by_cached_key(|node| (std::cmp::Reverse(node.bytes()), node.n.clone()));
-    nodes
+    facts
 }
 
 fn capital(text: &str) -> String {
@@ -221,8 +134,10 @@ fn capital(text: &str) -> String {
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
 
     use super::*;
+    use crate::domain::contents::Part;
     use crate::domain::contents::tests::{contents, contents_of};
 
     /// The data of a page, as a browser reads it: to the first end of the element.
@@ -293,10 +208,10 @@ mod tests {
         contents.manifest.libraries[0].package = "<b>\"x\"".into();
         let page = page(&contents);
         // The page has the elements that its template has, and no other.
-        assert_eq!(page.matches("</script>").count(), PAGE.matches("</script>").count());
-        assert_eq!(page.matches("<script").count(), PAGE.matches("<script").count());
+        assert_eq!(page.matches("</script>").count(), PAGE.template.matches("</script>").count());
+        assert_eq!(page.matches("<script").count(), PAGE.template.matches("<script").count());
         assert!(!page.contains("<!--") && !page.contains("<b>\"x\"") && page.contains("&lt;b&gt;&quot;x&quot;"));
-        assert_eq!(page.matches(SCRIPT).count(), 1);
+        assert_eq!(page.matches(PAGE.script).count(), 1);
         let tree = embedded(&page);
         let stdlib = tree["c"][0]["c"].as_array().unwrap();
         let found: Vec<&str> = stdlib.iter().filter_map(|node| node["n"].as_str()).collect();
@@ -316,8 +231,8 @@ mod tests {
     #[test]
     fn every_part_has_its_colour_in_both_schemes() {
         for part in Part::ALL {
-            assert!(STYLE.contains(&format!("[data-part=\"{part}\"] {{ --color: var(--{part}); }}")), "{part}");
-            assert_eq!(STYLE.matches(&format!("--{part}: #")).count(), 2, "{part}");
+            assert!(PAGE.style.contains(&format!("[data-part=\"{part}\"] {{ --color: var(--{part}); }}")), "{part}");
+            assert_eq!(PAGE.style.matches(&format!("--{part}: #")).count(), 2, "{part}");
         }
     }
 
@@ -352,7 +267,7 @@ mod tests {
     /// The colours of the style that have a name, as linear RGB: in the light scheme and in the dark.
     fn colours(name: &str) -> Vec<[f64; 3]> {
         let place = format!("--{name}: #");
-        let digits = STYLE.split(&place).skip(1).map(|rest| &rest[..6]);
+        let digits = PAGE.style.split(&place).skip(1).map(|rest| &rest[..6]);
         let linear = |pair: &str| {
             let value = f64::from(u8::from_str_radix(pair, 16).unwrap()) / 255.0;
             if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }

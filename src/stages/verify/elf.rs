@@ -1,4 +1,5 @@
-//! What was linked: for the right machine, hardened, and complete within the prefix and glibc.
+//! Checks of the ELF files: the machine, hardening, and that all needed libraries are in the prefix or
+//! glibc.
 
 use std::path::Path;
 
@@ -12,17 +13,17 @@ use crate::sys::distro::PackageChecksum;
 use crate::sys::elf::{self, ElfFile};
 use crate::sys::fs;
 
-/// Checks the ELF files of a tree.
+/// Checks the ELF files of a tree. Findings are in the report.
 ///
 /// # Errors
-/// That the tree cannot be read; what is wrong with it is in the report.
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
 pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut Report) -> Result<()> {
     let plan = &manifest.plan;
     let modules = Path::new(&plan.stdlib()).join("lib-dynload");
     let mut findings = Findings::default();
     let mut floor = None;
     for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
-        // What was installed later is not ours to judge.
+        // Files that were installed later are not checked.
         if !own.has(&entry.path) || !elf::is_elf(&prefix.join(&entry.path))? {
             continue;
         }
@@ -58,6 +59,7 @@ pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut 
     Ok(())
 }
 
+/// What is wrong, by check.
 #[derive(Default)]
 struct Findings {
     machine: Vec<String>,
@@ -68,7 +70,7 @@ struct Findings {
 }
 
 impl Findings {
-    /// Checks a file that this build linked.
+    /// Checks a file that the build linked, unlike a bundled library.
     fn linked_here(&mut self, name: &str, file: &ElfFile, is_module: bool) {
         if !file.runpath.is_empty() {
             self.rpath.push(format!("{name} has DT_RUNPATH {}", file.runpath.join(":")));
@@ -94,7 +96,7 @@ impl Findings {
     }
 }
 
-/// The libraries that a file needs and nothing brings.
+/// Returns the libraries that a file needs and that are neither in the prefix nor the system's.
 fn unresolved(file: &ElfFile, prefix: &Path, manifest: &Manifest) -> Vec<String> {
     let by_system = |soname: &str| {
         manifest.plan.request.policies.library_policy == LibraryPolicy::System
@@ -105,7 +107,7 @@ fn unresolved(file: &ElfFile, prefix: &Path, manifest: &Manifest) -> Vec<String>
     file.needed.iter().filter(|soname| !resolved(soname)).cloned().collect()
 }
 
-/// Bundled files have the digest that the build recorded after it checked the package's.
+/// Returns the bundled libraries that differ from the manifest's digest or the package's checksum.
 fn bundled(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for library in &manifest.libraries {

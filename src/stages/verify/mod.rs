@@ -1,7 +1,7 @@
-//! Verify: whether an artifact is what it says, unpacked somewhere else than its prefix.
+//! Verify: checks that an artifact is what its manifest says, and that its Python works after a move.
 //!
-//! Every check reports, so that one run shows every finding: `tree` looks at files, `elf` at
-//! what was linked, `probe` at what the Python does.
+//! All checks run, whatever fails, so that one run shows every finding. `tree` checks the files, `elf`
+//! the linked objects, `probe` the Python itself.
 
 mod elf;
 mod probe;
@@ -32,24 +32,24 @@ impl VerifiedArtifact {
         &self.packed
     }
 
-    /// What was checked.
+    /// Returns the checks and their results.
     #[must_use]
     pub const fn report(&self) -> &Report {
         &self.report
     }
 }
 
-/// Where a tree comes from, and so what may be in it.
+/// Where a tree comes from, which decides what it may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// Just unpacked: it holds the artifact and nothing else.
+    /// Just unpacked: it contains the artifact and nothing else.
     Tarball,
-    /// Installed, and perhaps used since.
+    /// Installed: it may have been used.
     Prefix,
 }
 
 impl Origin {
-    /// Whether a file may be there that the artifact does not have: caches, and what pip installs.
+    /// Whether a file that is not the artifact's is expected: bytecode caches, and what pip installs.
     fn may_have(self, path: &Path) -> bool {
         let part = |name: &str| path.iter().any(|part| part == name);
         self == Self::Prefix && (part("__pycache__") || part("site-packages") || path.starts_with("bin"))
@@ -59,21 +59,23 @@ impl Origin {
 /// Verifies a packed artifact as a step of its build.
 ///
 /// # Errors
-/// [`Error::Verification`] with every finding.
+/// [`Error::Verification`] with every finding; [`Error::Io`] or [`Error::Damaged`] if the tarball
+/// cannot be unpacked; [`Error::Interrupted`] after a signal.
 pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<VerifiedArtifact> {
     let work = packed.build_directory();
     let directory = fs::temporary_directory_in(work, "verify-")?;
-    // Each by its own name: the tree is verified in the same work directory.
+    // Not the work directory itself: the tree is verified in there.
     let traces = ["source", "staging", "pkgconfig", "module-link"].map(|name| work.join(name).display().to_string());
     let report = verify_tarball_in(packed.tarball(), directory.path(), &traces, runner, reporter)?;
     report.require(&packed.manifest().name.to_string())?;
     Ok(VerifiedArtifact { packed, report })
 }
 
-/// Verifies a tarball, or a prefix where it is installed.
+/// Verifies a tarball, or an installed prefix in place. Findings are in the report.
 ///
 /// # Errors
-/// That there is nothing to verify at the path; findings are in the report.
+/// [`Error::NoExec`] if programs cannot be run there, [`Error::Io`] or [`Error::Damaged`] if there is no
+/// readable artifact at the path, [`Error::Usage`] if the path is not UTF-8.
 pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
@@ -81,7 +83,7 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
         let prefix = fs_err::canonicalize(path)?;
         utf8(&prefix)?;
         let interpreter = prefix.join(read_manifest(&prefix)?.plan.interpreter());
-        // One that is not there, or may not be run by its mode, is a finding.
+        // An interpreter that is missing or not executable is a finding.
         let has_mode = std::fs::metadata(&interpreter).is_ok_and(|metadata| metadata.mode() & 0o111 == 0o111);
         if has_mode && !fs::may_be_run(&interpreter) {
             return Err(Error::NoExec { path: prefix });
@@ -94,15 +96,15 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
     verify_tarball_in(path, scratch.path(), &[], runner, reporter)
 }
 
-/// The probe is told paths in JSON.
+/// Fails if a path is not UTF-8: the probe's request is JSON.
 fn utf8(path: &Path) -> Result<()> {
     match path.to_str() {
         Some(_) => Ok(()),
-        None => Err(Error::Usage(format!("{} cannot be verified there: the path is not UTF-8", path.display()))),
+        None => Err(Error::PathNotUtf8 { path: path.to_owned() }),
     }
 }
 
-/// Unpacks a tarball into `scratch` and verifies it there, and at its prefix where that can be.
+/// Unpacks a tarball into `scratch` and verifies it there, and at its prefix if that is possible.
 fn verify_tarball_in(
     tarball: &Path,
     scratch: &Path,
@@ -140,7 +142,7 @@ fn verify_tarball_in(
     Ok(report)
 }
 
-/// Verifies a tree with all checks.
+/// Runs all checks on a tree.
 fn verify_tree(
     prefix: &Path,
     origin: Origin,

@@ -1,9 +1,10 @@
-//! What the Python does: runs `probe.py` through it, moved and at its prefix.
+//! What the Python does: runs the package `probe` in it, moved and at its prefix.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
 use super::report::{Report, Status};
@@ -15,12 +16,13 @@ use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec, Stream};
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
 
-const PROBE: &str = include_str!("probe.py");
+/// The Python package that runs inside the built Python.
+static PROBE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/stages/verify/probe");
 
-/// How long all checks of the probe may take; it limits each of them itself.
+/// The time limit of the whole probe, which also limits each check itself.
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// What the probe is asked.
+/// The probe's request, which the package describes.
 #[derive(Debug, Serialize)]
 struct Request<'a> {
     prefix: &'a Path,
@@ -35,12 +37,13 @@ struct Request<'a> {
     forbidden: &'a [String],
 }
 
-/// What it answers.
+/// The probe's output.
 #[derive(Debug, Deserialize)]
 struct Answer {
     checks: Vec<AnsweredCheck>,
 }
 
+/// One result.
 #[derive(Debug, Deserialize)]
 struct AnsweredCheck {
     name: String,
@@ -49,11 +52,12 @@ struct AnsweredCheck {
     detail: String,
 }
 
-/// Runs the probe on a tree where it is, and at its prefix if it is elsewhere and a namespace of
-/// its own can be had.
+/// Runs the probe on a tree where it is and, if that is not its prefix, at its prefix in a mount
+/// namespace, if the system allows one.
 ///
 /// # Errors
-/// That it cannot be started; what it finds is in the report.
+/// [`Error::Io`] if the probe cannot be written, [`Error::Spawn`] or [`Error::Interrupted`] if it does
+/// not run to its end. What it finds is in the report.
 pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Result<()> {
     probe.prepare()?;
     let compiled = probe.manifest.plan.request.prefix.as_path();
@@ -74,47 +78,39 @@ pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Resu
 enum Place {
     /// On this system as it is.
     Here,
-    /// In a mount namespace of its own, entered by these words.
+    /// In a new mount namespace, which this command line enters.
     Namespace(Vec<OsString>),
 }
 
-/// What the probe is about and runs with.
+/// What the probe needs.
 pub(super) struct Probe<'a> {
     pub manifest: &'a Manifest,
     pub own: &'a Own,
-    /// A directory for what the checks write.
+    /// A directory for the probe, and for what the checks write.
     pub scratch: &'a Path,
-    /// Texts that nothing may mention.
+    /// Strings that nothing in the tree may mention.
     pub forbidden: &'a [String],
     pub runner: &'a dyn Runner,
     pub reporter: &'a dyn Reporter,
 }
 
 impl Probe<'_> {
+    /// Returns a path in the scratch directory.
     fn file(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
     }
 
-    /// Writes the probe, and a certificate for the loopback that is made for this run.
+    /// Writes the probe's package, and with it the certificate for its TLS connections to itself.
+    ///
+    /// The certificate is part of the package and valid from 1970 on, so verification does not depend
+    /// on the clock: `loopback/cert.pem` says how it was made.
     fn prepare(&self) -> Result<()> {
-        fs_err::write(self.file("probe.py"), PROBE)?;
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let failed = |error: rcgen::Error| Error::Damaged {
-            what: "the certificate for the TLS check".into(),
-            reason: error.to_string(),
-        };
-        let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
-        // A machine whose clock was never set has Python all the same.
-        params.not_before = rcgen::date_time_ymd(1970, 1, 1);
-        let key = rcgen::KeyPair::generate().map_err(failed)?;
-        let certificate = params.self_signed(&key).map_err(failed)?;
-        fs_err::write(self.file("cert.pem"), certificate.pem())?;
-        fs_err::write(self.file("key.pem"), key.serialize_pem())?;
-        Ok(())
+        write(&PROBE, &self.file("probe"))
     }
 
-    /// How to see the tree at its prefix without touching the real one: a namespace where the
-    /// prefix's first directory is an empty file system and the tree is mounted at the prefix.
+    /// Returns a place where the tree is at its prefix, without touching the real one: in a mount
+    /// namespace an empty file system hides the first directory of the prefix, and the tree is bind
+    /// mounted at the prefix. The inner error is why this system has no such place.
     fn namespace(&self, tree: &Path) -> Result<Result<Place, String>> {
         const SCRIPT: &str = r#"
 mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 && exec "$@""#;
@@ -134,7 +130,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         words.extend(["--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "sh"].map(OsString::from));
         words.extend([top.into_os_string(), tree.into(), compiled.into()]);
         let place = Place::Namespace(words);
-        // Containers usually forbid it; the answer to a trial says so.
+        // Most containers forbid namespaces, so try it.
         let trial = self.spec(&place, Path::new("/bin/true"));
         Ok(match self.runner.capture(&trial) {
             Ok(_) => Ok(place),
@@ -143,6 +139,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         })
     }
 
+    /// Returns how to run a program in a place.
     fn spec(&self, place: &Place, program: &Path) -> Spec {
         let spec = match place {
             Place::Here => Spec::new(program),
@@ -153,6 +150,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             .timeout(LIMIT)
     }
 
+    /// Runs the probe in a place and adds its results to the report.
     fn run(&self, name: &str, prefix: &Path, place: &Place, report: &mut Report) -> Result<()> {
         let plan = &self.manifest.plan;
         let scratch = crate::sys::fs::temporary_directory_in(self.scratch, "probe-")?;
@@ -164,15 +162,18 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             scripts: self.own.names_in("bin"),
             flavor: plan.request.flavor,
             scratch: scratch.path(),
-            tls_cert: &self.file("cert.pem"),
-            tls_key: &self.file("key.pem"),
+            tls_cert: &self.file("probe/loopback/cert.pem"),
+            tls_key: &self.file("probe/loopback/key.pem"),
             compiler: cc.split_whitespace().next().is_some_and(|program| find_program(program).is_some()),
             forbidden: self.forbidden,
         };
         let file = self.file("request.json");
         fs_err::write(&file, serde_json::to_vec(&request).map_err(std::io::Error::from)?)?;
-        let spec =
-            self.spec(place, &prefix.join(plan.interpreter())).args(["-I", "-B"]).arg(self.file("probe.py")).arg(&file);
+        let spec = self
+            .spec(place, &prefix.join(plan.interpreter()))
+            .args(["-I", "-B"])
+            .arg(self.file("probe/__main__.py"))
+            .arg(&file);
         self.reporter.report(Event::Detail(spec.command_line()));
         let (mut out, mut err) = (String::new(), String::new());
         let outcome = self.runner.run(&spec, &mut |stream, line| {
@@ -195,6 +196,20 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
     }
 }
 
+/// Writes an embedded directory into a new directory.
+fn write(embedded: &Dir<'_>, directory: &Path) -> Result<()> {
+    fs_err::create_dir(directory)?;
+    let place = |path: &Path| directory.join(path.file_name().unwrap_or_default());
+    for file in embedded.files() {
+        fs_err::write(place(file.path()), file.contents())?;
+    }
+    for inner in embedded.dirs() {
+        write(inner, &place(inner.path()))?;
+    }
+    Ok(())
+}
+
+/// Returns the status that the probe reports.
 fn status(status: &str, detail: String) -> Status {
     match status {
         "passed" => Status::Passed,

@@ -1,4 +1,4 @@
-//! What verification found.
+//! The results of a verification.
 
 use std::fmt::Write as _;
 
@@ -6,29 +6,29 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// How one check went.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "status", content = "detail")]
 pub enum Status {
-    /// It holds.
+    /// It passed.
     Passed,
-    /// It does not, and how that shows.
+    /// It failed, and why.
     Failed(String),
-    /// It could not be made here, and why: something that the system lacks, not the artifact.
+    /// It could not be run, and why: something that this system lacks, not the artifact.
     Skipped(String),
 }
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was checked: `import _ssl`.
+    /// The name of the check: `import:_ssl`.
     pub name: String,
-    /// How it went.
+    /// Its result.
     #[serde(rename = "result")]
     pub status: Status,
 }
 
-/// All checks of one verification, in the order they were made.
+/// All checks of one verification, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The checks.
@@ -41,7 +41,7 @@ impl Report {
         self.checks.push(Check { name: name.into(), status });
     }
 
-    /// Adds a check that lists what is wrong; nothing wrong is a pass.
+    /// Adds a check that failed with these findings, or passed if there are none. Shows ten of them.
     pub(super) fn add_findings(&mut self, name: impl Into<String>, findings: &[String]) {
         const MOST: usize = 10;
         let status = if findings.is_empty() {
@@ -57,7 +57,7 @@ impl Report {
         self.add(name, status);
     }
 
-    /// How many passed, failed and were skipped.
+    /// Returns how many checks passed, failed and were skipped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
         self.checks.iter().fold((0, 0, 0), |(passed, failed, skipped), check| match check.status {
@@ -67,7 +67,7 @@ impl Report {
         })
     }
 
-    /// The counts in words.
+    /// Returns the counts as text.
     #[must_use]
     pub fn summary(&self) -> String {
         let (passed, failed, skipped) = self.counts();
@@ -75,10 +75,10 @@ impl Report {
         format!("{passed} checks passed{}{}", more(failed, "failed"), more(skipped, "skipped"))
     }
 
-    /// That nothing failed.
+    /// Fails if a check of the artifact `what` failed.
     ///
     /// # Errors
-    /// [`Error::Verification`] with every failure.
+    /// [`Error::Verification`] with every failed check.
     pub fn require(&self, what: &str) -> Result<()> {
         let findings: Vec<String> = self
             .checks

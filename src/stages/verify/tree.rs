@@ -1,4 +1,4 @@
-//! The files of a tree: that they are all there, unchanged, and fit to be copied anywhere.
+//! Checks of the files: that they are complete, unchanged, and can be copied anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH}
 use crate::error::Result;
 use crate::sys::fs::{self, Entry, Kind};
 
-/// The files that an artifact says it has, with the digest of each.
+/// The files of an artifact, with the digest of each.
 pub(super) struct Own {
     files: BTreeMap<PathBuf, Digest>,
 }
 
 impl Own {
-    /// Reads the sums of a tree; empty if they are not the ones that the manifest names.
+    /// Reads the sums of a tree. The result is empty if the manifest has another digest for them.
     pub(super) fn read(prefix: &Path, manifest: &Manifest) -> Self {
-        // A missing file is an empty one, and the digest tells.
+        // A file that cannot be read counts as empty, and its digest does not match.
         let text = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
         let lines = if Digest::of(&text) == manifest.sums { text.as_str() } else { "" };
         let files = lines
@@ -28,22 +28,22 @@ impl Own {
         Self { files: files.collect() }
     }
 
-    /// The names of the artifact's files in a directory.
+    /// Returns the names of the artifact's files in a directory.
     pub(super) fn names_in(&self, directory: &str) -> Vec<String> {
         let inside = self.files.keys().filter(|path| path.parent() == Some(Path::new(directory)));
         inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
     }
 
-    /// Whether a file is the artifact's, and not added since.
+    /// Whether a file is the artifact's, and not added later.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.files.contains_key(path) || path == Path::new(SUMS_PATH) || path == Path::new(MANIFEST_PATH)
     }
 }
 
-/// Checks the files of a tree.
+/// Checks the files of a tree. Findings are in the report.
 ///
 /// # Errors
-/// That the tree cannot be read; what is wrong with it is in the report.
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
 pub(super) fn check(
     prefix: &Path,
     manifest: &Manifest,
@@ -55,7 +55,7 @@ pub(super) fn check(
     let entries = fs::walk(prefix)?;
     report.add_findings("sums of all files", &sums(prefix, own, origin, &entries)?);
     report.add_findings("links are the artifact's", &recorded_links(manifest, origin, &entries));
-    // What somebody added to an installed prefix is theirs.
+    // Files that a user added to an installed prefix are not checked further.
     let entries: Vec<Entry> = entries
         .into_iter()
         .filter(|entry| match &entry.kind {
@@ -75,7 +75,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Every file has the sum that the artifact has for it, and there is no other but what use adds.
+/// Returns files that are missing, changed or not the artifact's.
 fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<Vec<String>> {
     if own.files.is_empty() {
         return Ok(vec![format!("{SUMS_PATH} is missing or not the one that the manifest names")]);
@@ -95,7 +95,7 @@ fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<V
     Ok(findings)
 }
 
-/// Every link says what it should, and there is no other but what use adds.
+/// Returns links that are missing, changed or not the artifact's.
 fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec<String> {
     let mut found = BTreeMap::new();
     for entry in entries {
@@ -116,6 +116,7 @@ fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec
     findings
 }
 
+/// Returns links that are absolute, lead out of the tree, or dangle.
 fn links(prefix: &Path, entries: &[Entry]) -> Vec<String> {
     let mut findings = Vec::new();
     for entry in entries {
@@ -134,6 +135,7 @@ fn links(prefix: &Path, entries: &[Entry]) -> Vec<String> {
     findings
 }
 
+/// Returns files with modes that do not fit a shared, read-only tree.
 fn modes(entries: &[Entry]) -> Vec<String> {
     let mut findings = Vec::new();
     for entry in entries {
@@ -152,6 +154,7 @@ fn modes(entries: &[Entry]) -> Vec<String> {
     findings
 }
 
+/// Returns files that mention a directory of the build.
 fn traces(prefix: &Path, entries: &[Entry], forbidden: &[String]) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for entry in entries.iter().filter(|entry| entry.is_file()) {
@@ -168,7 +171,7 @@ fn traces(prefix: &Path, entries: &[Entry], forbidden: &[String]) -> Result<Vec<
     Ok(findings)
 }
 
-/// No script in `bin` names an interpreter by a path that a move would break.
+/// Returns scripts in `bin` with an interpreter that a move would break.
 fn shebangs(prefix: &Path, entries: &[Entry]) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for entry in entries.iter().filter(|entry| entry.is_file() && entry.path.starts_with("bin")) {
@@ -184,6 +187,7 @@ fn shebangs(prefix: &Path, entries: &[Entry]) -> Result<Vec<String>> {
     Ok(findings)
 }
 
+/// Returns packages of bundled libraries without a licence text.
 fn licenses(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let packages: BTreeSet<&str> = manifest.libraries.iter().map(|library| library.package.as_str()).collect();
     let mut findings = Vec::new();
@@ -196,6 +200,7 @@ fn licenses(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     Ok(findings)
 }
 
+/// Returns keys in the manifest that are not those of its plan.
 fn keys(manifest: &Manifest) -> Vec<String> {
     let mut findings = Vec::new();
     if manifest.build_key != manifest.plan.build_key() {

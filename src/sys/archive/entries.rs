@@ -1,5 +1,5 @@
-//! Reading a tarball entry by entry: whatever it says, it costs no more memory, disk or time than a
-//! source of CPython may, and each entry has a plain path below the one directory at the top.
+//! Reads a tarball entry by entry, within limits. An archive cannot use more memory, disk or time than
+//! a source of CPython may, and each entry has a plain path below the one directory at the top.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -14,15 +14,15 @@ use tar::EntryType;
 use super::super::{fs, interrupt};
 use crate::error::{Error, Result};
 
-/// The most that an archive may hold.
+/// The limits on what an archive may hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Bytes of the whole when it is unpacked. The source of CPython has 120 MB.
+    /// The unpacked size in bytes. The source of CPython has 120 MB.
     pub bytes: u64,
-    /// Entries. The source of CPython has 5,000.
+    /// The number of entries. The source of CPython has 5,000.
     pub entries: usize,
-    /// Bytes of the names of directories and links, which are kept until the end. The source of
-    /// CPython has 10 kB.
+    /// The size in bytes of all names of directories and links, which stay in memory until the end.
+    /// The source of CPython has 10 kB.
     pub names: usize,
 }
 
@@ -33,43 +33,51 @@ impl Limits {
 /// The longest path, in bytes, and the most directories in one.
 const LONGEST_PATH: usize = 1024;
 const DEEPEST_PATH: usize = 64;
-/// The longest name of a file that Linux takes, in bytes.
+/// The longest file name that Linux accepts, in bytes.
 const LONGEST_NAME: usize = 255;
-/// What headers may take between the contents of two files, in bytes: long names and such.
+/// The most bytes of headers between the contents of two files, such as long names.
 const HEADERS: u64 = 1 << 20;
-/// The latest time that file systems hold, in seconds since 1970: in the year 2446.
+/// The latest time that file systems store, in seconds since 1970: in the year 2446.
 const LATEST: u64 = 15_032_385_535;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Member {
     Directory,
     File {
         executable: bool,
     },
-    /// A symbolic link that stays within the tree, and what it says.
+    /// A symbolic link that stays within the tree, with its target.
     Link(PathBuf),
 }
 
-/// An entry.
+/// One entry of an archive.
 pub(super) struct Entry<'a> {
-    /// Its path below the top directory, whose own is empty.
+    /// The path below the top directory; empty for the top directory itself.
     pub path: PathBuf,
     pub member: Member,
-    /// Seconds since 1970.
+    /// The time stamp in seconds since 1970.
     pub mtime: u64,
     content: &'a mut dyn Read,
     archive: &'a Archive<'a>,
 }
 
 impl Entry<'_> {
-    /// Reads up to `most` bytes more of a file; fewer are its last.
+    /// Appends up to `most` bytes of the file to `piece`. Fewer bytes mean the end of the file.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`] beyond a limit, [`Error::Damaged`], [`Error::Io`].
     pub(super) fn read_piece(&mut self, most: usize, piece: &mut Vec<u8>) -> Result<()> {
         let read = self.content.take(most as u64).read_to_end(piece);
         read.map(drop).map_err(|error| self.archive.failed(&error))
     }
 
-    /// Hands the content of a file to somebody who reads it and does nothing else that could fail.
+    /// Calls `take` with the path and the content of the file.
+    ///
+    /// An [`Error::Io`] of `take` counts as a failure to read the archive, so `take` must do no other I/O.
+    ///
+    /// # Errors
+    /// Those of `take`; [`Error::HostileArchive`] beyond a limit, [`Error::Damaged`], [`Error::Io`].
     pub(super) fn hand_over(&mut self, take: impl FnOnce(PathBuf, &mut dyn Read) -> Result<()>) -> Result<()> {
         take(self.path.clone(), self.content).map_err(|error| match error {
             Error::Io(error) => self.archive.failed(&error),
@@ -78,20 +86,20 @@ impl Entry<'_> {
     }
 }
 
-/// What an archive is called, and what it has used of the limits.
+/// The name of an archive, for errors, and what is left of its limits.
 struct Archive<'a> {
     name: &'a str,
     budget: Rc<Budget>,
 }
 
-/// What may still be read.
+/// What is left of the limits of an archive.
 struct Budget {
     bytes: Cell<u64>,
     headers: Cell<u64>,
     exceeded: Cell<Option<&'static str>>,
 }
 
-/// A reader that keeps to a budget.
+/// A reader that fails when the budget is spent.
 struct Metered<R> {
     reader: R,
     budget: Rc<Budget>,
@@ -103,7 +111,7 @@ impl<R: Read> Read for Metered<R> {
         let spent = read as u64;
         for (left, reason) in [
             (&self.budget.bytes, "it unpacks to more than a source or an artifact has"),
-            (&self.budget.headers, "it has a name or a header without an end"),
+            (&self.budget.headers, "it has a name or a header that does not end"),
         ] {
             let Some(rest) = left.get().checked_sub(spent) else {
                 self.budget.exceeded.set(Some(reason));
@@ -125,13 +133,16 @@ impl Archive<'_> {
             return self.hostile(reason);
         }
         if error.raw_os_error().is_some() {
-            // The system cannot read it, which says nothing of what it holds.
+            // The system cannot read the file; the archive itself may be intact.
             return io::Error::new(error.kind(), format!("{}: {error}", self.name)).into();
         }
         Error::Damaged { what: self.name.to_owned(), reason: error.to_string() }
     }
 
-    /// The one top directory, and the path below it.
+    /// Splits a path into the top directory and the path below it.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`] for a path that is too long or too deep, or that leads out of the tree.
     fn split(&self, raw: &[u8]) -> Result<(String, PathBuf)> {
         let shown = || String::from_utf8_lossy(&raw[..raw.len().min(100)]).into_owned();
         if raw.len() > LONGEST_PATH {
@@ -148,7 +159,7 @@ impl Archive<'_> {
                 }
                 Component::Normal(part) => parts.push(part),
                 Component::CurDir => {}
-                _ => return Err(self.hostile(format!("the path {} leads out of it", shown()))),
+                _ => return Err(self.hostile(format!("the path {} leads out of the archive", shown()))),
             }
         }
         if parts.len() > DEEPEST_PATH {
@@ -160,7 +171,11 @@ impl Archive<'_> {
         Ok((top.to_string_lossy().into_owned(), rest.iter().collect()))
     }
 
-    /// What an entry is, if it may be there.
+    /// Returns the kind of an entry.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`] for an entry that is neither file, directory nor link, for a sparse file,
+    /// and for a link that leads out of the tree.
     fn member(&self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> Result<Member> {
         let failed = |error: io::Error| self.failed(&error);
         let kind = entry.header().entry_type();
@@ -169,7 +184,7 @@ impl Archive<'_> {
             Some(extensions) => {
                 let mut sparse = false;
                 for extension in extensions {
-                    // Of a file that is stored in this way its content says where the holes are.
+                    // The content of such a file says where its holes are.
                     sparse |= extension.map_err(failed)?.key_bytes().starts_with(b"GNU.sparse");
                 }
                 sparse
@@ -194,14 +209,14 @@ impl Archive<'_> {
                     return Ok(Member::Link(target));
                 }
                 let shown: String = target.display().to_string().chars().take(100).collect();
-                Err(self.hostile(format!("the link {} leads out of it, to {shown}", path.display())))
+                Err(self.hostile(format!("the link {} leads out of the archive, to {shown}", path.display())))
             }
             other => Err(self.hostile(format!("{} is a {}", path.display(), type_name(other)))),
         }
     }
 }
 
-/// What is known of an archive that was read to its end.
+/// What is known about an archive after its last entry.
 pub(super) struct Summary {
     /// The one directory at its top.
     pub top: String,
@@ -209,10 +224,11 @@ pub(super) struct Summary {
     pub newest: u64,
 }
 
-/// Gives every entry to `take` until that has enough. None means that it had.
+/// Calls `take` with every entry until it returns `Break`. Returns `None` after a `Break`.
 ///
 /// # Errors
-/// [`Error::HostileArchive`], [`Error::Damaged`], or what the system or `take` answers.
+/// [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`], [`Error::Interrupted`], and those of
+/// `take`.
 pub(super) fn read(
     name: &str,
     reader: impl Read,
@@ -232,7 +248,7 @@ pub(super) fn read(
             return Err(archive.hostile(format!("it has more than {} entries", limits.entries)));
         }
         if matches!(entry.header().entry_type(), EntryType::XGlobalHeader) {
-            // It is read as headers are.
+            // The limit on headers applies to its content.
             io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
             budget.headers.set(HEADERS);
             continue;
@@ -252,7 +268,7 @@ pub(super) fn read(
         if flow.is_break() {
             return Ok(None);
         }
-        // What nobody wanted counts too.
+        // The part that `take` did not read counts too.
         io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
         budget.headers.set(HEADERS);
     }
@@ -263,14 +279,17 @@ pub(super) fn read(
     }
 }
 
-/// Behind the end of an archive are zeros, and few of them: else it has a part that nobody looks at.
+/// Checks that only zeros follow the end of an archive. Anything else would be content that nobody checks.
+///
+/// # Errors
+/// [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`].
 fn nothing_behind(archive: &Archive<'_>, reader: &mut impl Read) -> Result<()> {
     let mut piece = [0; 4096];
     loop {
         match reader.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(read) if piece[..read].iter().all(|byte| *byte == 0) => {}
-            Ok(_) => return Err(archive.hostile("it has something behind its end")),
+            Ok(_) => return Err(archive.hostile("it has data after its end")),
             Err(error) => return Err(archive.failed(&error)),
         }
     }

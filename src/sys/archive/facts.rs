@@ -1,4 +1,4 @@
-//! What the headers of a tarball's entries say: all that is in it besides the contents of files.
+//! The headers of a tarball's entries: everything in it except the contents of files.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,10 +9,11 @@ use crate::domain::rebuild::EntryFacts;
 use crate::error::{Error, Result};
 use crate::sys::interrupt;
 
-/// The entries of a tarball that [`scan`](super::scan) has read before: it is who refuses what is hostile.
+/// Returns the headers of the entries of a tarball. Call [`scan`](super::scan) first: it refuses hostile
+/// archives, and this function does not.
 ///
 /// # Errors
-/// [`Error::Damaged`], or an interrupt.
+/// [`Error::Damaged`], [`Error::Interrupted`].
 pub fn facts(name: &str, reader: impl Read) -> Result<Vec<EntryFacts>> {
     let damaged = |error: std::io::Error| Error::Damaged { what: name.to_owned(), reason: error.to_string() };
     let mut archive = tar::Archive::new(reader);

@@ -1,4 +1,4 @@
-//! What hostile and damaged archives come to: tests of the whole module.
+//! Tests of the whole module with hostile and damaged archives.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::entries::Limits;
 use super::unpack::unpack_within;
 use super::*;
 
-/// A header as a hostile archive may have it: the name is written as it is.
+/// A header of a hostile archive: the name is written without any check.
 fn raw_header(kind: EntryType, name: &str, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
@@ -40,7 +40,7 @@ pub(super) fn unpacked(bytes: &[u8]) -> (tempfile::TempDir, Result<Unpacked>) {
     let into = directory.path().join("into");
     fs_err::create_dir(&into).unwrap();
     let result = unpack("evil.tar", bytes, &into);
-    // Whatever it says, nothing is written beside the directory.
+    // Nothing is written outside the directory.
     assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
     (directory, result)
 }
@@ -49,15 +49,15 @@ pub(super) fn unpacked(bytes: &[u8]) -> (tempfile::TempDir, Result<Unpacked>) {
 fn hostile_archives_are_refused_with_a_reason() {
     type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
     let cases: &[Case<'_>] = &[
-        ("leads out of it", &[(EntryType::Regular, "/etc/evil", "x")]),
-        ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a", "/etc")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a/b", "../../../etc")]),
-        ("leads out of it", &[(EntryType::Symlink, "top/a", "")]),
-        // Links are made last, so the second entry makes a directory where the link should be.
-        ("is there twice", &[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/a/evil", "x")]),
-        ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/a", "y")]),
-        ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Directory, "top/a", "")]),
+        ("leads out of the archive", &[(EntryType::Regular, "/etc/evil", "x")]),
+        ("leads out of the archive", &[(EntryType::Regular, "top/../../evil", "x")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a", "/etc")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a/b", "../../../etc")]),
+        ("leads out of the archive", &[(EntryType::Symlink, "top/a", "")]),
+        // Links are created last, so the second entry creates a directory at the place of the link.
+        ("occurs twice", &[(EntryType::Symlink, "top/a", "b"), (EntryType::Regular, "top/a/evil", "x")]),
+        ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/a", "y")]),
+        ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Directory, "top/a", "")]),
         ("a hard link", &[(EntryType::Regular, "top/a", "x"), (EntryType::Link, "top/b", "top/a")]),
         ("a device", &[(EntryType::Char, "top/null", "")]),
         ("a device", &[(EntryType::Block, "top/sda", "")]),
@@ -94,7 +94,7 @@ fn a_cut_archive_is_damaged_and_an_empty_one_too() {
     assert!(matches!(unpacked(&[]).1, Err(Error::Damaged { .. })));
 }
 
-/// An archive with one entry as `change` makes it.
+/// An archive with one entry whose header `change` edits.
 fn one(kind: EntryType, name: &str, content: &[u8], change: impl FnOnce(&mut tar::Header)) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = raw_header(kind, name, content.len() as u64);
@@ -126,16 +126,16 @@ fn names_that_no_file_can_have_are_refused() {
     refused(&pax(&[("path", b"top/a\0b")]), "has a NUL in it");
     refused(&pax(&[("path", format!("top/{}", "n".repeat(256)).as_bytes())]), "longer than 255 bytes");
     refused(&pax(&[("path", "a/".repeat(100_000).as_bytes())]), "longer than 1024 bytes");
-    refused(&pax(&[("path", b"top/../../x")]), "leads out of it");
-    refused(&pax(&[("path", b"..")]), "leads out of it");
+    refused(&pax(&[("path", b"top/../../x")]), "leads out of the archive");
+    refused(&pax(&[("path", b"..")]), "leads out of the archive");
     refused(&pax(&[("path", b".")]), "without a name");
-    // A link's target may be as wrong as a path.
+    // A link's target is checked like a path.
     let mut builder = tar::Builder::new(Vec::new());
     for target in ["t".repeat(5000), format!("sub/{}x", "../".repeat(5))] {
         let mut header = raw_header(EntryType::Symlink, "", 0);
         builder.append_link(&mut header, "top/a", &target).unwrap();
     }
-    refused(&builder.into_inner().unwrap(), "leads out of it");
+    refused(&builder.into_inner().unwrap(), "leads out of the archive");
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn a_link_through_a_link_leads_nowhere_else() {
     // `up` is the tree itself, and `up/..` the directory it lies in.
     refused(
         &archive(&[(EntryType::Symlink, "top/d/up", ".."), (EntryType::Symlink, "top/out", "d/up/../../etc")]),
-        "leads out of it",
+        "leads out of the archive",
     );
 }
 
 #[test]
 fn sparse_files_are_refused_in_both_forms() {
-    // 8 EB of nothing, in one block.
+    // A hole of 8 EB, in one block.
     let sparse = one(EntryType::GNUSparse, "top/a", b"", |header| {
         let gnu = header.as_gnu_mut().unwrap();
         gnu.set_real_size(1 << 62);
@@ -170,7 +170,7 @@ fn a_size_that_is_not_there_is_damage() {
     );
 }
 
-/// Nothing, without an end.
+/// A reader of this many zeros.
 fn zeros(bytes: u64) -> impl io::Read {
     io::Read::take(io::repeat(0), bytes)
 }
@@ -183,7 +183,7 @@ fn a_name_without_an_end_takes_no_memory() {
         let directory = tempfile::tempdir().unwrap();
         let reader = header.as_bytes().chain(zeros(1 << 40));
         let error = unpack("evil.tar", reader, directory.path()).unwrap_err();
-        assert!(error.to_string().contains("a name or a header without an end"), "{error}");
+        assert!(error.to_string().contains("a name or a header that does not end"), "{error}");
     }
 }
 
@@ -205,13 +205,13 @@ fn what_an_archive_unpacks_to_has_a_limit_and_so_have_its_names() {
     };
     assert_eq!(within(&files(50, &|number| format!("top/{number}"))), Ok(()));
     assert!(within(&files(51, &|number| format!("top/{number}"))).unwrap_err().contains("more than 50 entries"));
-    // One entry makes all the directories of its path.
+    // One entry creates all the directories of its path.
     let deep = |number: usize| format!("top/{number}/{}x", "d/".repeat(40));
     assert_eq!(within(&files(1, &deep)), Ok(()));
     assert!(within(&files(10, &deep)).unwrap_err().contains("too many directories"));
     let large = one(EntryType::Regular, "top/a", &vec![0; 2 << 20], |_| {});
     assert!(within(&large).unwrap_err().contains("unpacks to more than"));
-    // Also what is no file's: a directory needs no content.
+    // The limit also applies to the content of a directory, which needs none.
     let hidden = one(EntryType::Directory, "top/a/", &vec![0; 2 << 20], |_| {});
     assert!(within(&hidden).unwrap_err().contains("unpacks to more than"));
 }
@@ -220,8 +220,8 @@ fn what_an_archive_unpacks_to_has_a_limit_and_so_have_its_names() {
 fn what_is_behind_the_end_is_refused() {
     let plain = archive(&[(EntryType::Regular, "top/a", "x")]);
     assert!(unpacked(&[&plain[..], &[0; 10_240]].concat()).1.is_ok());
-    refused(&[&plain[..], &plain[..]].concat(), "something behind its end");
-    refused(&[&plain[..], b"x"].concat(), "something behind its end");
+    refused(&[&plain[..], &plain[..]].concat(), "data after its end");
+    refused(&[&plain[..], b"x"].concat(), "data after its end");
     for format in Format::ALL {
         let packed = pack_bytes(*format, &plain);
         let within = |bytes: &[u8]| {
@@ -231,9 +231,9 @@ fn what_is_behind_the_end_is_refused() {
         assert!(within(&packed).is_ok());
         let error = within(&[&packed[..], b"more"].concat()).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{format}: {error}");
-        // A second stream is more of the first, as the formats have it.
+        // The formats say that a second stream continues the first.
         let error = within(&[&packed[..], &packed[..]].concat()).unwrap_err();
-        assert!(error.to_string().contains("something behind its end"), "{format}: {error}");
+        assert!(error.to_string().contains("data after its end"), "{format}: {error}");
     }
 }
 
@@ -263,7 +263,7 @@ fn a_compressed_archive_that_was_cut_or_flipped_is_damaged_wherever_that_is() {
             flipped[at] ^= 0x10;
             match within(&flipped) {
                 Err(Error::Damaged { .. } | Error::HostileArchive { .. }) => {}
-                // Bits that mean nothing: gzip's time and system, for one.
+                // Some bits have no effect, such as gzip's time and system.
                 Ok(unpacked) => assert_eq!(unpacked, whole, "{format} flipped at {at}"),
                 Err(other) => panic!("{format} flipped at {at}: {other:?}"),
             }

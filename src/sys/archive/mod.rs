@@ -1,4 +1,4 @@
-//! Tarballs: read with suspicion, written the same every time.
+//! Tarballs: reads untrusted ones safely, and writes identical bytes for identical trees.
 
 mod entries;
 mod facts;
@@ -23,23 +23,24 @@ use super::interrupt;
 use crate::domain::artifact::Format;
 use crate::error::{Error, Result};
 
-/// The level of Zstandard. Packing 3.13.5 takes 0.6 s and 21 MB of memory at 9, and 4.0 s and 74 MB
-/// at 15 for 2 % less (`docs/benchmarks.md`).
+/// The Zstandard level: small enough, and fast enough for every build. "Zstandard levels" in
+/// `docs/benchmarks.md` compares them.
 const ZSTD_LEVEL: i32 = 9;
-/// The preset of XZ; it needs 94 MB to pack and 9 MB to unpack (`man xz`).
+/// The XZ preset; it needs 94 MB to compress and 9 MB to decompress (`man xz`).
 const XZ_PRESET: u32 = 6;
-/// The most memory in bytes that unpacking may ask for: what preset 9 needs, twice.
+/// The most memory in bytes that decompressing XZ may use: twice what preset 9 needs.
 const XZ_MEMORY: u64 = 128 << 20;
-/// The level of gzip.
+/// The gzip level.
 const GZIP_LEVEL: u32 = 9;
 
-/// The most memory that unpacking Zstandard may ask for, as a power of 2: 128 MB, its own default.
+/// The most memory that decompressing Zstandard may use, as a power of 2: 128 MB, Zstandard's default.
 const ZSTD_WINDOW: u32 = 27;
 
-/// Unpacks while it reads. What is behind the end of the compressed stream has to be another one.
+/// Returns a reader of the decompressed bytes. Another compressed stream may follow the end of the first;
+/// anything else is a read error.
 ///
 /// # Errors
-/// What the system answers.
+/// [`io::Error`] if the decoder cannot be set up.
 pub fn decoder<'a>(format: Format, reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match format {
         Format::Zst => {
@@ -56,10 +57,11 @@ pub fn decoder<'a>(format: Format, reader: impl Read + 'a) -> io::Result<Box<dyn
     })
 }
 
-/// Packs at the fixed setting of the format all that `write` writes.
+/// Compresses everything that `write` writes, at the fixed setting of the format. Returns the writer and
+/// the result of `write`.
 ///
 /// # Errors
-/// What the writer or `write` answers.
+/// [`Error::Io`] if the writer fails, and those of `write`.
 pub fn encode<W: Write, T>(
     format: Format,
     writer: W,
@@ -78,7 +80,7 @@ pub fn encode<W: Write, T>(
             Ok((encoder.finish()?, value))
         }
         Format::Gz => {
-            // Without a name and a time in the header, which the default leaves out.
+            // By default the header has no file name and no time.
             let mut encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::new(GZIP_LEVEL));
             let value = write(&mut encoder)?;
             Ok((encoder.finish()?, value))
@@ -86,11 +88,14 @@ pub fn encode<W: Write, T>(
     }
 }
 
-/// Writes a tree as a tarball with one directory at its top. The bytes depend on the tree alone:
-/// entries are sorted, owned by root, all of one time, with modes 755 or 644.
+/// Writes a tree as a tarball with one directory, `top`, at its top.
+///
+/// The bytes depend on the tree only: entries are sorted, belong to root, have the time `epoch` (seconds
+/// since 1970), and modes 755 or 644.
 ///
 /// # Errors
-/// That something cannot be read or written, or is neither file, directory nor link.
+/// [`Error::Io`], [`Error::Interrupted`], and [`Error::Damaged`] for an entry that is neither file,
+/// directory nor link.
 pub fn pack(tree: &Path, top: &str, epoch: u64, writer: &mut dyn Write) -> Result<()> {
     let mut builder = tar::Builder::new(writer);
     let header = |kind: EntryType, mode: u32, size: u64| {
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!(fs_err::read(directory.path().join("into/bin/python3")).unwrap(), b"elf");
     }
 
-    /// A tree of the kinds that an artifact has.
+    /// A tree with every kind of entry that an artifact has.
     fn tree(directory: &Path) {
         use std::os::unix::fs::PermissionsExt as _;
         fs_err::create_dir_all(directory.join("lib/deep")).unwrap();

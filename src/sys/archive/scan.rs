@@ -1,4 +1,4 @@
-//! Scanning: reads what a tarball holds, with suspicion, and writes nothing.
+//! Reads an untrusted tarball and writes nothing.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use super::entries::{self, Limits, Member};
 use crate::error::{Error, Result};
 
-/// Hands every file of a tarball with one directory at its top to `file`, with its path below that
-/// top, and counts the symbolic links. The content is read as it comes, so that nothing is held.
+/// Calls `file` with the path (below the top directory) and the content of every file of a tarball, and
+/// returns the number of symbolic links. The content is streamed and not kept in memory.
 ///
 /// `name` is the archive's name for errors.
 ///
 /// # Errors
-/// [`Error::HostileArchive`], [`Error::Damaged`], what the system answers, or what `file` answers.
+/// [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`], [`Error::Interrupted`], and those of
+/// `file`.
 pub fn scan(name: &str, reader: impl Read, mut file: impl FnMut(PathBuf, &mut dyn Read) -> Result<()>) -> Result<u64> {
     let mut seen: HashSet<PathBuf> = HashSet::new();
     let mut links = 0;
@@ -24,7 +25,7 @@ pub fn scan(name: &str, reader: impl Read, mut file: impl FnMut(PathBuf, &mut dy
             Member::Link(_) => links += 1,
             Member::File { .. } => {
                 if !seen.insert(entry.path.clone()) {
-                    let reason = format!("{} is there twice", entry.path.display());
+                    let reason = format!("{} occurs twice", entry.path.display());
                     return Err(Error::HostileArchive { archive: name.to_owned(), reason });
                 }
                 entry.hand_over(&mut file)?;
@@ -67,8 +68,8 @@ mod tests {
     fn hostile_archives_are_refused_with_a_reason() {
         type Case<'a> = (&'a str, &'a [(EntryType, &'a str, &'a str)]);
         let cases: &[Case<'_>] = &[
-            ("leads out of it", &[(EntryType::Regular, "top/../../evil", "x")]),
-            ("is there twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
+            ("leads out of the archive", &[(EntryType::Regular, "top/../../evil", "x")]),
+            ("occurs twice", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "top/./a", "y")]),
             ("a device", &[(EntryType::Char, "top/null", "")]),
             ("a hard link", &[(EntryType::Link, "top/b", "top/a")]),
             ("two directories at its top", &[(EntryType::Regular, "top/a", "x"), (EntryType::Regular, "b/a", "x")]),

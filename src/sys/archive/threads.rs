@@ -1,5 +1,5 @@
-//! Threads around unpacking: one reads ahead, two write behind, so that decompressing and making
-//! files overlap. Making a file takes the kernel longer than writing a small one.
+//! Threads for unpacking: one reads ahead and two write behind, so that decompressing and creating files
+//! overlap. The kernel needs longer to create a small file than to write it.
 
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +13,7 @@ use super::super::fs;
 use crate::cost;
 use crate::error::{Error, Result};
 
-/// Reads on a thread of its own, a few pieces ahead, so that unpacking and writing overlap.
+/// A reader that reads a few pieces ahead on a thread of its own.
 pub struct ReadAhead {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
@@ -21,11 +21,11 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// The size of a piece in bytes, and how many are read ahead: 2 MB at the most.
+    /// The size of a piece in bytes, and how many pieces are read ahead: at most 2 MB.
     const PIECE: usize = 256 << 10;
     const AHEAD: usize = 8;
 
-    /// Starts a thread that reads from what `open` makes; `open` runs there.
+    /// Starts a thread that calls `open` and reads from the reader that it returns.
     pub fn new<'a, R: Read>(
         scope: &'a std::thread::Scope<'a, '_>,
         open: impl FnOnce() -> io::Result<R> + Send + 'a,
@@ -47,7 +47,7 @@ fn send_pieces(mut reader: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) 
         let mut piece = Vec::with_capacity(ReadAhead::PIECE);
         let result = reader.by_ref().take(ReadAhead::PIECE as u64).read_to_end(&mut piece);
         let end = !matches!(result, Ok(read) if read > 0);
-        // Nobody listening means that the reader gave up: there is nobody to tell.
+        // The receiver is gone when the reader gave up, so no one needs the error.
         if sender.send(result.map(|_| piece)).is_err() || end {
             return;
         }
@@ -66,46 +66,49 @@ impl Read for ReadAhead {
     }
 }
 
-/// A file that an archive has.
+/// A file of an archive that is to be created.
 pub(super) struct NewFile {
-    /// Its path in the tree, for errors.
+    /// The path in the archive, for errors.
     pub path: PathBuf,
-    /// Its path here.
+    /// The path on this system.
     pub target: PathBuf,
-    /// Whether it may be executed.
+    /// Whether the file is executable.
     pub executable: bool,
-    /// Its time.
+    /// The time stamp of the file.
     pub mtime: SystemTime,
 }
 
 impl NewFile {
-    /// Makes the file, which must not be there. `archive` is the archive's name for errors.
+    /// Creates the file. `archive` is the archive's name for errors.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`] if the archive had an entry of this path before, [`Error::Io`].
     pub(super) fn create(&self, archive: &str) -> Result<std::fs::File> {
         let mode = if self.executable { 0o755 } else { 0o644 };
         let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.target);
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::HostileArchive {
                 archive: archive.to_owned(),
-                reason: format!("{} is there twice", self.path.display()),
+                reason: format!("{} occurs twice", self.path.display()),
             },
             _ => fs::with_path(&self.target, error).into(),
         })
     }
 
-    /// Sets the time of the file, once it is written.
+    /// Sets the time stamp of the file. Call it after the content is written.
     pub(super) fn close(&self, file: &std::fs::File) -> Result<()> {
         Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&self.target, error))?)
     }
 }
 
-/// Writes small files on threads of their own.
+/// A pool of threads that writes small files.
 pub(super) struct WriteBehind<'scope> {
     sender: Option<SyncSender<(NewFile, Vec<u8>)>>,
     threads: Vec<ScopedJoinHandle<'scope, Result<()>>>,
 }
 
 impl<'scope> WriteBehind<'scope> {
-    /// Files below this size in bytes are written behind; the queue holds 8 MB of them at most.
+    /// Only files smaller than this size in bytes are queued; the queue holds at most 8 MB.
     pub(super) const SMALL: usize = 128 << 10;
     const QUEUE: usize = 64;
     const THREADS: usize = 2;
@@ -120,16 +123,19 @@ impl<'scope> WriteBehind<'scope> {
         Self { sender: Some(sender), threads: (0..Self::THREADS).map(thread).collect() }
     }
 
-    /// Has a file written, now or a little later.
+    /// Queues a file to be written.
+    ///
+    /// # Errors
+    /// The error of a writer that stopped.
     pub(super) fn write(&mut self, file: NewFile, content: Vec<u8>) -> Result<()> {
         match &self.sender {
             Some(sender) if sender.send((file, content)).is_ok() => Ok(()),
-            // All writers have stopped at an error.
+            // The queue is closed only after every writer stopped with an error.
             _ => self.finish(),
         }
     }
 
-    /// Waits until all files are written.
+    /// Waits until all files are written, and returns the first error of a writer.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.sender = None;
         for thread in self.threads.drain(..) {

@@ -1,4 +1,4 @@
-//! Unpacking: writes what a tarball holds, and nothing elsewhere.
+//! Unpacks an untrusted tarball, and writes nothing outside the given directory.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -11,27 +11,27 @@ use super::entries::{self, Entry, Limits, Member};
 use super::threads::{NewFile, WriteBehind};
 use crate::error::{Error, Result};
 
-/// What came out of an archive.
+/// Facts about an unpacked archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpacked {
-    /// The one directory at its top, which is not made: what it holds is.
+    /// The name of the one directory at its top. It is not created; its content is.
     pub top: String,
     /// The newest time stamp of an entry, in seconds since 1970.
     pub newest: u64,
-    /// How many files there are.
+    /// The number of files.
     pub files: u64,
-    /// Their size in bytes.
+    /// The size of all files in bytes.
     pub bytes: u64,
 }
 
-/// Unpacks a tarball with one directory at its top into an empty directory, leaving the top out.
-/// Whatever an archive says, nothing is written elsewhere: paths are plain, a link stays within
-/// the tree and is made last, and what is neither file, directory nor link is refused.
+/// Unpacks a tarball with one directory at its top into an empty directory, without the top directory.
 ///
-/// `name` is the archive's name for errors.
+/// Nothing is written outside `into`: paths are plain, links stay within the tree and are created last,
+/// and an entry that is neither file, directory nor link is refused. `name` is the archive's name for
+/// errors.
 ///
 /// # Errors
-/// [`Error::HostileArchive`], [`Error::Damaged`], or what the system answers.
+/// [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`], [`Error::Interrupted`].
 pub fn unpack(name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
     unpack_within(Limits::USUAL, name, reader, into)
 }
@@ -41,7 +41,7 @@ pub(super) fn unpack_within(limits: Limits, name: &str, reader: impl Read, into:
         let writers = WriteBehind::new(scope, name);
         let mut unpacker = Unpacker::new(name, into, limits, writers);
         let read = entries::read(name, reader, limits, &mut |entry| unpacker.entry(entry));
-        // An error of the reader's says more than one of a writer that it stopped.
+        // The reader's error explains more than the error of a writer that it stopped.
         let summary = read?;
         let (newest, top) = summary.map(|summary| (summary.newest, summary.top)).unwrap_or_default();
         unpacker.finish(top, newest)
@@ -54,7 +54,7 @@ struct Unpacker<'a, 'scope> {
     writers: WriteBehind<'scope>,
     into: &'a Path,
     made: HashSet<PathBuf>,
-    /// Bytes of the names of what was made.
+    /// The size in bytes of the names of all directories and links so far.
     names: usize,
     directories: Vec<(PathBuf, SystemTime)>,
     links: Vec<(PathBuf, PathBuf)>,
@@ -101,7 +101,10 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Counts a name that is kept.
+    /// Counts a name against the limit.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`] beyond the limit.
     fn count(&mut self, name: &Path) -> Result<()> {
         self.names += name.as_os_str().len();
         if self.names > self.limits.names || self.made.len() > self.limits.entries {
@@ -121,7 +124,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         match std::fs::create_dir(self.into.join(path)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(self.hostile(format!("{} is there twice", path.display())));
+                return Err(self.hostile(format!("{} occurs twice", path.display())));
             }
             Err(error) => return Err(fs::with_path(&self.into.join(path), error).into()),
         }
@@ -142,7 +145,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         if piece.len() < WriteBehind::SMALL {
             return self.writers.write(file, piece);
         }
-        // A large file would take a writer's memory, and its writing does not wait for others.
+        // A large file is written here: queueing it would cost memory.
         let mut open = file.create(self.name)?;
         while !piece.is_empty() {
             open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
@@ -155,18 +158,18 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
 
     fn finish(mut self, top: String, newest: u64) -> Result<Unpacked> {
         self.writers.finish()?;
-        // Last, so that no entry can be written through one.
+        // Links are created last, so that no entry can be written through one.
         for (path, target) in &self.links {
             let link = self.into.join(path);
             if let Some(parent) = link.parent() {
                 fs_err::create_dir_all(parent)?;
             }
             std::os::unix::fs::symlink(target, &link).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => self.hostile(format!("{} is there twice", path.display())),
+                io::ErrorKind::AlreadyExists => self.hostile(format!("{} occurs twice", path.display())),
                 _ => fs::with_path(&link, error).into(),
             })?;
         }
-        // Deepest first: making an entry changes the time of its directory.
+        // Deepest first, because creating an entry changes the time of its directory.
         for (path, mtime) in self.directories.iter().rev() {
             let directory = self.into.join(path);
             let set = std::fs::File::open(&directory).and_then(|file| file.set_modified(*mtime));

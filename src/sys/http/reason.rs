@@ -1,38 +1,39 @@
-//! Why a request failed, in words that name the host, the proxy and what can be done. Credentials
-//! of a URL are in none of them.
+//! Why a request failed: messages that name the host, the proxy and the remedy. They never contain
+//! the credentials of a URL.
 
 use std::error::Error as StdError;
 use std::io;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{StatusCode, Url, redirect};
 use rustls::CertificateError;
 
 use super::DownloadError;
+use super::proxy::Proxies;
 
-/// How many redirects are followed.
+/// The most redirects that are followed.
 const MOST_REDIRECTS: usize = 10;
 
-/// A URL as it may be shown: without a user, a password and a query, which may hold a token.
+/// Returns a URL without user, password and query, which may contain a token.
 #[must_use]
 pub fn shown(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) => shown_url(&url),
-        // What cannot be told apart is not shown.
+        // What cannot be parsed may contain a password anywhere.
         Err(error) => format!("{}://… ({error})", url.split("://").next().unwrap_or_default()),
     }
 }
 
-fn shown_url(url: &Url) -> String {
+/// The same for a parsed URL.
+pub(super) fn shown_url(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let query = if url.query().is_some() { "?…" } else { "" };
-    // The places of a mirror, as they were written.
+    // The placeholders of a mirror's URL stay as they were written.
     let path = url.path().replace("%7B", "{").replace("%7D", "}");
     format!("{}://{}{port}{path}{query}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// Which redirects are followed: some, and none twice. reqwest leaves credentials out for any other
-/// host.
+/// Returns the redirect policy: at most [`MOST_REDIRECTS`], and no loop. reqwest drops credentials
+/// when the host changes.
 pub(super) fn redirects() -> redirect::Policy {
     redirect::Policy::custom(|attempt| {
         let next = shown_url(attempt.url());
@@ -46,13 +47,13 @@ pub(super) fn redirects() -> redirect::Policy {
     })
 }
 
-/// Why there are no certificates to check a server's by.
+/// Returns why no CA certificates are available, and the remedy.
 pub(super) fn no_certificates(error: &reqwest::Error) -> String {
     format!("{}: install the package ca-certificates, or set SSL_CERT_FILE to a file of certificates", chain(error))
 }
 
-/// Why there was no answer.
-pub(super) fn of_error(error: &reqwest::Error, url: &str) -> DownloadError {
+/// Returns the error for a request that got no response.
+pub(super) fn of_error(error: &reqwest::Error, url: &str, proxies: &Proxies) -> DownloadError {
     let asked = Url::parse(url).ok();
     let last = error.url().or(asked.as_ref());
     if let Some(rustls::Error::InvalidCertificate(error)) = find::<rustls::Error>(error) {
@@ -60,7 +61,7 @@ pub(super) fn of_error(error: &reqwest::Error, url: &str) -> DownloadError {
         let remedy = certificate_remedy(error);
         return DownloadError::Permanent(format!("the TLS certificate of {host} is not accepted: {error}: {remedy}"));
     }
-    let text = through_proxy(chain(error), last);
+    let text = through_proxy(chain(error), last, proxies);
     if error.is_builder() || error.is_redirect() {
         DownloadError::Permanent(text)
     } else if error.is_connect() {
@@ -70,10 +71,10 @@ pub(super) fn of_error(error: &reqwest::Error, url: &str) -> DownloadError {
     }
 }
 
-/// Why an answer is of no use.
-pub(super) fn of_status(status: StatusCode, url: &str) -> DownloadError {
+/// Returns the error for a response with a status other than success.
+pub(super) fn of_status(status: StatusCode, url: &str, proxies: &Proxies) -> DownloadError {
     let asked = Url::parse(url).ok();
-    let text = |by: &str| through_proxy(format!("{by} answered {status}"), asked.as_ref());
+    let text = |by: &str| through_proxy(format!("{by} answered {status}"), asked.as_ref(), proxies);
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => DownloadError::Permanent(text("the proxy")),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => DownloadError::Permanent(format!(
@@ -86,7 +87,8 @@ pub(super) fn of_status(status: StatusCode, url: &str) -> DownloadError {
     }
 }
 
-/// An error with all its causes; reqwest says the least in the first, and names the URL there.
+/// Returns the causes of an error as one text. reqwest's outermost error is left out: it says little
+/// and contains the URL.
 pub(super) fn chain(error: &dyn StdError) -> String {
     let mut text: Vec<String> = Vec::new();
     let mut cause = error.source();
@@ -101,18 +103,19 @@ pub(super) fn chain(error: &dyn StdError) -> String {
     if text.is_empty() { error.to_string() } else { text.join(": ") }
 }
 
-/// The first error of a type among an error and its causes.
+/// Returns the first error of a type among an error and its causes.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref() {
         return Some(found);
     }
-    // Its source is not what it wraps, but what that has as its source.
+    // The source of an `io::Error` is not the error that it wraps, but that error's source.
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => find(inner),
         None => error.source().and_then(find),
     }
 }
 
+/// Returns what the user can do about a certificate that is not accepted.
 fn certificate_remedy(error: &CertificateError) -> String {
     match error {
         CertificateError::Expired
@@ -128,21 +131,10 @@ fn certificate_remedy(error: &CertificateError) -> String {
     }
 }
 
-/// The text with the proxy that the request went through, and the variable that names it.
-fn through_proxy(text: String, url: Option<&Url>) -> String {
-    let Some((proxy, variable)) = url.and_then(proxy_of) else { return text };
+/// Returns the text, preceded by the proxy that the request went through and the variable that names it.
+fn through_proxy(text: String, url: Option<&Url>, proxies: &Proxies) -> String {
+    let Some((proxy, variable)) = url.and_then(|url| proxies.used_for(url)) else { return text };
     format!("through the proxy {proxy} of {variable}: {text}: mend or unset {variable}, or name the host in NO_PROXY")
-}
-
-/// The proxy that the environment names for a URL, and the variable it is in.
-fn proxy_of(url: &Url) -> Option<(String, &'static str)> {
-    let proxy = Matcher::from_env().intercept(&url.as_str().parse().ok()?)?;
-    let own = if url.scheme() == "https" { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    let variable = own.into_iter().chain(["ALL_PROXY", "all_proxy"]).find(is_set).unwrap_or("the environment");
-    let uri = proxy.uri();
-    let host = uri.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
-    Some((format!("{}://{}", uri.scheme_str().unwrap_or("http"), host.unwrap_or_default()), variable))
 }
 
 #[cfg(test)]

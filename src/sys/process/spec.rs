@@ -101,7 +101,9 @@ impl Spec {
     #[must_use]
     pub fn command_line(&self) -> String {
         let words = std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str));
-        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        // No shell takes a NUL byte, and no program either.
+        shlex::try_join(words.iter().map(AsRef::as_ref)).unwrap_or_else(|_nul| words.join(" "))
     }
 }
 
@@ -111,16 +113,6 @@ fn is_goal(word: &&str) -> bool {
         && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-/// Returns a word as a shell would take it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +120,9 @@ mod tests {
     #[test]
     fn a_command_line_can_be_pasted() {
         let spec = Spec::new("make").args(["BLDSHARED=gcc -shared", "it's", "-j2", ""]);
-        assert_eq!(spec.command_line(), r"make 'BLDSHARED=gcc -shared' 'it'\''s' -j2 ''");
+        assert_eq!(spec.command_line(), r#"make 'BLDSHARED=gcc -shared' "it's" -j2 ''"#);
+        let words = shlex::split(&spec.command_line()).unwrap();
+        assert_eq!(words, ["make", "BLDSHARED=gcc -shared", "it's", "-j2", ""]);
     }
 
     #[test]

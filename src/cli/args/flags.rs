@@ -1,0 +1,76 @@
+//! How a build is done. Nothing here decides bytes.
+
+use std::ffi::OsString;
+use std::num::NonZeroU16;
+
+use clap::Args as ClapArgs;
+use clap::builder::{BoolishValueParser, PathBufValueParser, TypedValueParser as _};
+
+use super::super::settings::{CliOverrides, Mirror};
+use super::values::{TimingsForm, named, timings_form};
+use crate::domain::launcher::Launcher;
+use crate::error::Result;
+use crate::stages::fetch;
+
+pub(super) const BUILD_OPTIONS: &str = "Build options";
+
+/// How a build is done.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = BUILD_OPTIONS)]
+pub(in crate::cli) struct BuildFlags {
+    /// How many commands make runs at once
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
+
+    /// What starts the compiler, and spares it what it compiled before
+    #[arg(long, value_name = "NAME", value_parser = named::<Launcher>())]
+    pub launcher: Option<Launcher>,
+
+    /// Install the packages that the build needs
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub install_deps: Option<bool>,
+
+    /// Use no network: sources come from the store and from directories
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub offline: Option<bool>,
+
+    /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
+    // Checked later: clap's errors would show what is wrong with its password.
+    #[arg(long, value_name = "DIR|URL")]
+    pub mirror: Vec<OsString>,
+
+    /// Build a series that is past its end of life
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub allow_eol: Option<bool>,
+
+    /// Leave the build directory, and say where it is
+    #[arg(long)]
+    pub keep_build: bool,
+
+    /// Say what wall clock and CPU time each step took, or draw it as a page for a browser
+    #[arg(long, value_name = "table|FILE.html", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "table", value_parser = PathBufValueParser::new().try_map(timings_form))]
+    pub timings: Option<TimingsForm>,
+}
+
+impl BuildFlags {
+    /// Puts what was given over the settings of the same name.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Mirror`].
+    pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
+        overrides.jobs = self.jobs;
+        overrides.launcher = self.launcher.map(Some);
+        overrides.install_deps = self.install_deps;
+        overrides.offline = self.offline;
+        overrides.allow_eol = self.allow_eol;
+        if !self.mirror.is_empty() {
+            let mirrors = self.mirror.iter().map(|mirror| fetch::Mirror::parse(mirror).map(Mirror));
+            overrides.mirror = Some(mirrors.collect::<Result<_>>()?);
+        }
+        Ok(())
+    }
+}

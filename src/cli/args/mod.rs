@@ -1,0 +1,223 @@
+//! The arguments, as clap reads them.
+
+mod artifacts;
+mod build;
+mod flags;
+mod policies;
+mod tools;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
+pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
+use self::flags::BUILD_OPTIONS;
+pub(super) use self::flags::BuildFlags;
+pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
+pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
+use super::help::{
+    BUILD_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VERIFY_HELP,
+};
+use super::settings::{CliOverrides, FlavorChoice, KEYS};
+use crate::error::Result;
+
+/// Builds CPython for containers: relocatable, verified, the same every time.
+#[derive(Debug, Parser)]
+#[command(name = "pykeel", version, max_term_width = 100, after_help = TOP_HELP)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub global: Global,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Where artifacts and sources are kept
+    #[arg(long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+
+    /// A directory of recipes that are laid over those compiled in
+    #[arg(long, global = true, value_name = "DIR")]
+    pub recipes: Option<PathBuf>,
+
+    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help = "The one configuration file to read [default: every pykeel.toml that is found] [env: PYKEEL_CONFIG]")]
+    pub config: Option<PathBuf>,
+
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say nothing but the result and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say what is run
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// How progress is shown
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    pub progress: Progress,
+
+    /// Whether to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Progress {
+    /// Bars on a terminal, else lines
+    Auto,
+    /// A line for each stage
+    Plain,
+    /// A line of JSON for each event
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build CPython from source and keep the artifact in the store
+    #[command(after_help = BUILD_HELP)]
+    Build(BuildArgs),
+    /// Record what an optimised build needs: a profile of what CPython does most
+    #[command(after_help = TRAIN_HELP)]
+    Train(TrainArgs),
+    /// Install CPython from the store, or build it first
+    #[command(after_help = INSTALL_HELP)]
+    Install(InstallArgs),
+    /// Remove an installed CPython
+    #[command(after_help = UNINSTALL_HELP)]
+    Uninstall(UninstallArgs),
+    /// List the artifacts in the store
+    List(ListArgs),
+    /// Show what an artifact or an installed prefix holds, or what differs between two
+    #[command(after_help = INSPECT_HELP)]
+    Inspect(InspectArgs),
+    /// Check an artifact or an installed prefix
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+    /// Show or check recipes
+    #[command(subcommand)]
+    Recipe(RecipeCommand),
+    /// Show what the store holds, or remove what is not needed
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Show every setting, its value and where it was set
+    Config,
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Print the man page, or write one for each command
+    Man(ManArgs),
+}
+
+impl Args {
+    /// What the command line says of the settings.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Mirror`].
+    pub(super) fn overrides(&self) -> Result<CliOverrides> {
+        let recipes = self.global.recipes.clone().map(Some);
+        let mut overrides = CliOverrides { store: self.global.store.clone(), recipes, ..CliOverrides::default() };
+        match &self.command {
+            Command::Build(args) => {
+                overrides.prefix.clone_from(&args.prefix);
+                overrides.flavor = args.flavor;
+                overrides.format = args.format;
+                overrides.out = args.out.clone().map(Some);
+                args.policies.apply_to(&mut overrides);
+                args.flags.apply_to(&mut overrides)?;
+            }
+            Command::Train(args) => args.flags.apply_to(&mut overrides)?,
+            Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
+            Command::Install(args) => {
+                overrides.flavor = args.flavor.map(FlavorChoice::from);
+                args.policies.apply_to(&mut overrides);
+                args.flags.apply_to(&mut overrides)?;
+            }
+            _ => {}
+        }
+        Ok(overrides)
+    }
+}
+
+/// The command as clap knows it. Options that are settings say their default and their variable.
+pub(super) fn command() -> clap::Command {
+    with_settings(Args::command()).mut_subcommand("verify", |verify| {
+        // Verifying alone builds nothing.
+        verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
+    })
+}
+
+fn with_settings(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let key = arg.get_long().and_then(|long| KEYS.iter().find(|key| key.name() == long));
+        match (key, arg.get_help().cloned()) {
+            (Some(key), Some(help)) => {
+                // What an installation's prefix is by default depends on what is installed.
+                let default = if help.to_string().contains("[default: ") {
+                    String::new()
+                } else {
+                    format!(" [default: {}]", key.default)
+                };
+                arg.help(format!("{help}{default} [env: {}]", key.variable()))
+            }
+            _ => arg,
+        }
+    });
+    command.mut_subcommands(with_settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::KEYS;
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn timings_are_a_table_or_a_page() {
+        let timings = |argument: &str| {
+            let matches = command().try_get_matches_from(["pykeel", "build", argument, "3.13"])?;
+            let Command::Build(args) = <Args as clap::FromArgMatches>::from_arg_matches(&matches)?.command else {
+                panic!("another command");
+            };
+            Ok::<_, clap::Error>(args.flags.timings)
+        };
+        assert_eq!(timings("--offline").unwrap(), None);
+        assert_eq!(timings("--timings").unwrap(), Some(TimingsForm::Table));
+        assert_eq!(timings("--timings=a/b.html").unwrap(), Some(TimingsForm::Page("a/b.html".into())));
+        for wrong in ["--timings=a.txt", "--timings=html", "--timings=.html", "--timings="] {
+            assert!(timings(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn settings_say_their_default_and_their_variable_in_the_help() {
+        let mut build = command();
+        build.build();
+        let build = build.find_subcommand_mut("build").unwrap();
+        let help: Vec<_> = build.render_long_help().to_string().split_whitespace().map(str::to_owned).collect();
+        let help = help.join(" ");
+        for key in KEYS {
+            assert!(help.contains(&format!("[env: {}]", key.variable())), "{}", key.variable());
+        }
+        assert!(help.contains("[default: bundle] [env: PYKEEL_LIBRARIES]"), "{help}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The values of arguments, and how they are read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::TypedValueParser as _;
+
+use crate::domain::Named;
+use crate::domain::digest::Digest;
+use crate::domain::version::VersionRequest;
+use crate::error::{Error, Result};
+use crate::planning::choices::NamedProfile;
+
+/// A profile as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum ProfileName {
+    File(PathBuf),
+    Stored(Digest),
+}
+
+impl std::str::FromStr for ProfileName {
+    type Err = crate::domain::digest::ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("sha256:") {
+            Some(digest) => digest.parse().map(Self::Stored),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl ProfileName {
+    /// The profile by its digest.
+    ///
+    /// # Errors
+    /// That the file cannot be read.
+    pub(in crate::cli) fn find(&self) -> Result<NamedProfile> {
+        Ok(match self {
+            Self::Stored(digest) => NamedProfile { digest: *digest, file: None },
+            Self::File(path) => {
+                let digest = Digest::of_reader(fs_err::File::open(path).map_err(Error::Unreadable)?)?;
+                NamedProfile { digest, file: Some(path.clone()) }
+            }
+        })
+    }
+}
+
+/// What to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Wanted {
+    Version(VersionRequest),
+    Artifact(Digest),
+}
+
+impl std::str::FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("sha256:") {
+            Some(digest) => digest
+                .parse()
+                .map(Self::Artifact)
+                .map_err(|error: crate::domain::digest::ParseDigestError| error.to_string()),
+            None => text
+                .parse()
+                .map(Self::Version)
+                .map_err(|error: crate::domain::version::ParseVersionError| error.to_string()),
+        }
+    }
+}
+
+/// As what timings are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) enum TimingsForm {
+    /// In the terminal.
+    Table,
+    /// As a page in that file.
+    Page(PathBuf),
+}
+
+/// By the ending of its name a browser knows a page for one.
+pub(super) fn timings_form(path: PathBuf) -> Result<TimingsForm, String> {
+    if path.as_os_str() == "table" {
+        Ok(TimingsForm::Table)
+    } else if path.extension().is_some_and(|extension| extension == "html") {
+        Ok(TimingsForm::Page(path))
+    } else {
+        Err("the name of a page has to end in .html".to_owned())
+    }
+}
+
+/// A span of time as people write it: `12h`, `30d`, `2w`.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    // A day is 24 hours here: it is the age of a file that is asked for.
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let seconds = span.total((jiff::Unit::Second, days)).map_err(|error| format!("{error} (in days or weeks?)"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "it is negative".to_owned())
+}
+
+/// A parser of clap for an enum whose values have names.
+pub(super) fn named<T: Named>() -> impl clap::builder::TypedValueParser<Value = T> {
+    clap::builder::PossibleValuesParser::new(T::names()).try_map(|text| text.parse::<T>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_a_span_of_time() {
+        let hours = |text: &str| age(text).unwrap().as_secs() / 3600;
+        assert_eq!((hours("12h"), hours("30d"), hours("2w"), hours("1d 1h")), (12, 720, 336, 25));
+        for text in ["", "30", "d", "-1d", "1 month"] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_artifact_is_wanted_by_digest() {
+        assert!(matches!("3.13t".parse(), Ok(Wanted::Version(_))));
+        assert!(matches!(format!("sha256:{}", "a".repeat(64)).parse(), Ok(Wanted::Artifact(_))));
+        assert!("sha256:abc".parse::<Wanted>().unwrap_err().contains("64"));
+    }
+}

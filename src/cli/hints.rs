@@ -1,0 +1,189 @@
+//! What a user of the command line can do about an error: the one place that names flags and commands in a remedy.
+
+use std::io;
+
+use crate::domain::rebuild::Topic;
+use crate::error::{Error, FlagProblem, ProfileRemedy};
+
+/// What helps against an error, where something does.
+#[must_use]
+pub fn hint(error: &Error) -> Option<String> {
+    of_request(error)
+        .or_else(|| of_profile(error))
+        .or_else(|| of_build(error))
+        .or_else(|| of_artifact(error))
+        .or_else(|| of_place(error))
+}
+
+/// Of what was asked for, and of its source.
+fn of_request(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::UnknownVersion { nearest, .. } if nearest.is_empty() => "`pykeel list --all` lists every version".into(),
+        Error::UnknownVersion { nearest, .. } => {
+            format!("the nearest are {}; `pykeel list --all` lists every version", nearest.join(", "))
+        }
+        Error::Mirror { .. } => "name a directory, `--mirror DIR`, or a URL with {file} in it, `--mirror URL`".into(),
+        Error::EndOfLife { .. } => "build it all the same with `--allow-eol`".into(),
+        Error::SourceUnavailable { .. } => {
+            "take the archive from elsewhere with `--mirror DIR`, or `--mirror URL` with {file} in it".into()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// Of the optimisation.
+fn of_profile(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Profile { remedy, .. } => match remedy {
+            ProfileRemedy::Another => {
+                "name another with `--profile`, record one with `pykeel train`, or build with `--optimize none`".into()
+            }
+            ProfileRemedy::WritePgo => {
+                "build with `--optimize none`, or add a [pgo] table to the recipe (docs/recipes.md)".into()
+            }
+            ProfileRemedy::Gcc => "build with gcc, or with `--optimize none`".into(),
+            ProfileRemedy::Training => {
+                "correct `training` in the recipe's [pgo]; the log shows the commands that ran".into()
+            }
+            ProfileRemedy::PinnedFile => "put the file back, or pin another with `pykeel train --save`".into(),
+        },
+        Error::ProfileWithoutOptimization => {
+            "leave `--profile` out, or build with `--optimize pgo`; `pykeel config` shows where `optimize` is set"
+                .into()
+        }
+        Error::ProfileMismatch { log, .. } => format!(
+            "record one of this release with `pykeel train`, or build with `--optimize none`; the log is {}",
+            log.display()
+        ),
+        Error::CompilerFlag { problem: FlagProblem::HidesWarnings, .. } => {
+            "leave it out, or build with `--optimize none`".into()
+        }
+        Error::CompilerFlag { problem: FlagProblem::HostSpecific, .. } => {
+            "name the processor, as in -march=x86-64-v3".into()
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// Of the build host, the recipe and the programs that run.
+fn of_build(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Patch { .. } => "correct the patch or the recipe, then run `pykeel recipe check`".into(),
+        Error::Musl { .. } => "build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into(),
+        Error::UnknownCompiler { .. } => "set CC to gcc or clang".into(),
+        Error::UnknownPackageManager { .. } => {
+            "leave `--install-deps` out, and install the packages with this distribution's package manager".into()
+        }
+        Error::MissingDependencies { install: Some(command), .. } => {
+            format!("install them with\n    {command}\nor let `--install-deps` do it")
+        }
+        Error::MissingDependencies { install: None, .. } => {
+            "install them with the package manager of this distribution".into()
+        }
+        Error::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => format!(
+            "the system kills processes when memory runs out: lower `--jobs`, or give the container more memory; the \
+             whole log is {}",
+            log.display()
+        ),
+        Error::Command { log: Some(log), .. } => format!("the whole log is {}", log.display()),
+        Error::MissingModules { packages, log, .. } if packages.is_empty() => {
+            format!("the whole log is {}", log.display())
+        }
+        Error::MissingModules { packages, log, .. } => {
+            format!("install {}; the whole log is {}", packages.join(", "), log.display())
+        }
+        Error::UnlistedModules { recipe, .. } => {
+            format!("add them to `modules.required`, `modules.builtin` or `modules.disabled` of {recipe}")
+        }
+        Error::Unowned { .. } => {
+            "remove it, so that the distribution's file is found instead, or install it from a package".into()
+        }
+        Error::Library { remedy, .. } => remedy.clone(),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// Of artifacts, in the store or elsewhere.
+fn of_artifact(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::DigestMismatch { .. } | Error::Damaged { .. } => "download it or build it again".into(),
+        Error::HostileArchive { .. } => "do not use it; report it to whoever made it".into(),
+        Error::NotATarball { .. } => {
+            "name the tarball that it was installed from, or `sha256:DIGEST` of one in the store".into()
+        }
+        Error::OtherPlan { topics, .. } => topics.iter().map(|topic| of_topic(*topic)).collect::<Vec<_>>().join("; "),
+        Error::NotReproduced { report: Some(report), .. } => format!("see diffoscope's report {}", report.display()),
+        Error::NotReproduced { report: None, .. } => {
+            "`--keep-build` keeps both trees; install diffoscope for a detailed report".into()
+        }
+        Error::NoSuchArtifact { .. } => "`pykeel list` lists the digests in the store".into(),
+        Error::NotInStore { request, .. } => format!("build one with `pykeel build {request}`"),
+        Error::AmbiguousArtifact { .. } => "name one by its digest: `sha256:DIGEST`".into(),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// How a rebuild gets the plan of the artifact.
+const fn of_topic(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Format => "use the pykeel that made it",
+        Topic::Target => "rebuild it on a machine of its kind",
+        Topic::Recipe => "name the recipes that it was built with by `--recipes DIR`",
+        Topic::Variables => "set CC, CFLAGS, CPPFLAGS and LDFLAGS as they were",
+        Topic::Profile => "name the profile that it was built with by `--profile FILE`",
+        Topic::System => {
+            "rebuild it on the system that it was built on: the same release of the distribution, with the same packages"
+        }
+    }
+}
+
+/// Of prefixes, directories and the machine.
+fn of_place(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::ForeignPrefix { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
+        Error::Strays { .. } => "remove them too with `--force`".into(),
+        Error::NotInstalled { there, .. } if there.is_empty() => {
+            "no Python of pykeel's is installed there; look elsewhere with `--prefix DIR`".into()
+        }
+        Error::NotInstalled { there, .. } => format!("installed there: {}", there.join(", ")),
+        Error::UnfitForMake { .. } => {
+            "set TMPDIR to a directory with a plain path, or put the store into one with `--store DIR`".into()
+        }
+        Error::NoExec { .. } => {
+            "set TMPDIR to a directory where programs can run, or put the store into one with `--store DIR`".into()
+        }
+        Error::Clock { .. } => "set the clock; a container has that of its host".into(),
+        Error::Io(error) => return of_io(error),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// Whether a program, or a compiler that it ran, was killed. gcc says of its own parts
+/// `fatal error: Killed signal terminated program cc1`, clang `unable to execute command: Killed`.
+fn is_out_of_memory(output: &str, status: &str) -> bool {
+    status.contains("signal 9")
+        || output.contains("Killed signal terminated program")
+        || output.contains("unable to execute command: Killed")
+}
+
+fn of_io(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or put the store elsewhere with `--store DIR`"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "run it as a user who may write there, or choose another place with `--prefix`, `--root` or `--store`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose another place with `--prefix`, `--root` or `--store`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io;
+
+use super::*;
+use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
+use crate::domain::version::Variant;
+use crate::error::{Mistake, SourceAttempt};
+
+const ALL_TOPICS: [Topic; 6] =
+    [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
+
+fn of_what_is_asked_for() -> Vec<Error> {
+    let series = "3.13".parse().unwrap();
+    vec![
+        Error::UnknownVersion { request: "2.7".into(), nearest: Vec::new() },
+        Error::UnknownVersion { request: "3.13.99".into(), nearest: vec!["3.13.15".into(), "3.13.18".into()] },
+        Error::NoVariant { series, variant: Variant::FreeThreaded, file: "3.13.toml".into() },
+        Error::EndOfLife { series, day: "2029-10".into() },
+        Mistake::at("3.13.toml", "a\nb", 2, "an unknown key").into(),
+        Error::Unreadable(io::Error::other("failed to open file `x.toml`")),
+        Error::Usage("`--save` needs `--recipes DIR`".into()),
+        Error::Mirror { mirror: "ftp://mirror.test".into(), reason: "the scheme is ftp".into() },
+        Error::SourceUnavailable {
+            release: "3.13.5".into(),
+            attempts: vec![SourceAttempt { place: "/srv".into(), reason: "no such file".into() }],
+        },
+    ]
+}
+
+fn of_optimisation() -> Vec<Error> {
+    let remedies = [
+        ProfileRemedy::Another,
+        ProfileRemedy::WritePgo,
+        ProfileRemedy::Gcc,
+        ProfileRemedy::Training,
+        ProfileRemedy::PinnedFile,
+    ];
+    let profile = |remedy| Error::Profile { what: "x.tar.xz".into(), reason: "it is cut".into(), remedy };
+    let flag = |flag: &str, problem| Error::CompilerFlag { variable: "CFLAGS".into(), flag: flag.into(), problem };
+    let mut errors: Vec<Error> = remedies.map(profile).into();
+    errors.extend([
+        Error::ProfileWithoutOptimization,
+        Error::ProfileMismatch {
+            profile: "1a2b".into(),
+            reason: "300 functions have other data".into(),
+            examples: vec!["a.c:1: warning".into()],
+            log: "/store/logs/x.log".into(),
+        },
+        flag("-w", FlagProblem::HidesWarnings),
+        flag("-march=native", FlagProblem::HostSpecific),
+    ]);
+    errors
+}
+
+fn of_builds() -> Vec<Error> {
+    let distro = || "Alpine".to_owned();
+    let log = || Some("/store/logs/x.log".into());
+    let command = |output: &str, log| Error::Command {
+        command: "make all".into(),
+        status: "exit status 2".into(),
+        output: output.into(),
+        log,
+    };
+    let missing = |install: Option<&str>| Error::MissingDependencies {
+        missing: vec!["make".into()],
+        install: install.map(str::to_owned),
+    };
+    let modules = |packages: &[&str]| Error::MissingModules {
+        modules: vec![("_ssl".into(), "no openssl/ssl.h".into()), ("_bz2".into(), "no bzlib.h".into())],
+        packages: packages.iter().map(ToString::to_string).collect(),
+        log: "/store/logs/x.log".into(),
+    };
+    vec![
+        Error::Patch { name: "3.13/a.patch".into(), reason: "hunk 1 does not apply".into() },
+        Error::Pattern { pattern: "a[".into(), reason: "unclosed character class".into() },
+        Error::Musl { evidence: "its loader is /lib/ld-musl-x86_64.so.1".into() },
+        Error::UnsupportedTarget { reason: "riscv64-linux-gnu is not a target".into() },
+        Error::UnknownCompiler { command: "tcc".into() },
+        Error::UnknownPackageManager { distro: distro() },
+        Error::UnknownPackageDatabase { distro: distro() },
+        missing(Some("apt-get install -y make")),
+        missing(None),
+        Error::Spawn { program: "make".into(), reason: "no such file".into() },
+        command("a.c:1:1: error", log()),
+        command("fatal error: Killed signal terminated program cc1", log()),
+        command("", None),
+        modules(&[]),
+        modules(&["libssl-dev", "libbz2-dev"]),
+        Error::UnlistedModules { modules: vec!["_new".into()], recipe: "3.13.toml".into() },
+        Error::Unowned { path: "/usr/local/include/zlib.h".into(), unknown: "version" },
+        Error::Library {
+            soname: "libssl.so.3".into(),
+            reason: "the compiler does not find it".into(),
+            remedy: "reinstall libssl-dev".into(),
+        },
+    ]
+}
+
+fn of_artifacts() -> Vec<Error> {
+    let what = || "x.tar.zst".to_owned();
+    let digest = Digest::of("x");
+    let findings = || {
+        let (path, reason) = ("/usr/local/include/zlib.h".into(), "no package owns it".into());
+        vec![InputFinding { path, reason, remedy: "remove it".into() }]
+    };
+    vec![
+        Error::Unconfirmed { findings: findings() },
+        Error::UnplannedRead { findings: findings() },
+        Error::DigestMismatch { what: what(), found: digest, expected: Digest::of("y") },
+        Error::HostileArchive { archive: what(), reason: "`../x` leaves it".into() },
+        Error::Damaged { what: what(), reason: "it is cut".into() },
+        Error::Verification { what: what(), failed: 1, total: 9, findings: vec!["ssl: no".into()] },
+        Error::NotATarball { path: "/opt/python".into() },
+        Error::OtherPlan {
+            what: what(),
+            differences: vec!["the compiler is gcc 14".into()],
+            topics: ALL_TOPICS.into(),
+        },
+        Error::NotReproduced { what: what(), differences: Vec::new(), report: Some("/report.txt".into()) },
+        Error::NotReproduced { what: what(), differences: Vec::new(), report: None },
+        Error::NoSuchArtifact { digest },
+        Error::NotInStore { request: "3.13".into(), why: Some("it is empty".into()) },
+        Error::NotInStore { request: "3.13".into(), why: None },
+        Error::AmbiguousArtifact { request: "3.13".into(), candidates: vec!["sha256:1a2b".into(), "sha256:3c".into()] },
+        Error::NotAnArtifact { path: "/x".into(), reason: "it has no manifest".into() },
+    ]
+}
+
+fn of_places() -> Vec<Error> {
+    let path = || "/opt/python".into();
+    let io = |kind: io::ErrorKind| Error::Io(io::Error::new(kind, "failed to write"));
+    let absent = |there: &[&str]| Error::NotInstalled {
+        request: "3.13".into(),
+        place: Some("/opt/python".into()),
+        there: there.iter().map(ToString::to_string).collect(),
+    };
+    vec![
+        Error::PathNotUtf8 { path: path() },
+        Error::InvalidPrefix { path: path(), reason: "it is not absolute" },
+        Error::ForeignPrefix { path: path(), reason: "it has no manifest".into() },
+        Error::NotRemovable { path: path(), reason: "it is a mount point".into() },
+        Error::Strays { path: path(), strays: vec!["new lib/x.py".into()] },
+        Error::Strays { path: path(), strays: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
+        absent(&[]),
+        absent(&["3.12 at /opt/myorg/python-3.12"]),
+        Error::SomeFailed { failed: vec![("3.14.0".into(), Error::NoExec { path: path() })], of: 2 },
+        Error::UnfitForMake { path: "/my store/work".into() },
+        Error::NoExec { path: path() },
+        Error::Clock { now: "1970-01-02".into(), what: "x.tar.xz".into(), made: "2025-06-11".into() },
+        io(io::ErrorKind::StorageFull),
+        io(io::ErrorKind::PermissionDenied),
+        io(io::ErrorKind::ReadOnlyFilesystem),
+        io(io::ErrorKind::Other),
+        Error::Interrupted(signal_hook::consts::SIGINT),
+    ]
+}
+
+fn examples() -> Vec<Error> {
+    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_places()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// `UnknownVersion`.
+fn variant(error: &Error) -> String {
+    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+#[test]
+fn every_error_has_its_text_its_code_and_its_remedy() {
+    let mut text = String::new();
+    for error in examples() {
+        let _ = writeln!(text, "{} [exit {}]\n  {error}", variant(&error), error.code());
+        let _ = writeln!(text, "  help: {}\n", hint(&error).unwrap_or_else(|| "-".into()));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn every_variant_has_an_example() {
+    let declared = include_str!("../../error/mod.rs").split("pub enum Error {").nth(1).unwrap();
+    let declared = declared.split("\n}").next().unwrap().lines();
+    let declared: BTreeSet<String> = declared
+        .filter_map(|line| line.strip_prefix("    ").filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase())))
+        .map(|line| line.chars().take_while(char::is_ascii_alphanumeric).collect())
+        .collect();
+    assert!(declared.len() > 40, "{declared:?}");
+    assert_eq!(examples().iter().map(variant).collect::<BTreeSet<_>>(), declared);
+}
+
+#[test]
+fn an_error_is_a_fragment() {
+    for error in examples() {
+        let text = error.to_string();
+        assert!(!text.ends_with('.') && !text.ends_with('\n'), "{text}");
+        let help = hint(&error).unwrap_or_default();
+        assert!(!help.ends_with('.') && !help.starts_with(char::is_uppercase), "{help}");
+    }
+}
+
+/// The texts of a source file below `cli`: its lines without comments and tests.
+fn texts(source: &str) -> impl Iterator<Item = &str> {
+    let code = source.split("\n#[cfg(test)]").next().unwrap_or_default();
+    code.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+#[test]
+fn what_lies_below_the_command_line_does_not_speak_of_it() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let flags = own_flags();
+    let mut seen = 0;
+    for entry in walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap) {
+        let path = entry.path();
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        if !is_rust || path.starts_with(root.join("cli")) {
+            continue;
+        }
+        seen += 1;
+        for line in texts(&fs_err::read_to_string(path).unwrap()) {
+            let line = line.replace("`---`", "");
+            let named = flags.iter().map(String::as_str).chain(["`--", "`pykeel", "PYKEEL_", "TMPDIR", "Error::Usage"]);
+            let named: Vec<&str> = named.filter(|word| line.contains(word)).collect();
+            assert!(named.is_empty(), "{} names {named:?}: {line}", path.display());
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// The flags that are pykeel's alone: programs that it runs have none of their name.
+fn own_flags() -> BTreeSet<String> {
+    let command = crate::cli::args::command();
+    let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
+    let flags = arguments.filter_map(clap::Arg::get_long);
+    flags.filter(|name| !["all", "format", "prefix", "root"].contains(name)).map(|name| format!("--{name}")).collect()
+}

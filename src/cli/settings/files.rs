@@ -1,0 +1,94 @@
+//! Configuration files: where they are, and what they say.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::table::Document;
+use super::value::Value;
+use super::{Origin, Setting};
+use crate::error::{Error, Mistake, Result};
+use crate::event::{Event, Reporter};
+
+/// The name of a configuration file.
+pub(super) const FILE_NAME: &str = "pykeel.toml";
+/// The configuration of all users of a system.
+const SYSTEM_FILE: &str = "/etc/pykeel/pykeel.toml";
+/// Names the one file that is read.
+pub(super) const FILE_VARIABLE: &str = "PYKEEL_CONFIG";
+
+/// A configuration file that was read.
+#[derive(Debug)]
+pub(super) struct File {
+    pub path: PathBuf,
+    text: String,
+    document: Document,
+}
+
+impl File {
+    pub(super) fn read(path: PathBuf) -> Result<Self> {
+        // A file that is there and cannot be read is not passed over: it may say what matters.
+        let text = fs_err::read_to_string(&path).map_err(Error::Unreadable)?;
+        let document = toml::from_str(&text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            Mistake::at(&path.display().to_string(), &text, offset, error.message().trim())
+        })?;
+        Ok(Self { path, text, document })
+    }
+
+    /// The value of a key, with the place where it is set.
+    pub(super) fn take<T: Value>(
+        &mut self,
+        field: impl FnOnce(&mut Document) -> Option<Spanned<T>>,
+    ) -> Option<Setting<T>> {
+        let spanned = field(&mut self.document)?;
+        let line = self.text[..spanned.span().start].matches('\n').count() + 1;
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let value = spanned.into_inner().said_in(directory);
+        Some(Setting { value, origin: Origin::File { path: self.path.clone(), line } })
+    }
+}
+
+/// The files that are there: the project's, the user's, the system's.
+pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let project = from.ancestors().map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file());
+    if let Some(path) = project {
+        if anybody_could_have_put(&path)? {
+            let text = format!(
+                "{} is passed over: it belongs to another user, in a directory that anybody may write to \
+                 (`--config` takes it)",
+                path.display()
+            );
+            reporter.report(Event::Warning(text));
+        } else {
+            files.push(path);
+        }
+    }
+    let user = base_directory("XDG_CONFIG_HOME", ".config").map(|config| config.join("pykeel").join(FILE_NAME));
+    for path in user.into_iter().chain([PathBuf::from(SYSTEM_FILE)]) {
+        if path.is_file() && !files.contains(&path) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Whether a file lies where any user of the system may have put it for others to find, as in
+/// `/tmp`: a configuration decides what is built.
+pub(super) fn anybody_could_have_put(path: &Path) -> Result<bool> {
+    let owner = fs_err::metadata(path)?.uid();
+    let own = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    let open = match path.parent() {
+        Some(directory) => fs_err::metadata(directory)?.mode() & 0o002 != 0,
+        None => false,
+    };
+    Ok(open && !own)
+}
+
+/// A directory as the XDG base directory specification has it: a relative path counts as none.
+pub(super) fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let directory = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    directory(variable).or_else(|| directory("HOME").map(|home| home.join(below_home)))
+}

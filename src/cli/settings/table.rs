@@ -1,0 +1,127 @@
+//! Which settings there are: name, type, default.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::files::{File, base_directory};
+use super::value::{FlavorChoice, Mirror, Value};
+use super::{Entry, Key, Setting, first};
+use crate::domain::artifact::Format;
+use crate::domain::launcher::Launcher;
+use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize, Policies};
+use crate::domain::prefix::PrefixTemplate;
+use crate::error::{Error, Result};
+
+macro_rules! settings {
+    ($($field:ident: $type:ty = $default:expr, shown $shown:literal, such as $example:literal;)+) => {
+        /// Every setting, resolved.
+        #[derive(Debug)]
+        pub(in crate::cli) struct Settings {
+            $(pub $field: Setting<$type>,)+
+            /// The configuration files that were read, the strongest first.
+            pub files: Vec<PathBuf>,
+        }
+
+        /// What the command line says.
+        #[derive(Debug, Default)]
+        pub(in crate::cli) struct CliOverrides {
+            $(pub $field: Option<$type>,)+
+        }
+
+        /// A configuration file as written.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+        pub(super) struct Document {
+            $(pub $field: Option<Spanned<$type>>,)+
+        }
+
+        /// All keys, in the order in which they are shown.
+        pub(in crate::cli) const KEYS: &[Key] = &[$(Key { field: stringify!($field), default: $shown, example: $example }),+];
+
+        impl Settings {
+            /// Resolves every setting: command line, environment, files in their order, default.
+            ///
+            /// # Errors
+            /// [`Error::Usage`] for a variable that cannot be read, or what a default answers.
+            pub(super) fn resolve(
+                mut overrides: CliOverrides,
+                variable: &dyn Fn(&str) -> Option<OsString>,
+                mut files: Vec<File>,
+            ) -> Result<Self> {
+                let mut keys = KEYS.iter();
+                Ok(Self {
+                    $($field: {
+                        let name = keys.next().map(|key| key.variable()).unwrap_or_default();
+                        let said = files.iter_mut().map(|file| file.take(|document| document.$field.take()));
+                        first(overrides.$field.take(), &name, variable, said, || $default)?
+                    },)+
+                    files: files.into_iter().map(|file| file.path).collect(),
+                })
+            }
+
+            /// Every setting with its value and origin.
+            pub(in crate::cli) fn entries(&self) -> Result<Vec<Entry<'_>>> {
+                let mut keys = KEYS.iter();
+                Ok(vec![$(Entry {
+                    key: keys.next().map(|key| key.name()).unwrap_or_default(),
+                    value: serde_json::to_value(&self.$field.value).map_err(std::io::Error::from)?,
+                    origin: &self.$field.origin,
+                }),+])
+            }
+        }
+    };
+}
+
+settings! {
+    store: PathBuf = default_store(), shown "$XDG_CACHE_HOME/pykeel", such as "'a'";
+    recipes: Option<PathBuf> = Ok(None), shown "those compiled in", such as "'r'";
+    prefix: PrefixTemplate = text(PrefixTemplate::DEFAULT), shown "/opt/myorg/python-{series}{variant}", such as "'/opt/{series}'";
+    flavor: FlavorChoice = text("runtime"), shown "runtime", such as "'all'";
+    optimize: Option<Optimize> = Ok(None), shown "pgo where the recipe pins a profile, else none", such as "'none'";
+    libraries: LibraryPolicy = text("bundle"), shown "bundle", such as "'system'";
+    bytecode: Bytecode = text("strip"), shown "strip", such as "'unchecked-hash'";
+    format: Format = text("zst"), shown "zst", such as "'xz'";
+    out: Option<PathBuf> = Ok(None), shown "none", such as "'dist'";
+    jobs: NonZeroU16 = Ok(processors()), shown "the number of processors", such as "3";
+    launcher: Option<Launcher> = Ok(None), shown "the recipe's, else none", such as "'ccache'";
+    install_deps: bool = Ok(false), shown "false", such as "true";
+    offline: bool = Ok(false), shown "false", such as "false";
+    allow_eol: bool = Ok(false), shown "false", such as "true";
+    mirror: Vec<Mirror> = Ok(Vec::new()), shown "none", such as "['m', 'https://x.test/{file}']";
+}
+
+impl Settings {
+    /// The options that decide bytes; `debug_files` and the compiler's variables are no settings.
+    pub(in crate::cli) fn policies(&self, debug_files: bool, compiler_variables: BTreeMap<String, String>) -> Policies {
+        Policies {
+            bytecode: self.bytecode.value,
+            library_policy: self.libraries.value,
+            debug_files,
+            compiler_variables,
+        }
+    }
+}
+
+fn text<T: Value>(text: &str) -> Result<T> {
+    T::from_text(text).map_err(Error::Usage)
+}
+
+pub(super) fn processors() -> NonZeroU16 {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(count).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN)
+}
+
+/// The user's cache directory.
+fn default_store() -> Result<PathBuf> {
+    base_directory("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("pykeel")).ok_or_else(|| {
+        Error::Usage(
+            "there is no place for the store: neither XDG_CACHE_HOME nor HOME is set, and no `--store DIR` is given"
+                .into(),
+        )
+    })
+}

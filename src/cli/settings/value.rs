@@ -1,0 +1,165 @@
+//! The types of settings, and how the environment and files say their values.
+
+use std::ffi::OsStr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Named;
+use crate::domain::plan::Flavor;
+use crate::domain::prefix::{ParsePrefixError, PrefixTemplate};
+use crate::error::Result;
+use crate::stages::fetch;
+use crate::sys::http;
+
+/// What a setting can be: a value that the environment and files can say.
+pub(super) trait Value: DeserializeOwned + Serialize {
+    /// Reads the text of an environment variable.
+    fn from_text(text: &str) -> Result<Self, String>;
+
+    /// The value as meant in a file of a directory: paths there are relative to the file.
+    fn said_in(self, _directory: &Path) -> Self {
+        self
+    }
+}
+
+impl<T: Named + DeserializeOwned + Serialize> Value for T {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Value for PrefixTemplate {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: ParsePrefixError| error.to_string())
+    }
+}
+
+impl Value for NonZeroU16 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: std::num::ParseIntError| error.to_string())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::cli) enum FlavorChoice {
+    /// What a production container needs
+    Runtime,
+    /// With headers, python-config and pip
+    Builder,
+    /// Both, from one compilation
+    All,
+}
+
+impl FlavorChoice {
+    pub(in crate::cli) fn flavors(self) -> Vec<Flavor> {
+        match self {
+            Self::Runtime => vec![Flavor::Runtime],
+            Self::Builder => vec![Flavor::Builder],
+            Self::All => Flavor::ALL.to_vec(),
+        }
+    }
+
+    /// The one that is installed, for a prefix takes one.
+    pub(in crate::cli) fn installed(self) -> Flavor {
+        match self {
+            Self::Runtime | Self::All => Flavor::Runtime,
+            Self::Builder => Flavor::Builder,
+        }
+    }
+}
+
+impl From<Flavor> for FlavorChoice {
+    fn from(flavor: Flavor) -> Self {
+        match flavor {
+            Flavor::Runtime => Self::Runtime,
+            Flavor::Builder => Self::Builder,
+        }
+    }
+}
+
+impl Value for FlavorChoice {
+    fn from_text(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| format!("`{text}` is not one of runtime, builder, all"))
+    }
+}
+
+impl Value for bool {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "0" | "false" | "no" | "off" => Ok(false),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
+impl Value for PathBuf {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+
+    fn said_in(self, directory: &Path) -> Self {
+        directory.join(self)
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        T::from_text(text).map(Some)
+    }
+
+    fn said_in(self, directory: &Path) -> Self {
+        self.map(|value| value.said_in(directory))
+    }
+}
+
+/// A place of source archives, as settings have it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(in crate::cli) struct Mirror(pub fetch::Mirror);
+
+impl TryFrom<String> for Mirror {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for Mirror {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        fetch::Mirror::parse(OsStr::new(text)).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+impl Serialize for Mirror {
+    /// For people to look at: without the password that a URL may hold.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            fetch::Mirror::Directory(path) => serializer.collect_str(&path.display()),
+            fetch::Mirror::Url(url) => serializer.serialize_str(&http::shown(url)),
+        }
+    }
+}
+
+impl Value for Vec<Mirror> {
+    /// One a line: directories may have spaces in their names.
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse).collect()
+    }
+
+    fn said_in(self, directory: &Path) -> Self {
+        let place = |Mirror(mirror): Mirror| match mirror {
+            fetch::Mirror::Directory(path) => Mirror(fetch::Mirror::Directory(directory.join(path))),
+            url @ fetch::Mirror::Url(_) => Mirror(url),
+        };
+        self.into_iter().map(place).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! With which code the program exits after an error.
+
+use std::io;
+
+use super::Error;
+
+/// The exit codes of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The build failed.
+    Build = 1,
+    /// A wrong use or a wrong recipe.
+    Usage = 2,
+    /// A source cannot be fetched.
+    Source = 3,
+    /// Verification failed.
+    Verification = 4,
+    /// Something is locked, full or not permitted.
+    Unavailable = 5,
+}
+
+impl Error {
+    /// The exit code of the program.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        let code = match self {
+            Self::Interrupted(signal) => return u8::try_from(128 + signal).unwrap_or(130),
+            Self::UnknownVersion { .. }
+            | Self::NoVariant { .. }
+            | Self::EndOfLife { .. }
+            | Self::Mistake(_)
+            | Self::Unreadable(_)
+            | Self::Usage(_)
+            | Self::Profile { .. }
+            | Self::ProfileWithoutOptimization
+            | Self::CompilerFlag { .. }
+            | Self::Patch { .. }
+            | Self::Pattern { .. }
+            | Self::Mirror { .. }
+            | Self::Musl { .. }
+            | Self::UnsupportedTarget { .. }
+            | Self::UnknownCompiler { .. }
+            | Self::UnknownPackageManager { .. }
+            | Self::UnknownPackageDatabase { .. }
+            | Self::NotATarball { .. }
+            | Self::NoSuchArtifact { .. }
+            | Self::NotInStore { .. }
+            | Self::NotInstalled { .. }
+            | Self::AmbiguousArtifact { .. }
+            | Self::NotAnArtifact { .. }
+            | Self::PathNotUtf8 { .. }
+            | Self::InvalidPrefix { .. }
+            | Self::UnfitForMake { .. } => ExitCode::Usage,
+            Self::SourceUnavailable { .. } => ExitCode::Source,
+            Self::DigestMismatch { .. }
+            | Self::HostileArchive { .. }
+            | Self::Damaged { .. }
+            | Self::OtherPlan { .. }
+            | Self::NotReproduced { .. }
+            | Self::Unconfirmed { .. }
+            | Self::UnplannedRead { .. }
+            | Self::Verification { .. } => ExitCode::Verification,
+            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
+                ExitCode::Unavailable
+            }
+            Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
+            Self::Io(_)
+            | Self::SomeFailed { .. }
+            | Self::Clock { .. }
+            | Self::MissingDependencies { .. }
+            | Self::Spawn { .. }
+            | Self::Command { .. }
+            | Self::MissingModules { .. }
+            | Self::UnlistedModules { .. }
+            | Self::ProfileMismatch { .. }
+            | Self::Unowned { .. }
+            | Self::Library { .. } => ExitCode::Build,
+        };
+        code as u8
+    }
+}
+
+fn is_unavailable(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WouldBlock};
+    matches!(error.kind(), PermissionDenied | StorageFull | ReadOnlyFilesystem | QuotaExceeded | WouldBlock)
+}

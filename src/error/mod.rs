@@ -1,0 +1,474 @@
+//! Everything that can go wrong, once: what it is about, why, and the exit code.
+//!
+//! A message names no flag, command or variable of pykeel. What to do about an error is said by the front end that a
+//! user speaks to; `cli::hints` does it for the command line.
+
+mod exit_code;
+mod mistake;
+mod parts;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use self::exit_code::ExitCode;
+pub use self::mistake::Mistake;
+pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
+use self::parts::{at, because, counted, each, reasons, signal_name, versions};
+use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
+use crate::domain::rebuild::Topic;
+use crate::domain::version::{Series, Variant};
+
+/// The result of work that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. The documentation of each variant says with which code the program exits.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Exit code 2.
+    #[error("there is no recipe for Python {request}")]
+    UnknownVersion {
+        /// What was asked for.
+        request: String,
+        /// The nearest versions that have a recipe.
+        nearest: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("the recipe {file} has no variant `{variant}` of Python {series}")]
+    NoVariant {
+        /// The series.
+        series: Series,
+        /// The variant asked for.
+        variant: Variant,
+        /// The recipe.
+        file: String,
+    },
+
+    /// Exit code 2.
+    #[error("Python {series} is past its end of life ({day}): it gets no security fixes")]
+    EndOfLife {
+        /// The series.
+        series: Series,
+        /// When.
+        day: String,
+    },
+
+    /// Exit code 2.
+    #[error(transparent)]
+    Mistake(#[from] Mistake),
+
+    /// Exit code 2. A file or directory that the user named cannot be read.
+    #[error("{0}")]
+    Unreadable(io::Error),
+
+    /// Exit code 2. A wrong use of the command line, or a wrong value of a setting. Only `cli` makes it.
+    #[error("{0}")]
+    Usage(String),
+
+    /// Exit code 2.
+    #[error("profile {what}: {reason}")]
+    Profile {
+        /// The profile, by its file or digest.
+        what: String,
+        /// Why it cannot be used.
+        reason: String,
+        /// What can be done.
+        remedy: ProfileRemedy,
+    },
+
+    /// Exit code 2.
+    #[error("a profile is named, but the build is not optimised")]
+    ProfileWithoutOptimization,
+
+    /// Exit code 1.
+    #[error("profile {profile} does not match this source: {reason}{}", each(examples))]
+    ProfileMismatch {
+        /// Its digest.
+        profile: String,
+        /// What was counted.
+        reason: String,
+        /// The first of the compiler's warnings.
+        examples: Vec<String>,
+        /// The log of the build.
+        log: PathBuf,
+    },
+
+    /// Exit code 2.
+    #[error("{variable} has `{flag}`, which {problem}")]
+    CompilerFlag {
+        /// The variable of the user's: `CFLAGS`.
+        variable: String,
+        /// The flag.
+        flag: String,
+        /// Why a build cannot have it.
+        problem: FlagProblem,
+    },
+
+    /// Exit code 2.
+    #[error("patch {name}: {reason}")]
+    Patch {
+        /// The patch, below `patches/`.
+        name: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
+    Pattern {
+        /// A glob of a recipe or a setting.
+        pattern: String,
+        /// Why it cannot be read.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("mirror {mirror} cannot be used: {reason}")]
+    Mirror {
+        /// The mirror, without the credentials that a URL may hold.
+        mirror: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("the C library of this system is musl ({evidence}); pykeel builds for glibc only")]
+    Musl {
+        /// How that was found out.
+        evidence: String,
+    },
+
+    /// Exit code 2.
+    #[error("unsupported target: {reason}")]
+    UnsupportedTarget {
+        /// What it is.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("`{command}` is neither GCC nor Clang")]
+    UnknownCompiler {
+        /// The compiler, as it is started.
+        command: String,
+    },
+
+    /// Exit code 2.
+    #[error("cannot install packages on {distro}: it has neither apt-get nor dnf")]
+    UnknownPackageManager {
+        /// The distribution.
+        distro: String,
+    },
+
+    /// Exit code 2.
+    #[error(
+        "cannot tell which package owns a library of {distro}: pykeel reads the package databases of dpkg (Debian, \
+         Ubuntu) and rpm (Fedora, Red Hat, Amazon Linux)"
+    )]
+    UnknownPackageDatabase {
+        /// The distribution.
+        distro: String,
+    },
+
+    /// Exit code 1.
+    #[error("the build needs {}", .missing.join(", "))]
+    MissingDependencies {
+        /// Programs and headers that are not there.
+        missing: Vec<String>,
+        /// The command that installs them, where the distribution is known.
+        install: Option<String>,
+    },
+
+    /// Exit code 1.
+    #[error("cannot run `{program}`: {reason}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why.
+        reason: String,
+    },
+
+    /// Exit code 1.
+    #[error("`{command}` failed ({status})")]
+    Command {
+        /// The command line.
+        command: String,
+        /// The exit status, in words.
+        status: String,
+        /// What it printed, or the part of it that matters.
+        output: String,
+        /// The log with all of it, where there is one.
+        log: Option<PathBuf>,
+    },
+
+    /// Exit code 1.
+    #[error("Python was built without {}", reasons(.modules))]
+    MissingModules {
+        /// Each module that the recipe requires, and why it is not there.
+        modules: Vec<(String, String)>,
+        /// The packages that bring what they need.
+        packages: Vec<String>,
+        /// The log of the build.
+        log: PathBuf,
+    },
+
+    /// Exit code 1.
+    #[error("the build made extension modules that the recipe does not list: {}", .modules.join(", "))]
+    UnlistedModules {
+        /// The modules.
+        modules: Vec<String>,
+        /// The recipe.
+        recipe: String,
+    },
+
+    /// Exit code 1.
+    #[error("{}: no package owns it; {unknown} unknown", .path.display())]
+    Unowned {
+        /// A header or library of the build host.
+        path: PathBuf,
+        /// What a package would say of it.
+        unknown: &'static str,
+    },
+
+    /// Exit code 4.
+    #[error("the build host has files that the build could read and that no package confirms:{}", each(findings))]
+    Unconfirmed {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
+    },
+
+    /// Exit code 4.
+    #[error("the build read files that are neither in the source nor in the plan:{}", each(findings))]
+    UnplannedRead {
+        /// Each file, what is wrong with it and what can be done.
+        findings: Vec<InputFinding>,
+    },
+
+    /// Exit code 1.
+    #[error("library {soname}: {reason}")]
+    Library {
+        /// The library.
+        soname: String,
+        /// Why it cannot be bundled.
+        reason: String,
+        /// What to do on the build host or in the recipe.
+        remedy: String,
+    },
+
+    /// Exit code 3.
+    #[error("cannot fetch the source of Python {release}")]
+    SourceUnavailable {
+        /// The release.
+        release: String,
+        /// Every place that was tried.
+        attempts: Vec<SourceAttempt>,
+    },
+
+    /// Exit code 4.
+    #[error("{what} has the SHA-256 {found}, expected {expected}")]
+    DigestMismatch {
+        /// The file.
+        what: String,
+        /// The digest it has.
+        found: Digest,
+        /// The digest it should have.
+        expected: Digest,
+    },
+
+    /// Exit code 4.
+    #[error("{archive}: {reason}")]
+    HostileArchive {
+        /// The archive.
+        archive: String,
+        /// What in it is refused.
+        reason: String,
+    },
+
+    /// Exit code 4.
+    #[error("{what} is damaged: {reason}")]
+    Damaged {
+        /// The file or entry.
+        what: String,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 4.
+    #[error("{what} failed {failed} of {total} checks")]
+    Verification {
+        /// The artifact.
+        what: String,
+        /// How many checks failed.
+        failed: usize,
+        /// How many there were.
+        total: usize,
+        /// Each failure.
+        findings: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("{path} is an installed prefix, and a rebuild is compared with a tarball")]
+    NotATarball {
+        /// The prefix.
+        path: PathBuf,
+    },
+
+    /// Exit code 4.
+    #[error("{what} cannot be rebuilt here: the build plan is different")]
+    OtherPlan {
+        /// The artifact.
+        what: String,
+        /// Each thing that is different.
+        differences: Vec<String>,
+        /// What they are about, the most important first.
+        topics: Vec<Topic>,
+    },
+
+    /// Exit code 4.
+    #[error("{what}: the rebuild is not identical")]
+    NotReproduced {
+        /// The artifact.
+        what: String,
+        /// Each file that differs, and where.
+        differences: Vec<String>,
+        /// The report of diffoscope, where there is one.
+        report: Option<PathBuf>,
+    },
+
+    /// Exit code 2.
+    #[error("the store has no artifact {digest}")]
+    NoSuchArtifact {
+        /// The digest asked for.
+        digest: Digest,
+    },
+
+    /// Exit code 2.
+    #[error("the store has no usable artifact of Python {request}{}", because(why.as_deref()))]
+    NotInStore {
+        /// What was asked for.
+        request: String,
+        /// Why those that are there do not fit.
+        why: Option<String>,
+    },
+
+    /// Exit code 2.
+    #[error("Python {request} is ambiguous: {} artifacts in the store match", .candidates.len())]
+    AmbiguousArtifact {
+        /// What was asked for.
+        request: String,
+        /// The digest and the name of each.
+        candidates: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("{path} is not an artifact of pykeel: {reason}")]
+    NotAnArtifact {
+        /// The tree or tarball.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 2.
+    #[error("{}: the path is not UTF-8", .path.display())]
+    PathNotUtf8 {
+        /// A path that has to be written into a text.
+        path: PathBuf,
+    },
+
+    /// Exit code 2.
+    #[error("`{}` cannot be a prefix: {reason}", .path.display())]
+    InvalidPrefix {
+        /// Where something was to be installed.
+        path: PathBuf,
+        /// Why not there.
+        reason: &'static str,
+    },
+
+    /// Exit code 5.
+    #[error("{path} was not installed by pykeel: {reason}")]
+    ForeignPrefix {
+        /// The prefix.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
+
+    /// Exit code 5.
+    #[error("{path} cannot be removed: {reason}")]
+    NotRemovable {
+        /// The prefix.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
+    /// Exit code 5.
+    #[error("{path} has {} that pykeel did not install", counted(.strays.len()))]
+    Strays {
+        /// The prefix.
+        path: PathBuf,
+        /// Each file, and whether it is new or changed.
+        strays: Vec<String>,
+    },
+
+    /// Exit code 2.
+    #[error("Python {request} is not installed{}", at(place.as_deref()))]
+    NotInstalled {
+        /// What was asked for.
+        request: String,
+        /// Where it was looked for.
+        place: Option<String>,
+        /// What is installed there and beside it.
+        there: Vec<String>,
+    },
+
+    /// Exit code 1, whatever the codes of the failures are.
+    #[error("{} of {of} versions failed: {}", .failed.len(), versions(.failed))]
+    SomeFailed {
+        /// Each version that failed, and why.
+        failed: Vec<(String, Error)>,
+        /// How many there were.
+        of: usize,
+    },
+
+    /// Exit code 2.
+    #[error("make cannot work in {}: the path has characters other than letters, digits and . _ + -", .path.display())]
+    UnfitForMake {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Exit code 5.
+    #[error("cannot run programs in {path}: its file system is mounted with noexec, or keeps no file modes")]
+    NoExec {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Exit code 1.
+    #[error("the system clock says {now}, but {what} was made {made}: make compares file times")]
+    Clock {
+        /// The time it says.
+        now: String,
+        /// What is from the future.
+        what: String,
+        /// Its time.
+        made: String,
+    },
+
+    /// Exit code 5 where the disk is full, the place is read-only or not permitted, else 1.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+
+    /// Exit code 128 and the signal's number.
+    #[error("interrupted by {}", signal_name(*.0))]
+    Interrupted(i32),
+}
+
+impl Error {
+    /// A profile that cannot be used, where another can.
+    pub fn profile(what: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        Self::Profile { what: what.to_string(), reason: reason.into(), remedy: ProfileRemedy::Another }
+    }
+}

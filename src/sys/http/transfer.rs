@@ -1,0 +1,225 @@
+//! One download: its attempts, and the thread that reads from the server.
+
+use std::io::Read as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
+
+use super::proxy::Proxies;
+use super::{Client, DownloadError, Downloaded, Limits, Sink, reason};
+use crate::sys::interrupt;
+
+/// A message of the thread that reads from the server.
+enum Heard {
+    Answer(Answer),
+    Piece(Vec<u8>),
+    End,
+    Failed(DownloadError),
+}
+
+/// The head of a response.
+struct Answer {
+    status: StatusCode,
+    /// The length of the body, if the server sends it.
+    length: Option<u64>,
+    /// The start of a partial response, and the size of the file: `Content-Range: bytes 100-199/200`.
+    range: Option<(u64, Option<u64>)>,
+    validator: Option<HeaderValue>,
+}
+
+impl Answer {
+    fn of(response: &Response) -> Self {
+        let header = |name| response.headers().get(name);
+        let range = header(CONTENT_RANGE).and_then(|value| {
+            let (place, size) = value.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+            Some((place.split('-').next()?.parse().ok()?, size.parse().ok()))
+        });
+        // A weak ETag does not identify the exact bytes.
+        let strong = header(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+        let validator = strong.or_else(|| header(LAST_MODIFIED)).cloned();
+        Self { status: response.status(), length: response.content_length(), range, validator }
+    }
+}
+
+/// The download of one file, over several attempts.
+pub(super) struct Transfer<'a> {
+    pub(super) client: &'a Client,
+    pub(super) url: &'a str,
+    pub(super) sink: &'a mut dyn Sink,
+    pub(super) progress: &'a dyn Fn(u64, Option<u64>),
+    /// The `ETag` or modification time that identifies the file: `If-Range`.
+    pub(super) validator: Option<HeaderValue>,
+    pub(super) size: Option<u64>,
+    pub(super) how: Downloaded,
+}
+
+impl Transfer<'_> {
+    /// Requests the file, or the rest of it, and receives it.
+    pub(super) fn attempt(&mut self) -> Result<(), DownloadError> {
+        let (sender, heard) = sync_channel(4);
+        let mut request = self.client.inner.get(self.url);
+        let have = self.sink.position();
+        if have > 0 {
+            request = request.header(RANGE, format!("bytes={have}-"));
+            if let Some(validator) = &self.validator {
+                request = request.header(IF_RANGE, validator);
+            }
+        }
+        // Requests and reads block, so a thread does them; this one watches the clock and the signals.
+        // The thread is not joined when the server is silent: it ends with the connection or the program.
+        let url = self.url.to_owned();
+        let proxies = self.client.proxies.clone();
+        std::thread::spawn(move || listen(request, &url, &proxies, &sender));
+        let mut watch = Watch::new(self.client.limits);
+        match next(&heard, &mut watch)? {
+            Heard::Answer(answer) => self.begin(answer)?,
+            Heard::Failed(error) => return Err(error),
+            Heard::Piece(_) | Heard::End => return Err(DownloadError::Transient("the connection broke".into())),
+        }
+        loop {
+            match next(&heard, &mut watch)? {
+                Heard::Piece(piece) => self.take(&piece, &mut watch)?,
+                Heard::End => break,
+                Heard::Failed(error) => return Err(error),
+                Heard::Answer(_) => {}
+            }
+        }
+        match self.size {
+            Some(size) if size != self.sink.position() => Err(DownloadError::Transient(format!(
+                "the connection ended after {} of {size} bytes",
+                self.sink.position()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Handles the head of a response.
+    fn begin(&mut self, answer: Answer) -> Result<(), DownloadError> {
+        let status = answer.status;
+        let have = self.sink.position();
+        match status {
+            StatusCode::OK => {
+                // The whole file again: the server does not support ranges, or the file has changed.
+                self.sink.restart()?;
+                self.size = answer.length;
+                self.validator = answer.validator;
+                self.how = Downloaded::AtOnce;
+            }
+            StatusCode::PARTIAL_CONTENT
+                if answer.range.is_some_and(|(start, size)| {
+                    start == have && (size.is_none() || self.size.is_none() || size == self.size)
+                }) =>
+            {
+                self.size = self.size.or(answer.length.map(|rest| have + rest));
+                self.how = Downloaded::InPieces;
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
+                self.sink.restart()?;
+                self.size = None;
+                return Err(DownloadError::Transient(format!("the server answered {status} to the rest of the file")));
+            }
+            _ => return Err(reason::of_status(status, self.url, &self.client.proxies)),
+        }
+        match self.size {
+            Some(size) if size > self.client.limits.most_bytes => Err(self.too_large(&format!("{size} bytes"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Handles a piece of the body.
+    fn take(&mut self, piece: &[u8], watch: &mut Watch) -> Result<(), DownloadError> {
+        watch.received += piece.len() as u64;
+        if self.sink.position() + piece.len() as u64 > self.client.limits.most_bytes {
+            return Err(self.too_large("without an end"));
+        }
+        self.sink.append(piece)?;
+        (self.progress)(self.sink.position(), self.size);
+        Ok(())
+    }
+
+    fn too_large(&self, what: &str) -> DownloadError {
+        let most = self.client.limits.most_bytes;
+        DownloadError::Permanent(format!("the server sends {what}, and a source has at most {most}"))
+    }
+}
+
+/// Measures how fast a server sends.
+struct Watch {
+    limits: Limits,
+    since: Instant,
+    received: u64,
+}
+
+impl Watch {
+    fn new(limits: Limits) -> Self {
+        Self { limits, since: Instant::now(), received: 0 }
+    }
+
+    /// Checks the rate once per `patience`. Fails if the server was silent or too slow.
+    fn check(&mut self) -> Result<(), DownloadError> {
+        let Limits { patience, slowest, .. } = self.limits;
+        if self.since.elapsed() < patience {
+            return Ok(());
+        }
+        let seconds = patience.as_secs_f32();
+        if self.received == 0 {
+            return Err(DownloadError::Transient(format!("the server was silent for {seconds} s")));
+        }
+        if u128::from(self.received) * 1000 < u128::from(slowest) * patience.as_millis() {
+            return Err(DownloadError::Transient(format!(
+                "the server sent no more than {} bytes in {seconds} s",
+                self.received
+            )));
+        }
+        (self.since, self.received) = (Instant::now(), 0);
+        Ok(())
+    }
+}
+
+/// Returns the next message of the thread that reads from the server.
+fn next(heard: &Receiver<Heard>, watch: &mut Watch) -> Result<Heard, DownloadError> {
+    let tick = Duration::from_millis(200).min(watch.limits.patience / 4);
+    loop {
+        interrupt::check()?;
+        watch.check()?;
+        match heard.recv_timeout(tick) {
+            Ok(heard) => return Ok(heard),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(DownloadError::Transient("the connection broke".into()));
+            }
+        }
+    }
+}
+
+/// Sends a request, and passes the response on piece by piece.
+fn listen(request: reqwest::blocking::RequestBuilder, url: &str, proxies: &Proxies, sender: &SyncSender<Heard>) {
+    let mut response = match request.send() {
+        Ok(response) => response,
+        // The receiver is gone if the download was given up.
+        Err(error) => return drop(sender.send(Heard::Failed(reason::of_error(&error, url, proxies)))),
+    };
+    if sender.send(Heard::Answer(Answer::of(&response))).is_err() {
+        return;
+    }
+    loop {
+        let mut piece = vec![0; 64 << 10];
+        let heard = match response.read(&mut piece) {
+            Ok(0) => Heard::End,
+            Ok(read) => {
+                piece.truncate(read);
+                Heard::Piece(piece)
+            }
+            Err(error) => {
+                Heard::Failed(DownloadError::Transient(format!("the connection broke: {}", reason::chain(&error))))
+            }
+        };
+        let end = !matches!(heard, Heard::Piece(_));
+        if sender.send(heard).is_err() || end {
+            return;
+        }
+    }
+}

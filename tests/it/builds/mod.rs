@@ -1,0 +1,9 @@
+//! Tests that build a CPython of their own: minutes each.
+
+mod baseline;
+mod newest;
+mod regression;
+mod reproducible;
+mod series;
+mod trixie;
+mod variants;

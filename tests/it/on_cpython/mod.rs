@@ -1,0 +1,16 @@
+//! Tests on the artifacts of CPython 3.13.5, which the first of them builds.
+
+mod cache;
+pub mod inspect;
+pub mod install;
+mod json;
+mod policies;
+mod results;
+pub mod roots;
+mod settings;
+mod sysconfig;
+
+pub mod system;
+mod treemap;
+mod uninstall;
+mod verification;

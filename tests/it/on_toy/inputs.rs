@@ -1,0 +1,253 @@
+//! Closed inputs: what changes the bytes of a build changes its key, or is refused before configure, or is
+//! kept out. Each change is made in a mount namespace of its own, so that the host stays as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::debian::cannot_enter;
+use crate::skip;
+use crate::support::{Ended, check, run};
+use crate::toy::{Behaviour, Toy};
+
+/// A command in a mount namespace, after a shell script that changes what it sees. `$work` in the script is a
+/// directory of the test.
+fn changed(script: &str, work: &Path, command: &Command) -> Command {
+    let mut shown = Command::new("unshare");
+    let script = format!("work=$1; shift; {script}\nexec \"$@\"");
+    shown.args(["--mount", "--propagation", "private", "--", "/bin/sh", "-ec", &script, "sh"]).arg(work);
+    shown.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shown.env(name, value),
+            None => shown.env_remove(name),
+        };
+    }
+    shown
+}
+
+/// A toy, and its plans in changed systems.
+struct Host {
+    toy: Toy,
+    work: tempfile::TempDir,
+}
+
+impl Host {
+    fn new(behaviour: Behaviour) -> Self {
+        Self { toy: Toy::without_tree(behaviour), work: tempfile::tempdir().expect("a directory") }
+    }
+
+    /// The dry run on a system that a script changed.
+    fn plan_after(&self, script: &str) -> Ended {
+        let mut command = self.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        run(&mut changed(script, self.work.path(), &command))
+    }
+
+    fn plan(&self, script: &str) -> Value {
+        self.plan_after(script).exits(0).json()[0].clone()
+    }
+
+    /// The build on a system that a script changed.
+    fn build_after(&self, script: &str) -> Ended {
+        let mut command = self.toy.build_command();
+        run(&mut changed(script, self.work.path(), command.args(["--optimize", "none"])))
+    }
+}
+
+/// The plan without what it only records.
+fn key_of(plan: &Value) -> Value {
+    let mut plan = plan.clone();
+    plan.as_object_mut().expect("an object").remove("provenance");
+    plan
+}
+
+/// Shows a copy of a file in its place, with a byte more at its end.
+fn altered(file: &Path) -> String {
+    let file = fs_err::canonicalize(file).expect("a file");
+    format!("cp {0} $work/copy && echo >> $work/copy && mount --bind $work/copy {0}", file.display())
+}
+
+/// A file that gcc names.
+fn of_gcc(name: &str) -> PathBuf {
+    let path = check("gcc", &[format!("-print-file-name={name}")]);
+    fs_err::canonicalize(path.trim()).expect("a file of the compiler")
+}
+
+/// The libbfd that the assembler loads.
+fn libbfd() -> PathBuf {
+    let loaded = check("ldd", &["/usr/bin/as"]);
+    let line = loaded.lines().find(|line| line.contains("libbfd")).expect("the assembler loads libbfd");
+    PathBuf::from(line.split_whitespace().find(|word| word.starts_with('/')).expect("a path"))
+}
+
+#[test]
+fn an_altered_file_of_a_package_is_refused_by_name() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let files = [
+        PathBuf::from("/usr/include/zlib.h"),
+        of_gcc("crt1.o"),
+        of_gcc("libgcc.a"),
+        of_gcc("liblto_plugin.so"),
+        libbfd(),
+        PathBuf::from("/usr/bin/sed"),
+    ];
+    for file in files {
+        let ended = host.plan_after(&altered(&file)).exits(4);
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        ended.says(&[&name, "it was changed", "apt-get install --reinstall"]);
+    }
+    let ended = host.build_after(&altered(Path::new("/usr/include/zlib.h"))).exits(4);
+    ended.says(&["/usr/include/zlib.h", "zlib1g-dev"]);
+    host.toy.left_nothing();
+}
+
+#[test]
+fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let place = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
+    // A copy of the directory in its place, with a file more.
+    let script = format!("cp -a {place} $work/include; touch $work/include/pthread.h; mount --bind $work/include {place}");
+    let ended = host.plan_after(&script).exits(4);
+    ended.says(&[&format!("{place}/pthread.h"), "no package owns it", "libc6-dev"]);
+    // A link is what it leads to.
+    let script = format!(
+        "cp -a {place} $work/linked; touch $work/evil.h; ln -s $work/evil.h $work/linked/evil.h; \
+         mount --bind $work/linked {place}"
+    );
+    host.plan_after(&script).exits(4).says(&["evil.h", "no package owns it"]);
+}
+
+#[test]
+fn what_is_below_usr_local_is_neither_read_nor_run() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let behaviour = Behaviour {
+        configure: "echo '#include <pthread.h>' > a.c; gcc -E a.c > seen; if grep -q planted seen; then exit 9; fi; \
+                    echo 'int main(void) { return 0; }' > b.c; gcc b.c -o b -lplanted 2>/dev/null && exit 8; \
+                    sed --version > /dev/null",
+        all: "exit 1",
+        ..Behaviour::default()
+    };
+    let host = Host::new(behaviour);
+    let script = "mount -t tmpfs tmpfs /usr/local; mkdir -p /usr/local/include /usr/local/lib /usr/local/bin; \
+                  printf '#include_next <pthread.h>\\nconst char planted[] = \"planted\";\\n' > /usr/local/include/pthread.h; \
+                  echo 'int planted;' > $work/planted.c; gcc -shared -o /usr/local/lib/libplanted.so $work/planted.c; \
+                  for name in gcc make sed as ld; do printf '#!/bin/sh\\ntouch %s/ran\\nexec /usr/bin/%s \"$@\"\\n' $work $name \
+                  > /usr/local/bin/$name; chmod +x /usr/local/bin/$name; done";
+    assert_eq!(host.plan(script), host.plan(""));
+    // It fails in make, which comes after configure.
+    host.build_after(script).exits(1).says(&["make"]);
+    assert!(!host.work.path().join("ran").exists(), "a program of /usr/local/bin was run");
+}
+
+#[test]
+fn the_environment_shows_no_other_package_database() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let script = "mkdir -p $work/db $work/bin; touch $work/db/status; export DPKG_ADMINDIR=$work/db DPKG_ROOT=$work/db; \
+                  for name in dpkg dpkg-query rpm; do printf '#!/bin/sh\\necho libssl3: 9.9.9\\n' > $work/bin/$name; \
+                  chmod +x $work/bin/$name; done; export PATH=$work/bin:$PATH LD_LIBRARY_PATH=$work CPATH=$work \
+                  GCC_EXEC_PREFIX=$work/ COMPILER_PATH=$work LIBRARY_PATH=$work C_INCLUDE_PATH=$work";
+    assert_eq!(host.plan(script), host.plan(""));
+}
+
+/// Shows a copy of dpkg's database that a sed script changed.
+fn database(file: &str, change: &str) -> String {
+    format!("sed {change} /var/lib/dpkg/{file} > $work/db; mount --bind $work/db /var/lib/dpkg/{file}")
+}
+
+#[test]
+fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let here = host.plan("");
+    let there = host.plan(&database("status", "'/^Package: sed$/,/^$/s/^Version: .*/Version: 99-1/'"));
+    assert_eq!(key_of(&there), key_of(&here));
+    let environment = there["provenance"]["environment"].as_array().expect("a list");
+    assert!(environment.iter().any(|entry| entry.as_str().is_some_and(|entry| entry.starts_with("sed:") && entry.ends_with("=99-1"))));
+    assert_ne!(there["provenance"], here["provenance"]);
+    // In a form and an order that are the same everywhere.
+    let mut sorted: Vec<&str> = environment.iter().map(|entry| entry.as_str().expect("text")).collect();
+    sorted.sort_unstable();
+    assert_eq!(sorted, environment.iter().map(|entry| entry.as_str().expect("text")).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_build_of_a_compilers_package_is_another_key() {
+    if let Some(reason) = cannot_enter() {
+        skip!("{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let here = host.plan("");
+    let owner = check("dpkg", &["--search", of_gcc("cc1").to_str().expect("UTF-8")]);
+    let package = owner.split(':').next().expect("a package").to_owned();
+    let info = Path::new("/var/lib/dpkg/info");
+    let arch = check("dpkg", &["--print-architecture"]);
+    let sums = [format!("{package}.md5sums"), format!("{package}:{}.md5sums", arch.trim())];
+    let sums = sums.iter().find(|name| info.join(name).exists()).expect("the checksums of the compiler");
+    // The sum of a file that no tool reads.
+    let there = host.plan(&database(&format!("info/{sums}"), "'/usr.share.doc/s/^......../00000000/'"));
+    assert_eq!(there["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"], here["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"]);
+    assert_ne!(key_of(&there), key_of(&here));
+    let newer = host.plan(&database("status", &format!("'/^Package: {package}$/,/^$/s/^Version: .*/Version: 99-1/'")));
+    assert_ne!(key_of(&newer), key_of(&here));
+}
+
+#[test]
+fn a_file_that_the_plan_does_not_name_fails_the_build_when_it_was_read() {
+    let behaviour = Behaviour {
+        configure: "mkdir -p @toy@/other; echo 'int other;' > @toy@/other/other.h",
+        program: "#include \"@toy@/other/other.h\"\nint main(void) { return 0; }\n",
+        ..Behaviour::default()
+    };
+    let host = Host::new(behaviour);
+    let ended = run(host.toy.build_command().args(["--optimize", "none"])).exits(4);
+    ended.says(&["other.h", "it belongs to no package of the plan"]);
+    host.toy.left_nothing();
+    // In the plan by its digest it may be read, and another content is another key.
+    let flags = format!("-I{}", host.toy.path("other").display());
+    let plan = |flags: &str| {
+        let mut command = host.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);
+        run(command.env("CFLAGS", flags)).exits(0).json()[0].clone()
+    };
+    let first = plan(&flags);
+    assert_eq!(first["toolchain"]["trees"].as_object().expect("an object").len(), 1, "{first}");
+    fs_err::write(host.toy.path("other/other.h"), "long other;\n").expect("a file");
+    assert_ne!(plan(&flags), first);
+}
+
+#[test]
+fn a_compiler_outside_packages_is_in_the_key_with_its_whole_tree() {
+    let host = Host::new(Behaviour::default());
+    let tree = host.work.path().join("gcc");
+    fs_err::create_dir_all(tree.join("bin")).expect("a directory");
+    fs_err::create_dir_all(tree.join("share")).expect("a directory");
+    fs_err::write(tree.join("share/specs"), "one").expect("a file");
+    let compiler = tree.join("bin/gcc");
+    fs_err::write(&compiler, "#!/bin/sh\nexec /usr/bin/gcc \"$@\"\n").expect("a file");
+    check("chmod", &["+x".as_ref(), compiler.as_os_str()]);
+    let plan = || {
+        let mut command = host.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);
+        run(command.env("CC", &compiler)).exits(0).json()[0].clone()
+    };
+    let first = plan();
+    let tree_name = fs_err::canonicalize(&tree).expect("a directory").display().to_string();
+    assert!(first["toolchain"]["trees"][&tree_name].is_string(), "{}", first["toolchain"]["trees"]);
+    let path = first["environment"]["PATH"].as_str().expect("text");
+    assert!(path.starts_with(&tree.join("bin").display().to_string()), "{path}");
+    fs_err::write(tree.join("share/specs"), "two").expect("a file");
+    assert_ne!(key_of(&plan()), key_of(&first));
+}

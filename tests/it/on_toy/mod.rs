@@ -1,0 +1,17 @@
+//! Tests of the pipeline on the toy source: they need what a build of CPython needs, and no CPython.
+
+mod archives;
+mod faults;
+mod files;
+mod inputs;
+mod launchers;
+mod network;
+mod plans;
+mod processes;
+pub mod profiles;
+mod races;
+pub mod rebuild;
+mod rpm;
+mod several;
+mod sources;
+mod timings;

@@ -1,0 +1,423 @@
+//! Profile-guided builds: training, profiles that match the source and profiles that do not. A toy's
+//! make compiles a program of two functions, with a real compiler and real training data.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pykeel::domain::artifact::Format;
+use pykeel::domain::digest::Digest;
+use pykeel::sys::archive;
+
+use crate::missing::Missing;
+use crate::skip;
+use crate::support::{Ended, check, run};
+use crate::toy::{Behaviour, Toy};
+
+/// An interpreter whose evaluation loop has a loop.
+pub const PROGRAM: &str = "\
+__attribute__((noinline)) int other(int n) { return n > 2 ? n : -n; }
+int _PyEval_EvalFrameDefault(int n) {
+  int sum = 0;
+  for (int i = 0; i < n; i++) { if (i % 3) sum += i; else sum -= other(i); }
+  return sum;
+}
+int main(int argc, char **argv) { (void)argv; return _PyEval_EvalFrameDefault(argc * 1000) == 1; }
+";
+
+/// The same with another evaluation loop.
+const CHANGED_LOOP: &str = "\
+__attribute__((noinline)) int other(int n) { return n > 2 ? n : -n; }
+int _PyEval_EvalFrameDefault(int n) {
+  int sum = 0;
+  while (n > 0) { n -= 2; if (n == 7 || n == 9) continue; switch (n) { case 1: sum++; break; case 4: sum--; } }
+  return sum;
+}
+int main(int argc, char **argv) { (void)argv; return _PyEval_EvalFrameDefault(argc * 1000) == 1; }
+";
+
+/// The same with another function that is not the loop.
+const CHANGED_OTHER: &str = "\
+__attribute__((noinline)) int other(int n) { for (int i = 0; i < 5; i++) if (n == i) return i * 2; return n > 2 ? n : -n; }
+int _PyEval_EvalFrameDefault(int n) {
+  int sum = 0;
+  for (int i = 0; i < n; i++) { if (i % 3) sum += i; else sum -= other(i); }
+  return sum;
+}
+int main(int argc, char **argv) { (void)argv; return _PyEval_EvalFrameDefault(argc * 1000) == 1; }
+";
+
+pub fn trainable(program: &'static str) -> Toy {
+    let configure = "echo run >> @toy@/configure.log; echo \"here = $PWD\" > answers.txt";
+    Toy::new(Behaviour { configure, program, ..Behaviour::default() })
+}
+
+/// `pykeel train` of the toy.
+fn train(toy: &Toy, more: &[&str]) -> Ended {
+    let mut command = toy.command(&["train", "3.13.5", "--json", "--offline", "--mirror"]);
+    run(command.arg(toy.mirror()).args(more))
+}
+
+/// The file of a profile that was recorded.
+fn trained(toy: &Toy) -> PathBuf {
+    train(toy, &[]).exits(0).json()["path"].as_str().unwrap().into()
+}
+
+fn build_with(toy: &Toy, more: &[&str]) -> Command {
+    let mut command = toy.build_command();
+    command.args(more);
+    command
+}
+
+/// What the manifest of the one artifact that was built says of its plan.
+fn plan_of(built: &Ended) -> serde_json::Value {
+    let path = built.json()[0]["manifest"].as_str().unwrap().to_owned();
+    serde_json::from_slice::<serde_json::Value>(&fs_err::read(path).unwrap()).unwrap()["plan"].clone()
+}
+
+fn lines(toy: &Toy, log: &str) -> usize {
+    fs_err::read_to_string(toy.path(log)).map_or(0, |text| text.lines().count())
+}
+
+/// A profile with its tree changed, packed again.
+fn changed(profile: &Path, into: &Path, change: impl FnOnce(&Path)) {
+    let tree = tempfile::tempdir().unwrap();
+    let bytes = fs_err::read(profile).unwrap();
+    archive::unpack("profile", archive::decoder(Format::Xz, &bytes[..]).unwrap(), tree.path()).unwrap();
+    change(tree.path());
+    let packed = archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(tree.path(), "profile", 0, writer));
+    fs_err::write(into, packed.unwrap().0).unwrap();
+}
+
+#[test]
+fn training_gives_a_profile_and_a_build_with_it_names_it() {
+    let toy = trainable(PROGRAM);
+    let ended = train(&toy, &[]).exits(0);
+    let json = ended.json();
+    let path = Path::new(json["path"].as_str().unwrap()).to_owned();
+    let digest = json["digest"].as_str().unwrap().to_owned();
+    assert_eq!(Digest::of(fs_err::read(&path).unwrap()).to_string(), digest);
+    assert_eq!(json["objects"], 1);
+    assert_eq!(json["manifest"]["release"], "3.13.5");
+    assert!(json["manifest"]["compiler"].as_str().unwrap().starts_with("gcc "));
+    assert_eq!(json["manifest"]["flags"]["CFLAGS_NODIST"], "-fprofile-generate");
+    let names = check("tar", &["-tf".as_ref(), path.as_os_str()]);
+    let files: Vec<&str> = names.lines().filter(|name| !name.ends_with('/')).collect();
+    assert_eq!(files, ["profile-3.13.5/Python/ceval.gcda", "profile-3.13.5/profile.json"], "data and nothing else");
+    toy.left_nothing();
+
+    let stored = format!("sha256:{digest}");
+    // Whoever names a profile wants an optimised build, though the recipe pins none.
+    let built = run(&mut build_with(&toy, &["--profile", &stored])).exits(0);
+    let plan = plan_of(&built);
+    assert_eq!((&plan["optimize"], &plan["profile"]), (&"pgo".into(), &digest.clone().into()));
+    let make: Vec<&str> = plan["make"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(make.iter().any(|word| word.starts_with("CFLAGS_NODIST=") && word.contains("-fprofile-use")), "{make:?}");
+    // Asked for in the same words it is found, by its file too, and not in others.
+    let install = |more: &[&str]| {
+        let prefix = toy.path("prefix");
+        let mut command = toy.command(&["install", "3.13.5", "--no-build", "--no-sync", "--prefix"]);
+        run(command.arg(&prefix).args(more))
+    };
+    install(&["--optimize", "pgo", "--profile", path.to_str().unwrap()]).exits(0);
+    install(&["--profile", &stored]).exits(0);
+    install(&["--optimize", "pgo"]).exits(2);
+    install(&["--optimize", "none"]).exits(2);
+}
+
+#[test]
+fn without_a_profile_an_optimised_build_records_one_first() {
+    let toy = trainable(PROGRAM);
+    let built = run(&mut build_with(&toy, &["--optimize", "pgo"])).exits(0);
+    built.says(&["no profile is pinned for Python 3.13.5", "trained first"]);
+    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--dry-run"])).exits(0);
+    assert_eq!(built.json()[0]["profile"], serde_json::Value::Null, "nothing is known before the training");
+    // The recipe's default is what it was: there is no pinned profile.
+    let plan = plan_of(&toy.build().exits(0));
+    assert_eq!(plan["optimize"], "none");
+    assert_eq!(plan["profile"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_profile_of_a_training_build_is_kept_and_gives_the_same_python_again() {
+    let toy = trainable(PROGRAM);
+    let first = run(&mut build_with(&toy, &["--optimize", "pgo"])).exits(0);
+    let profile = plan_of(&first)["profile"].as_str().unwrap().to_owned();
+    let stored = toy.store().join("profiles").join(format!("{profile}.tar.xz"));
+    assert_eq!(Digest::of(fs_err::read(stored).unwrap()).to_string(), profile);
+    let named = format!("sha256:{profile}");
+    let again = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", &named])).exits(0);
+    assert_eq!(plan_of(&again)["profile"].as_str(), Some(profile.as_str()));
+    let sums = |built: &Ended| {
+        let path = built.json()[0]["manifest"].as_str().unwrap().to_owned();
+        serde_json::from_slice::<serde_json::Value>(&fs_err::read(path).unwrap()).unwrap()["sums"].clone()
+    };
+    assert_eq!(sums(&first), sums(&again));
+}
+
+#[test]
+fn saving_pins_the_profile_and_makes_it_the_default() {
+    let toy = trainable(PROGRAM);
+    let before = fs_err::read_to_string(toy.path("recipes/3.13.toml")).unwrap();
+    let json = train(&toy, &["--save"]).exits(0).json();
+    let mut saved = PathBuf::from(json["saved"].as_str().unwrap());
+    assert!(saved.starts_with(toy.path("recipes/profiles")));
+    let after = fs_err::read_to_string(toy.path("recipes/3.13.toml")).unwrap();
+    assert!(after.starts_with(before.trim_end()) && after.contains("[[profile]]"), "{after}");
+    run(&mut toy.command(&["recipe", "check", toy.path("recipes/3.13.toml").to_str().unwrap()])).exits(0);
+    let built = toy.build().exits(0).says_not(&["trained first"]);
+    assert_eq!(plan_of(&built)["profile"], json["digest"]);
+    assert_eq!(plan_of(&run(&mut build_with(&toy, &["--optimize", "none"])).exits(0))["optimize"], "none");
+    // Trained with another task it is another file, and the old one, which no row names any more, goes.
+    assert!(after.contains("\"60\"]"), "{after}");
+    fs_err::write(toy.path("recipes/3.13.toml"), after.replace("\"60\"]", "\"60\", \"more\"]")).unwrap();
+    let json = train(&toy, &["--save"]).exits(0).json();
+    let old = std::mem::replace(&mut saved, json["saved"].as_str().unwrap().into());
+    assert!(saved != old && saved.exists() && !old.exists(), "{}", saved.display());
+    // A file that is not the pinned one is not used.
+    fs_err::write(&saved, "other").unwrap();
+    let digest = json["digest"].as_str().unwrap();
+    let reason = ["its SHA-256 is to be", digest, saved.to_str().unwrap()];
+    run(&mut toy.command(&["recipe", "check", toy.path("recipes/3.13.toml").to_str().unwrap()])).exits(2).says(&reason);
+    toy.build().exits(2).says(&reason).says(&["train --save"]);
+    fs_err::remove_file(&saved).unwrap();
+    toy.build().exits(2).says(&["there is none", digest]);
+}
+
+#[test]
+fn saving_needs_a_directory_of_recipes() {
+    let toy = trainable(PROGRAM);
+    let mut command = toy.command(&["train", "3.13.5", "--save"]);
+    run(command.env_remove("PYKEEL_RECIPES")).exits(2).says(&["--recipes DIR"]);
+}
+
+/// A toy with a profile of another program, recorded as if the release were the same.
+fn with_profile_of(program: &'static str, other: &'static str, more: impl FnOnce(String) -> String) -> (Toy, PathBuf) {
+    let toy = trainable(other);
+    let profile = toy.path("other.tar.xz");
+    fs_err::copy(trained(&toy), &profile).unwrap();
+    toy.add_source("3.13.5", Behaviour { program, ..Behaviour::default() });
+    toy.write_recipe(more);
+    (toy, profile)
+}
+
+#[test]
+fn a_profile_of_another_evaluation_loop_is_an_error() {
+    let (toy, profile) = with_profile_of(CHANGED_LOOP, PROGRAM, |recipe| recipe);
+    fs_err::remove_dir_all(toy.store().join("profiles")).unwrap();
+    let arguments = ["--optimize", "pgo", "--profile", profile.to_str().unwrap()];
+    run(build_with(&toy, &arguments).arg("--dry-run")).exits(0);
+    assert!(!toy.store().join("profiles").exists(), "a plan keeps nothing");
+    let ended = run(&mut build_with(&toy, &arguments));
+    ended.exits(1).says(&["does not match this source", "evaluation loop", "_PyEval_EvalFrameDefault", "pykeel train"]);
+    assert!(toy.store().join("profiles").exists());
+    toy.left_nothing();
+}
+
+#[test]
+fn dropped_functions_are_counted_against_the_recipes_limit() {
+    let (toy, profile) = with_profile_of(CHANGED_OTHER, PROGRAM, |recipe| recipe);
+    let arguments = ["--optimize", "pgo", "--profile", profile.to_str().unwrap()];
+    run(&mut build_with(&toy, &arguments)).exits(0);
+    toy.write_recipe(|recipe| {
+        assert!(recipe.contains("max-dropped = 20"));
+        recipe.replace("max-dropped = 20", "max-dropped = 0")
+    });
+    let ended = run(&mut build_with(&toy, &arguments)).exits(1);
+    ended.says(&["its data of 1 functions are of another source; the recipe allows 0", "other"]);
+}
+
+#[test]
+fn a_profile_without_data_of_the_loop_is_an_error() {
+    let toy = trainable(PROGRAM);
+    let profile = toy.path("renamed.tar.xz");
+    changed(&trained(&toy), &profile, |tree| {
+        fs_err::rename(tree.join("Python/ceval.gcda"), tree.join("Python/other.gcda")).unwrap();
+    });
+    let ended = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()]));
+    ended.exits(1).says(&["it has no data of the evaluation loop (Python/ceval.gcda)"]);
+}
+
+#[test]
+fn a_profile_whose_data_end_before_the_loop_is_an_error() {
+    let toy = trainable(PROGRAM);
+    let profile = toy.path("cut.tar.xz");
+    changed(&trained(&toy), &profile, |tree| {
+        let file = tree.join("Python/ceval.gcda");
+        let data = fs_err::read(&file).unwrap();
+        // The magic number, version, stamp and checksum, and the mark of the end.
+        fs_err::write(&file, [&data[..16], &[0; 4][..]].concat()).unwrap();
+    });
+    let ended = run(&mut build_with(&toy, &["--profile", profile.to_str().unwrap()]));
+    ended.exits(1).says(&["the evaluation loop (_PyEval_EvalFrameDefault) is not in its data"]);
+}
+
+#[test]
+fn what_would_hide_a_useless_profile_is_refused_or_overruled() {
+    let (toy, profile) = with_profile_of(CHANGED_LOOP, PROGRAM, |recipe| recipe);
+    let arguments = ["--profile", profile.to_str().unwrap()];
+    let ended = run(build_with(&toy, &arguments).env("CFLAGS", "-O2 -w")).exits(2);
+    ended.says(&["`-w` in CFLAGS", "--optimize none"]);
+    let quiet = "-Wno-coverage-mismatch -Wno-missing-profile";
+    run(build_with(&toy, &arguments).env("CFLAGS", quiet)).exits(1).says(&["does not match this source"]);
+}
+
+#[test]
+fn a_profile_outlives_a_prune_while_a_build_uses_it() {
+    let toy = trainable(PROGRAM);
+    let named = format!("sha256:{}", train(&toy, &[]).exits(0).json()["digest"].as_str().unwrap());
+    let prune = format!("{} cache prune --store {}", env!("CARGO_BIN_EXE_pykeel"), toy.store().display());
+    toy.add_source("3.13.5", Behaviour { all: prune.leak(), program: PROGRAM, ..Behaviour::default() });
+    toy.write_recipe(|recipe| recipe);
+    let built = run(&mut build_with(&toy, &["--profile", &named])).exits(0);
+    let digest = plan_of(&built)["profile"].as_str().unwrap().to_owned();
+    assert!(toy.store().join("profiles").join(format!("{digest}.tar.xz")).exists());
+}
+
+#[test]
+fn a_profile_that_the_compiler_would_ignore_is_refused_before_the_build() {
+    let toy = trainable(PROGRAM);
+    let profile = toy.path("foreign.tar.xz");
+    changed(&trained(&toy), &profile, |tree| {
+        let file = tree.join("Python/ceval.gcda");
+        let mut data = fs_err::read(&file).unwrap();
+        data[4..8].copy_from_slice(b"*30Z");
+        fs_err::write(&file, data).unwrap();
+        let manifest = fs_err::read_to_string(tree.join("profile.json")).unwrap();
+        let version = manifest.lines().find(|line| line.contains("data_version")).unwrap();
+        fs_err::write(tree.join("profile.json"), manifest.replace(version, "  \"data_version\": \"Z03*\",")).unwrap();
+    });
+    let runs = lines(&toy, "configure.log");
+    let ended = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()]));
+    ended.exits(2).says(&["version Z03*", "alone"]);
+    assert_eq!(lines(&toy, "configure.log"), runs, "nothing was built");
+}
+
+#[test]
+fn a_profile_holds_data_and_never_code() {
+    /// A name, what is done to a sound profile, and what is said of it.
+    type Case = (&'static str, fn(&Path), &'static str);
+    let toy = trainable(PROGRAM);
+    let recorded = trained(&toy);
+    let cases: [Case; 5] = [
+        (
+            "header",
+            |tree| {
+                fs_err::create_dir(tree.join("Python/frozen_modules")).unwrap();
+                fs_err::write(tree.join("Python/frozen_modules/getpath.h"), "evil").unwrap();
+            },
+            "is no training data of GCC",
+        ),
+        (
+            "object",
+            |tree| fs_err::write(tree.join("Python/x.gcda"), "\x7fELF0000").unwrap(),
+            "is no training data of GCC",
+        ),
+        (
+            "link",
+            |tree| std::os::unix::fs::symlink("ceval.gcda", tree.join("Python/l.gcda")).unwrap(),
+            "it has a link in it",
+        ),
+        ("empty", |tree| fs_err::remove_file(tree.join("Python/ceval.gcda")).unwrap(), "it has no data"),
+        ("nameless", |tree| fs_err::remove_file(tree.join("profile.json")).unwrap(), "it has no profile.json"),
+    ];
+    for (name, change, reason) in cases {
+        let profile = toy.path(&format!("{name}.tar.xz"));
+        changed(&recorded, &profile, change);
+        let ended = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()]));
+        ended.exits(2).says(&[reason]);
+    }
+    fs_err::write(toy.path("text.tar.xz"), "no archive").unwrap();
+    let text = toy.path("text.tar.xz");
+    run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", text.to_str().unwrap()])).exits(4);
+    run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", "/no/such/file"])).exits(2).says(&["/no/such/file"]);
+    run(&mut build_with(&toy, &["--optimize", "none", "--profile", recorded.to_str().unwrap()])).exits(2);
+    let unknown = format!("sha256:{}", Digest::of("unknown"));
+    let ended = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", &unknown])).exits(2);
+    ended.says(&["it is not in the store"]);
+}
+
+#[test]
+fn a_training_that_records_nothing_is_an_error() {
+    let toy = trainable("int main(void) { __builtin_trap(); }\n");
+    train(&toy, &[]).exits(1).says(&["killed by signal"]);
+    // It ends well and never writes what it counted.
+    let toy = trainable("#include <unistd.h>\nint main(void) { _exit(0); }\n");
+    train(&toy, &[]).exits(2).says(&["the training recorded nothing in Python/ceval.gcda"]);
+    toy.left_nothing();
+}
+
+#[test]
+fn clang_is_refused_in_words() {
+    if !Path::new("/usr/bin/clang-19").exists() && !Path::new("/usr/bin/clang").exists() {
+        skip!(Missing::Clang, "there is no clang");
+    }
+    let clang = if Path::new("/usr/bin/clang").exists() { "clang" } else { "clang-19" };
+    let toy = trainable(PROGRAM);
+    let ended = run(build_with(&toy, &["--optimize", "pgo"]).env("CC", clang)).exits(2);
+    ended.says(&["the compiler is clang", "gcc alone", "--optimize none"]);
+}
+
+#[test]
+fn what_an_earlier_build_kept_spares_work_and_changes_no_byte() {
+    let toy = trainable(PROGRAM);
+    let profile = trained(&toy);
+    assert_eq!((lines(&toy, "configure.log"), lines(&toy, "frozen.log")), (1, 1));
+    let arguments = ["--optimize", "pgo", "--profile", profile.to_str().unwrap()];
+    let warm = run(&mut build_with(&toy, &arguments)).exits(0);
+    assert_eq!((lines(&toy, "configure.log"), lines(&toy, "frozen.log")), (1, 1), "both were there");
+    let cold_store = toy.path("another-store-with-a-longer-name");
+    let cold = run(build_with(&toy, &arguments).env("PYKEEL_STORE", &cold_store)).exits(0);
+    assert_eq!((lines(&toy, "configure.log"), lines(&toy, "frozen.log")), (2, 2), "nothing was there");
+    assert_eq!(warm.json()[0]["digest"], cold.json()[0]["digest"]);
+
+    // What is damaged is set aside, named, and made anew.
+    for entry in fs_err::read_dir(cold_store.join("intermediates")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs_err::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs_err::write(path, bytes).unwrap();
+    }
+    fs_err::remove_dir_all(cold_store.join("artifacts")).unwrap();
+    let again = run(build_with(&toy, &arguments).env("PYKEEL_STORE", &cold_store)).exits(0);
+    let again = again.says(&["is damaged and is made anew"]);
+    assert_eq!((lines(&toy, "configure.log"), lines(&toy, "frozen.log")), (3, 3));
+    assert_eq!(again.json()[0]["digest"], cold.json()[0]["digest"]);
+    assert_eq!(fs_err::read_dir(cold_store.join("damaged")).unwrap().count(), 2);
+}
+
+#[test]
+fn answers_of_configure_know_where_the_tree_is() {
+    let program = "#include <stdio.h>\nint main(void) { return 0; }\n";
+    let configure = "echo run >> @toy@/configure.log; echo \"here = $PWD\" > answers.txt; printf '#!/bin/sh\\n' > config.status; chmod +x config.status";
+    let all = "test \"$(cat answers.txt)\" = \"here = $(CURDIR)\" && test -x config.status";
+    let all: &'static str = Box::leak(all.replace("$(cat", "$$(cat").into_boxed_str());
+    let toy = Toy::new(Behaviour { configure, all, program, ..Behaviour::default() });
+    toy.build().exits(0);
+    run(&mut build_with(&toy, &["--bytecode", "unchecked-hash"])).exits(0);
+    assert_eq!(lines(&toy, "configure.log"), 1);
+    // Another option of the compiler is another question.
+    run(build_with(&toy, &[]).env("CFLAGS", "-DX")).exits(0);
+    assert_eq!(lines(&toy, "configure.log"), 2);
+}
+
+#[test]
+fn the_store_knows_what_a_profile_is_for_and_that_kept_work_can_go() {
+    let toy = trainable(PROGRAM);
+    let profile = trained(&toy);
+    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--profile", profile.to_str().unwrap()])).exits(0);
+    let list = || {
+        let listed = run(&mut toy.command(&["cache", "list", "--json"])).exits(0).json();
+        let entries = listed["entries"].as_array().unwrap().clone();
+        let of = |kind: &str| entries.iter().filter(|entry| entry["kind"] == kind).cloned().collect::<Vec<_>>();
+        (of("profile"), of("intermediate"))
+    };
+    let (profiles, intermediates) = list();
+    assert_eq!((profiles.len(), intermediates.len()), (1, 2), "the answers of configure, and the frozen modules");
+    assert_eq!(profiles[0]["needed_by"][0], built.json()[0]["name"]);
+    run(&mut toy.command(&["cache", "prune"])).exits(0);
+    let (profiles, intermediates) = list();
+    assert_eq!((profiles.len(), intermediates.len()), (1, 0));
+    fs_err::remove_dir_all(toy.store().join("artifacts")).unwrap();
+    run(&mut toy.command(&["cache", "prune"])).exits(0);
+    assert_eq!(list().0.len(), 0, "nothing was built with it");
+}

@@ -1,0 +1,6 @@
+//! Tests that need a C compiler at most.
+
+mod cli;
+mod completions;
+pub mod config;
+mod fuzz;
