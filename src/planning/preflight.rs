@@ -129,7 +129,7 @@ fn find<'a>(
         }
         headers_by_name(&wanted_headers(recipe))
     };
-    for library in &recipe.libraries {
+    for library in &recipe.shared.libraries {
         for header in library.headers.iter().filter(|header| !headers.contains_key(*header)) {
             missing.things.push(format!("{header} (for {})", library.modules.join(", ")));
             let package = if distro.family == Family::Fedora { &library.fedora } else { &library.debian };
@@ -142,7 +142,7 @@ fn find<'a>(
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {
-    recipe.libraries.iter().flat_map(|library| library.headers.iter().cloned()).collect()
+    recipe.shared.libraries.iter().flat_map(|library| library.headers.iter().cloned()).collect()
 }
 
 /// Which headers are there, by looking where distributions put them: all that can be done

@@ -103,7 +103,7 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
         reason,
         remedy: remedy.to_owned(),
     };
-    if recipe.pgo.is_none() {
+    if recipe.shared.pgo.is_none() {
         return Err(unusable(
             "the recipe has no [pgo] that says how to build with one".into(),
             "build with `--optimize none`, or write it: docs/recipes.md says what is in it",
@@ -170,7 +170,7 @@ mod tests {
                         assert_eq!((manifest.target, manifest.compiler), (pinned.target, pinned.compiler));
                         assert_eq!((manifest.variant, manifest.release.series()), (variant, recipe.series));
                         assert!(manifest.release <= release.version, "of an earlier release, or of the same");
-                        let pgo = release.pgo.as_ref().unwrap();
+                        let pgo = release.shared.pgo.as_ref().unwrap();
                         assert!(profile.data.contains_key(&pgo.evaluation_data), "{}", pinned.file);
                         // The script that it was trained with is the one that is here.
                         for (name, sum) in &manifest.scripts {

@@ -79,7 +79,7 @@ pub fn compile(
             reporter.report(Event::Progress { done: steps, total: None, unit: Unit::Steps });
         }
     })?;
-    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
+    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.shared.pgo) {
         if let Some(reason) = profile.useless(pgo) {
             return Err(Error::UselessProfile {
                 profile: digest.to_string(),

@@ -54,7 +54,7 @@ pub fn freeze(
     log: &mut BuildLog<'_>,
 ) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = optimisation {
-        if let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+        if let Some(freeze) = recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
             frozen(&tree, plan, freeze, context, log)?;
         }
         for (path, bytes) in &profile.data {
@@ -80,7 +80,7 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 /// What the system answers.
 pub fn keep_frozen(compiled: &Path, plan: &BuildPlan, recipe: &ReleaseRecipe, context: BuildContext<'_>) -> Result<()> {
     let BuildContext { store, work, .. } = context;
-    let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
+    let Some(freeze) = recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled, freeze)?;
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }

@@ -110,6 +110,7 @@ fn check_modules(
     if !missing.is_empty() {
         let family = Distro::read(Path::new("/")).family;
         let packages: BTreeSet<String> = recipe
+            .shared
             .libraries
             .iter()
             .filter(|library| library.modules.iter().any(|name| missing.contains(&name)))

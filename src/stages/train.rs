@@ -42,7 +42,7 @@ pub fn train(
         reason,
         remedy: "look at `training` in the recipe's [pgo]; the log says what it ran".into(),
     };
-    let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
+    let Some(pgo) = &recipe.shared.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // The programs of the build itself ran with the same objects.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;
