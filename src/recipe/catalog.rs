@@ -46,20 +46,21 @@ pub struct Catalog {
 pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
     fs_err::metadata(path).map_err(|error| Error::Usage(error.to_string()))?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = stem(path);
-    let catalog =
-        Catalog { recipes: BTreeMap::new(), files: Files::read(Some(directory))?, overlay: Some(directory.to_owned()) };
-    let file = directory.join(path.file_name().unwrap_or_default()).display().to_string();
-    let mut recipes = Vec::new();
-    let series = catalog.files.names().into_iter().filter(|name| name.parse::<Series>().is_ok());
+    let files = Files::read(Some(directory))?;
+    let catalog = Catalog { recipes: BTreeMap::new(), files, overlay: Some(directory.to_owned()) };
+    let (name, file) = (stem(path), directory.join(path.file_name().unwrap_or_default()).display().to_string());
+    if !catalog.files.overlaid().any(|(_, other)| other == file) {
+        return Err(Error::Usage(format!("{file} is not named as a recipe file is: X.Y.toml or NAME.toml")));
+    }
     let is_whole = catalog.files.merged(&name)?.0.get_ref().contains_key("series");
-    for candidate in if is_whole { vec![name.as_str()] } else { series.collect() } {
-        let (table, layers) = catalog.files.merged(candidate)?;
-        if !layers.has(&file) {
+    let candidates =
+        if is_whole { vec![name.as_str()] } else { catalog.files.series().map(|(name, _)| name).collect() };
+    let mut recipes = Vec::new();
+    for name in candidates {
+        let (checked, layers) = catalog.checked(name)?;
+        if !layers.files().any(|other| other == file) {
             continue;
         }
-        let checked = document::check(table, &layers)?;
-        catalog.compare(&checked, &layers)?;
         for (profile, place) in checked.recipe.profiles.iter().zip(&checked.profiles) {
             catalog.pinned(profile).map_err(|message| layers.mistake(*place, message))?;
         }
@@ -82,19 +83,16 @@ impl Catalog {
         let mut catalog = Self { recipes: BTreeMap::new(), files, overlay: overlay.map(Path::to_owned) };
         let mut used = BTreeSet::new();
         let mut recipes = BTreeMap::new();
-        for name in catalog.files.names() {
-            let Ok(series) = name.parse::<Series>() else { continue };
-            let (table, layers) = catalog.files.merged(name)?;
-            let checked = document::check(table, &layers)?;
-            catalog.compare(&checked, &layers)?;
+        for (name, series) in catalog.files.series() {
+            let (checked, layers) = catalog.checked(name)?;
             if checked.recipe.series != series {
                 return Err(misnamed(layers.file(), &checked.recipe.series.to_string()).into());
             }
             used.extend(layers.files().map(str::to_owned));
             recipes.insert(series, checked.recipe);
         }
-        for (name, file) in catalog.files.overlaid().filter(|(_, file)| !used.contains(*file)) {
-            // Else it would change nothing, unseen.
+        // One that no series extends would change nothing, unseen.
+        if let Some((name, file)) = catalog.files.overlaid().find(|(_, file)| !used.contains(*file)) {
             let table = catalog.files.merged(name)?.0;
             let series = table.get_ref().get("series").and_then(|series| series.get_ref().as_str());
             return Err(series.map_or_else(|| unused(file), |series| misnamed(file, series)).into());
@@ -111,12 +109,14 @@ impl Catalog {
         Ok(render(self.files.merged(&series.to_string())?.0.get_ref()))
     }
 
-    /// Compares the patches of a recipe with their digests.
-    fn compare(&self, checked: &Checked, layers: &Layers<'_>) -> std::result::Result<(), Mistake> {
+    /// The recipe of a name, its patches compared with their digests, and the files it is made of.
+    fn checked(&self, name: &str) -> std::result::Result<(Checked, Layers<'_>), Mistake> {
+        let (table, layers) = self.files.merged(name)?;
+        let checked = document::check(table, &layers)?;
         for (patch, place) in checked.recipe.shared.patches.iter().zip(&checked.patches) {
             self.patch(patch).map_err(|message| layers.mistake(*place, message))?;
         }
-        Ok(())
+        Ok((checked, layers))
     }
 
     /// The bytes of a patch, checked against its digest.

@@ -70,6 +70,11 @@ impl Files {
         self.compiled_in.keys().chain(self.overlay.keys()).map(String::as_str).collect()
     }
 
+    /// The names that are series.
+    pub(super) fn series(&self) -> impl Iterator<Item = (&str, Series)> {
+        self.names().into_iter().filter_map(|name| Some((name, name.parse().ok()?)))
+    }
+
     /// The files of the overlay: the name, and the file as the user can open it.
     pub(super) fn overlaid(&self) -> impl Iterator<Item = (&str, &str)> {
         self.overlay.iter().map(|(name, file)| (name.as_str(), file.name.as_str()))

@@ -153,31 +153,34 @@ impl<'t> Merge<'_, 't> {
     }
 
     /// Removes the inherited keys that a list names.
-    fn remove_keys(&self, inherited: &mut DeTable<'t>, list: Value<'t>) -> Result<(), Mistake> {
-        if !list.get_ref().is_array() {
-            return Err(self.layers.error(&list, "`remove` is a list of keys such as [\"library.libedit\"]"));
+    fn remove_keys(&self, inherited: &mut DeTable<'t>, keys: Value<'t>) -> Result<(), Mistake> {
+        if !keys.get_ref().is_array() {
+            return Err(self.layers.error(&keys, "`remove` is a list of keys such as [\"library.libedit\"]"));
         }
-        for item in items(Some(list)) {
+        for item in items(Some(keys)) {
             let path = item.get_ref().as_str().and_then(|text| toml_edit::Key::parse(text).ok());
             let Some(path) = path else {
                 let message = "this is not a key such as `library.libedit` or `release.\"3.13.5\"`";
                 return Err(self.layers.error(&item, message));
             };
-            let mut names = path.iter().map(toml_edit::Key::get);
-            let last = names.next_back().unwrap_or_default();
-            let mut table = Some(&mut *inherited);
-            for name in names {
-                table = table.and_then(|table| match table.get_mut(name)?.get_mut() {
-                    DeValue::Table(table) => Some(table),
-                    _ => None,
-                });
-            }
-            if table.and_then(|table| table.remove(last)).is_none() {
+            if remove(inherited, &path).is_none() {
                 let message = "nothing inherited has this key, so it cannot be removed";
                 return Err(self.layers.error(&item, message));
             }
         }
         Ok(())
+    }
+}
+
+/// Removes a key of a table, or of a table in it.
+fn remove<'t>(table: &mut DeTable<'t>, path: &[toml_edit::Key]) -> Option<Value<'t>> {
+    match path {
+        [] => None,
+        [name] => table.remove(name.get()),
+        [name, rest @ ..] => match table.get_mut(name.get())?.get_mut() {
+            DeValue::Table(table) => remove(table, rest),
+            _ => None,
+        },
     }
 }
 

@@ -36,11 +36,6 @@ impl Layers<'_> {
         self.0.iter().map(|layer| layer.file.as_str())
     }
 
-    /// Whether a file is one of them.
-    pub(super) fn has(&self, file: &str) -> bool {
-        self.files().any(|other| other == file)
-    }
-
     /// A mistake at an offset, named with the file that the offset is in.
     pub(super) fn mistake(&self, offset: usize, message: impl Into<String>) -> Mistake {
         let layer = self.0.iter().rev().find(|layer| layer.start <= offset).or(self.0.first());

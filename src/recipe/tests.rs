@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::files::{Files, RECIPES};
 use super::*;
 use crate::domain::digest::Digest;
-use crate::domain::version::{Release, Series, Variant};
+use crate::domain::version::{Release, Variant};
 
 /// The whole recipe of 3.13 as one text.
 fn whole() -> String {
@@ -192,7 +192,7 @@ fn an_overlay_says_only_what_differs() {
         assert_eq!(catalog.get(recipe.series), Some(recipe));
     }
     assert_eq!(catalog.patches(&release(after, "3.13.99", Variant::Default)).unwrap()[1].text, patch);
-    assert_eq!(check_file(&directory.path().join("3.13.toml")).unwrap(), [after.clone()]);
+    assert_eq!(check_file(&directory.path().join("3.13.toml")).unwrap(), std::slice::from_ref(after));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn every_recipe_is_sound_and_lists_its_releases_in_order() {
 fn every_file_that_is_there_belongs_to_a_series() {
     let files = Files::read(None).unwrap();
     let mut used = BTreeSet::new();
-    for name in files.names().into_iter().filter(|name| name.parse::<Series>().is_ok()) {
+    for (name, _) in files.series() {
         used.extend(files.merged(name).unwrap().1.files().map(str::to_owned));
     }
     let all: BTreeSet<_> = files.names().into_iter().map(|name| format!("recipes/{name}.toml")).collect();
@@ -404,6 +404,9 @@ fn a_file_is_checked_with_the_files_beside_it() {
     let directory = overlay(&[("alone.toml", "extends = \"common\"\n")]);
     let message = check_file(&directory.path().join("alone.toml")).unwrap_err().to_string();
     assert!(message.contains("no recipe extends it"), "{message}");
+    fs_err::write(directory.path().join("3.13.txt"), "").unwrap();
+    let message = check_file(&directory.path().join("3.13.txt")).unwrap_err().to_string();
+    assert!(message.contains("3.13.txt is not named as a recipe file"), "{message}");
     assert!(check_file(Path::new("/no/such.toml")).unwrap_err().to_string().contains("/no/such.toml"));
 }
 

@@ -103,19 +103,19 @@ fn an_overlay_says_only_what_differs_and_has_artifacts_of_its_own() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().to_str().expect("UTF-8");
     let recipe = |text: &str| fs_err::write(directory.path().join("3.13.toml"), text).expect("a file");
-    let plain = plan(&[]);
+    let standard = plan(&[]);
     recipe("extends = \"3.13\"\nlibrary.zlib.debian = \"zlib-dev\"\n# A comment.\npgo.max-dropped = 1\n");
-    assert_eq!(plan(&["--recipes", path]), plain, "a hint decides nothing");
+    assert_eq!(plan(&["--recipes", path]), standard, "a hint decides nothing");
     recipe("extends = \"3.13\"\nconfigure.arguments.add = [\"--with-dtrace\"]\n");
     let other = plan(&["--recipes", path]);
-    let mut expected = texts(&plain, "configure");
+    let mut expected = texts(&standard, "configure");
     let place = expected.iter().position(|argument| argument.starts_with("ac_cv")).expect("an answer");
     expected.insert(place, "--with-dtrace".into());
     assert_eq!(texts(&other, "configure"), expected);
     // What the user has to copy is what the program prints.
     let whole = run(pykeel().args(["recipe", "show", "3.13t", "--toml"])).exits(0);
     recipe(&whole.out);
-    assert_eq!(plan(&["--recipes", path]), plain);
+    assert_eq!(plan(&["--recipes", path]), standard);
     run(pykeel().args(["recipe", "show", "3.13", "--toml", "--json"])).exits(2).says(&["--toml", "--json"]);
     run(pykeel().args(["recipe", "show", "3.13.99", "--toml"])).exits(2).says(&["no recipe for Python 3.13.99"]);
     // The place of a mistake is in the file that says it.
