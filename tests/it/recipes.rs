@@ -1,6 +1,7 @@
 //! The recipes of all series, as far as can be told without their sources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -122,6 +123,40 @@ fn an_overlay_says_only_what_differs_and_has_artifacts_of_its_own() {
     recipe("extends = \"3.13\"\n\nconfigure.arguments.remove = [\"--with-dtrace\"]\n");
     let place = format!("{path}/3.13.toml:3:31: the inherited `configure.arguments` does not have it");
     run(pykeel().args(["list", "--all", "--recipes", path])).exits(2).says(&[&place]);
+}
+
+#[test]
+fn a_profile_is_saved_into_an_overlay_that_says_only_what_differs() {
+    let program = crate::profiles::PROGRAM;
+    let toy = Toy::without_tree(Behaviour { program, ..Behaviour::default() });
+    let file = toy.path("recipes/3.13.toml");
+    // The patches and profiles of the real recipe are of the real source.
+    let differs = format!("extends = \"3.13\"\nremove = [\"patch\", \"profile\"]\nrelease.{}", toy.row("3.13.5"));
+    fs_err::write(&file, &differs).expect("a file");
+    let train = || {
+        let mut command = toy.command(&["train", "3.13.5", "--save", "--json", "--offline", "--mirror"]);
+        run(command.arg(toy.mirror())).exits(0).json()["saved"].as_str().expect("a path").to_owned()
+    };
+    let saved = train();
+    let name = Path::new(&saved).file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let text = fs_err::read_to_string(&file).expect("a file");
+    assert!(text.starts_with(&differs) && text.contains("\n[profile]\n\"3.13.5\".") && text.contains(&name), "{text}");
+    run(toy.command(&["recipe", "check"]).arg(&file)).exits(0);
+    let shown = run(&mut toy.command(&["recipe", "show", "3.13.5", "--json"])).exits(0).json();
+    assert_eq!(shown["profiles"][0]["file"], name);
+    assert_eq!(shown["patches"], serde_json::json!([]));
+    // Trained with another task it is another file in the same line.
+    let other = text.replacen("remove", "pgo.training.add = [[\"{training}/services.py\", \"1\"]]\nremove", 1);
+    fs_err::write(&file, other).expect("a file");
+    let again = train();
+    assert!(again != saved && !Path::new(&saved).exists(), "{again}");
+    let text = fs_err::read_to_string(&file).expect("a file");
+    assert!(text.matches("x86_64-linux-gnu").count() <= 1 && !text.contains(&name), "{text}");
+    // What is pinned is what is there.
+    fs_err::write(&again, "other").expect("a file");
+    let line = text.lines().position(|line| line.contains("sha256")).expect("the line") + 1;
+    let place = format!("3.13.toml:{line}:");
+    run(toy.command(&["recipe", "check"]).arg(&file)).exits(2).says(&[&place, "its SHA-256 is to be"]);
 }
 
 #[test]
