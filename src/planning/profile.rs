@@ -96,7 +96,7 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
         reason,
         remedy,
     };
-    if recipe.pgo.is_none() {
+    if recipe.shared.pgo.is_none() {
         return Err(unusable(
             "the recipe has no [pgo] that says how to build with one".into(),
             ProfileRemedy::WritePgo,
@@ -163,7 +163,7 @@ mod tests {
                         assert_eq!((manifest.target, manifest.compiler), (pinned.target, pinned.compiler));
                         assert_eq!((manifest.variant, manifest.release.series()), (variant, recipe.series));
                         assert!(manifest.release <= release.version, "of an earlier release, or of the same");
-                        let pgo = release.pgo.as_ref().unwrap();
+                        let pgo = release.shared.pgo.as_ref().unwrap();
                         assert!(profile.data.contains_key(&pgo.evaluation_data), "{}", pinned.file);
                         // The script that it was trained with is the one that is here.
                         for (name, sum) in &manifest.scripts {

@@ -96,7 +96,7 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
         let library = planned.get(soname.as_str()).ok_or_else(|| Error::Library {
             soname: soname.clone(),
             reason: format!("{} needs it, and no library of the recipe brings it", by.display()),
-            remedy: "add it to a `[[library]]` of the recipe, or turn the module off".into(),
+            remedy: "add it to a `[library]` of the recipe, or turn the module off".into(),
         })?;
         queue.extend(library.needs.iter().map(|next| (next.clone(), PathBuf::from(&soname))));
         needed.insert(soname);

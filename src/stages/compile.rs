@@ -73,7 +73,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
             reporter.report(Event::Progress { done: steps, total: None, unit: Unit::Steps });
         }
     })?;
-    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
+    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.shared.pgo) {
         if let Some(reason) = profile.useless(pgo) {
             return Err(Error::ProfileMismatch {
                 profile: digest.to_string(),

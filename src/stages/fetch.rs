@@ -175,7 +175,7 @@ impl Fetcher<'_> {
             Mirror::Url(url) => Place::Url(expand(url)),
             Mirror::Directory(directory) => Place::Directory(directory.clone()),
         });
-        let source = &self.recipe.source;
+        let source = &self.recipe.shared.source;
         let recipe = source.mirrors.iter().chain([&source.url]).map(|url| Place::Url(expand(url)));
         let mut places: Vec<_> = user.chain(recipe).collect();
         if self.options.offline {

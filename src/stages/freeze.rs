@@ -47,7 +47,7 @@ impl FrozenTree {
 /// What the compiler and the system answer.
 pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = context.optimisation {
-        if let Some(freeze) = context.recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+        if let Some(freeze) = context.recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
             frozen(&tree, freeze, context)?;
         }
         for (path, bytes) in &profile.data {
@@ -73,7 +73,7 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 /// What the system answers.
 pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, recipe, store, work, .. } = *context;
-    let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
+    let Some(freeze) = recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled, freeze)?;
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }

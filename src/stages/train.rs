@@ -37,7 +37,7 @@ pub fn train(
         reason,
         remedy: ProfileRemedy::Training,
     };
-    let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
+    let Some(pgo) = &recipe.shared.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // The programs of the build itself ran with the same objects.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;

@@ -18,10 +18,14 @@ pub(in crate::cli) enum RecipeCommand {
         /// A version: 3.13, 3.13.5, 3.13t
         #[arg(value_name = "VERSION")]
         request: VersionRequest,
+
+        /// Print the whole recipe of its series as one file for --recipes
+        #[arg(long, conflicts_with = "json")]
+        toml: bool,
     },
     /// Check recipe files, or all recipes that are there
     Check {
-        /// Recipe files; their patches are looked for in patches/ beside them
+        /// Recipe files; what they extend and their patches are looked for beside them
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },

@@ -26,7 +26,7 @@ fn toy() -> (Toy, Vec<u8>) {
     let toy = Toy::failing();
     // No other place may help out.
     toy.write_recipe(|text| {
-        text.replace("https://www.python.org", "http://127.0.0.1:9").replace("pool = \"python3.13\"", "")
+        text.replace("https://www.python.org", "http://127.0.0.1:9").replace("pool = \"python{series}\"", "")
     });
     let file = fs_err::read(toy.archive()).expect("the archive");
     (toy, file)
@@ -313,8 +313,9 @@ fn a_server_that_sends_for_ever_is_stopped() {
 fn fetch_impatiently(mirror: &str, content: &[u8], store: &Path) -> Result<VerifiedSource, Error> {
     let catalog = Catalog::load(None).expect("the recipes");
     let (_, mut recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("a recipe");
-    recipe.source.url = "http://127.0.0.1:9/{file}".into();
-    recipe.source.pool = None;
+    let source = &mut std::sync::Arc::make_mut(&mut recipe.shared).source;
+    source.url = "http://127.0.0.1:9/{file}".into();
+    source.pool = None;
     recipe.sums.xz = Some(Digest::of(content));
     recipe.sums.tgz = None;
     let limits = Limits {

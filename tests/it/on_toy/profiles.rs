@@ -162,7 +162,7 @@ fn saving_pins_the_profile_and_makes_it_the_default() {
     let mut saved = PathBuf::from(json["saved"].as_str().unwrap());
     assert!(saved.starts_with(toy.path("recipes/profiles")));
     let after = fs_err::read_to_string(toy.path("recipes/3.13.toml")).unwrap();
-    assert!(after.starts_with(before.trim_end()) && after.contains("[[profile]]"), "{after}");
+    assert!(after.starts_with(before.trim_end()) && after.contains("[profile]"), "{after}");
     run(&mut toy.command(&["recipe", "check", toy.path("recipes/3.13.toml").to_str().unwrap()])).exits(0);
     let built = toy.build().exits(0).says_not(&["trained first"]);
     assert_eq!(plan_of(&built)["profile"], json["digest"]);
