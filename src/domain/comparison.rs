@@ -232,6 +232,7 @@ pub fn plan_changes(before: &BuildPlan, after: &BuildPlan) -> Vec<Change<serde_j
             }
         }
     }
+    changes.sort_by(|a, b| a.name.cmp(&b.name));
     changes
 }
 

@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 pub struct Inputs {
     /// Where the compiler finds it, absolute.
     pub driver: PathBuf,
+    /// Whether the user names it by its path: configure then starts it by that path, too.
+    pub driver_by_path: bool,
+    /// The linker.
+    pub linker: PathBuf,
     /// Where headers are looked for, in this order. Directories that no package owns are left out.
     pub header_directories: Vec<PathBuf>,
     /// Where the linker looks for libraries and the compiler for its own objects, in this order.

@@ -110,6 +110,8 @@ pub fn find(
         environment: Vec::new(),
         inputs: Inputs {
             driver: toolchain.compiler.driver().to_owned(),
+            driver_by_path: toolchain.compiler.is_named_by_path(),
+            linker: toolchain.programs.get("ld").cloned().unwrap_or_default(),
             header_directories: toolchain.header_directories.clone(),
             library_directories: toolchain.library_directories.clone(),
             kept_out: toolchain.kept_out.clone(),
@@ -221,6 +223,12 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
     }
     for directory in inputs.library_directories.iter().chain(&inputs.plugin_directories) {
         files.extend(below(directory, 1)?);
+    }
+    // The script that keeps others out is found by the compiler's name.
+    if inputs.driver_by_path {
+        for directory in &inputs.kept_out {
+            files.extend(below(directory, usize::MAX)?);
+        }
     }
     files.retain(|file| !inputs.in_tree(file));
     // A link of `update-alternatives` belongs to nobody: what it leads to counts.

@@ -84,6 +84,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
         }
         reporter.report(Event::Detail(profile.summary()));
     }
+    tree.recorder().check(&plan.inputs, context.work)?;
     let launcher = tree.results(log.runner(), reporter)?;
     Ok(CompiledTree { tree, modules, launcher })
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, SourceAttempt};
 use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{SourceSlot, Store, StoredSource};
+use crate::sys::distro::manager_environment;
 use crate::sys::http::{self, DownloadError, Downloaded, Limits, Resume, Sink};
 use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
@@ -242,6 +243,7 @@ impl Fetcher<'_> {
         let spec = Spec::new(APT_HELPER)
             .args(["-o", "Acquire::Retries=3", "download-file", url])
             .arg(slot.part())
+            .environment(manager_environment())
             .timeout(Duration::from_mins(10));
         let mut said = String::new();
         let outcome = self.runner.run(&spec, &mut |_, line| {
@@ -334,8 +336,9 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
     if !Path::new(APT_HELPER).exists() {
         return Vec::new();
     }
-    let spec = Spec::new("apt-get")
+    let spec = Spec::new("/usr/bin/apt-get")
         .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
+        .environment(manager_environment())
         .timeout(Duration::from_mins(1));
     // A host whose apt does not answer has no pool, and the other places remain.
     let targets = runner.capture(&spec).unwrap_or_default();

@@ -14,6 +14,7 @@ pub mod package;
 pub mod patch;
 pub mod pip;
 pub mod publish;
+mod recorder;
 pub mod relocate;
 pub mod staging;
 pub mod strip;

@@ -53,6 +53,12 @@ impl<'a> Compiler<'a> {
         &self.driver
     }
 
+    /// Whether `CC` names it by its path.
+    #[must_use]
+    pub fn is_named_by_path(&self) -> bool {
+        self.words.first().is_some_and(|word| word.contains('/'))
+    }
+
     /// Keeps the search for headers to some directories from now on.
     pub fn close(&mut self, header_directories: &[PathBuf]) {
         self.closed = closed_search(header_directories);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use self::cache::ConfigureCache;
 use super::BuildContext;
 use super::patch::PatchedTree;
+use super::recorder::{self, Recorder};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::process::{Outcome, Spec, Stream};
@@ -38,6 +39,7 @@ pub struct ConfiguredTree {
     root: PathBuf,
     epoch: u64,
     environment: BTreeMap<String, OsString>,
+    recorder: Recorder,
     module_link: String,
 }
 
@@ -48,6 +50,11 @@ impl ConfiguredTree {
 
     pub(super) const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// What records the files that the compiler reads.
+    pub(super) const fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// The environment of configure and make.
@@ -81,16 +88,20 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
         fs_err::write(work.join(DEBUG_PATHS), map)?;
     }
     close_pkg_config(context)?;
+    let planned = environment(tree, plan);
+    let recorder = Recorder::create(plan, work, context.runner())?;
     let configured = ConfiguredTree {
         root: tree.root().to_owned(),
         epoch: tree.epoch(),
-        environment: environment(tree, plan),
+        environment: recorder.environment(&planned),
+        recorder,
         module_link: plan.module_link.replace("{flags}", &format!("@{}", flags.display())),
     };
-    let cache = ConfigureCache::new(tree, plan, &configured.environment)?;
+    let cache = ConfigureCache::new(tree, plan, &planned)?;
     if !cache.restore(store, work, log.reporter())? {
         let spec = configured.spec("./configure").args(&plan.configure);
         log.run(&spec, |_| {})?;
+        configured.recorder.check(&plan.inputs, work)?;
         cache.keep(store, work)?;
     }
     fs_err::write(tree.root().join("Modules/Setup.local"), setup(plan))?;
@@ -127,7 +138,9 @@ fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
         match outcome {
             Outcome::Exited(status) if status.success() && !place.is_empty() => {
                 let file = format!("{name}.pc");
-                fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
+                let found = Path::new(&place).join(&file);
+                recorder::check_file(&found, &plan.inputs, work)?;
+                fs_err::os::unix::fs::symlink(found, directory.join(file))?;
             }
             // A library without such a file (bzip2 on Debian) is found by its header.
             Outcome::Exited(status) if status.code().is_some_and(|code| code < 128) => {}

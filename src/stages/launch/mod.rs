@@ -14,12 +14,14 @@ use std::time::Duration;
 use self::variables::{CCACHE, CCACHE_KEYS, DISTCC, ICECC, SCCACHE, forwarded};
 use super::BuildContext;
 use super::configure::ConfiguredTree;
+use super::recorder::{self, Recorder};
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
+use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
-use crate::sys::toolchain::find_program;
+use crate::sys::toolchain::find_launcher;
 
 /// What sccache's client is asked for its server's counts with.
 const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
@@ -68,6 +70,11 @@ impl LaunchedTree {
     /// A program in the tree, in the build's environment.
     pub(super) fn spec(&self, program: &str) -> Spec {
         self.tree.spec(program)
+    }
+
+    /// What records the files that the compiler reads.
+    pub(super) const fn recorder(&self) -> &Recorder {
+        self.tree.recorder()
     }
 
     /// make, which starts the compiler through the launcher.
@@ -127,6 +134,9 @@ impl LaunchedTree {
 pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
     let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
     let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
+    if plan.inputs.driver_by_path {
+        ready.arguments.push(recorded_compiler(&ready, plan)?);
+    }
     if launcher == Launcher::None {
         return Ok(ready);
     }
@@ -146,14 +156,21 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
         let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
         (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
-    let makefile = fs_err::read_to_string(ready.root().join("Makefile"))?;
-    let compiler = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or("gcc");
-    ready.arguments.push(format!("CC={launcher} {compiler}").into());
+    let program = find_launcher(&launcher.to_string()).unwrap_or_else(|| launcher.to_string().into());
+    ready.environment.insert(recorder::LAUNCHER.to_owned(), program.into());
     reporter.report(Event::Detail(format!(
         "{launcher} is given {}",
         ready.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     )));
     Ok(ready)
+}
+
+/// The argument of make by which a compiler that is named by its path is started through the recorder's script.
+fn recorded_compiler(tree: &LaunchedTree, plan: &BuildPlan) -> Result<OsString> {
+    let makefile = fs_err::read_to_string(tree.root().join("Makefile"))?;
+    let words = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or_default();
+    let rest = words.split_once(' ').map_or("", |(_, rest)| rest);
+    Ok(format!("CC={} {rest}", tree.recorder().script().display()).trim_end().into())
 }
 
 /// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
@@ -163,7 +180,7 @@ fn compiler(makefile: &str) -> Option<&str> {
 
 /// A launcher in the user's own environment.
 fn asked(program: &str, arguments: &[&str]) -> Spec {
-    Spec::new(find_program(program).unwrap_or_else(|| program.into()))
+    Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
         .timeout(Duration::from_mins(1))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
 use crate::sys::process::{Runner, Spec, Stream};
-use crate::sys::toolchain::find_program;
+use crate::sys::toolchain::{SEARCH_PATH, find_program};
 
 /// The program, by its absolute path: none of the search path is asked.
 const PROGRAM: &str = "/usr/bin/rpm";
@@ -21,6 +21,11 @@ const FILES: &str =
 
 /// Where the database lies in a root: since Fedora 36, and before.
 const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
+
+/// A query, in an environment of its own: no variable of the user can show another database.
+fn asked() -> Spec {
+    Spec::new(PROGRAM).arg("--query").environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]).timeout(LIMIT)
+}
 
 /// rpm's database of this system.
 pub(super) struct Rpm<'a> {
@@ -40,7 +45,7 @@ impl<'a> Rpm<'a> {
     }
 
     fn query(&self, args: &[&str]) -> Result<String> {
-        let spec = Spec::new(PROGRAM).arg("--query").args(args.iter().map(ToString::to_string)).timeout(LIMIT);
+        let spec = asked().args(args.iter().map(ToString::to_string));
         self.runner.capture(&spec)
     }
 
@@ -50,7 +55,7 @@ impl<'a> Rpm<'a> {
         if files.is_empty() {
             return Ok(records);
         }
-        let spec = Spec::new(PROGRAM).args(["--query", "--file", "--queryformat", FILES]).args(files).timeout(LIMIT);
+        let spec = asked().args(["--file", "--queryformat", FILES]).args(files);
         let mut errors = Vec::new();
         let outcome = self.runner.run(&spec, &mut |stream, line| match stream {
             // A file that no package has is told in a sentence, on standard output too.
@@ -237,11 +242,7 @@ pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTree
         return Ok(None);
     }
     let place = fs_err::canonicalize(place)?;
-    let spec = Spec::new(PROGRAM)
-        .args(["--query", "--all", "--dbpath"])
-        .arg(place)
-        .args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"])
-        .timeout(LIMIT);
+    let spec = asked().args(["--all", "--dbpath"]).arg(place).args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"]);
     let output = runner.capture(&spec)?;
     Ok(Some(output.lines().map(str::to_owned).collect()))
 }
@@ -253,8 +254,9 @@ mod tests {
     #[test]
     fn a_line_of_rpm_names_package_source_and_checksum() {
         let sum = "59d05945be216348714894906b60b8411e9d8dfdd414c38cb1024e3011bb9630";
-        let line =
-            format!("openssl-libs\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7");
+        let line = format!(
+            "openssl-libs\tx86_64\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7"
+        );
         let (file, found) = record(&line).unwrap();
         assert_eq!(file, Path::new("/usr/lib64/libssl.so.3.0.7"));
         assert_eq!(found.owner.package, "openssl-libs");
@@ -266,10 +268,10 @@ mod tests {
 
     #[test]
     fn links_have_no_checksum_and_old_packages_an_md5() {
-        let link = "zlib\t1.2.11-40.el9\tzlib-1.2.11-40.el9.src.rpm\t8\t\t/lib64/libz.so.1";
+        let link = "zlib\tx86_64\t1.2.11-40.el9\tzlib-1.2.11-40.el9.src.rpm\t8\t\t/lib64/libz.so.1";
         let (file, found) = record(link).unwrap();
         assert_eq!((file.as_path(), found.checksum), (Path::new("/usr/lib64/libz.so.1"), None));
-        let old = "zlib\t1.2.3\tzlib-1.2.3-3.src.rpm\t(none)\tabc\t/usr/lib64/libz.so.1.2.3";
+        let old = "zlib\tx86_64\t1.2.3\tzlib-1.2.3-3.src.rpm\t(none)\tabc\t/usr/lib64/libz.so.1.2.3";
         assert_eq!(record(old).unwrap().1.checksum, Some(PackageChecksum::Md5("abc".into())));
     }
 

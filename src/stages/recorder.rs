@@ -1,0 +1,307 @@
+//! The compiler of a build: a script ahead on the search path that keeps the compiler to the directories of the
+//! plan and records every file that compiler and linker read, and the check of these records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::domain::inputs::{InputFinding, Inputs};
+use crate::domain::plan::BuildPlan;
+use crate::error::{Error, Result};
+use crate::sys::distro::unmerged;
+use crate::sys::process::{Runner, Spec};
+use crate::sys::toolchain::closed_search;
+
+/// The variable that says where records go.
+const READS: &str = "PYKEEL_COMPILER_READS";
+/// The variable that says where the compiler's temporary files go.
+const TEMPORARY: &str = "PYKEEL_COMPILER_TMP";
+/// The variable that names the launcher of the compiler.
+pub(super) const LAUNCHER: &str = "PYKEEL_COMPILER_LAUNCHER";
+
+/// The script and the directory of its records.
+#[derive(Debug, Clone)]
+pub(super) struct Recorder {
+    /// The directory with the script, which has the compiler's name.
+    programs: PathBuf,
+    script: PathBuf,
+    reads: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Recorder {
+    /// Writes the script into a work directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be written, [`Error::Command`] where the linker does not say what it can do.
+    pub(super) fn create(plan: &BuildPlan, work: &Path, runner: &dyn Runner) -> Result<Self> {
+        let top = work.join("compiler");
+        let name = plan.inputs.driver.file_name().unwrap_or_else(|| "gcc".as_ref());
+        let recorder = Self {
+            programs: top.join("bin"),
+            script: top.join("bin").join(name),
+            reads: top.join("reads"),
+            temporary: top.join("tmp"),
+        };
+        for directory in [&recorder.programs, &recorder.reads, &recorder.temporary] {
+            fs_err::create_dir_all(directory)?;
+        }
+        let text = script(&plan.inputs, writes_dependencies(&plan.inputs, runner)?);
+        fs_err::write(&recorder.script, text)?;
+        fs_err::set_permissions(&recorder.script, PermissionsExt::from_mode(0o755))?;
+        Ok(recorder)
+    }
+
+    /// The environment of programs that start the compiler: the plan's, with the script ahead on the search path.
+    pub(super) fn environment(&self, plan: &BTreeMap<String, OsString>) -> BTreeMap<String, OsString> {
+        let mut environment = plan.clone();
+        let mut path = self.programs.clone().into_os_string();
+        if let Some(planned) = plan.get("PATH") {
+            path.push(":");
+            path.push(planned);
+        }
+        environment.insert("PATH".into(), path);
+        environment.insert(READS.into(), self.reads.clone().into());
+        environment.insert(TEMPORARY.into(), self.temporary.clone().into());
+        environment
+    }
+
+    /// The script, which stands for a compiler that is named by its path.
+    pub(super) fn script(&self) -> &Path {
+        &self.script
+    }
+
+    /// Holds all that was read so far against the plan.
+    ///
+    /// # Errors
+    /// [`Error::UnplannedRead`] with every file that is neither in the build's directory nor of a package or a tree
+    /// in the plan; [`Error::Io`] where a record cannot be read.
+    pub(super) fn check(&self, inputs: &Inputs, work: &Path) -> Result<()> {
+        let work = fs_err::canonicalize(work)?;
+        let findings: Vec<InputFinding> =
+            self.read_files()?.into_iter().filter_map(|path| unplanned(path, inputs, &work)).collect();
+        if findings.is_empty() { Ok(()) } else { Err(Error::UnplannedRead { findings }) }
+    }
+
+    /// Every file that is named in a record.
+    fn read_files(&self) -> Result<BTreeSet<PathBuf>> {
+        let mut files = BTreeSet::new();
+        for entry in fs_err::read_dir(&self.reads)? {
+            let path = entry?.path();
+            let named = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("d") => prerequisites(&text(&path)?),
+                Some("map") => loaded(&text(&path)?),
+                _ => continue,
+            };
+            let directory = PathBuf::from(text(&path.with_extension("cwd"))?);
+            files.extend(named.into_iter().map(|name| directory.join(name)));
+        }
+        Ok(files)
+    }
+}
+
+/// Holds one file that the build is going to read against the plan.
+///
+/// # Errors
+/// [`Error::UnplannedRead`] where the plan does not have it, [`Error::Io`] where the work directory cannot be opened.
+pub(super) fn check_file(path: &Path, inputs: &Inputs, work: &Path) -> Result<()> {
+    match unplanned(path.to_owned(), inputs, &fs_err::canonicalize(work)?) {
+        None => Ok(()),
+        Some(finding) => Err(Error::UnplannedRead { findings: vec![finding] }),
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
+}
+
+/// What is wrong with a file that was read; nothing if the plan has it.
+fn unplanned(path: PathBuf, inputs: &Inputs, work: &Path) -> Option<InputFinding> {
+    if path.starts_with("/dev") {
+        return None;
+    }
+    // What is gone was temporary: everything else that a build could read is still there.
+    let resolved = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    if resolved.starts_with(work) || inputs.in_tree(&resolved) || inputs.in_tree(&path) {
+        return None;
+    }
+    let reason = match inputs.package(&unmerged(&resolved)) {
+        Some((_, package)) if package.in_key => return None,
+        Some((id, _)) => format!("it belongs to {id}, which is not in the build key"),
+        None => "it belongs to no package of the plan".to_owned(),
+    };
+    let remedy = "build where it is not found, or name its directory with -I or -L in CFLAGS or LDFLAGS, so that the \
+                  plan has its digest"
+        .to_owned();
+    Some(InputFinding { path, reason, remedy })
+}
+
+/// Whether the linker can write what it read as a rule of make; older ones write a map.
+fn writes_dependencies(inputs: &Inputs, runner: &dyn Runner) -> Result<bool> {
+    if inputs.linker.as_os_str().is_empty() {
+        return Ok(false);
+    }
+    let spec = Spec::new(&inputs.linker).arg("--help").environment([("LC_ALL", "C.UTF-8")]);
+    Ok(runner.capture(&spec.timeout(Duration::from_mins(1)))?.contains("--dependency-file"))
+}
+
+/// The script: the compiler with further options. What it reads is recorded in files of the script's process.
+fn script(inputs: &Inputs, dependencies: bool) -> String {
+    let mut search: String = closed_search(&inputs.header_directories).iter().map(|word| quoted(word) + " ").collect();
+    if inputs.header_directories.is_empty() {
+        search.clear();
+    }
+    // Only in the directories that the driver names, and for the needs of shared libraries in the same ones first.
+    let places: Vec<String> = inputs.library_directories.iter().map(|path| path.display().to_string()).collect();
+    let mut link = String::new();
+    if !places.is_empty() {
+        let _ = write!(link, "-Wl,-nostdlib {} ", quoted(&format!("-Wl,-rpath-link,{}", places.join(":"))));
+    }
+    link.push_str(if dependencies {
+        r#""-Wl,--dependency-file=$record.link.d""#
+    } else {
+        r#""-Wl,-Map=$record.link.map""#
+    });
+    let driver =
+        if inputs.driver.as_os_str().is_empty() { "/usr/bin/gcc".into() } else { inputs.driver.display().to_string() };
+    format!(
+        r#"#!/bin/sh
+# The compiler of this build. It looks for headers and libraries in the directories of the plan alone, and
+# records what it reads.
+input= link=1 rule=1
+for word do
+  case $word in
+    -c | -S | -E | -fsyntax-only) link= ;;
+    -M | -MM) link= rule= ;;
+    -) input=1 ;;
+    -* | @*) ;;
+    *.[cCiSsoa] | *.cc | *.cpp | *.so) input=1 ;;
+  esac
+done
+if [ -n "$input" ]; then
+  record=${READS}/$$
+  while [ -e "$record.cwd" ]; do record=${{record}}x; done
+  printf %s "$PWD" > "$record.cwd"
+  if [ -n "$rule" ]; then set -- "$@" -MD -MF "$record.d"; fi
+  if [ -n "$link" ]; then
+    printf %s "$PWD" > "$record.link.cwd"
+    set -- "$@" {link}
+  fi
+fi
+TMPDIR=${TEMPORARY} exec ${LAUNCHER} {driver} "$@" {search}
+"#,
+        driver = quoted(&driver),
+    )
+}
+
+/// A word of a shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The prerequisites of rules of make, as compilers and linkers write them.
+fn prerequisites(rules: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut characters =
+        rules.replace("\\\r\n", " ").replace("\\\n", " ").chars().collect::<Vec<_>>().into_iter().peekable();
+    let mut end = |name: &mut String| {
+        // What ends with a colon is a target.
+        if !name.is_empty() && !name.ends_with(':') {
+            names.push(name.clone());
+        }
+        name.clear();
+    };
+    while let Some(character) = characters.next() {
+        match (character, characters.peek()) {
+            ('\\', Some(&next @ (' ' | '#' | ':' | '\\'))) | ('$', Some(&next @ '$')) => {
+                name.push(next);
+                characters.next();
+            }
+            (character, _) if character.is_whitespace() => end(&mut name),
+            (character, _) => name.push(character),
+        }
+    }
+    end(&mut name);
+    names
+}
+
+/// The files that a linker's map says were loaded.
+fn loaded(map: &str) -> Vec<String> {
+    map.lines().filter_map(|line| line.strip_prefix("LOAD ")).map(|name| name.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::inputs::InputPackage;
+    use crate::sys::process::System;
+
+    #[test]
+    fn rules_and_maps_name_what_was_read() {
+        let rule = "a.o: a.c /usr/include/stdio.h \\\n /with\\ space.h $$x.h\n\n/usr/include/stdio.h:\n";
+        assert_eq!(prerequisites(rule), ["a.c", "/usr/include/stdio.h", "/with space.h", "$x.h"]);
+        let map = "Archive member included\nLOAD /usr/lib/crt1.o\nLOAD a.o\nSTART GROUP\nLOAD /usr/lib/libc.so.6\n";
+        assert_eq!(loaded(map), ["/usr/lib/crt1.o", "a.o", "/usr/lib/libc.so.6"]);
+    }
+
+    /// The inputs of this system's compiler with one header of the C library.
+    fn inputs() -> Inputs {
+        Inputs {
+            driver: "/usr/bin/gcc".into(),
+            linker: "/usr/bin/ld".into(),
+            header_directories: crate::sys::toolchain::Compiler::find(&System, "gcc")
+                .unwrap()
+                .header_directories(&[])
+                .unwrap()
+                .into_iter()
+                .filter(|path| !path.starts_with("/usr/local"))
+                .collect(),
+            ..Inputs::default()
+        }
+    }
+
+    #[test]
+    fn what_the_script_compiles_is_recorded_and_checked() {
+        let work = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (source, header) = (work.path().join("a.c"), elsewhere.path().join("other.h"));
+        fs_err::write(&header, "").unwrap();
+        fs_err::write(&source, "#include <stddef.h>\nint main(void) { return 0; }\n").unwrap();
+        let mut plan = crate::domain::plan::tests::plan();
+        let mut inputs = inputs();
+        plan.inputs = std::sync::Arc::new(inputs.clone());
+        let recorder = Recorder::create(&plan, work.path(), &System).unwrap();
+        let environment = recorder.environment(&BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]));
+        let run = |args: &[&str]| {
+            let spec = Spec::new(recorder.script()).directory(work.path()).environment(environment.clone());
+            System.capture(&spec.args(args.iter().copied())).unwrap()
+        };
+        assert!(run(&["--version"]).contains("gcc"));
+        assert_eq!(recorder.read_files().unwrap().len(), 0);
+        run(&["a.c", "-o", "a"]);
+        let read = recorder.read_files().unwrap();
+        assert!(read.iter().any(|path| path.ends_with("stddef.h")), "{read:?}");
+        assert!(read.iter().any(|path| path.to_string_lossy().contains("libc.so")), "{read:?}");
+        // None of it is in the inputs, but for what is in the work directory.
+        let Err(Error::UnplannedRead { findings }) = recorder.check(&inputs, work.path()) else { panic!() };
+        assert!(findings.iter().all(|finding| !finding.path.ends_with("a.c")), "{findings:?}");
+        let files = findings.iter().map(|finding| (unmerged(&fs_err::canonicalize(&finding.path).unwrap()), None));
+        let package = InputPackage { in_key: true, reinstall: String::new(), files: files.collect() };
+        inputs.packages.insert("all:amd64".into(), package);
+        recorder.check(&inputs, work.path()).unwrap();
+        // A header of elsewhere is another thing.
+        fs_err::write(&source, format!("#include \"{}\"\n", header.display())).unwrap();
+        run(&["-c", "a.c", "-o", "a.o"]);
+        let Err(Error::UnplannedRead { findings }) = recorder.check(&inputs, work.path()) else { panic!() };
+        assert_eq!(findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&header]);
+        inputs.trees.insert(elsewhere.path().to_owned());
+        recorder.check(&inputs, work.path()).unwrap();
+        // A package that is in the environment and not in the key.
+        inputs.packages.get_mut("all:amd64").unwrap().in_key = false;
+        assert!(recorder.check(&inputs, work.path()).is_err());
+    }
+}
