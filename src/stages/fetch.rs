@@ -13,6 +13,7 @@ use crate::error::{Error, Result, SourceAttempt};
 use crate::event::{Event, Reporter, Unit};
 use crate::recipe::ReleaseRecipe;
 use crate::store::{SourceSlot, Store, StoredSource};
+use crate::sys::distro::manager_environment;
 use crate::sys::http::{self, DownloadError, Downloaded, Limits, Resume, Sink};
 use crate::sys::interrupt;
 use crate::sys::process::{Runner, Spec};
@@ -134,7 +135,7 @@ pub fn fetch(
         for place in fetcher.places(archive) {
             if let Some(reason) = fetcher.attempt(&place, archive, &slot)? {
                 let place = shown(&place);
-                reporter.report(Event::Detail(format!("not from {place}: {reason}")));
+                reporter.report(Event::Detail(format!("cannot fetch from {place}: {reason}")));
                 attempts.push(SourceAttempt { place, reason });
                 continue;
             }
@@ -225,7 +226,9 @@ impl Fetcher<'_> {
             }
             // The file may have been replaced between two pieces.
             let place = http::shown(url);
-            reporter.report(Event::Detail(format!("the pieces from {place} do not fit together: once more, whole")));
+            reporter.report(Event::Detail(format!(
+                "the parts from {place} do not match: downloading the whole file again"
+            )));
             resume = Resume::Forbidden;
         }
     }
@@ -240,6 +243,7 @@ impl Fetcher<'_> {
         let spec = Spec::new(APT_HELPER)
             .args(["-o", "Acquire::Retries=3", "download-file", url])
             .arg(slot.part())
+            .environment(manager_environment())
             .timeout(Duration::from_mins(10));
         let mut said = String::new();
         let outcome = self.runner.run(&spec, &mut |_, line| {
@@ -264,7 +268,7 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
         Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
         Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
-            return Ok(Err(format!("{} has {size} bytes, and a source has at most {most}", file.display())));
+            return Ok(Err(format!("{} has {size} bytes; a source may have at most {most}", file.display())));
         }
         Ok(_) => {}
         Err(error) => return unreadable(error),
@@ -332,8 +336,9 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
     if !Path::new(APT_HELPER).exists() {
         return Vec::new();
     }
-    let spec = Spec::new("apt-get")
+    let spec = Spec::new("/usr/bin/apt-get")
         .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
+        .environment(manager_environment())
         .timeout(Duration::from_mins(1));
     // A host whose apt does not answer has no pool, and the other places remain.
     let targets = runner.capture(&spec).unwrap_or_default();

@@ -103,6 +103,17 @@ impl Recorder {
     }
 }
 
+/// Holds one file that the build is going to read against the plan.
+///
+/// # Errors
+/// [`Error::UnplannedRead`] where the plan does not have it, [`Error::Io`] where the work directory cannot be opened.
+pub(super) fn check_file(path: &Path, inputs: &Inputs, work: &Path) -> Result<()> {
+    match unplanned(path.to_owned(), inputs, &fs_err::canonicalize(work)?) {
+        None => Ok(()),
+        Some(finding) => Err(Error::UnplannedRead { findings: vec![finding] }),
+    }
+}
+
 fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }

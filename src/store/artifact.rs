@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::domain::artifact::Format;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
+use crate::domain::plan::FORMAT;
 use crate::error::{Error, Result};
 
 /// Reads the manifest of a tree.
@@ -21,10 +22,22 @@ pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
 /// Reads the bytes of a manifest; the path is for errors.
 ///
 /// # Errors
-/// [`Error::Damaged`].
+/// [`Error::NotAnArtifact`] for one of another format, [`Error::Damaged`] for what is none.
 pub fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| match format_in(bytes) {
+        Some(format) if format != u64::from(FORMAT) => Error::NotAnArtifact {
+            path: path.to_owned(),
+            reason: format!("it was made in format {format}, and this pykeel reads format {FORMAT} alone"),
+        },
+        _ => Error::Damaged { what: path.display().to_string(), reason: error.to_string() },
+    })
+}
+
+/// The format that a manifest names, in the place where it is now and where it was up to format 2.
+fn format_in(bytes: &[u8]) -> Option<u64> {
+    let manifest: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let places = ["/plan/request/format", "/plan/format"];
+    places.iter().find_map(|place| manifest.pointer(place)?.as_u64())
 }
 
 /// The format of a tarball, by its name.
@@ -43,4 +56,18 @@ pub fn format_of(tarball: &Path) -> Result<Format> {
         .copied()
         .find(|format| tarball.exists() && name.ends_with(&format!(".tar.{format}")))
         .ok_or_else(|| Error::NotAnArtifact { path: tarball.to_owned(), reason: reason.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_another_format_is_told_from_a_damaged_one() {
+        let parse = |text: &str| parse_manifest(Path::new("manifest.json"), text.as_bytes()).unwrap_err().to_string();
+        assert!(parse("{\"plan\": {\"format\": 2}}").contains("format 2"));
+        assert!(parse("{\"plan\": {\"request\": {\"format\": 9}}}").contains("format 9"));
+        assert!(parse("{\"plan\": {\"request\": {\"format\": 3}}}").contains("damaged"));
+        assert!(parse("nothing").contains("damaged"));
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::cache::ConfigureCache;
 use super::BuildContext;
 use super::patch::PatchedTree;
-use super::recorder::Recorder;
+use super::recorder::{self, Recorder};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::process::{Outcome, Spec, Stream};
@@ -138,7 +138,9 @@ fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
         match outcome {
             Outcome::Exited(status) if status.success() && !place.is_empty() => {
                 let file = format!("{name}.pc");
-                fs_err::os::unix::fs::symlink(Path::new(&place).join(&file), directory.join(file))?;
+                let found = Path::new(&place).join(&file);
+                recorder::check_file(&found, &plan.inputs, work)?;
+                fs_err::os::unix::fs::symlink(found, directory.join(file))?;
             }
             // A library without such a file (bzip2 on Debian) is found by its header.
             Outcome::Exited(status) if status.code().is_some_and(|code| code < 128) => {}

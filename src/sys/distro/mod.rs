@@ -4,6 +4,7 @@ mod dpkg;
 mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use md5::{Digest as _, Md5};
 
 use super::process::{Runner, Spec};
-use super::toolchain::find_program;
+use super::toolchain::{SEARCH_PATH, find_program};
 use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -96,6 +97,19 @@ impl Distro {
     }
 }
 
+/// The environment of package managers and their helpers: the system's search path, and of the user's variables
+/// those alone that say which proxy leads to the network.
+#[must_use]
+pub fn manager_environment() -> BTreeMap<String, OsString> {
+    let proxies = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"];
+    let names = proxies.into_iter().flat_map(|name| [name.to_owned(), name.to_uppercase()]);
+    let mut variables: BTreeMap<String, OsString> =
+        names.filter_map(|name| Some((name.clone(), std::env::var_os(name)?))).collect();
+    let fixed = [("DEBIAN_FRONTEND", "noninteractive"), ("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")];
+    variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.into())));
+    variables
+}
+
 /// Installs packages as [`Distro::install_commands`] says.
 ///
 /// # Errors
@@ -112,11 +126,9 @@ pub fn install_packages(
     for line in commands {
         reporter.report(Event::Detail(line.clone()));
         let mut words = line.split(' ');
-        let spec = Spec::new(words.next().unwrap_or_default()).args(words.map(str::to_owned)).environment([
-            ("DEBIAN_FRONTEND", "noninteractive".into()),
-            ("PATH", std::env::var_os("PATH").unwrap_or_default()),
-            ("LC_ALL", "C.UTF-8".into()),
-        ]);
+        let name = words.next().unwrap_or_default();
+        let program = find_program(name).unwrap_or_else(|| name.into());
+        let spec = Spec::new(program).args(words.map(str::to_owned)).environment(manager_environment());
         let mut tail = Vec::new();
         let outcome = runner.run(&spec, &mut |_, text| {
             reporter.report(Event::Output(text.to_owned()));

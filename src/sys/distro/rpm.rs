@@ -242,11 +242,7 @@ pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTree
         return Ok(None);
     }
     let place = fs_err::canonicalize(place)?;
-    let spec = Spec::new(PROGRAM)
-        .args(["--query", "--all", "--dbpath"])
-        .arg(place)
-        .args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"])
-        .timeout(LIMIT);
+    let spec = asked().args(["--all", "--dbpath"]).arg(place).args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"]);
     let output = runner.capture(&spec)?;
     Ok(Some(output.lines().map(str::to_owned).collect()))
 }
@@ -258,8 +254,9 @@ mod tests {
     #[test]
     fn a_line_of_rpm_names_package_source_and_checksum() {
         let sum = "59d05945be216348714894906b60b8411e9d8dfdd414c38cb1024e3011bb9630";
-        let line =
-            format!("openssl-libs\tx86_64\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7");
+        let line = format!(
+            "openssl-libs\tx86_64\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7"
+        );
         let (file, found) = record(&line).unwrap();
         assert_eq!(file, Path::new("/usr/lib64/libssl.so.3.0.7"));
         assert_eq!(found.owner.package, "openssl-libs");

@@ -119,7 +119,7 @@ fn certificate_remedy(error: &CertificateError) -> String {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => {
-            format!("is the clock of this machine right? It says {}", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M"))
+            format!("check the system clock: it says {}", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M"))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "ask the server by a name that is in its certificate".into()
@@ -131,7 +131,9 @@ fn certificate_remedy(error: &CertificateError) -> String {
 /// The text with the proxy that the request went through, and the variable that names it.
 fn through_proxy(text: String, url: Option<&Url>) -> String {
     let Some((proxy, variable)) = url.and_then(proxy_of) else { return text };
-    format!("through the proxy {proxy} of {variable}: {text}: mend or unset {variable}, or name the host in NO_PROXY")
+    format!(
+        "through the proxy {proxy} of {variable}: {text}: correct or unset {variable}, or name the host in NO_PROXY"
+    )
 }
 
 /// The proxy that the environment names for a URL, and the variable it is in.
