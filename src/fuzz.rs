@@ -1,5 +1,5 @@
 //! Entry points for fuzzing, one for each format of untrusted bytes. `fuzz/` runs them under libFuzzer, and
-//! a test runs them on the corpus and on mutations of it. They panic if something is wrong. They are not
+//! `tests/it/quick/fuzz.rs` runs them on the corpus and on mutations of it. They panic if something is wrong. They are not
 //! part of the interface; `docs/testing.md` says how to run them.
 
 use std::fmt::{Debug, Display};
