@@ -45,7 +45,7 @@ pub fn choose(
     let mismatch = |reason: String| Error::profile(profile.digest, reason);
     if manifest.data_version != data.version {
         return Err(mismatch(format!(
-            "its data are of {} (version {}), and {compiler} reads version {} alone",
+            "its data is of {} (version {}), but {compiler} reads version {} only",
             manifest.compiler, manifest.data_version, data.version
         )));
     }
@@ -60,7 +60,7 @@ pub fn choose(
     }
     if manifest.release != recipe.version {
         reporter.report(Event::Note(format!(
-            "the profile of Python {} is used for {}: functions that changed since go without",
+            "using the profile of Python {} for {}: functions that changed since have no profile",
             manifest.release,
             recipe.full_version()
         )));
@@ -97,16 +97,13 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
         remedy,
     };
     if recipe.shared.pgo.is_none() {
-        return Err(unusable(
-            "the recipe has no [pgo] that says how to build with one".into(),
-            ProfileRemedy::WritePgo,
-        ));
+        return Err(unusable("the recipe has no [pgo] table".into(), ProfileRemedy::WritePgo));
     }
     let compiler = host.toolchain.compiler.compiler_version()?;
     match host.toolchain.compiler.data_version()? {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(TrainingData { compiler, version }),
         _ => Err(unusable(
-            format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),
+            format!("the compiler is {compiler}, but pykeel supports profiles of gcc only"),
             ProfileRemedy::Gcc,
         )),
     }

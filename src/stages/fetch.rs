@@ -135,7 +135,7 @@ pub fn fetch(
         for place in fetcher.places(archive) {
             if let Some(reason) = fetcher.attempt(&place, archive, &slot)? {
                 let place = shown(&place);
-                reporter.report(Event::Detail(format!("not from {place}: {reason}")));
+                reporter.report(Event::Detail(format!("cannot fetch from {place}: {reason}")));
                 attempts.push(SourceAttempt { place, reason });
                 continue;
             }
@@ -226,7 +226,9 @@ impl Fetcher<'_> {
             }
             // The file may have been replaced between two pieces.
             let place = http::shown(url);
-            reporter.report(Event::Detail(format!("the pieces from {place} do not fit together: once more, whole")));
+            reporter.report(Event::Detail(format!(
+                "the parts from {place} do not match: downloading the whole file again"
+            )));
             resume = Resume::Forbidden;
         }
     }
@@ -266,7 +268,7 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
         Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
         Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
-            return Ok(Err(format!("{} has {size} bytes, and a source has at most {most}", file.display())));
+            return Ok(Err(format!("{} has {size} bytes; a source may have at most {most}", file.display())));
         }
         Ok(_) => {}
         Err(error) => return unreadable(error),

@@ -84,7 +84,7 @@ fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> R
     let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
-        log.reporter().report(Event::Detail("the frozen modules are those of an earlier build".into()));
+        log.reporter().report(Event::Detail("cache hit: the frozen modules of an earlier build are used".into()));
         let place = fs::temporary_directory_in(work, "frozen-")?;
         archive::unpack("the frozen modules", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
         let files: Vec<PathBuf> =

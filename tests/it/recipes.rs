@@ -132,7 +132,7 @@ fn an_overlay_says_only_what_differs_and_has_artifacts_of_its_own() {
 
 #[test]
 fn a_profile_is_saved_into_an_overlay_that_says_only_what_differs() {
-    let program = crate::profiles::PROGRAM;
+    let program = crate::on_toy::profiles::PROGRAM;
     let toy = Toy::without_tree(Behaviour { program, ..Behaviour::default() });
     let file = toy.path("recipes/3.13.toml");
     // The patches and profiles of the real recipe are of the real source.

@@ -46,7 +46,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let recipes = match (args.save, &config.settings.recipes.value) {
         (true, None) => {
-            let message = "`--save` needs `--recipes DIR`, the directory of recipes that the profile is pinned in";
+            let message = "`--save` needs `--recipes DIR`, the directory with the recipe to pin the profile in";
             return Err(Error::Usage(message.into()));
         }
         (true, Some(directory)) => Some(directory.as_path()),

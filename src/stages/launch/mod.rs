@@ -99,7 +99,7 @@ impl LaunchedTree {
     pub(super) fn results(&self, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<String> {
         match self.counted(runner) {
             Err(error) if !matches!(error, Error::Interrupted(_)) => {
-                reporter.report(Event::Detail(format!("what the launcher had is not known: {error}")));
+                reporter.report(Event::Detail(format!("the statistics of the launcher are not available: {error}")));
                 Ok(String::new())
             }
             other => other,
@@ -123,7 +123,7 @@ impl LaunchedTree {
                 (Launcher::Sccache, objects)
             }
         };
-        Ok(format!("{launcher} had {} of {} objects", objects.had, objects.had + objects.made))
+        Ok(format!("{launcher}: {}, {}", counted(objects.had, "hit", "hits"), counted(objects.made, "miss", "misses")))
     }
 }
 
@@ -288,6 +288,11 @@ fn sccache_objects(text: &str) -> Objects {
         counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
     };
     Objects { had: sum("cache_hits"), made: sum("cache_misses") }
+}
+
+/// `1 hit`, `212 hits`.
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -84,8 +84,8 @@ fn libbfd() -> PathBuf {
 
 #[test]
 fn an_altered_file_of_a_package_is_refused_by_name() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let files = [
@@ -108,8 +108,8 @@ fn an_altered_file_of_a_package_is_refused_by_name() {
 
 #[test]
 fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let place = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
@@ -128,8 +128,8 @@ fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
 
 #[test]
 fn what_is_below_usr_local_is_neither_read_nor_run() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let behaviour = Behaviour {
         configure: "echo '#include <pthread.h>' > a.c; gcc -E a.c > seen; if grep -q planted seen; then exit 9; fi; \
@@ -152,8 +152,8 @@ fn what_is_below_usr_local_is_neither_read_nor_run() {
 
 #[test]
 fn the_environment_shows_no_other_package_database() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let script = "mkdir -p $work/db $work/bin; touch $work/db/status; export DPKG_ADMINDIR=$work/db DPKG_ROOT=$work/db; \
@@ -170,8 +170,8 @@ fn database(file: &str, change: &str) -> String {
 
 #[test]
 fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let here = host.plan("");
@@ -192,8 +192,8 @@ fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
 
 #[test]
 fn another_build_of_a_compilers_package_is_another_key() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let here = host.plan("");

@@ -110,9 +110,9 @@ fn a_second_build_takes_its_objects_from_the_cache_and_nothing_else_differs() {
     let launched = Launched::installed();
     let without = launched.build("a", "none").says_not(&["objects"]);
     assert_eq!(launched.said("a", "MAKE"), ["gcc"]);
-    let cold = launched.build("b", "ccache").says(&["ccache had 0 of 1 objects"]);
+    let cold = launched.build("b", "ccache").says(&["ccache: 0 hits, 1 miss"]);
     // In another store, and so in another directory.
-    let warm = launched.build("c/longer", "ccache").says(&["ccache had 1 of 1 objects"]);
+    let warm = launched.build("c/longer", "ccache").says(&["ccache: 1 hit, 0 misses"]);
     assert_eq!(launched.said("c/longer", "MAKE"), ["ccache gcc"]);
     assert_eq!(built(&without), built(&cold));
     assert_eq!(built(&without), built(&warm));
