@@ -13,7 +13,7 @@ use crate::stages::BuildContext;
 use crate::stages::train::Recorded;
 use crate::store::{CacheStatus, EntryLock, StoredArtifact};
 
-/// An artifact that a build gave.
+/// An artifact that a build returned.
 #[derive(Debug)]
 pub struct Built {
     /// Its plan.
@@ -24,7 +24,7 @@ pub struct Built {
     pub cached: bool,
 }
 
-/// What one of several versions came to.
+/// The result of one of several versions.
 #[derive(Debug)]
 pub struct VersionResult {
     /// The version, with its variant: `3.13.5t`.
@@ -33,18 +33,18 @@ pub struct VersionResult {
     pub built: Result<Vec<Built>>,
 }
 
-/// A plan and what has to be made for it.
+/// A plan that the store has no artifact for, and the right to publish it.
 struct Miss<'a> {
     plan: &'a BuildPlan,
     lock: EntryLock,
 }
 
 impl Pipeline<'_> {
-    /// Builds what requests ask for and the store does not have: several at once, and none fails
-    /// because another does. The results are in the order of the requests.
+    /// Builds what is requested and the store does not have, several versions at once. One that fails does not
+    /// stop the others. The results are in the order of the requests.
     ///
     /// # Errors
-    /// A version that is unknown or past its end of life, before anything is built.
+    /// Those of [`recipe`](Self::recipe), before anything is built. The errors of builds are in the results.
     pub fn build(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<VersionResult>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
         if let [recipe] = &recipes[..] {
@@ -56,8 +56,8 @@ impl Pipeline<'_> {
             for recipe in &recipes {
                 let version = recipe.full_version();
                 let task = self.reporter.task(&version);
-                // One after the other: what is missing may have to be installed, and a package
-                // manager runs alone. The builds of those before are under way meanwhile.
+                // One after the other: missing packages may have to be installed, and a package manager runs
+                // alone. The builds of the versions before are under way meanwhile.
                 let planned = Pipeline { reporter: &*task, ..*self }.planned(recipe, options);
                 let build = move || {
                     let pipeline = Pipeline { reporter: &*task, ..*self };
@@ -120,8 +120,8 @@ impl Pipeline<'_> {
         Ok(built)
     }
 
-    /// Looks all plans up. Locks are taken in the order of their keys, as every process takes
-    /// them, so that none waits for another that waits for it.
+    /// Looks all plans up. Every process takes the locks in the order of their keys, or two processes could wait
+    /// for each other.
     fn look_up<'p>(&self, plans: &'p [BuildPlan]) -> Result<(Vec<Built>, Vec<Miss<'p>>)> {
         let mut keyed: Vec<_> = plans.iter().map(|plan| (plan.build_key(), plan)).collect();
         keyed.sort_by_key(|(key, _)| *key);
@@ -151,7 +151,8 @@ impl Pipeline<'_> {
         let context = site.context(recipe, first, optimisation);
         // Between the two a build waits for a slot: the configure of another version may run while this one
         // compiles.
-        let (_source, tree) = order::configured(&context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(&context, &patches, &options.fetch, launcher)?;
         let slot = self.jobs.slot()?;
         let tree = order::compiled(&context, tree)?;
         let staged_prefix = order::installed(&context, &tree)?;

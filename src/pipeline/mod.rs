@@ -38,20 +38,20 @@ pub struct Pipeline<'a> {
     pub runner: &'a dyn Runner,
     /// Takes events.
     pub reporter: &'a dyn Reporter,
-    /// The processors. How many there are changes nothing in the output.
+    /// The slots that all builds share. Their number has no effect on the output.
     pub jobs: &'a JobServer,
 }
 
-/// What builds are to be.
+/// The options of a build.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
     /// What the user chose.
     pub choices: Choices,
-    /// What is kept: one artifact each.
+    /// What is kept: one artifact for each.
     pub flavors: Vec<Flavor>,
     /// Where sources may come from.
     pub fetch: FetchOptions,
-    /// What compilers are started through; none is what the recipe says.
+    /// The launcher that compilers are started through; none takes the recipe's.
     pub launcher: Option<Launcher>,
     /// Whether missing packages are installed.
     pub install_deps: bool,
@@ -59,7 +59,7 @@ pub struct BuildOptions {
     pub allow_eol: bool,
     /// Whether the build directory stays.
     pub keep_build: bool,
-    /// Where a build may work when the store's path is not fit for make.
+    /// Where a build may work if it cannot work in the store.
     pub work_elsewhere: Vec<PathBuf>,
 }
 
@@ -73,12 +73,12 @@ impl BuildOptions {
 struct Planned {
     optimisation: Optimisation,
     plans: Vec<BuildPlan>,
-    /// What keeps a profile of the store there until the artifact that names it is published.
+    /// Keeps a profile in the store until the artifact that names it is published.
     _held: Option<HeldProfile>,
 }
 
 impl Planned {
-    /// The build keys; those of a release that is trained first are not known yet.
+    /// The build keys, for people. Those of a release that is trained first are not known yet.
     fn summary(&self) -> String {
         if matches!(self.optimisation, Optimisation::Instrumented(_)) {
             return "no profile yet".into();
@@ -88,10 +88,10 @@ impl Planned {
 }
 
 impl Pipeline<'_> {
-    /// The recipe of a request, unless the series is past its end of life.
+    /// The recipe of a request.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], [`Error::EndOfLife`].
+    /// [`Error::UnknownVersion`], [`Error::NoVariant`], and [`Error::EndOfLife`] unless `allow_eol` is set.
     pub fn recipe(&self, request: VersionRequest, allow_eol: bool) -> Result<ReleaseRecipe> {
         let (series, recipe) = self.catalog.find(request)?;
         match &series.end_of_life {
@@ -102,7 +102,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// The recipes of some requests; one that is asked for twice, by whatever name, is there once.
+    /// The recipes of some requests. A release that is requested twice is there once.
     fn recipes(&self, requests: &[VersionRequest], allow_eol: bool) -> Result<Vec<ReleaseRecipe>> {
         let mut recipes: Vec<ReleaseRecipe> = Vec::new();
         for request in requests {
@@ -114,11 +114,12 @@ impl Pipeline<'_> {
         Ok(recipes)
     }
 
-    /// Resolves the plans of requests, one for each flavor. Nothing is built. Where a profile would
-    /// have to be recorded first the plans are those of the instrumented build.
+    /// Resolves the plans of requests, one for each flavor, and builds nothing. If a profile has to be recorded
+    /// first, the plans are those of the instrumented build.
     ///
     /// # Errors
-    /// What preflight and resolving answer.
+    /// Those of [`recipe`](Self::recipe), and of [`preflight::check`], [`profile::choose`] and
+    /// [`resolve::resolve`].
     pub fn plan(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<BuildPlan>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
         let mut plans = Vec::new();
@@ -148,7 +149,7 @@ impl Pipeline<'_> {
     }
 }
 
-/// Whether the day of a series' end of life is over. A month ends with its last day.
+/// Whether a series is past its end of life. A date without a day is that month's last day.
 #[must_use]
 pub fn is_past(recipe: &Recipe) -> bool {
     let today = jiff::Timestamp::now().to_string();

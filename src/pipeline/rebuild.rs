@@ -1,4 +1,4 @@
-//! An artifact once more: its plan resolved anew, and a build by it beside the store.
+//! The pipeline of `verify --rebuild`: resolve the plan of an artifact again, and build by it without publishing.
 
 use super::{BuildOptions, Pipeline, order};
 use crate::domain::comparison::{Change, plan_changes};
@@ -16,13 +16,13 @@ use crate::store::WorkDirectory;
 /// The plan of an artifact, resolved again.
 #[derive(Debug)]
 pub enum Replanned {
-    /// The same plan, with what it takes to build by it.
+    /// The same plan, ready to be built.
     Same(Box<Again>),
-    /// Another one: what differs, the artifact's value first.
+    /// Another plan: the differences, the artifact's value first.
     Other(Vec<Change<serde_json::Value>>),
 }
 
-/// What it takes to build an artifact again.
+/// An artifact's plan, and the inputs to build by it again.
 #[derive(Debug)]
 pub struct Again {
     recipe: ReleaseRecipe,
@@ -30,7 +30,7 @@ pub struct Again {
     plan: BuildPlan,
 }
 
-/// An artifact that was built again. It lies in the work directory, and goes with it.
+/// An artifact that was built again. It lies in the work directory, and is removed with it.
 #[derive(Debug)]
 pub struct Rebuilt {
     /// The artifact.
@@ -40,10 +40,11 @@ pub struct Rebuilt {
 }
 
 impl Pipeline<'_> {
-    /// Resolves the plan of an artifact again, with the recipes and on the system that are here.
+    /// Resolves the plan of an artifact again, with these recipes and on this system.
     ///
     /// # Errors
-    /// What preflight and resolving answer.
+    /// Those of [`recipe`](Self::recipe) for another reason than an unknown version, and of `preflight::check`,
+    /// [`profile::choose`] and [`resolve::resolve`].
     pub fn replan(&self, wanted: &BuildPlan, options: &BuildOptions) -> Result<Replanned> {
         let other = |name: &str, before: serde_json::Value, after| {
             Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
@@ -53,7 +54,7 @@ impl Pipeline<'_> {
         }
         let request =
             VersionRequest { selector: Selector::Release(wanted.request.release), variant: wanted.request.variant };
-        // It is built to be compared: nobody is going to run it.
+        // The end of life does not matter: the rebuild is compared, not used.
         let recipe = match self.recipe(request, true) {
             Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => {
                 return other("recipe", wanted.provenance.recipe.map(|digest| digest.to_string()).into(), None);
@@ -64,8 +65,8 @@ impl Pipeline<'_> {
         let choices = Choices { optimize: Some(wanted.request.optimize), profile: named, ..options.choices.clone() };
         let host = self.preflight(&recipe, options)?;
         let mut plan = resolve::resolve(&recipe, wanted.request.flavor, &choices, &Optimisation::None, &host)?;
-        // First without the optimisation: of another compiler there is more to say than that it
-        // cannot read the profile.
+        // First without the optimisation: with another compiler, the list of differences explains more than an
+        // error that it cannot read the profile.
         let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };
         let changes = plan_changes(&unoptimised, &plan);
         if !changes.is_empty() {
@@ -92,18 +93,19 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Builds an artifact again: all of it, whatever the store has of it. It is not published, and
-    /// not verified: what matters is whether it is the same.
+    /// Builds an artifact again from the start, without intermediates of the store. It is neither verified nor
+    /// published: the caller compares it.
     ///
     /// # Errors
-    /// What the stages answer.
+    /// The error of the stage that fails.
     pub fn rebuild(&self, again: &Again, options: &BuildOptions) -> Result<Rebuilt> {
         let Again { recipe, optimisation, plan } = again;
         let store = self.store.without_intermediates();
         let pipeline = Pipeline { store: &store, ..*self };
         let site = pipeline.site("rebuild-", plan, options)?;
         let context = &site.context(recipe, plan, optimisation);
-        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(context, &patches, &options.fetch, launcher)?;
         let _slot = self.jobs.slot()?;
         let tree = order::compiled(context, tree)?;
         let prefix = order::installed(context, &tree)?;

@@ -1,4 +1,4 @@
-//! The pipeline of training: as a build goes, up to the compiled tree, and it ends in a profile.
+//! The pipeline of training: the stages of a build up to the compiled tree, and then the recording of a profile.
 
 use super::{BuildOptions, Pipeline, order};
 use crate::domain::plan::{BuildPlan, Flavor};
@@ -12,10 +12,11 @@ use crate::stages::freeze;
 use crate::stages::train::{self, Recorded};
 
 impl Pipeline<'_> {
-    /// Records the profile of a release: the pipeline of training.
+    /// Records the profile of a release.
     ///
     /// # Errors
-    /// What preflight and the stages answer.
+    /// Those of [`recipe`](Self::recipe), `preflight::check`, [`profile::data`] and [`resolve::resolve`], and the
+    /// error of the stage that fails.
     pub fn train(&self, request: VersionRequest, options: &BuildOptions) -> Result<(ReleaseRecipe, Recorded)> {
         let recipe = self.recipe(request, options.allow_eol)?;
         let (plan, data) = staged(
@@ -43,12 +44,13 @@ impl Pipeline<'_> {
         options: &BuildOptions,
     ) -> Result<Recorded> {
         let scripts = self.catalog.training_scripts()?;
-        // Nothing is ever published by that key: it is for one training at a time, and one log.
+        // Nothing is published under this key. Its lock keeps two trainings from writing one log.
         let _turn = self.store.lookup(plan.build_key(), self.reporter)?;
         let optimisation = Optimisation::Instrumented(data);
         let site = self.site("", plan, options)?;
         let context = &site.context(recipe, plan, &optimisation);
-        let (_source, tree) = order::configured(context, &self.catalog.patches(recipe)?, options)?;
+        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (_source, tree) = order::configured(context, &patches, &options.fetch, launcher)?;
         let _slot = self.jobs.slot()?;
         let tree = order::compiled(context, tree)?;
         freeze::keep_frozen(tree.root(), context)?;

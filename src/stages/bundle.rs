@@ -1,6 +1,5 @@
-//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for
-//! byte, each with its licence text. Nothing is edited: a bundled file still has the checksum that
-//! the distribution's package database has for it.
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for byte, each with
+//! its licence text. A bundled file keeps the checksum that the package database has for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,10 +14,10 @@ use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
 
-/// The name of the file that says which licence a package has that has no licence text.
+/// The file that names the licence of a package that has no licence text.
 const NAMED_LICENSE: &str = "LICENSE";
 
-/// A staged prefix with all the libraries that its policy gives it.
+/// A staged prefix with the libraries that its library policy asks for.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
@@ -47,19 +46,25 @@ impl BundledPrefix {
     }
 }
 
-/// Walks DT_NEEDED of everything staged and copies what is not glibc's own, or lists the packages
-/// that have it.
+/// Walks DT_NEEDED of everything staged, and copies the libraries that are not glibc's own, or lists the packages
+/// that have them.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that the plan does not have, that changed since, or whose
-/// licence text is not there.
+/// [`Error::Library`] for a library that is not in the plan, that changed since it was planned, that the package
+/// database does not confirm, or that has no licence text; [`Error::Command`] if the package database cannot be
+/// read; [`Error::Io`].
 pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
+    bundle_on(&Distro::read(Path::new("/")), staged, context)
+}
+
+/// Bundles on a distribution, whose package database confirms the libraries.
+fn bundle_on(distro: &Distro, staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
     let runtime_packages = runtime_packages(plan, &needed);
     let mut bundled = Vec::new();
     if plan.request.policies.library_policy == LibraryPolicy::Bundle {
-        let database = distro::database(context.runner(), &Distro::read(Path::new("/")))?;
+        let database = distro::database(context.runner(), distro)?;
         for library in needed {
             bundled.push(copy(library, staged.root(), database.as_ref())?);
         }
@@ -67,7 +72,7 @@ pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<Bundle
     Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
 }
 
-/// The plan's packages without those that only have libraries which nothing turned out to need.
+/// The plan's packages, without those of libraries that no file needs.
 fn runtime_packages(plan: &BuildPlan, needed: &[&PlannedLibrary]) -> Vec<String> {
     let is_of = |library: &PlannedLibrary, package: &String| library.package == *package;
     let is_wanted = |package: &&String| {
@@ -160,4 +165,133 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
         package_checksum: recorded.to_string(),
         hardening: elf::read(&target)?.hardening,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{Toy, staged};
+    use super::*;
+    use crate::sys::distro::Family;
+    use crate::sys::process::scripted::Answer;
+
+    const MODULE: &str = "lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so";
+
+    /// A library and a module that needs it, linked for real.
+    struct Linked {
+        directory: tempfile::TempDir,
+        module: Vec<u8>,
+    }
+
+    impl Linked {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let link = |output: &str, args: &[&str]| {
+                let mut command = std::process::Command::new("gcc");
+                command.current_dir(directory.path()).args(["-shared", "-nostdlib", "-o", output]).args(args);
+                assert!(command.status().unwrap().success(), "{args:?}");
+            };
+            fs_err::write(directory.path().join("toy.c"), "int toy(void) { return 1; }\n").unwrap();
+            fs_err::write(directory.path().join("module.c"), "int toy(void); int module(void) { return toy(); }\n")
+                .unwrap();
+            link("libtoy.so.1", &["toy.c", "-fPIC", "-Wl,-soname,libtoy.so.1"]);
+            link("module.so", &["module.c", "-fPIC", "libtoy.so.1"]);
+            let module = fs_err::read(directory.path().join("module.so")).unwrap();
+            Self { directory, module }
+        }
+
+        fn library(&self) -> PathBuf {
+            self.directory.path().join("libtoy.so.1")
+        }
+
+        fn planned(&self) -> PlannedLibrary {
+            PlannedLibrary {
+                soname: "libtoy.so.1".into(),
+                sha256: Digest::of(fs_err::read(self.library()).unwrap()),
+                package: "toy".into(),
+                version: "1.0-1".into(),
+                source_package: "toy".into(),
+                source_version: "1.0-1".into(),
+                needs: Vec::new(),
+                path: self.library(),
+            }
+        }
+
+        /// A toy with the module, whose plan has the library.
+        fn toy(&self) -> Toy {
+            let mut toy = Toy::new(&[(MODULE, &self.module)]);
+            toy.plan.libraries = vec![self.planned()];
+            toy
+        }
+
+        /// The answer of `rpm --query --file`: the SHA-256 that its database has of the library.
+        fn recorded(&self, sha256: &str) -> Answer {
+            let path = self.library().display().to_string();
+            Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t{path}\n"))
+        }
+    }
+
+    /// Bundles on a distribution with rpm, wherever the test runs: its database is asked through the runner.
+    fn bundled(toy: &Toy) -> Result<BundledPrefix> {
+        let distro = Distro { name: "a distribution with rpm".into(), family: Family::Fedora };
+        toy.build("work", |context| bundle_on(&distro, staged(context).unwrap(), context))
+    }
+
+    #[test]
+    fn a_needed_library_is_copied_with_its_licence_and_the_database_is_asked() {
+        let linked = Linked::new();
+        let sum = linked.planned().sha256;
+        let licence = linked.directory.path().join("LICENCE");
+        fs_err::write(&licence, "Do as you like.\n").unwrap();
+        let toy = linked
+            .toy()
+            .on("--query --file", linked.recorded(&sum.to_string()))
+            .on("--licensefiles toy", Answer::new().out(licence.to_str().unwrap()));
+        let bundled = bundled(&toy).unwrap();
+        let [library] = bundled.libraries() else { panic!("{:?}", bundled.libraries()) };
+        assert_eq!((library.sha256, library.package_checksum.clone()), (sum, format!("sha256:{sum}")));
+        let copy = fs_err::read(bundled.root().join("lib/libtoy.so.1")).unwrap();
+        assert_eq!(copy, fs_err::read(linked.library()).unwrap());
+        let licences = bundled.root().join(LICENSES_PATH).join("toy");
+        let [text] = &fs::walk(&licences).unwrap()[..] else { panic!("{}", licences.display()) };
+        assert_eq!(fs_err::read_to_string(licences.join(&text.path)).unwrap(), "Do as you like.\n");
+    }
+
+    #[test]
+    fn a_library_that_the_package_database_does_not_confirm_is_refused() {
+        let linked = Linked::new();
+        for (answer, reason) in [
+            (linked.recorded(&Digest::of("before").to_string()), "it was changed"),
+            (linked.recorded(""), "has no checksum"),
+        ] {
+            let error = bundled(&linked.toy().on("--query --file", answer)).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_the_plan_does_not_have_is_an_error() {
+        let mut toy = Linked::new().toy();
+        toy.plan.libraries.clear();
+        match bundled(&toy) {
+            Err(Error::Library { soname, reason, .. }) => {
+                assert_eq!(soname, "libtoy.so.1");
+                assert!(reason.contains(MODULE), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn libraries_of_the_system_are_listed_by_package_and_not_copied() {
+        let linked = Linked::new();
+        let mut toy = linked.toy();
+        let unneeded = PlannedLibrary { soname: "libz.so.1".into(), package: "zlib1g".into(), ..linked.planned() };
+        toy.plan.libraries.push(unneeded);
+        toy.plan.runtime_packages = ["ca-certificates", "toy", "zlib1g"].map(str::to_owned).to_vec();
+        toy.plan.request.policies.library_policy = LibraryPolicy::System;
+        let bundled = bundled(&toy).unwrap();
+        assert_eq!(bundled.runtime_packages(), ["ca-certificates", "toy"]);
+        assert!(bundled.libraries().is_empty() && !bundled.root().join("lib/libtoy.so.1").exists());
+        assert!(!toy.runner.command_lines().iter().any(|line| line.contains("rpm")));
+    }
 }

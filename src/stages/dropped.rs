@@ -1,11 +1,11 @@
-//! What a flavor drops: the patterns of the plan, and the caches that the build wrote.
+//! The files that a flavor drops: those of the plan's patterns, and the bytecode caches that the build wrote.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{Error, Result};
 
-/// The plan's patterns, and the caches that the build wrote: time-stamped, at three levels, and
-/// different each time. The policy says whether a deterministic set comes back.
+/// The plan's patterns and those of the bytecode caches that the build wrote, which have time stamps and differ
+/// in every build. `strip` writes a deterministic set if the policy asks for one.
 pub(super) fn patterns(globs: &[String]) -> Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for glob in globs.iter().map(String::as_str).chain(["**/__pycache__", "**/*.pyc"]) {

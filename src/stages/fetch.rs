@@ -1,4 +1,4 @@
-//! Fetch: from digests to a verified source archive, from wherever it can be had.
+//! Fetch: finds the source archive that has a digest of the recipe, and downloads it if the store does not have it.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -47,15 +47,15 @@ impl VerifiedSource {
 /// Where sources may come from.
 #[derive(Debug, Clone, Default)]
 pub struct FetchOptions {
-    /// What is tried first.
+    /// The places to try first.
     pub mirrors: Vec<Mirror>,
-    /// Only the store and directories.
+    /// Whether only the store and directories may be read.
     pub offline: bool,
-    /// What a server may take.
+    /// The limits on time and size of a download.
     pub limits: Limits,
 }
 
-/// A place of the user's for archives.
+/// A place that the user named for archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mirror {
     /// A directory that holds them.
@@ -65,7 +65,7 @@ pub enum Mirror {
 }
 
 impl Mirror {
-    /// Reads what a user names: what has a scheme is a URL, and one that can be asked.
+    /// Parses a mirror: text with a scheme is a URL, other text a directory.
     ///
     /// # Errors
     /// [`Error::Mirror`], without the credentials that a URL may hold.
@@ -108,11 +108,12 @@ enum Place {
     Pool(String),
 }
 
-/// Fetches the source of a release: from the store, the user's mirrors, the recipe's, upstream,
-/// or the distribution's own source pool. The recipe's sum decides, whatever the place.
+/// Fetches the source of a release: from the store, the user's mirrors, the recipe's mirrors, upstream, or the
+/// source pool of the distribution, in this order. Wherever it comes from, it must have the recipe's SHA-256.
 ///
 /// # Errors
-/// [`Error::SourceUnavailable`] with every place that was tried and why not from there.
+/// [`Error::SourceUnavailable`] with every place that was tried and the reason why it failed; [`Error::Io`] if
+/// the store cannot be written to; [`Error::Interrupted`].
 pub fn fetch(
     recipe: &ReleaseRecipe,
     options: &FetchOptions,
@@ -127,7 +128,7 @@ pub fn fetch(
     let mut attempts = Vec::new();
     let mut fetcher = Fetcher { recipe, options, runner, reporter, client: None };
     for archive in &archives {
-        // Another process may be at it: its archive is ours then.
+        // Another process may have downloaded it while this one waited for the slot.
         let slot = store.reserve_source(archive.digest, reporter)?;
         if let Some(source) = from_store(std::slice::from_ref(archive), store, reporter)? {
             return Ok(source);
@@ -153,6 +154,14 @@ fn from_store(archives: &[Archive], store: &Store, reporter: &dyn Reporter) -> R
         }
     }
     Ok(None)
+}
+
+/// The result of trying one place. An error of this machine is an [`Error`] instead.
+enum Attempt {
+    /// A file with this digest is in the slot.
+    Got(Digest),
+    /// The place does not have it, for this reason.
+    Failed(String),
 }
 
 struct Fetcher<'a> {
@@ -188,7 +197,7 @@ impl Fetcher<'_> {
         places
     }
 
-    /// Tries one place; gives the reason why not from there.
+    /// Tries one place, and returns the reason if it does not have the archive.
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
         let found = match place {
             Place::Directory(directory) => copy(&directory.join(&archive.file), slot, self.options.limits)?,
@@ -196,18 +205,18 @@ impl Fetcher<'_> {
             Place::Pool(url) => self.apt_download(url, slot)?,
         };
         Ok(match found {
-            Ok(found) if found == archive.digest => None,
-            Ok(found) => Some(format!("its SHA-256 is {found}, not {}", archive.digest)),
-            Err(reason) => Some(reason),
+            Attempt::Got(found) if found == archive.digest => None,
+            Attempt::Got(found) => Some(format!("its SHA-256 is {found}, not {}", archive.digest)),
+            Attempt::Failed(reason) => Some(reason),
         })
     }
 
-    fn download(&mut self, url: &str, expected: Digest, slot: &SourceSlot) -> Result<Result<Digest, String>> {
+    fn download(&mut self, url: &str, expected: Digest, slot: &SourceSlot) -> Result<Attempt> {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => match http::Client::new(self.options.limits) {
                 Ok(client) => self.client.insert(client).clone(),
-                Err(reason) => return Ok(Err(reason)),
+                Err(reason) => return Ok(Attempt::Failed(reason)),
             },
         };
         let reporter = self.reporter;
@@ -218,13 +227,13 @@ impl Fetcher<'_> {
             let how = match client.download(url, resume, &mut landing, &progress) {
                 Ok(how) => how,
                 Err(DownloadError::Local(error)) => return Err(error),
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Attempt::Failed(error.to_string())),
             };
             let found = landing.finish()?;
             if found == expected || how == Downloaded::AtOnce {
-                return Ok(Ok(found));
+                return Ok(Attempt::Got(found));
             }
-            // The file may have been replaced between two pieces.
+            // The server may have replaced the file between two pieces.
             let place = http::shown(url);
             reporter.report(Event::Detail(format!(
                 "the parts from {place} do not match: downloading the whole file again"
@@ -233,9 +242,9 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Lets apt download, so that the proxies and credentials of apt's configuration serve.
-    fn apt_download(&self, url: &str, slot: &SourceSlot) -> Result<Result<Digest, String>> {
-        // apt goes on with a file that is there, and another place's is none to go on with.
+    /// Downloads with apt, which uses the proxies and credentials of its configuration.
+    fn apt_download(&self, url: &str, slot: &SourceSlot) -> Result<Attempt> {
+        // apt resumes the download of a file that is there, and this one may be from another place.
         match std::fs::remove_file(slot.part()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -253,22 +262,23 @@ impl Fetcher<'_> {
         })?;
         if !outcome.success() {
             let said = said.replace(url, &http::shown(url));
-            return Ok(Err(if said.is_empty() { outcome.to_string() } else { said }));
+            return Ok(Attempt::Failed(if said.is_empty() { outcome.to_string() } else { said }));
         }
         let file = fs_err::File::open(slot.part())?;
-        Ok(Ok(Digest::of_reader(file)?))
+        Ok(Attempt::Got(Digest::of_reader(file)?))
     }
 }
 
-/// Copies an archive from a directory; gives its digest, or why it cannot be read.
-fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest, String>> {
-    let unreadable = |error: std::io::Error| Ok(Err(format!("{}: {error}", file.display())));
+/// Copies an archive from a directory.
+fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Attempt> {
+    let unreadable = |error: std::io::Error| Ok(Attempt::Failed(format!("{}: {error}", file.display())));
     match std::fs::metadata(file) {
-        // Opening a pipe would wait for somebody to write.
-        Ok(metadata) if !metadata.is_file() => return Ok(Err(format!("{} is not a file", file.display()))),
+        // Opening a pipe would wait for a writer.
+        Ok(metadata) if !metadata.is_file() => return Ok(Attempt::Failed(format!("{} is not a file", file.display()))),
         Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
-            return Ok(Err(format!("{} has {size} bytes; a source may have at most {most}", file.display())));
+            let reason = format!("{} has {size} bytes; a source may have at most {most}", file.display());
+            return Ok(Attempt::Failed(reason));
         }
         Ok(_) => {}
         Err(error) => return unreadable(error),
@@ -281,18 +291,18 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Result<Digest,
     let mut buffer = vec![0; 256 << 10];
     loop {
         interrupt::check()?;
-        // Why the mirror cannot be read is a reason to try the next; why the store cannot be
-        // written is an error.
+        // A mirror that cannot be read is a reason to try the next one. A store that cannot be written to is
+        // an error.
         match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => landing.append(&buffer[..read])?,
             Err(error) => return unreadable(error),
         }
     }
-    landing.finish().map(Ok)
+    landing.finish().map(Attempt::Got)
 }
 
-/// A file that hashes what it gets.
+/// A file that hashes what is written to it.
 struct Landing {
     path: PathBuf,
     writer: HashingWriter<fs_err::File>,
@@ -330,8 +340,8 @@ impl Sink for Landing {
 
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// The URLs that the source pool of the distribution would have an archive at. Debian and Ubuntu
-/// keep upstream's archive byte for byte as `python3.13_3.13.5.orig.tar.xz`.
+/// The URLs at which the source pool of the distribution may have an archive. Debian and Ubuntu keep upstream's
+/// archive byte for byte, as `python3.13_3.13.5.orig.tar.xz`.
 fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Format) -> Vec<String> {
     if !Path::new(APT_HELPER).exists() {
         return Vec::new();
@@ -340,7 +350,7 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
         .args(["indextargets", "--format", "$(ORIGIN)|$(SITE)|$(COMPONENT)"])
         .environment(manager_environment())
         .timeout(Duration::from_mins(1));
-    // A host whose apt does not answer has no pool, and the other places remain.
+    // If apt fails there is no pool, and the other places remain.
     let targets = runner.capture(&spec).unwrap_or_default();
     pool_sites(&targets)
         .into_iter()
@@ -352,8 +362,8 @@ fn pool_urls(runner: &dyn Runner, package: &str, release: Release, format: Forma
         .collect()
 }
 
-/// Sites and components of the distribution itself, from apt's index targets, each once. Before
-/// `apt-get update` apt knows no origin, so one that is empty counts.
+/// The sites and components of the distribution itself, from apt's index targets, each once. Before
+/// `apt-get update` apt knows no origin, so an empty one counts.
 fn pool_sites(targets: &str) -> Vec<(String, String)> {
     let mut sites = Vec::new();
     for line in targets.lines() {
@@ -370,7 +380,7 @@ fn pool_sites(targets: &str) -> Vec<(String, String)> {
     sites
 }
 
-/// A place as it may be shown: without a user and password.
+/// A place for messages, without user and password.
 fn shown(place: &Place) -> String {
     match place {
         Place::Directory(directory) => directory.display().to_string(),

@@ -1,10 +1,10 @@
-//! Freeze: what an optimised build has in its tree before it is compiled: the profile's data
-//! beside the objects that they are of, and the standard library's modules in frozen form.
+//! Freeze: puts the data of the profile and the frozen modules of the standard library into the tree of an
+//! optimised build, before it is compiled.
 //!
-//! CPython's own Makefile links the programs that freeze modules out of the objects of the
-//! interpreter: with link-time optimisation that takes longer than the interpreter itself. What they
-//! write depends on the source alone, so they are built beside, without any optimisation, and what
-//! they wrote is kept. It is never a part of a profile: frozen modules are code.
+//! CPython's own Makefile links the programs that freeze modules from the objects of the interpreter. With
+//! link-time optimisation that takes longer than linking the interpreter. The output of these programs depends
+//! on the source alone, so they are built in a copy of the tree without any optimisation, and the store keeps
+//! the output. It is never part of a profile: frozen modules are code.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,27 +24,27 @@ use crate::event::Event;
 use crate::recipe::Freeze;
 use crate::sys::{archive, fs};
 
-/// The options of the programs that freeze modules: what they write does not depend on them.
+/// The compiler options for the programs that freeze modules. Their output does not depend on them.
 const HELPER_OPTIONS: &str = "CFLAGS_NODIST=-O0 -g0 -w";
 
-/// A tree that can be compiled.
+/// A tree with everything that make needs.
 #[derive(Debug)]
 pub struct FrozenTree {
     tree: LaunchedTree,
 }
 
 impl FrozenTree {
-    /// The tree, which has now all that make needs.
+    /// The tree.
     pub(super) fn into_tree(self) -> LaunchedTree {
         self.tree
     }
 }
 
-/// Puts the profile's data and the frozen modules into a tree. One that is built without a profile
-/// stays as it is.
+/// Puts the data of the profile and the frozen modules into a tree. Without a profile the tree stays as it is.
 ///
 /// # Errors
-/// What the compiler and the system answer.
+/// [`Error::Command`] if make fails, [`Error::Damaged`] if it wrote no frozen modules, [`Error::Io`] if a file
+/// cannot be read or written.
 pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = context.optimisation {
         if let Some(freeze) = context.recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
@@ -57,7 +57,7 @@ pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTr
     Ok(FrozenTree { tree })
 }
 
-/// The key of a source's frozen modules.
+/// The key of the frozen modules of a source.
 fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     Digest::of_json(&(
         "frozen modules",
@@ -67,10 +67,10 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
     ))
 }
 
-/// Keeps the frozen modules that a whole build left in its tree, for the next build of the source.
+/// Keeps the frozen modules in the tree of a complete build, for the next build of the same source.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Damaged`] if there are none, [`Error::Io`] if they cannot be read or kept.
 pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, recipe, store, work, .. } = *context;
     let Some(freeze) = recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
@@ -78,8 +78,7 @@ pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }
 
-/// Puts the frozen modules into a tree: those of an earlier build of the same source on this
-/// machine, or new ones.
+/// Puts the frozen modules into a tree: those of an earlier build of the same source, or new ones.
 fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
@@ -101,7 +100,7 @@ fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> R
     fs::remove_tree(&beside)
 }
 
-/// The plan's arguments of make, with others in the place of those that optimise.
+/// The plan's arguments of make, without those that optimise.
 fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
     let optimises = |word: &str| word.starts_with("CFLAGS_NODIST=") || word.starts_with("LDFLAGS_NODIST=");
     [HELPER_OPTIONS, "LDFLAGS_NODIST="]
@@ -111,7 +110,7 @@ fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
         .collect()
 }
 
-/// The files that were written in a tree, sorted.
+/// The frozen modules in a tree, sorted.
 fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
     let mut globs = GlobSetBuilder::new();
     for pattern in &freeze.writes {
@@ -133,8 +132,8 @@ fn packed(root: &Path, files: &[PathBuf], work: &Path) -> Result<Vec<u8>> {
     Ok(archive::encode(Format::Zst, Vec::new(), |writer| archive::pack(directory.path(), "frozen", 0, writer))?.0)
 }
 
-/// Copies files of a tree into another. They are new there, and of one time: some are made of others,
-/// and make has to take all of them for made.
+/// Copies files of a tree to another. All get the current time: some are made from others, and make must
+/// consider all of them up to date.
 fn put(from: &Path, files: &[PathBuf], to: &Path) -> Result<()> {
     let now = SystemTime::now();
     for file in files {

@@ -18,6 +18,8 @@ mod recorder;
 pub mod relocate;
 pub mod staging;
 pub mod strip;
+#[cfg(test)]
+pub(crate) mod toy;
 pub mod train;
 pub mod unpack;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! Package: from a stripped prefix to a reproducible tarball with its manifest.
+//! Package: packs a stripped prefix as a reproducible tarball with its manifest.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::{archive, elf};
 
-/// A tarball that nobody has verified yet.
+/// A tarball that is not verified yet.
 #[derive(Debug)]
 pub struct PackedArtifact {
     manifest: Manifest,
@@ -27,7 +27,7 @@ pub struct PackedArtifact {
 }
 
 impl PackedArtifact {
-    /// What the artifact says of itself.
+    /// The manifest.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -58,10 +58,11 @@ impl PackedArtifact {
     }
 }
 
-/// Writes the manifest, and packs.
+/// Writes the sums and the manifest, and packs the tarball, and one of debug files if there are any.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read or written,
+/// [`Error::Damaged`](crate::error::Error::Damaged) for an ELF file that cannot be parsed.
 pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<PackedArtifact> {
     let BuildContext { plan, work, .. } = *context;
     let root = stripped.root();
@@ -105,7 +106,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
     Ok(PackedArtifact { manifest, tarball, digest, debug, build_directory: stripped.build_directory().to_owned() })
 }
 
-/// Writes the list of packages as a package manager's command line takes it: one a line.
+/// Writes the list of runtime packages, one a line.
 fn write_runtime_packages(root: &Path, packages: &[String]) -> Result<()> {
     let lines: String = packages.iter().map(|package| format!("{package}\n")).collect();
     fs::write_in_place(&root.join(RUNTIME_PACKAGES_PATH), lines)
@@ -119,10 +120,10 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
     Ok(digest)
 }
 
-/// Writes the same tarball in another format.
+/// Compresses the same tarball in another format.
 ///
 /// # Errors
-/// What the system answers.
+/// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
 pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
     let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
     let file = std::io::BufWriter::new(fs_err::File::create(to)?);
@@ -142,7 +143,7 @@ fn glibc_floor(root: &Path) -> Result<GlibcVersion> {
     Ok(floor)
 }
 
-/// What a tree holds.
+/// The files and links of a tree.
 struct Inventory {
     /// The sums of all files, in `sha256sum`'s format.
     sums: String,
@@ -173,4 +174,61 @@ fn inventory(root: &Path, plan: &BuildPlan) -> Result<Inventory> {
         }
     }
     Ok(inventory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy::{EPOCH, Toy, staged};
+    use super::super::{bundle, relocate, strip};
+    use super::*;
+    use crate::sys::archive;
+
+    const FILES: &[(&str, &[u8])] = &[
+        ("lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so", b"ssl"),
+        ("lib/python3.13/__pycache__/os.pyc", b"cache"),
+        ("bin/pip", b"#!/opt/myorg/python-3.13/bin/python3.13\n"),
+    ];
+
+    fn packed(toy: &Toy, work: &str) -> PackedArtifact {
+        toy.build(work, |context| {
+            let bundled = bundle::bundle(staged(context).unwrap(), context).unwrap();
+            let stripped = strip::strip(relocate::relocate(bundled, context).unwrap(), context).unwrap();
+            package(&stripped, context).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_tarball_has_what_the_manifest_says() {
+        let mut toy = Toy::new(FILES);
+        toy.plan.externally_managed = Some("Use a venv.".into());
+        let packed = packed(&toy, "work");
+        let into = toy.path("unpacked");
+        fs_err::create_dir(&into).unwrap();
+        let file = fs_err::File::open(packed.tarball()).unwrap();
+        let unpacked = archive::unpack("x", archive::decoder(Format::Zst, file).unwrap(), &into).unwrap();
+        assert_eq!((unpacked.top.as_str(), unpacked.newest), ("python-3.13", EPOCH));
+        let manifest = packed.manifest();
+        assert_eq!(fs_err::read_to_string(into.join(MANIFEST_PATH)).unwrap(), manifest.to_json());
+        assert_eq!(packed.tarball().file_name().unwrap().to_str().unwrap(), manifest.name.file(Format::Zst));
+        assert_eq!((manifest.build_key, manifest.source_date_epoch), (toy.plan.build_key(), EPOCH));
+        assert_eq!(manifest.modules, ["_ssl"]);
+        assert_eq!(manifest.builtin_modules, ["sys", "builtins"]);
+        assert_eq!(manifest.links["bin/python"], "python3.13");
+        let sums = fs_err::read_to_string(into.join(SUMS_PATH)).unwrap();
+        assert_eq!(Digest::of(&sums), manifest.sums);
+        assert_eq!(sums.lines().count() as u64, manifest.sizes.files);
+        for line in sums.lines() {
+            let (sum, path) = line.split_once("  ").unwrap();
+            assert_eq!(Digest::of(fs_err::read(into.join(path)).unwrap()).to_string(), sum, "{path}");
+        }
+        assert!(sums.contains("  lib/python3.13/EXTERNALLY-MANAGED\n") && !sums.contains("__pycache__"), "{sums}");
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_where_the_build_worked() {
+        let toy = Toy::new(FILES);
+        let (one, two) = (packed(&toy, "work"), packed(&toy, "another-place-with-a-longer-name"));
+        assert_eq!(one.digest(), two.digest());
+        assert_eq!(one.manifest(), two.manifest());
+    }
 }

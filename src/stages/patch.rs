@@ -1,4 +1,4 @@
-//! Patch: from upstream's source tree to the one that is built.
+//! Patch: applies the patches of the recipe to upstream's source tree.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -25,16 +25,16 @@ impl PatchedTree {
         self.epoch
     }
 
-    /// The files that are not upstream's any more, with their digests.
+    /// The files that were patched, with their new digests.
     pub(super) const fn patched(&self) -> &BTreeMap<PathBuf, Digest> {
         &self.patched
     }
 }
 
-/// Applies patches in order. Every hunk must fit as it is: nothing is guessed.
+/// Applies patches in order. Every hunk must fit exactly.
 ///
 /// # Errors
-/// [`Error::Patch`] with the file that does not fit, or what the system answers.
+/// [`Error::Patch`] with the file that does not fit, [`Error::Io`] if a file cannot be read or written.
 pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
     let (root, epoch) = tree.into_parts();
     let mut changed = BTreeMap::new();
@@ -47,7 +47,7 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
             let modified = fs_err::metadata(&path)?.modified()?;
             fs_err::write(&path, &after)?;
             changed.insert(file, Digest::of(after));
-            // The tree keeps its times, so that make sees nothing to make anew.
+            // Files keep their times, or make would regenerate others from them.
             fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
         }
     }
@@ -63,8 +63,8 @@ fn patched(before: &str, diff: &str) -> Result<String, String> {
     diffy::apply(before, &patch).map_err(|error| error.to_string())
 }
 
-/// Splits a patch into the diffs of single files, with the path that each is for. What stands
-/// before the first `---` line is prose.
+/// Splits a patch into the diffs of single files, each with its path. The text before the first `---` line is
+/// prose.
 fn split(text: &str) -> Result<Vec<(PathBuf, String)>, String> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     let mut lines = text.lines().peekable();

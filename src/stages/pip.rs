@@ -1,4 +1,4 @@
-//! Pip: puts pip into a staged prefix, from the wheels that CPython's source carries.
+//! Pip: installs pip into a staged prefix, from the wheels in CPython's source.
 
 use super::BuildContext;
 use super::staging::StagedPrefix;
@@ -8,7 +8,7 @@ use crate::sys::process::Spec;
 /// Installs pip. Nothing is downloaded.
 ///
 /// # Errors
-/// What ensurepip answers.
+/// [`Error::Command`](crate::error::Error::Command) if ensurepip fails.
 pub fn install(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<StagedPrefix> {
     let spec = Spec::new(staged.root().join(context.plan.interpreter()))
         .args(["-I", "-B", "-m", "ensurepip", "--default-pip"])

@@ -1,4 +1,4 @@
-//! Strip: from everything that CPython installs to what a flavor keeps.
+//! Strip: removes what a flavor does not keep, and strips ELF files.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 use crate::sys::toolchain::SEARCH_PATH;
 
-/// A prefix as the flavor wants it.
+/// A prefix with only what the flavor keeps.
 #[derive(Debug)]
 pub struct StrippedPrefix {
     staged: StagedPrefix,
@@ -51,10 +51,13 @@ impl StrippedPrefix {
     }
 }
 
-/// Removes what the plan strips, strips what pykeel linked, and sees to bytecode caches.
+/// Removes the files of the plan's patterns, strips the ELF files that this build linked, and writes bytecode
+/// caches if the plan asks for them.
 ///
 /// # Errors
-/// What strip or the interpreter answers, or a pattern that is none.
+/// [`Error::Command`](crate::error::Error::Command) if `strip`, `objcopy` or the interpreter fails,
+/// [`Error::Usage`](crate::error::Error::Usage) for a pattern that is not a glob,
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read or removed.
 pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<StrippedPrefix> {
     let BuildContext { plan, log, .. } = *context;
     let (staged, libraries) = relocated.into_parts();
@@ -93,8 +96,7 @@ fn remove(root: &Path, patterns: &GlobSet) -> Result<()> {
     Ok(())
 }
 
-/// Directories that stripping emptied; one that CPython installs empty would go too, and has no
-/// meaning there.
+/// Removes empty directories. Those that CPython installs empty have no purpose either, but for `site-packages`.
 fn remove_empty_directories(root: &Path) -> Result<()> {
     for entry in fs::walk(root)?.into_iter().rev() {
         let path = root.join(&entry.path);
@@ -106,7 +108,7 @@ fn remove_empty_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The ELF files that this build linked: all but the bundled ones, which stay byte for byte.
+/// The ELF files that this build linked: all except the bundled libraries, which are never changed.
 fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
@@ -127,7 +129,7 @@ fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &Bui
     log.run(&spec, |_| {})
 }
 
-/// Where the debug information of a file is kept, relative to the directory of debug files.
+/// The path of a file's debug information, relative to the directory of debug files.
 fn debug_name(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".debug");
@@ -146,7 +148,7 @@ fn keep_debug_files(root: &Path, files: &[PathBuf], log: &BuildLog<'_>) -> Resul
     Ok(directory)
 }
 
-/// Notes in each file where a debugger finds its debug information: `x.so.debug`, by its checksum.
+/// Records in each file the name and checksum of its debug file, `x.so.debug`, for debuggers.
 fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &BuildLog<'_>) -> Result<()> {
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
@@ -155,7 +157,8 @@ fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &Buil
     Ok(())
 }
 
-/// One process, sorted, at level 0, without time stamps: the same bytes everywhere.
+/// Compiles in one process, in sorted order, at level 0 and without time stamps: the bytes are the same
+/// everywhere.
 const COMPILE_SCRIPT: &str = "\
 import os, py_compile, sys
 root, prefix = sys.argv[1:]

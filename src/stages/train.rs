@@ -1,4 +1,4 @@
-//! Train: from an instrumented interpreter to the profile of what it does most.
+//! Train: runs the training task with an instrumented interpreter, and keeps the profile.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,16 @@ use crate::store::profile::{self, Recording};
 pub struct Recorded {
     /// The profile.
     pub profile: Profile,
-    /// What keeps it in the store.
+    /// Keeps it in the store.
     pub held: HeldProfile,
 }
 
-/// Runs the training task of the recipe and keeps the profile in the store. `scripts` are those that
-/// the recipes have for it.
+/// Runs the training task of the recipe, and keeps the profile in the store. `scripts` are the training scripts
+/// of the recipes, by file name.
 ///
 /// # Errors
-/// What the task answers; [`Error::Profile`] where it recorded nothing of the evaluation loop.
+/// [`Error::Command`] if the task fails; [`Error::Profile`] if the recipe has no training, or if it recorded
+/// nothing of the evaluation loop; [`Error::Io`] if a file cannot be read or written.
 pub fn train(
     tree: &CompiledTree,
     data: TrainingData,
@@ -38,7 +39,7 @@ pub fn train(
         remedy: ProfileRemedy::Training,
     };
     let Some(pgo) = &recipe.shared.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
-    // The programs of the build itself ran with the same objects.
+    // Programs that make ran recorded data as well.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;
     }

@@ -24,7 +24,8 @@ impl SourceTree {
 /// Unpacks a source archive into a new directory of the work directory.
 ///
 /// # Errors
-/// That the archive is hostile or damaged, or what the system answers.
+/// [`Error::HostileArchive`] or [`Error::Damaged`] if the archive is not a source tree, [`Error::Clock`] if its
+/// newest file is in the future, [`Error::Io`] if a file cannot be written.
 pub fn unpack(source: &VerifiedSource, work: &Path) -> Result<SourceTree> {
     let root = work.join("source");
     fs_err::create_dir(&root)?;
@@ -34,13 +35,13 @@ pub fn unpack(source: &VerifiedSource, work: &Path) -> Result<SourceTree> {
             archive::ReadAhead::new(scope, || archive::decoder(source.format(), std::fs::File::open(source.path())?));
         archive::unpack(source.name(), reader, &root)
     })?;
-    // Else make would take all that it makes for older than what it is made of.
+    // Otherwise every file that make writes would be older than the sources.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     if now < unpacked.newest {
         return Err(Error::Clock { now: date(now), what: source.name().to_owned(), made: date(unpacked.newest) });
     }
-    // The newest time in the archive is the time of everything that is made of it: the archive's
-    // digest covers it, and no clock is asked.
+    // The newest time in the archive is the time of every file of the artifact: the archive's digest covers it,
+    // and it does not depend on a clock.
     Ok(SourceTree { root, epoch: unpacked.newest })
 }
 

@@ -1,4 +1,4 @@
-//! Artifacts and installed prefixes as files: the manifest in one, and the format of a tarball.
+//! Artifacts and installed prefixes outside a store: reading the manifest, and telling the format of a tarball.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 /// Reads the manifest of a tree.
 ///
 /// # Errors
-/// [`Error::NotAnArtifact`] where there is none, [`Error::Damaged`] where it cannot be read.
+/// [`Error::NotAnArtifact`] if there is none, [`Error::Damaged`] if it cannot be parsed, [`Error::Io`] if it
+/// cannot be read.
 pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
     let path = prefix.join(MANIFEST_PATH);
     if !path.exists() {
@@ -19,7 +20,7 @@ pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
     parse_manifest(&path, &fs_err::read(&path)?)
 }
 
-/// Reads the bytes of a manifest; the path is for errors.
+/// Parses the bytes of a manifest; `path` is for the error.
 ///
 /// # Errors
 /// [`Error::NotAnArtifact`] for one of another format, [`Error::Damaged`] for what is none.
@@ -40,10 +41,10 @@ fn format_in(bytes: &[u8]) -> Option<u64> {
     places.iter().find_map(|place| manifest.pointer(place)?.as_u64())
 }
 
-/// The format of a tarball, by its name.
+/// The format of a tarball, by its file name.
 ///
 /// # Errors
-/// [`Error::NotAnArtifact`].
+/// [`Error::NotAnArtifact`] if the file is missing or its name has another ending.
 pub fn format_of(tarball: &Path) -> Result<Format> {
     let name = tarball.file_name().unwrap_or_default().to_string_lossy();
     let reason = if tarball.exists() {

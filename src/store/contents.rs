@@ -1,4 +1,4 @@
-//! What a store holds: each thing with its size, its last use, and what still needs it.
+//! The contents of a store: each thing with its size, its last use, and what still needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::domain::version::Release;
 use crate::error::Result;
 use crate::sys::lock::{Attempt, Lock};
 
-/// What a thing in a store is.
+/// The kinds of things in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -25,15 +25,15 @@ pub enum Kind {
     Source,
     /// Training data of an optimised build.
     Profile,
-    /// What a build kept to spare the next one some work.
+    /// The output of configure, or frozen modules, for the next build of the same source.
     Intermediate,
     /// The log of a build.
     Log,
     /// The directory of a build, running, kept or left behind.
     Work,
-    /// An artifact or source that was set aside.
+    /// An artifact, source, profile or intermediate that was set aside.
     Damaged,
-    /// Half of a publication, a download or a removal.
+    /// An unfinished publication, download or removal.
     Partial,
 }
 
@@ -44,7 +44,7 @@ pub enum Need {
     Install,
     /// Artifacts of these build keys were made of it, or by it.
     Artifacts(BTreeSet<Digest>),
-    /// Somebody asked for it to stay.
+    /// The user asked for it to stay: `--keep-build`.
     Kept,
     /// Nothing.
     Nothing,
@@ -90,11 +90,10 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Looks at a store. Nothing is changed. `elsewhere` is where builds work if the store's path
-    /// is not fit.
+    /// Reads a store, and changes nothing. `elsewhere` has the places where builds work if the store is not fit.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`](crate::error::Error::Io) if the store cannot be read.
     pub fn read(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let artifacts = store.list()?;
         let origins: Vec<Origin> = artifacts.iter().map(Origin::read).collect();
@@ -155,8 +154,8 @@ pub enum NeededBy {
     Artifact(String),
 }
 
-/// What an artifact was made of. Only this is read of a manifest, so that another version of
-/// pykeel's does not count for nothing.
+/// What an artifact was made of. Only this part of the manifest is read, so that a manifest of another version
+/// of pykeel can be read too.
 #[derive(Debug)]
 struct Origin {
     build_key: Digest,
@@ -184,7 +183,7 @@ struct RequestOrigin {
 
 impl Origin {
     fn read(artifact: &StoredArtifact) -> Self {
-        // One that cannot be read is found out by whoever looks the artifact up.
+        // The look-up of the artifact reports a manifest that cannot be read.
         let read = std::fs::read(artifact.manifest()).ok();
         let manifest = read.and_then(|bytes| serde_json::from_slice::<ManifestOrigin>(&bytes).ok());
         let profile = manifest.as_ref().and_then(|manifest| manifest.plan.profile);
@@ -195,7 +194,7 @@ impl Origin {
 
 fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Store) -> Item {
     let record = &artifact.record;
-    // An older one stays of use where it runs on an older glibc, or has debug files alone.
+    // An older artifact is still needed if it runs on an older glibc, or if only it has debug files.
     let superseded = all.iter().map(|other| &other.record).any(|other| {
         other.request_key == record.request_key
             && (other.published, other.build_key) > (record.published, record.build_key)
@@ -219,7 +218,7 @@ fn artifact_item(artifact: &StoredArtifact, all: &[StoredArtifact], store: &Stor
 
 fn sources(store: &Store, origins: &[Origin]) -> Result<Vec<Item>> {
     let mut made_of: BTreeMap<Digest, (String, BTreeSet<Digest>)> = BTreeMap::new();
-    // What an artifact was made of that does not say it may be any of them.
+    // An artifact whose manifest cannot be read may be made of any of them.
     let silent: BTreeSet<Digest> =
         origins.iter().filter(|origin| origin.source.is_none()).map(|origin| origin.build_key).collect();
     for origin in origins {
@@ -246,7 +245,7 @@ fn profiles(store: &Store, origins: &[Origin]) -> Result<Vec<Item>> {
     for path in entries(&store.root().join("profiles"))? {
         let name = file_name(&path);
         let Some(Ok(digest)) = name.strip_suffix(".tar.xz").map(str::parse::<Digest>) else {
-            // A publication that somebody is at or did not end.
+            // A publication that is under way or was interrupted.
             let locks = vec![Guard::Maker(store.kept_lock())];
             items.push(Item { locks, ..item(Kind::Partial, name, path, Need::Nothing) });
             continue;
@@ -260,7 +259,7 @@ fn profiles(store: &Store, origins: &[Origin]) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// A log is of the build whose key it has the first digits of.
+/// The logs. Each is of the build whose key begins with the digits in its name.
 fn logs(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
     let locks = entries(&store.root().join("locks"))?;
     let mut items = Vec::new();
@@ -273,7 +272,7 @@ fn logs(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
             .filter(|build_key| build_key.short() == key)
             .collect();
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
-        // Without the key in its name nobody can tell who writes to it.
+        // Without a key in its name nothing says which build writes to it.
         let of_build = |lock: &&PathBuf| key.len() == 12 && file_name(lock).starts_with(&key);
         let locks = locks.iter().filter(of_build).cloned().map(Guard::Maker).collect();
         items.push(Item { locks, ..item(Kind::Log, name, path, need) });
@@ -281,7 +280,7 @@ fn logs(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// Publications, downloads and removals that somebody is at or did not end.
+/// Publications, downloads and removals that are under way or were interrupted.
 fn unfinished(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(&store.root().join("artifacts"))? {
@@ -319,7 +318,7 @@ fn work_directories(place: &Path) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in entries(place)?.into_iter().filter(|path| path.is_dir()) {
         let lock = work::lock_of(&path);
-        // Nobody cleans up what has no lock: somebody wants it, whoever that is.
+        // No build removes a directory without a lock, so it counts as kept.
         let kept = work::kept_mark_of(&path).exists() || !lock.exists();
         let need = if kept { Need::Kept } else { Need::Nothing };
         let locks = vec![Guard::Maker(lock)];
@@ -333,7 +332,7 @@ fn item(kind: Kind, name: String, path: PathBuf, need: Need) -> Item {
     Item { kind, name, path, size, last_used, need, in_use: false, locks: Vec::new(), build_key: None }
 }
 
-/// Whether somebody holds one of some locks. They are tried and let go at once.
+/// Whether a process holds one of some locks. Each is tried and released at once.
 fn is_held(locks: &[Guard]) -> Result<bool> {
     for Guard::Maker(path) | Guard::Readers(path) in locks {
         if matches!(Lock::try_existing(path)?, Attempt::Held) {
@@ -343,7 +342,7 @@ fn is_held(locks: &[Guard]) -> Result<bool> {
     Ok(false)
 }
 
-/// What is in a directory; nothing where there is none.
+/// The paths in a directory, sorted; none if it does not exist.
 pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let found = match fs_err::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -358,13 +357,13 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The size of all files of a tree in bytes. What goes away meanwhile has none.
+/// The size of all files of a tree in bytes. A file that is removed meanwhile counts as empty.
 fn tree_size(path: &Path) -> u64 {
     let files = WalkDir::new(path).into_iter().filter_map(std::result::Result::ok);
     files.filter_map(|entry| entry.metadata().ok()).filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
-/// When a file was last changed, in seconds since 1970; 0 if it has gone.
+/// When a file was last changed, in seconds since 1970; 0 if it does not exist.
 pub(super) fn modified(path: &Path) -> u64 {
     let time = std::fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())

@@ -1,4 +1,4 @@
-//! Prune: what goes from a store, and that it goes safely.
+//! Pruning: which things are removed from a store, and removing each without disturbing its users.
 
 use std::time::Duration;
 
@@ -10,30 +10,29 @@ use crate::error::Result;
 use crate::sys::fs;
 use crate::sys::lock::{Attempt, Lock};
 
-/// The reasons for which something goes. Each that is given counts.
+/// The reasons to remove something. Each that is set counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// That nothing needs it.
+    /// Nothing needs it.
     pub unused: bool,
-    /// That its last use is longer ago.
+    /// Its last use is longer ago than this.
     pub older_than: Option<Duration>,
-    /// That more than so many bytes are left; the least recently used goes first.
+    /// The store has more than this many bytes; the least recently used is removed first.
     pub max_size: Option<u64>,
-    /// That it is there.
+    /// It is there: everything is removed.
     pub all: bool,
 }
 
-/// What became of a thing that was to go.
+/// The result of removing one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pruned {
-    /// It is gone.
+    /// It was removed.
     Removed,
-    /// Somebody uses it, or did so since it was looked at.
+    /// A process uses it, or has used it since it was selected. It stays.
     InUse,
 }
 
-/// The things that go by a policy at a time, in seconds since 1970, as indices in order. What is
-/// in use does not.
+/// The things that a policy removes at a time in seconds since 1970, as indices in order. What is in use stays.
 #[must_use]
 pub fn select(items: &[Item], policy: &Policy, now: u64) -> Vec<usize> {
     let mut goes: Vec<bool> = items.iter().map(|item| policy.all && !item.in_use).collect();
@@ -62,10 +61,9 @@ pub fn select(items: &[Item], policy: &Policy, now: u64) -> Vec<usize> {
     (0..items.len()).filter(|index| goes[*index]).collect()
 }
 
-/// Adds what nothing needs, given what goes already.
+/// Adds what nothing needs, given what is removed already.
 fn add_unused(items: &[Item], goes: &mut [bool]) {
-    // Artifacts need nothing of each other, so that two rounds do: they first, and then what they
-    // were made of.
+    // Artifacts do not need each other, so two rounds are enough: first they, then what they were made of.
     for _ in 0..2 {
         let stays = |key: &_| items.iter().zip(&*goes).any(|(item, goes)| !goes && item.build_key == Some(*key));
         let unused: Vec<bool> = items
@@ -83,17 +81,17 @@ fn add_unused(items: &[Item], goes: &mut [bool]) {
 }
 
 impl Store {
-    /// What goes by a policy now.
+    /// The things that a policy removes now.
     #[must_use]
     pub fn prunable<'c>(&self, contents: &'c Contents, policy: &Policy) -> Vec<&'c Item> {
         select(&contents.items, policy, now()).into_iter().map(|index| &contents.items[index]).collect()
     }
 
-    /// Removes a thing, unless somebody uses it: the locks of its makers and readers are taken
-    /// first, without waiting, and nobody has used it since it was looked at.
+    /// Removes a thing, unless a process uses it: the locks of its makers and readers are taken first, without
+    /// waiting, and it must not have been used since it was selected.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`](crate::error::Error::Io) if it cannot be locked or removed.
     pub fn prune(&self, item: &Item) -> Result<Pruned> {
         let _turn = match (item.kind, item.path.parent()) {
             (Kind::Work, Some(place)) => Some(work::take_turn(place)?),
@@ -109,7 +107,7 @@ impl Store {
                 Guard::Readers(path) => match Lock::try_existing(path)? {
                     Attempt::Locked(lock) => held.push(lock),
                     Attempt::Held => return Ok(Pruned::InUse),
-                    // A reader finds nothing to read either.
+                    // Without the file there is no reader either.
                     Attempt::Absent => {}
                 },
             }
@@ -120,7 +118,7 @@ impl Store {
             }
         }
         match item.kind {
-            // Renamed first: whoever looks sees a whole entry or none.
+            // Renamed first, so that readers see a whole entry or none.
             Kind::Artifact => {
                 let gone = item.path.with_extension("gone");
                 fs::remove_tree(&gone)?;

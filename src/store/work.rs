@@ -1,5 +1,5 @@
-//! Directories for work in flight. One that its process left behind, however it ended, is cleaned
-//! up by the next process that needs one.
+//! Work directories of builds. A directory that a process left behind, however it ended, is removed by the
+//! next process that creates one.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::lock::Lock;
 
-/// A directory that is removed when it is dropped, unless it is kept.
+/// A directory that is removed when this value is dropped, unless it is kept.
 #[derive(Debug)]
 pub struct WorkDirectory {
     // Removed before the lock is released: fields are dropped in order.
@@ -22,17 +22,18 @@ pub(super) fn lock_of(directory: &Path) -> PathBuf {
     directory.with_extension("lock")
 }
 
-/// What says that a work directory stays after its process; beside it like the lock.
+/// The file that says that a work directory stays after its process ends; it lies beside it, like the lock.
 pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
     directory.with_extension("kept")
 }
 
 impl WorkDirectory {
-    /// Makes a directory in the store, or elsewhere if a build could not work there: make takes no
-    /// path with a space, and programs have to be run. `elsewhere` is where to look then, in order.
+    /// Creates a directory in the store, or elsewhere if a build cannot work there: make accepts no path with
+    /// a space, and programs must be allowed to run. `elsewhere` has the other places, in order.
     ///
     /// # Errors
-    /// What the system answers for the store, or why the store is not fit where no other place is.
+    /// [`Error::Usage`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
+    /// programs, unless another place serves; [`Error::Io`] if the directory cannot be created.
     pub fn create(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let in_store = store.root().join("work");
         let why = match prepare(&in_store) {
@@ -48,13 +49,13 @@ impl WorkDirectory {
     }
 
     fn create_in(place: &Path) -> Result<Self> {
-        // Making and cleaning take turns, so that a new directory is never taken for a stale one.
+        // One process at a time creates and cleans, or a new directory could pass for a stale one.
         let _turn = take_turn(place)?;
         clean(place)?;
         let directory = fs::temporary_directory_in(place, "build-")?;
-        // Nobody else has a use for it, but `cache list` tries every lock.
+        // Only `cache list` tries this lock as well, for a moment.
         let lock = Lock::acquire(&lock_of(directory.path()), "the work directory", &crate::event::Silent)?;
-        // The lock's file outlives the directory and is removed by the next cleaning.
+        // The lock's file outlives the directory. The next cleaning removes it.
         Ok(Self { directory, _lock: lock })
     }
 
@@ -64,17 +65,17 @@ impl WorkDirectory {
         self.directory.path()
     }
 
-    /// Leaves the directory where it is, for somebody to look at.
+    /// Leaves the directory where it is, for inspection.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if the mark beside it cannot be written.
     pub fn keep(&mut self) -> Result<()> {
         self.directory.disable_cleanup(true);
         Ok(fs_err::write(kept_mark_of(self.directory.path()), "")?)
     }
 }
 
-/// Where a store's builds may have worked: in the store, and elsewhere where that is not fit.
+/// The places where builds of a store may have worked: the store, and the others if the store is not fit.
 pub(super) fn places(store: &Store, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
     let in_store = store.root().join("work");
     let fit = is_fit_for_make(&in_store) && (!in_store.exists() || fs::runs_programs(&in_store).unwrap_or(true));
@@ -86,13 +87,12 @@ pub(super) fn places(store: &Store, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
     places
 }
 
-/// The name of a place for work in a directory that is not the store.
+/// The name of this user's place in a directory that is not the store.
 fn own_name() -> String {
     format!("pykeel-work-{}", rustix::process::geteuid().as_raw())
 }
 
-/// The right to make and remove work directories at a place, so that a new one is never taken for
-/// one that was left.
+/// The right to create and remove work directories at a place, for one process at a time.
 pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
@@ -104,7 +104,7 @@ fn is_own(place: &Path) -> bool {
     fs_err::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)
 }
 
-/// Makes a place for work, if a build can work there.
+/// Creates a place for work, if a build can work there.
 fn prepare(place: &Path) -> Result<()> {
     if !is_fit_for_make(place) {
         return Err(Error::UnfitForMake { path: place.to_owned() });
@@ -118,7 +118,7 @@ fn is_fit_for_make(path: &Path) -> bool {
     path.is_absolute() && path.to_str().is_some_and(|text| text.chars().all(fit))
 }
 
-/// Removes the directories whose processes are gone.
+/// Removes the directories whose processes have ended.
 fn clean(place: &Path) -> Result<()> {
     for entry in fs_err::read_dir(place)? {
         let path = entry?.path();

@@ -1,8 +1,8 @@
-//! Launch: from a configured tree to one whose make starts the compiler through a launcher.
+//! Launch: sets up the compiler launcher (ccache or sccache) with which make starts the compiler.
 //!
-//! make alone is told, by an argument that it records nowhere: neither the plan nor what is
-//! installed knows of a launcher. The build's environment is closed, so a launcher sees those
-//! variables of the user that are on its list here, and no others.
+//! Only make knows of it, by an argument that it does not record: the plan and the installed files do not
+//! mention a launcher. The build's environment is closed, so a launcher gets only those variables of the user
+//! that are on its list in `variables`.
 
 mod variables;
 
@@ -23,39 +23,39 @@ use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::find_launcher;
 
-/// What sccache's client is asked for its server's counts with.
+/// The arguments with which sccache's client shows the counts of its server.
 const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
-/// The file that ccache is told to read.
+/// The configuration file that ccache reads.
 const CCACHE_CONFIGURATION: &str = "ccache.conf";
-/// The file where ccache says of each compilation what came of it.
+/// The file to which ccache writes the result of each compilation.
 const CCACHE_RESULTS: &str = "ccache-results.log";
 
-/// A tree that can be prepared.
+/// A configured tree with its launcher.
 #[derive(Debug)]
 pub struct LaunchedTree {
     tree: ConfiguredTree,
-    /// What make is told besides the plan's arguments.
+    /// The arguments of make besides the plan's.
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     counts: Counts,
 }
 
-/// Where a launcher counts what it had.
+/// Where a launcher counts its cache hits.
 #[derive(Debug)]
 enum Counts {
     /// Nowhere.
     None,
     /// In a file of this build.
     Ccache(PathBuf),
-    /// In its server, which counts for all that use it: what it had counted before.
+    /// In its server, which counts for all builds: the counts before this one.
     Sccache(Objects),
 }
 
-/// How many objects a launcher had, and how many were made.
+/// The cache hits and misses of a launcher.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Objects {
-    had: u64,
-    made: u64,
+    hits: u64,
+    misses: u64,
 }
 
 impl LaunchedTree {
@@ -91,11 +91,11 @@ impl LaunchedTree {
         self.tree.module_link()
     }
 
-    /// What the launcher did, in a few words; empty where it does not say. What is compiled is
-    /// compiled, so that a count that cannot be had is told in passing.
+    /// The cache hits and misses in a few words; empty if the launcher does not count. Counts that cannot be read
+    /// are no error, because everything is compiled.
     ///
     /// # Errors
-    /// An interrupt.
+    /// [`Error::Interrupted`].
     pub(super) fn results(&self, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<String> {
         match self.counted(runner) {
             Err(error) if !matches!(error, Error::Interrupted(_)) => {
@@ -111,26 +111,28 @@ impl LaunchedTree {
             Counts::None => return Ok(String::new()),
             Counts::Ccache(path) => match fs_err::read_to_string(path) {
                 Ok(text) => (Launcher::Ccache, ccache_objects(&text)),
-                // It writes none where the user turned its statistics off.
+                // ccache writes none if the user turned its statistics off.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
                 Err(error) => return Err(error.into()),
             },
             Counts::Sccache(before) => {
                 let now = sccache_objects(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
-                // Another may have set the server's counts to zero.
+                // Another process may have reset the counts of the server.
                 let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
-                let objects = Objects { had: since(now.had, before.had), made: since(now.made, before.made) };
+                let objects = Objects { hits: since(now.hits, before.hits), misses: since(now.misses, before.misses) };
                 (Launcher::Sccache, objects)
             }
         };
-        Ok(format!("{launcher}: {}, {}", counted(objects.had, "hit", "hits"), counted(objects.made, "miss", "misses")))
+        let Objects { hits, misses } = objects;
+        Ok(format!("{launcher}: {}, {}", counted(hits, "hit", "hits"), counted(misses, "miss", "misses")))
     }
 }
 
-/// Makes a launcher ready.
+/// Sets up a launcher; with [`Launcher::None`] the tree stays as it is.
 ///
 /// # Errors
-/// What the launcher answers when it is asked for its configuration, or to start its server.
+/// [`Error::Command`] or [`Error::Spawn`] if the launcher does not show its configuration or its counts,
+/// [`Error::Io`] if a file cannot be read or written.
 pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
     let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
     let mut ready = LaunchedTree { tree, arguments: Vec::new(), environment: BTreeMap::new(), counts: Counts::None };
@@ -142,13 +144,13 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     }
     let user: BTreeMap<String, OsString> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    // The digests of the programs that compile: a launcher looks at the driver alone, or at its age.
+    // A launcher identifies the compiler by its driver, or by the age of that: this covers all its programs.
     let toolchain = Digest::of_json(&plan.toolchain);
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
         (ccache(&user, toolchain, context)?, Counts::Ccache(context.work.join(CCACHE_RESULTS)))
     } else {
-        // The server runs in the user's own environment: one that a compilation starts would end with
-        // make, and know nothing of the user's store. One that is running makes this fail.
+        // The server runs in the user's own environment. One that a compilation starts would end with make and
+        // would not know the user's cache. If a server is running, this fails.
         let server = runner.run(&asked("sccache", &["--start-server"]), &mut |_, line| {
             reporter.report(Event::Detail(format!("sccache: {line}")));
         })?;
@@ -173,20 +175,20 @@ fn recorded_compiler(tree: &LaunchedTree, plan: &BuildPlan) -> Result<OsString> 
     Ok(format!("CC={} {rest}", tree.recorder().script().display()).trim_end().into())
 }
 
-/// The compiler as configure wrote it: for some series with arguments of its own, such as `-pthread`.
+/// The compiler in the Makefile; for some series with arguments, such as `-pthread`.
 fn compiler(makefile: &str) -> Option<&str> {
     makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
 }
 
-/// A launcher in the user's own environment.
+/// A launcher that runs in the user's own environment.
 fn asked(program: &str, arguments: &[&str]) -> Spec {
     Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
         .timeout(Duration::from_mins(1))
 }
 
-/// ccache's environment. Its home directory is not the user's, so that what the user's configuration
-/// files say is said again in one that it is pointed to.
+/// ccache's environment. Its home directory is not the user's, so the settings of the user's configuration files
+/// are copied to a file in the work directory.
 fn ccache(
     user: &BTreeMap<String, OsString>,
     toolchain: Digest,
@@ -199,7 +201,7 @@ fn ccache(
     fs_err::write(&file, &configuration.text)?;
     let mut environment = forwarded(user, &[CCACHE]);
     if let Some(directory) = &configuration.cache_directory {
-        // What a relative path is relative to is another directory when make runs.
+        // make runs in another directory than this process.
         environment.insert("CCACHE_DIR".into(), std::path::absolute(directory)?.into());
     }
     if configuration.starts("distcc") {
@@ -210,27 +212,27 @@ fn ccache(
     }
     if configuration.starts("icecc") {
         environment.extend(forwarded(user, &[ICECC]));
-        // Sources are preprocessed here, and to the end: elsewhere `__DATE__` would be another day.
+        // Sources are preprocessed on this machine: on another, `__DATE__` could be another day.
         environment.insert("ICECC_REMOTE_CPP".into(), "0".into());
     }
     environment.insert("CCACHE_CONFIGPATH".into(), file.into());
     environment.insert("CCACHE_COMPILERCHECK".into(), format!("string:{toolchain}").into());
     environment.insert("CCACHE_STATSLOG".into(), work.join(CCACHE_RESULTS).into());
-    // Each build works in a directory of another name. Where the compiler is told what to call it in
-    // debug information ccache knows; what it made of paths there would be other bytes.
+    // Each build has a work directory of another name. With debug files, the compiler maps its name, and ccache
+    // must not rewrite paths as well: the bytes would differ.
     if !plan.request.policies.debug_files {
         environment.insert("CCACHE_BASEDIR".into(), fs_err::canonicalize(work)?.into());
     }
     Ok(environment)
 }
 
-/// What ccache says of its configuration: lines `(where it was set) key = value`.
+/// The output of `ccache --show-config`: lines `(origin) key = value`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Configuration {
     cache_directory: Option<String>,
-    /// What it starts the compiler through in its turn.
+    /// The program through which ccache starts the compiler.
     prefix: String,
-    /// What the user's files say of the keys on the list, as a file.
+    /// The settings of the user's files whose keys are on the list, as the text of a file.
     text: String,
 }
 
@@ -254,7 +256,7 @@ impl Configuration {
         configuration
     }
 
-    /// Whether the compiler is started through a program.
+    /// Whether ccache starts the compiler through this program.
     fn starts(&self, program: &str) -> bool {
         self.prefix.split_whitespace().any(|word| Path::new(word).ends_with(program))
     }
@@ -267,27 +269,28 @@ fn sccache(user: &BTreeMap<String, OsString>, toolchain: Digest) -> BTreeMap<Str
     environment
 }
 
-/// Counts what ccache wrote of each compilation: the source's name as a comment, and what it counts.
+/// Counts hits and misses in ccache's statistics log: for each compilation the source's name as a comment, then
+/// the counters that it raised.
 fn ccache_objects(text: &str) -> Objects {
     let mut objects = Objects::default();
     for line in text.lines() {
         match line {
-            "direct_cache_hit" | "preprocessed_cache_hit" => objects.had += 1,
-            "cache_miss" => objects.made += 1,
+            "direct_cache_hit" | "preprocessed_cache_hit" => objects.hits += 1,
+            "cache_miss" => objects.misses += 1,
             _ => {}
         }
     }
     objects
 }
 
-/// Reads what sccache's server has counted: numbers for each language. What is not there is none.
+/// Reads the counts of sccache's server, which are numbers for each language. A missing one is zero.
 fn sccache_objects(text: &str) -> Objects {
     let shown: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let sum = |name: &str| {
         let counts = shown["stats"][name]["counts"].as_object();
         counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
     };
-    Objects { had: sum("cache_hits"), made: sum("cache_misses") }
+    Objects { hits: sum("cache_hits"), misses: sum("cache_misses") }
 }
 
 /// `1 hit`, `212 hits`.
@@ -325,10 +328,10 @@ mod tests {
     fn objects_are_counted() {
         let text = "# Objects/a.c\ncache_miss\ndirect_cache_miss\nlocal_storage_write\n# b.c\ndirect_cache_hit\n\
                     # c.c\npreprocessed_cache_hit\ndirect_cache_miss\n# -o python\ncalled_for_link\n";
-        assert_eq!(ccache_objects(text), Objects { had: 2, made: 1 });
+        assert_eq!(ccache_objects(text), Objects { hits: 2, misses: 1 });
         let text = r#"{"stats": {"compile_requests": 9, "cache_hits": {"counts": {"C/C++": 3, "Assembler": 1}},
                        "cache_misses": {"counts": {"C/C++": 2}}}}"#;
-        assert_eq!(sccache_objects(text), Objects { had: 4, made: 2 });
+        assert_eq!(sccache_objects(text), Objects { hits: 4, misses: 2 });
         assert_eq!(sccache_objects("{}"), Objects::default());
     }
 }

@@ -1,10 +1,10 @@
-//! Which of the user's variables a launcher is given. The lists leave out what could change an
-//! object or make a wrong one pass for the right one. `docs/launchers.md` has them too.
+//! The variables of the user that a launcher is given. The lists leave out those that could change an object
+//! file or let a wrong one count as a hit. `docs/launchers.md` has them too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// The variables of ccache that say where it keeps objects and how much, and what it logs.
+/// The variables of ccache about the place and size of its cache, and about logging.
 pub(super) const CCACHE: &[&str] = &[
     "CCACHE_COMPRESS",
     "CCACHE_COMPRESSLEVEL",
@@ -37,7 +37,7 @@ pub(super) const CCACHE: &[&str] = &[
     "CCACHE_UMASK",
 ];
 
-/// The keys of ccache's own configuration files that mean the same.
+/// The keys in ccache's configuration files for the same settings.
 pub(super) const CCACHE_KEYS: &[&str] = &[
     "compression",
     "compression_level",
@@ -93,8 +93,8 @@ pub(super) const ICECC: &[&str] = &[
     "ICECC_TEST_SOCKET",
 ];
 
-/// The variables of sccache's client, and those of a server that it would start anew. What opens a
-/// remote store (`AWS_*` and the like) is for the server alone, which runs in the user's environment.
+/// The variables of sccache's client, and of a server that it would start. The credentials of a remote cache
+/// (`AWS_*` and the like) are for the server alone, which runs in the user's environment.
 pub(super) const SCCACHE: &[&str] = &[
     "SCCACHE_CACHE_SIZE",
     "SCCACHE_CONF",

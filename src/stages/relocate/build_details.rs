@@ -1,24 +1,23 @@
-//! `build-details.json`, in which CPython 3.14 and later describe themselves to tools that do not
-//! run them (PEP 739): its paths become relative ones.
+//! `build-details.json`, the description of CPython 3.14 and later for tools that do not run it (PEP 739). Its
+//! paths become relative.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Whether a file of the standard library's directory is such a description. Distributions put
-/// the ABI and the platform into its name.
+/// Whether a file in the standard library's directory is such a description. Distributions add the ABI and the
+/// platform to its name.
 pub(super) fn is_description(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let in_library = path.parent().is_some_and(|parent| parent.parent() == Some(Path::new("lib")));
     in_library && name.starts_with("build-details") && path.extension().is_some_and(|extension| extension == "json")
 }
 
-/// The description with paths that go wherever the prefix goes: `base_prefix` from the file's own
-/// directory, all others from `base_prefix`. None if it names no path of the prefix. `path` is the
-/// file's, relative to the prefix.
+/// The description with relative paths: `base_prefix` relative to the file's own directory, all others relative to
+/// `base_prefix`. None if it names no path of the prefix. `path` is the file's, relative to the prefix.
 ///
 /// # Errors
-/// That the text is not JSON.
+/// A [`serde_json::Error`] if the text is not JSON.
 pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> serde_json::Result<Option<String>> {
     let mut details: Value = serde_json::from_str(text)?;
     if !relative_paths(&mut details, prefix) {
@@ -29,7 +28,7 @@ pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> serde_json::Resu
     Ok(Some(format!("{details:#}\n")))
 }
 
-/// Makes each string that is a path in the prefix relative to it; tells whether there was any.
+/// Makes each string that is a path in the prefix relative to it, and returns whether there was one.
 fn relative_paths(value: &mut Value, prefix: &str) -> bool {
     match value {
         Value::String(text) => {
@@ -43,7 +42,7 @@ fn relative_paths(value: &mut Value, prefix: &str) -> bool {
             }
             true
         }
-        // Not `any`, which would stop at the first.
+        // `any` would stop at the first.
         Value::Array(values) => values.iter_mut().fold(false, |found, value| relative_paths(value, prefix) | found),
         Value::Object(fields) => {
             fields.iter_mut().fold(false, |found, (_, value)| relative_paths(value, prefix) | found)

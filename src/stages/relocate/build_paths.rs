@@ -1,19 +1,19 @@
-//! The build's own directories in recorded variables: `_sysconfigdata*.py`, the Makefile.
+//! The directories of the build in recorded variables: `_sysconfigdata*.py`, the Makefile.
 
 use std::path::Path;
 
 use crate::domain::prefix::Prefix;
 use crate::stages::configure::DEBUG_PATHS_WORD;
 
-/// The paths that nothing may mention, and what stands for each.
+/// The paths that no file may mention, each with its replacement.
 pub(super) struct BuildPaths {
-    /// Longest first, so that none is taken for the beginning of another.
+    /// Longest first: a shorter one may be the beginning of a longer one.
     replacements: Vec<(String, String)>,
 }
 
 impl BuildPaths {
-    /// `build` is the work directory with the source tree in `source`; `staged` is where the
-    /// prefix's content lies now.
+    /// `build` is the work directory, which has the source tree in `source`; `staged` is the directory with the
+    /// content of the prefix.
     pub(super) fn new(build: &Path, staged: &Path, prefix: &Prefix, source_name: &str) -> Self {
         let text = |path: &Path| path.display().to_string();
         Self {
@@ -31,8 +31,8 @@ impl BuildPaths {
         self.replacements.iter().any(|(path, _)| contains(bytes, path.as_bytes()))
     }
 
-    /// The text without the build's paths and without the word that hides them from debug
-    /// information; none if it has neither.
+    /// The text without the build's paths, and without the compiler option that maps them in debug information;
+    /// none if it has neither.
     pub(super) fn rewrite(&self, text: &str) -> Option<String> {
         if !self.occur_in(text.as_bytes()) && !text.contains(DEBUG_PATHS_WORD) {
             return None;

@@ -1,8 +1,8 @@
-//! Relocate: makes a prefix work wherever it is moved, and rids it of the build's own paths.
+//! Relocate: makes a prefix work wherever it is moved, and removes the build's own paths from it.
 //!
-//! What Python itself decides at run time (`sysconfig`, `distutils`) is a patch of the recipe; here
-//! are the files that something else reads: scripts, pkg-config files, `build-details.json`,
-//! recorded variables.
+//! The paths that Python computes at run time (`sysconfig`, `distutils`) are the subject of a patch. This stage
+//! rewrites the files that other programs read: scripts, pkg-config files, `build-details.json` and the recorded
+//! variables.
 
 mod build_details;
 mod build_paths;
@@ -38,11 +38,11 @@ impl RelocatedPrefix {
     }
 }
 
-/// Rewrites what would not survive a move.
+/// Rewrites the files that would not survive a move.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a binary file that mentions the build and for a `build-details.json` that
-/// is no JSON, and what the system answers.
+/// [`Error::Damaged`] for a binary file that mentions the work directory and for a `build-details.json` that is
+/// not JSON; [`Error::Io`] if a file cannot be read or written.
 pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<RelocatedPrefix> {
     let plan = context.plan;
     let root = bundled.root().to_owned();
@@ -50,7 +50,7 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
     let (staged, libraries) = bundled.into_parts();
     let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
     let mut scripts = Vec::new();
-    // Caches and static libraries mention the build, and strip takes them away.
+    // Caches and static libraries mention the build. Files that strip removes are skipped.
     let goes = patterns(&plan.strip)?;
     for entry in fs::walk(&root)?.into_iter().filter(|entry| entry.is_file() && !goes.is_match(&entry.path)) {
         let path = root.join(&entry.path);
@@ -65,7 +65,7 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
     Ok(RelocatedPrefix { staged, libraries })
 }
 
-/// The new content of a file, if it has to have one.
+/// The new content of a file; none if it stays as it is.
 fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) -> Result<Option<Vec<u8>>> {
     let Ok(text) = std::str::from_utf8(before) else {
         if paths.occur_in(before) {
@@ -74,7 +74,7 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
         }
         return Ok(None);
     };
-    // First the build's paths: where one was, the prefix may be now.
+    // The build's paths first: their replacement may be the prefix, which the next step rewrites.
     let cleaned = paths.rewrite(text);
     let text = cleaned.as_deref().unwrap_or(text);
     let after = if path.starts_with("lib/pkgconfig") {
@@ -88,12 +88,10 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, prefix: &Prefix) ->
     Ok(after.or(cleaned).map(String::into_bytes))
 }
 
-/// What rewriting makes of one file of a prefix that lies in a build directory: the path relative
-/// to the prefix, and the bytes.
+/// Rewrites one file, for fuzzing. `path` is relative to the prefix.
 ///
 /// # Panics
-/// When the result still names the build or the prefix, or would change again: that is what fuzzing
-/// looks for.
+/// If the result still names the build, or would change again.
 pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     let prefix: Prefix = "/opt/p".parse().expect("it is a prefix");
     let paths = BuildPaths::new(Path::new("/w/b"), Path::new("/w/b/staging/opt/p"), &prefix, "/usr/src/python");
@@ -107,11 +105,11 @@ pub(crate) fn try_rewriting(path: &Path, before: &[u8]) {
     );
 }
 
-/// `bin/python3` and `bin/python` are relative links to one file.
+/// Makes `bin/python3` and `bin/python` relative links to the interpreter, and all other links relative.
 fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     let bin = root.join("bin");
     let interpreter = format!("python{}", plan.short_version());
-    // A variant's `python3.13` is a second name of the file, which a tarball would hold twice.
+    // The `python3.13` of a variant is a hard link, which the tarball would hold as a second file.
     let default_name = format!("python{}", plan.request.release.series());
     for name in ["python3", "python", &default_name] {
         let link = bin.join(name);
@@ -123,7 +121,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
         }
         fs_err::os::unix::fs::symlink(&interpreter, link)?;
     }
-    // Links within the prefix that make left absolute or pointing through the staging directory.
+    // Links that make left with an absolute path of the prefix.
     for entry in fs::walk(root)? {
         if let Kind::Symlink(target) = &entry.kind
             && let Ok(inside) = target.strip_prefix(plan.request.prefix.as_path())
@@ -136,7 +134,7 @@ fn links(root: &Path, plan: &BuildPlan) -> Result<()> {
     Ok(())
 }
 
-/// Brings pip's record of what it installed up to date with the scripts that were rewritten.
+/// Updates pip's record of its files with the new sums of the rewritten scripts.
 fn update_records(root: &Path, plan: &BuildPlan, scripts: &[PathBuf]) -> Result<()> {
     let packages = root.join(plan.stdlib()).join("site-packages");
     for entry in fs_err::read_dir(&packages)? {

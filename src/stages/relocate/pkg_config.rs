@@ -1,7 +1,6 @@
-//! pkg-config files: `prefix=` becomes a path from the file itself.
+//! pkg-config files: `prefix=` becomes a path relative to the file.
 
-/// The text of a `.pc` file in `<prefix>/lib/pkgconfig` that goes wherever the prefix goes; none if
-/// it does not name the prefix.
+/// The text of a `.pc` file in `<prefix>/lib/pkgconfig` with relative paths; none if it does not name the prefix.
 pub(super) fn rewrite(text: &str, prefix: &str) -> Option<String> {
     let relative = "${pcfiledir}/../..";
     text.contains(prefix).then(|| {

@@ -1,4 +1,4 @@
-//! RECORD files, in which an installer notes what it installed: `path,sha256=digest,size`.
+//! RECORD files, in which an installer lists what it installed: `path,sha256=digest,size`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Result;
 
-/// The text with new sums and sizes for the files that `read` gives the content of, and without
-/// bytecode caches, which strip takes away; none if nothing changes.
+/// The text with new sums and sizes for the files whose content `read` returns, and without bytecode caches, which
+/// `strip` removes; none if nothing changes.
 pub(super) fn rewrite(text: &str, read: impl Fn(&str) -> std::io::Result<Option<Vec<u8>>>) -> Result<Option<String>> {
     let mut updated = String::with_capacity(text.len());
     for line in text.lines() {

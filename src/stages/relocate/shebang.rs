@@ -1,15 +1,15 @@
-//! Scripts: a `#!` line can only name an absolute path, so the shell looks the interpreter up
-//! beside the script and runs it.
+//! Scripts: a `#!` line can only name an absolute path, so a line for the shell finds the interpreter relative to
+//! the script and runs it.
 
 use std::path::Path;
 
-/// The text of a script that finds its interpreter from where it is itself; none if it is not a
-/// script of this prefix's Python. `path` is the script's, relative to the prefix.
+/// The text of a script that finds its interpreter relative to itself; none if it is not a script of this prefix's
+/// Python. `path` is the script's, relative to the prefix.
 pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> Option<String> {
     let (interpreter, rest) = interpreter(text)?;
     let name = interpreter.strip_prefix(prefix)?.strip_prefix("/bin/")?;
     let (name, options) = name.split_once(' ').unwrap_or((name, ""));
-    // The shell reads the name in a line that is quoted for no others.
+    // The line for the shell quotes no other characters.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !name.starts_with("python") || !name.chars().all(plain) || !options.trim().is_empty() {
         return None;
@@ -20,16 +20,16 @@ pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> Option<String> {
         let up = path.components().skip(1).map(|_| "../").collect::<String>();
         format!("{up}bin/")
     };
-    // To the shell the second line is a command; to Python lines two and three are one string.
-    // `realpath` follows a link to the script that somebody made elsewhere.
+    // For the shell the second line is a command. For Python, lines two and three are one string.
+    // `realpath` follows links to the script from other directories.
     Some(format!(
         "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")/{bin}{name}\" \"$0\" \"$@\"\n' '''\n{rest}"
     ))
 }
 
-/// The interpreter of a script with its options, and what follows it. Where its path is longer than
-/// the 127 bytes of a `#!` line, as in a staging directory that lies deep, pip writes the same with a
-/// line for the shell (`distlib/scripts.py`).
+/// The interpreter of a script with its options, and the text after that line. If its path is longer than the 127
+/// bytes of a `#!` line, as in a deep staging directory, pip writes a line for the shell instead
+/// (`distlib/scripts.py`).
 fn interpreter(text: &str) -> Option<(&str, &str)> {
     if let Some(long) = text.strip_prefix("#!/bin/sh\n'''exec' ") {
         return long.split_once(" \"$0\" \"$@\"\n' '''\n");

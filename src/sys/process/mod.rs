@@ -6,8 +6,11 @@
 //! | `runner` | the trait, the streams, how a program ended |
 //! | `system` | the runner that starts real processes |
 //! | `supervisor` | the process between pykeel and a program, which outlives pykeel |
+//! | `scripted` | the runner of unit tests, which starts nothing |
 
 mod runner;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod spec;
 mod supervisor;
 mod system;
