@@ -222,7 +222,7 @@ fn what_lies_below_the_command_line_does_not_speak_of_it() {
         seen += 1;
         for line in texts(&fs_err::read_to_string(path).unwrap()) {
             let line = line.replace("`---`", "");
-            let named = own.iter().map(String::as_str).chain(["`--", "`pykeel", "TMPDIR", "Error::Usage"]);
+            let named = own.iter().map(String::as_str).chain(["`--", "`pykeel", "set TMPDIR", "Error::Usage"]);
             let named: Vec<&str> = named.filter(|word| line.contains(word)).collect();
             assert!(named.is_empty(), "{} names {named:?}: {line}", path.display());
         }
