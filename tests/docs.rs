@@ -110,7 +110,7 @@ fn a_broken_link_is_found() {
 #[test]
 fn lines_of_text_are_short() {
     // Each of these is being rewritten; remove its name then.
-    let pending = ["recipes.md", "testing.md", "store.md", "configuration.md"].map(|name| Path::new("docs").join(name));
+    let pending = ["recipes.md", "testing.md", "store.md"].map(|name| Path::new("docs").join(name));
     let mut found = Vec::new();
     for document in documents().into_iter().filter(|document| !pending.contains(&document.path)) {
         let long = |line: &Line| !line.text.starts_with('|') && line.text.chars().count() > LONGEST_LINE;

@@ -1,23 +1,20 @@
 """The time of an optimised build: pykeel's, and others' of the same speed."""
 
-import re
 import shutil
 import statistics
 import tempfile
 from pathlib import Path
 
-from common import PYKEEL, RELEASE, STORE, TOP, artifact, pykeel, seconds, table, timed
+from common import PYKEEL, RELEASE, STORE, artifact, pykeel, seconds, table, timed
 from pythons import FLAGS, by_hand
 
 
 def unpinned(place):
-    """The recipes of this project without their profiles: pykeel has to train."""
+    """An overlay without the profiles that the recipe pins: pykeel has to train."""
     recipes = place / "recipes"
     recipes.mkdir()
-    shutil.copytree(TOP / "patches", recipes / "patches")
     series = RELEASE.rpartition(".")[0]
-    text = (TOP / f"recipes/{series}.toml").read_text()
-    (recipes / f"{series}.toml").write_text(re.sub(r"\[\[profile\]\]\n(?:[^\[\n].*\n|\n)*", "", text))
+    (recipes / f"{series}.toml").write_text(f'extends = "{series}"\nremove = ["profile"]\n')
     return recipes
 
 

@@ -1,4 +1,4 @@
-"""What the other files share: failures, messages, digests, directories, programs."""
+"""Shared helpers: failures, messages, digests, directories, programs."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ PROCESSORS = os.cpu_count() or 1
 
 
 class Failure(Exception):
-    """It could not be found out whether there is a difference."""
+    """The comparison cannot be made."""
 
 
 def squeezed(text):
@@ -33,12 +33,12 @@ def sha256(path):
 
 
 def digest_of(*values):
-    """A short name of values that JSON can hold."""
+    """Return a short digest of JSON values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run(words, log, **more):
-    """Runs a program that must succeed; what it prints goes to a log."""
+    """Run a program that must succeed; its output goes to a log."""
     with open(log, "ab") as output:
         code = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **more).returncode
     if code:
@@ -51,7 +51,7 @@ def tail_of(path):
 
 
 def fresh(directory):
-    """An empty directory in the place of whatever is there."""
+    """Replace a directory with an empty one, and return it."""
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
@@ -59,7 +59,7 @@ def fresh(directory):
 
 
 def keep_only(directory):
-    """Removes the other entries of the cache beside this one."""
+    """Remove the entries of the cache beside this one."""
     for sibling in directory.parent.iterdir():
         if sibling != directory:
             shutil.rmtree(sibling)

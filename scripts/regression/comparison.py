@@ -4,14 +4,14 @@ from .common import squeezed
 
 
 def differences(here, untouched):
-    """Each test, or module, whose outcomes differ, with the two outcomes."""
+    """Return the tests and modules whose outcomes differ, with the two outcomes."""
     found = {}
     not_run = set()
     for name in sorted(set(here.modules) | set(untouched.modules)):
         ours, theirs = here.modules.get(name, "absent"), untouched.modules.get(name, "absent")
         if ours != theirs:
             found[name] = (ours, theirs)
-            # That its tests are missing on one side follows from that.
+            # Its tests are then missing on one side, which is no difference of its own.
             if "ran" in (ours, theirs):
                 not_run.add(name)
     for test in sorted(set(here.tests) | set(untouched.tests)):
@@ -24,7 +24,7 @@ def differences(here, untouched):
 
 
 def judge(run_of, here, untouched, explanations):
-    """Sorts the differences of a run into the explained and the others."""
+    """Sort the differences of a run into explained and unexplained ones."""
     explained, unexplained, needed = [], [], set()
     for test, (ours, theirs) in differences(here, untouched).items():
         entry = {"test": test, "here": ours, "untouched": theirs}
@@ -50,7 +50,7 @@ def judge(run_of, here, untouched, explanations):
 
 
 def counts(results, only=None):
-    """How many tests there are of each kind."""
+    """Return the number of tests with each outcome."""
     kinds = {"run": 0, "passed": 0, "skipped": 0, "failed": 0, "expected failure": 0, "unexpected success": 0}
     for test, outcomes in results.tests.items():
         if only is None or results.module_of(test) == only:
@@ -75,7 +75,7 @@ def side_report(results):
 
 
 def describe(name, report):
-    """What a run gave, in words."""
+    """Return the report of a run as lines of text."""
 
     def side(title):
         numbers = ", ".join(f"{count} {kind}" for kind, count in report[title].items() if isinstance(count, int))

@@ -120,7 +120,7 @@ def compare_sides():
 
 
 def main():
-    """Return the exit code: 0, 1 if there is a difference, 2 if it could not be found out."""
+    """Return the exit code: 0, 1 if there is a difference, 2 if the comparison failed."""
     try:
         return int(compare_sides())
     except Failure as failure:

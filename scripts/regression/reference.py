@@ -15,8 +15,7 @@ class Reference:
     def __init__(self, source, subject, cache):
         self.source = source
         plan = subject.manifest["plan"]
-        # The compiler and the libraries that it finds, not the recipe: what pykeel makes of them
-        # changes nothing here.
+        # The compiler and the libraries, but not the recipe, which does not affect this build.
         libraries = [[library["package"], library["version"]] for library in plan["libraries"]]
         key = digest_of(REFERENCE_FORMAT, source.sum, REFERENCE_OPTIONS, plan["toolchain"], sorted(libraries))
         self.root = cache / "untouched" / key
@@ -25,7 +24,7 @@ class Reference:
 
     def prepare(self):
         done = self.root / "done"
-        # An interpreter knows its prefix: in a cache that was moved it is not untouched any more.
+        # The prefix is compiled in: a build in a cache that was moved is not a valid reference.
         if not done.exists() or done.read_text() != str(self.prefix):
             say("the untouched build")
             log = fresh(self.root) / "log"
@@ -45,7 +44,7 @@ class Reference:
         return interpreter(self.prefix, self.source)
 
     def check(self):
-        """Whether configure found for this build what pykeel's recipe demands for its own."""
+        """Fail unless the build has the modules that pykeel's recipe requires."""
         script = (
             "import importlib, readline, sys\n"
             "for name in sys.argv[1:]: importlib.import_module(name)\n"

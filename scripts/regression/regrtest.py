@@ -1,4 +1,4 @@
-"""Runs tests with regrtest, and keeps what it wrote."""
+"""Runs tests with regrtest, and keeps its output."""
 
 import contextlib
 import json
@@ -12,22 +12,22 @@ from .common import PATH, PROCESSORS, Failure, fresh, say, tail_of
 from .results import parse
 from .source import interpreter
 
-# Most of the tests that take long wait for something.
+# Most of the slow tests wait, so there are more processes than processors.
 TEST_PROCESSES = min(2 * PROCESSORS, 16)
-# What one test module, and what a whole run of many may take, in seconds.
+# Time limits for one test module and for a whole run, in seconds.
 MODULE_TIMEOUT = 300
 RUN_TIMEOUT = 1800
 
 
 def heed_signals():
-    # What a shell runs in the background ignores these, and so would the tests, some of which wait
-    # for what they do.
+    # A shell's background processes ignore these signals, and so would the tests, some of which
+    # expect them.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
 def run_tests(python, source, run_of, modules, tests, place, processes, pythonpath):
-    """Runs test modules by regrtest, or of these only some tests."""
+    """Run test modules with regrtest, or only some of their tests."""
     fresh(place)
     home, temporary = place / "home", place / "tmp"
     home.mkdir()
@@ -56,25 +56,25 @@ def run_tests(python, source, run_of, modules, tests, place, processes, pythonpa
         except subprocess.TimeoutExpired:
             raise Failure(f"the tests took more than {RUN_TIMEOUT} s; {tail_of(output)}") from None
         finally:
-            # What a test left running would go on into the next run.
+            # A process that a test left behind would disturb the next run.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)
     if not re.search(r"^Result: (SUCCESS|FAILURE)", output.read_text(errors="replace"), re.MULTILINE):
         raise Failure(f"the tests did not run to their end; {tail_of(output)}")
     if not xml.exists():
-        # Where no module could even be imported there are no tests.
+        # There are no tests if no module could be imported.
         xml.write_text("<testsuites/>")
 
 
 def results_of(python, source, run_of, place, keep, pythonpath=None):
-    """Runs a section of the selection, and once more what failed; keeps what regrtest wrote."""
+    """Run a section of the selection, and then its failures again; keep the output of regrtest."""
 
     def attempt(name, modules, tests=(), processes=1):
         run_tests(python, source, run_of, modules, tests, place / name, processes, pythonpath)
         kept = fresh(keep / name)
         for file in ("junit.xml", "output"):
             shutil.copy(place / name / file, kept)
-        # The paths of this run, which messages have in them.
+        # The paths of this run, which messages contain.
         (kept / "paths").write_text(json.dumps({"{prefix}": str(python), "{tmp}": str(place / name / "tmp")}))
         return read_results(kept)
 
@@ -92,7 +92,7 @@ def results_of(python, source, run_of, place, keep, pythonpath=None):
 
 
 def read_results(directory):
-    """The results that a directory has the files of."""
+    """Return the results from the files in a directory."""
     paths = json.loads((directory / "paths").read_text())
 
     def normalize(text):
@@ -104,7 +104,7 @@ def read_results(directory):
 
 
 def kept_results(keep):
-    """The results that a run left in a directory, if it came to its end."""
+    """Return the results that a complete run left in a directory, or None."""
     if not (keep / "done").exists():
         return None
     results = read_results(keep / "first")

@@ -1,4 +1,4 @@
-"""The outcome of each test: reads what regrtest wrote."""
+"""The outcome of each test, read from the output of regrtest."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -7,34 +7,34 @@ from .common import Failure, squeezed
 
 
 class Results:
-    """What became of each test (`tests`) and of each test module as a whole (`modules`)."""
+    """The outcome of each test (`tests`) and of each test module as a whole (`modules`)."""
 
     def __init__(self):
         self.modules = {}
         # The outcomes of a test: more than one if it is loaded in two ways.
         self.tests = {}
-        # What the failures of a test or of a module said.
+        # The messages of the failures of a test or module.
         self.texts = {}
-        # What failed at first, and not when it was run once more.
+        # What failed at first and passed when it was run again.
         self.unsteady = []
 
     def failing(self):
-        """The modules that failed as a whole, and of the others the tests that failed."""
+        """Return the modules that failed as a whole, and the failed tests of the others."""
         tests = [test for test, outcomes in self.tests.items() if "failed" in outcomes]
         modules = {name for name, state in self.modules.items() if not state.startswith(("ran", "skipped"))}
-        # What fails in setUpClass has no name by which it could be run.
+        # A failure in setUpClass has no name with which it could be run.
         modules |= {self.module_of(test) for test in tests if " " in test}
         return sorted(modules), sorted(test for test in tests if self.module_of(test) not in modules)
 
     def module_of(self, test):
-        """The test module of a test's name: `test.test_a.Class.test_b`, `setUpClass (test.test_a.Class)`."""
+        """Return the test module of a test's name: `test.test_a.Class.test_b`, `setUpClass (test.test_a.Class)`."""
         words = re.split(r"[ ()]", test)
         dotted = next((word for word in words if word.startswith("test.")), "").split(".")[1:]
         names = (".".join(dotted[:length]) for length in range(len(dotted), 0, -1))
         return next((name for name in names if name in self.modules), None)
 
     def replace(self, rerun, stale):
-        """Puts the results of a second run in the place of those that `stale` tells, by test or module."""
+        """Replace the results that `stale` selects, by test or module, with those of a second run."""
         for test in [test for test in self.tests if stale(test)]:
             if "failed" in self.tests.pop(test) and "failed" not in rerun.tests.get(test, []):
                 self.unsteady.append(test)
@@ -54,13 +54,13 @@ class Results:
 
 # The name that unittest prints of a test, with what a subtest adds: `test_a (test.b.C.test_a) (i=1)`.
 PRINTED = re.compile(r"(\S+) \(([^)]+)\)")
-# A line of regrtest that says what became of a module.
+# A line of regrtest with the outcome of a module.
 PROGRESS = re.compile(r"\d+:\d\d:\d\d (?:load avg: \S+ )?(?:mem: .+? )?\[ *\d+/\d+(?:/\d+)?\] (\S+) (.+)")
 RULE = "=" * 70
 
 
 def parse(xml, output, normalize):
-    """Reads regrtest's JUnit file and what it printed.
+    """Read regrtest's JUnit file and its output.
 
     The file has the name and the outcome of every test, but for two kinds: a test of which a
     subtest failed has no name there, and what fails in setUpClass or setUpModule is missing. The
@@ -74,7 +74,7 @@ def parse(xml, output, normalize):
     skipped = dict(re.findall(r"^(test_\S+) skipped -- (.*)$", output, re.MULTILINE))
     for number, line in enumerate(lines):
         if crashed := re.match(r"test (\S+) crashed -- Traceback", line):
-            # The first line that belongs to no call is the exception.
+            # The first line that is not indented is the exception.
             crashes[crashed[1]] = next(line for line in lines[number + 1 :] if line and not line.startswith(" "))
     for line in lines:
         if matched := PROGRESS.match(line):
@@ -89,7 +89,7 @@ def parse(xml, output, normalize):
         if name is None:
             nameless += 1
             continue
-        # A subtest stands for its test: which of them is skipped first does not matter.
+        # A subtest counts as its test, whichever of them is skipped first.
         name = re.sub(r"^(test\.[\w.]+) [\[(].*", r"\1", name)
         outcome = "passed"
         for child in case:
@@ -114,7 +114,7 @@ def parse(xml, output, normalize):
 
 
 def failure_reports(output):
-    """The printed failures of each test: one, or one for each subtest."""
+    """Return the printed failures of each test: one, or one for each subtest."""
     reports = {}
     for block in output.split(f"\n{RULE}\n")[1:]:
         heading, _, text = block.partition("\n")

@@ -16,7 +16,7 @@ class Run:
         self.flavor = section["flavor"]
         self.resources = section["resources"].split()
         self.modules = section["modules"].split()
-        # What is added to the installed tree besides Lib/test. Only tests that also run without it may need it.
+        # What is added to the installed tree besides Lib/test, for tests that another run has without it.
         self.completed = section.get("completed", "").split()
 
 

@@ -18,7 +18,7 @@ class Source:
         self.top = top
         self.series = matched[1]
         self.version = matched[1] + matched[2]
-        # A mirror, as pykeel takes one: a directory with the archive by its own name.
+        # A mirror for pykeel: a directory that has the archive under its own name.
         self.mirror = fresh(cache / "mirror")
         with open(archive, "rb") as file:
             kind = "tgz" if file.read(2) == b"\x1f\x8b" else "tar.xz"
@@ -26,7 +26,7 @@ class Source:
         self.archive.symlink_to(Path(archive).resolve())
 
     def extract(self, into, *parts):
-        """Unpacks the content of a directory of the tree, or all of it, into a new directory."""
+        """Unpack a directory of the tree, or all of it, into a new directory."""
         into.mkdir()
         words = ["tar", "-xf", self.archive, "-C", into, "--no-same-owner"]
         words += [f"--strip-components={1 + len(parts)}", "/".join([self.top, *parts])]

@@ -28,7 +28,7 @@ class Subject:
         extensions = self.extensions()
         wrong = [path for path in artifacts if sha256(path) not in self.digests()]
         if kept is None and (wrong or not extensions.is_dir()):
-            # The store has artifacts of an earlier pykeel, or of a run that was interrupted.
+            # The store has artifacts of an earlier pykeel, or of an interrupted run.
             shutil.rmtree(self.store)
             kept = self.build()
             extensions = self.extensions()
@@ -44,7 +44,7 @@ class Subject:
             )
 
     def pykeel(self, words):
-        # Nothing of the user's environment that it would heed.
+        # Without the variables of the user that pykeel reads.
         heeded = {"CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"}
         environment = {
             name: value for name, value in os.environ.items() if name not in heeded and not name.startswith("PYKEEL_")
@@ -62,7 +62,7 @@ class Subject:
         return self.cache / "extensions" / digest_of(SUBJECT_FORMAT, sorted(self.digests()))
 
     def build(self):
-        """Builds both flavors, unless the store has them, and gives the build directory."""
+        """Build both flavors unless the store has them, and return the build directory, if any."""
         say("pykeel's build")
         words = ["build", self.source.version, "--flavor", "all", "--json", "--offline"]
         words += ["--store", self.store, "--mirror", self.source.mirror, "--keep-build"]
@@ -79,7 +79,7 @@ class Subject:
         return self.built["runtime"]["manifest"]
 
     def make_extensions(self, build, target):
-        """Makes in the tree of the build what --disable-test-modules left out.
+        """Make the extension modules that --disable-test-modules left out, in the build tree.
 
         configure commented these modules out of Modules/Setup.stdlib, and pykeel disabled them by
         name in Modules/Setup.local. The Makefile is written anew with them in Setup.local, and
@@ -110,7 +110,7 @@ class Subject:
         log.parent.rename(target)
 
     def install(self, run, place):
-        """Installs an artifact, puts Lib/test into it, and gives the interpreter and its PYTHONPATH."""
+        """Install an artifact, add Lib/test, and return the prefix and the PYTHONPATH."""
         prefix = place / "python"
         words = ["install", f"sha256:{self.built[run.flavor]['digest']}", "--no-build"]
         self.pykeel([*words, "--store", self.store, "--prefix", prefix])

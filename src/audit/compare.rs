@@ -41,7 +41,7 @@ pub struct Compared {
 pub fn compare_with(given: &Path, contents: &Contents, rebuilt: &PackedArtifact, work: &Path) -> Result<Compared> {
     let digest = rebuilt.digest();
     let Some(tarball) = &contents.tarball else {
-        return Err(Error::NotAnArtifact { path: given.to_owned(), reason: "it is no tarball".into() });
+        return Err(Error::NotAnArtifact { path: given.to_owned(), reason: "it is not a tarball".into() });
     };
     let same = |differences| Compared { digest, differences, files: None };
     if tarball.sha256 == digest {
@@ -143,7 +143,7 @@ fn content_difference(path: &Path, old: &Path, new: &Path) -> Result<Vec<String>
         return Ok(match elf::section_differences(&a, &b) {
             Ok(sections) if sections.is_empty() => vec![format!("outside of its sections, {}", first_byte(&a, &b))],
             Ok(sections) => sections,
-            Err(reason) => vec![format!("{} (it is no whole ELF file: {reason})", first_byte(&a, &b))],
+            Err(reason) => vec![format!("{} (not a complete ELF file: {reason})", first_byte(&a, &b))],
         });
     }
     let text = |bytes| std::str::from_utf8(bytes).ok().filter(|text: &&str| !text.contains('\0'));
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(difference("a", b"\0", b"\0\0"), "from byte 1 on (1 bytes, 2 bytes)");
         let manifest = difference(MANIFEST_PATH, br#"{"sizes": {"bytes": 1}}"#, br#"{"sizes": {"bytes": 2}}"#);
         assert_eq!(manifest, "sizes.bytes is 1 in the artifact, 2 in the rebuild");
-        assert!(difference("x.so", b"\x7fELF 1", b"\x7fELF 2").contains("no whole ELF file"));
+        assert!(difference("x.so", b"\x7fELF 1", b"\x7fELF 2").contains("not a complete ELF file"));
         let shell = fs_err::read("/bin/sh").unwrap();
         let mut other = shell.clone();
         other[48] ^= 1;

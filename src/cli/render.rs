@@ -63,7 +63,7 @@ fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),
         Error::SourceUnavailable { attempts, .. } if attempts.is_empty() => {
-            vec!["no place was left to try: it is not in the store, and with `--offline` only directories of `--mirror` are tried".into()]
+            vec!["nothing to try: it is not in the store, and with `--offline` only directories named by `--mirror` are read".into()]
         }
         Error::SourceUnavailable { attempts, .. } => {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()

@@ -117,7 +117,7 @@ impl CliReporter {
             }
             Event::Note(text) => Some(format!("{GREEN}{:>12}{GREEN:#} {task}{text}", "note")),
             Event::Waiting { what, lock } => Some(format!(
-                "{YELLOW}{:>12}{YELLOW:#} {task}for {what}, which another build has ({})",
+                "{YELLOW}{:>12}{YELLOW:#} {task}for {what}, locked by another process ({})",
                 "waiting",
                 lock.display()
             )),

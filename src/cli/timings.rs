@@ -71,7 +71,7 @@ impl<'a> Recorder<'a> {
                 Ok(())
             }
             Some(TimingsForm::Page(path)) => fs::write_atomically(&path, html::page(&timings).as_bytes())
-                .map(|()| reporter.report(Event::Note(format!("where the time went is in {}", path.display())))),
+                .map(|()| reporter.report(Event::Note(format!("the timings are in {}", path.display())))),
         };
         match (outcome, told) {
             (Ok(code), told) => told.map(|()| code),
@@ -143,7 +143,7 @@ fn is_writable(page: &Path) -> Result<()> {
     }
     let directory = fs::directory_of(page);
     if !directory.is_dir() {
-        return Err(why(format!("there is no directory {}: make it first", directory.display())));
+        return Err(why(format!("there is no directory {}: create it first", directory.display())));
     }
     fs::temporary_in(directory).map(drop)
 }

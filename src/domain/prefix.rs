@@ -141,7 +141,7 @@ impl FromStr for PrefixTemplate {
         for variant in Variant::ALL {
             let filled = fill(text, longest, *variant);
             if filled.contains(['{', '}']) {
-                let reason = "its places are {series}, {version} and {variant}, and it has another";
+                let reason = "it has a placeholder other than {series}, {version} and {variant}";
                 return Err(ParsePrefixError { path: text.to_owned(), reason });
             }
             let tried: Result<Prefix, _> = filled.parse();

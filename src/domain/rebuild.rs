@@ -40,8 +40,8 @@ impl std::fmt::Display for Difference {
         let what = match self.kind {
             DifferenceKind::OnlyGiven => "is in the artifact and not in the rebuild",
             DifferenceKind::OnlyRebuilt => "is in the rebuild and not in the artifact",
-            DifferenceKind::Content => "has other bytes",
-            DifferenceKind::Entry => "has another entry",
+            DifferenceKind::Content => "has different content",
+            DifferenceKind::Entry => "has different metadata",
             DifferenceKind::Packing => "is packed differently",
         };
         write!(f, "{} {what}", self.path)?;
@@ -156,21 +156,21 @@ fn line(change: &Change<Value>) -> String {
         };
         return match (lacks(here, there), lacks(there, here)) {
             (more, less) if more.is_empty() && less.is_empty() => format!("{what} is in another order"),
-            (more, less) if less.is_empty() => format!("{what} has more here: {more}"),
-            (more, less) if more.is_empty() => format!("{what} lacks here: {less}"),
-            (more, less) => format!("{what} has here {more}, and in the artifact {less}"),
+            (more, less) if less.is_empty() => format!("{what} here adds: {more}"),
+            (more, less) if more.is_empty() => format!("{what} here lacks: {less}"),
+            (more, less) => format!("{what} has {more} here; the artifact has {less}"),
         };
     }
     match (there, here) {
         (Some(there), Some(here)) => {
-            format!("{what} is {} here, and the artifact was made with {}", plain(here), plain(there))
+            format!("{what} is {} here; the artifact was built with {}", plain(here), plain(there))
         }
         (Some(there), None) if Topic::of(name) == Topic::Variables => {
-            format!("{what} is not set here, and the artifact was made with {}", plain(there))
+            format!("{what} is not set here; the artifact was built with {}", plain(there))
         }
-        (Some(there), None) => format!("{what} is missing here, and the artifact was made with {}", plain(there)),
+        (Some(there), None) => format!("{what} is not available here; the artifact was built with {}", plain(there)),
         (None, here) => {
-            format!("{what} is {} here, and the artifact was made without", here.map(plain).unwrap_or_default())
+            format!("{what} is {} here; the artifact was built without", here.map(plain).unwrap_or_default())
         }
     }
 }
@@ -308,7 +308,7 @@ mod tests {
         here.toolchain.compiler = "gcc 14".into();
         let changes = plan_changes(&there, &here);
         let lines = explain(&changes);
-        assert!(lines.contains(&"`configure` has more here: --enable-shared".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"`configure` here adds: --enable-shared".to_owned()), "{lines:?}");
         assert_eq!(topics(&changes), [Topic::Recipe]);
         here = there.clone();
         here.request.format += 1;
@@ -350,7 +350,7 @@ mod tests {
         let rebuilt = [entry("b", "755"), entry("a", "644"), entry("new", "644")];
         let told: Vec<String> = entry_differences(&given, &rebuilt).iter().map(Difference::to_string).collect();
         let expected = [
-            "b has another entry: mode is 644 in the artifact, 755 in the rebuild",
+            "b has different metadata: mode is 644 in the artifact, 755 in the rebuild",
             "gone is in the artifact and not in the rebuild",
             "new is in the rebuild and not in the artifact",
             ". is packed differently: where the artifact has a the rebuild has b",

@@ -65,7 +65,7 @@ impl Pipeline<'_> {
                     if let Err(error) = &built
                         && !matches!(error, Error::Interrupted(_))
                     {
-                        task.report(Event::Warning(format!("{error}; the other versions go on")));
+                        task.report(Event::Warning(format!("{error}; the other versions continue")));
                     }
                     built
                 };
@@ -98,7 +98,7 @@ impl Pipeline<'_> {
         let planned = match (&planned.optimisation, planned.plans.first()) {
             (Optimisation::Instrumented(data), Some(plan)) => {
                 self.reporter.report(Event::Note(format!(
-                    "no profile is pinned for Python {} and this compiler: it is trained first",
+                    "no profile is pinned for Python {} and this compiler: training one first",
                     recipe.full_version()
                 )));
                 let Recorded { profile, held } = self.record(recipe, plan, *data, options)?;

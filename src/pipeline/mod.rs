@@ -65,7 +65,7 @@ pub struct BuildOptions {
 
 impl BuildOptions {
     fn launcher(&self, recipe: &ReleaseRecipe) -> Launcher {
-        self.launcher.unwrap_or(recipe.launcher)
+        self.launcher.unwrap_or(recipe.shared.make.launcher)
     }
 }
 

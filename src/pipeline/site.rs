@@ -24,7 +24,7 @@ impl Pipeline<'_> {
         let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
         if !work.path().starts_with(self.store.root()) {
             reporter.report(Event::Note(format!(
-                "a build cannot work below the store: it is in {}",
+                "cannot build below the store; the build directory is {}",
                 work.path().display()
             )));
         }

@@ -147,7 +147,7 @@ fn find<'a>(
         }
         headers_by_name(&wanted_headers(recipe))
     };
-    for library in &recipe.libraries {
+    for library in &recipe.shared.libraries {
         for header in library.headers.iter().filter(|header| !headers.contains_key(*header)) {
             missing.things.push(format!("{header} (for {})", library.modules.join(", ")));
             let package = if distro.family == Family::Fedora { &library.fedora } else { &library.debian };
@@ -158,7 +158,7 @@ fn find<'a>(
     let database = distro::database(runner, distro)?;
     let mut files: Vec<PathBuf> = headers.into_values().collect();
     files.extend(toolchain.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
-    for name in recipe.libraries.iter().flat_map(|library| &library.link) {
+    for name in recipe.shared.libraries.iter().flat_map(|library| &library.link) {
         files.extend(toolchain.compiler.library(&format!("lib{name}.so"))?);
     }
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
@@ -167,7 +167,7 @@ fn find<'a>(
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {
-    recipe.libraries.iter().flat_map(|library| library.headers.iter().cloned()).collect()
+    recipe.shared.libraries.iter().flat_map(|library| library.headers.iter().cloned()).collect()
 }
 
 /// Which headers are there, by looking where distributions put them: all that can be done

@@ -45,7 +45,7 @@ pub fn choose(
     let mismatch = |reason: String| Error::profile(profile.digest, reason);
     if manifest.data_version != data.version {
         return Err(mismatch(format!(
-            "its data are of {} (version {}), and {compiler} reads version {} alone",
+            "its data is of {} (version {}), but {compiler} reads version {} only",
             manifest.compiler, manifest.data_version, data.version
         )));
     }
@@ -60,7 +60,7 @@ pub fn choose(
     }
     if manifest.release != recipe.version {
         reporter.report(Event::Note(format!(
-            "the profile of Python {} is used for {}: functions that changed since go without",
+            "using the profile of Python {} for {}: functions that changed since have no profile",
             manifest.release,
             recipe.full_version()
         )));
@@ -96,17 +96,14 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
         reason,
         remedy,
     };
-    if recipe.pgo.is_none() {
-        return Err(unusable(
-            "the recipe has no [pgo] that says how to build with one".into(),
-            ProfileRemedy::WritePgo,
-        ));
+    if recipe.shared.pgo.is_none() {
+        return Err(unusable("the recipe has no [pgo] table".into(), ProfileRemedy::WritePgo));
     }
     let compiler = host.toolchain.compiler.compiler_version()?;
     match host.toolchain.compiler.data_version()? {
         Some(version) if compiler.family == CompilerFamily::Gcc => Ok(TrainingData { compiler, version }),
         _ => Err(unusable(
-            format!("the compiler is {compiler}, and pykeel has training data of gcc alone"),
+            format!("the compiler is {compiler}, but pykeel supports profiles of gcc only"),
             ProfileRemedy::Gcc,
         )),
     }
@@ -163,7 +160,7 @@ mod tests {
                         assert_eq!((manifest.target, manifest.compiler), (pinned.target, pinned.compiler));
                         assert_eq!((manifest.variant, manifest.release.series()), (variant, recipe.series));
                         assert!(manifest.release <= release.version, "of an earlier release, or of the same");
-                        let pgo = release.pgo.as_ref().unwrap();
+                        let pgo = release.shared.pgo.as_ref().unwrap();
                         assert!(profile.data.contains_key(&pgo.evaluation_data), "{}", pinned.file);
                         // The script that it was trained with is the one that is here.
                         for (name, sum) in &manifest.scripts {

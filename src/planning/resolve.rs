@@ -42,6 +42,7 @@ pub fn resolve(
         profile: None,
         source: recipe.sums,
         patches: recipe
+            .shared
             .patches
             .iter()
             .map(|patch| PlannedPatch { name: patch.file.clone(), sha256: patch.sha256 })
@@ -51,12 +52,12 @@ pub fn resolve(
         request,
         freeze: None,
         make: Vec::new(),
-        module_link: recipe.module_link.clone(),
-        install: recipe.install.clone(),
-        modules: recipe.modules.clone(),
-        disabled: recipe.disabled.clone(),
-        builtin: recipe.builtin.clone(),
-        pkg_config: recipe.libraries.iter().flat_map(|library| library.pkg_config.iter().cloned()).collect(),
+        module_link: recipe.shared.make.module_link.clone(),
+        install: recipe.shared.make.install.clone(),
+        modules: recipe.shared.modules.required.clone(),
+        disabled: recipe.shared.modules.disabled.clone(),
+        builtin: recipe.shared.modules.builtin.clone(),
+        pkg_config: recipe.shared.libraries.iter().flat_map(|library| library.pkg_config.iter().cloned()).collect(),
         strip: Vec::new(),
         pip: kept.pip,
         externally_managed: kept.externally_managed.clone(),
@@ -74,8 +75,8 @@ pub fn resolve(
 
 fn configure_arguments(recipe: &ReleaseRecipe, prefix: &Prefix) -> Vec<String> {
     std::iter::once(format!("--prefix={prefix}"))
-        .chain(recipe.configure.iter().cloned())
-        .chain(recipe.cache.iter().map(|(name, value)| format!("{name}={value}")))
+        .chain(recipe.shared.configure.arguments.iter().cloned())
+        .chain(recipe.shared.configure.cache.iter().map(|(name, value)| format!("{name}={value}")))
         .collect()
 }
 
@@ -94,8 +95,8 @@ const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
 
 /// The arguments of make: the recipe's, and those of the optimisation.
 fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
-    let mut words = recipe.make.clone();
-    let Some(pgo) = &recipe.pgo else { return words };
+    let mut words = recipe.shared.make.arguments.clone();
+    let Some(pgo) = &recipe.shared.pgo else { return words };
     let (compile, link) = match optimisation {
         Optimisation::None => return words,
         Optimisation::Instrumented(_) => (&pgo.instrument, &pgo.instrument),
@@ -140,7 +141,7 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
         // name of whichever the host has.
         ("PYTHON_FOR_REGEN", "python3"),
     ];
-    let mut variables: BTreeMap<String, String> = recipe.environment.clone();
+    let mut variables: BTreeMap<String, String> = recipe.shared.configure.environment.clone();
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(choices.policies.compiler_variables.clone());
     variables
@@ -165,7 +166,7 @@ fn toolchain(host: &Host<'_>) -> Result<ToolchainId> {
 
 /// Makes the frozen modules, in a build with a profile.
 fn freeze(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Option<PlannedFreeze> {
-    let freeze = recipe.pgo.as_ref()?.freeze.as_ref()?;
+    let freeze = recipe.shared.pgo.as_ref()?.freeze.as_ref()?;
     let Freeze { targets, writes, helpers } = freeze.clone();
     matches!(optimisation, Optimisation::Profile(_)).then_some(PlannedFreeze { targets, writes, helpers })
 }
@@ -179,7 +180,7 @@ fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path, unknown: &'s
 fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibrary>> {
     let mut found: BTreeMap<String, (PathBuf, elf::ElfFile)> = BTreeMap::new();
     let mut queue: Vec<String> = Vec::new();
-    for library in &recipe.libraries {
+    for library in &recipe.shared.libraries {
         for name in &library.link {
             queue.extend(linked_sonames(host, name, &library.debian)?);
         }

@@ -173,7 +173,7 @@ fn contents(prefix: &Path, identity: &Identity) -> Result<(u64, Vec<String>)> {
     }
     let sums = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
     if identity.sums != Some(Digest::of(&sums)) {
-        let reason = format!("{SUMS_PATH} is missing or not the one that the manifest names");
+        let reason = format!("{SUMS_PATH} is missing or differs from the one that the manifest names");
         return Ok((0, vec![reason]));
     }
     let mut own: BTreeMap<&Path, &str> = BTreeMap::new();

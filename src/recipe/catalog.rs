@@ -1,25 +1,21 @@
 //! The recipes that are there: those compiled in, and those of a directory laid over them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
-use super::checked::Recipe;
-use super::{Patch, PinnedProfile, ReleaseRecipe, ReleaseRow};
+use super::document::{self, Checked};
+use super::files::{Files, RECIPES, stem};
+use super::place::Layers;
+use super::render::render;
+use super::{Patch, PinnedProfile, Recipe, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
 use crate::error::{Error, Mistake, ProfileRemedy, Result};
 
-static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
-static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
-
-/// The text of the recipe of a series that is compiled in.
-#[must_use]
-pub fn compiled_in(series: Series) -> Option<String> {
-    RECIPES.get_file(format!("{series}.toml"))?.contents_utf8().map(str::to_owned)
-}
+pub(super) static PATCHES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/patches");
 
 /// Where the scripts of training are, below the recipes.
 const TRAINING: &str = "training";
@@ -37,75 +33,90 @@ pub struct PatchText {
 #[derive(Debug)]
 pub struct Catalog {
     recipes: BTreeMap<Series, Recipe>,
+    files: Files,
     overlay: Option<PathBuf>,
 }
 
+/// Reads one recipe file and checks it, its patches and profiles included. What it extends, and its
+/// patches and profiles, stand beside it or are compiled in. A file that series extend is checked with
+/// each of them.
+///
+/// # Errors
+/// The first mistake, or that the file cannot be read.
+pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
+    fs_err::metadata(path).map_err(|error| Error::Usage(error.to_string()))?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = Files::read(Some(directory))?;
+    let catalog = Catalog { recipes: BTreeMap::new(), files, overlay: Some(directory.to_owned()) };
+    let (name, file) = (stem(path), directory.join(path.file_name().unwrap_or_default()).display().to_string());
+    if !catalog.files.overlaid().any(|(_, other)| other == file) {
+        return Err(Error::Usage(format!("{file} is not named as a recipe file is: X.Y.toml or NAME.toml")));
+    }
+    let is_whole = catalog.files.merged(&name)?.0.get_ref().contains_key("series");
+    let candidates =
+        if is_whole { vec![name.as_str()] } else { catalog.files.series().map(|(name, _)| name).collect() };
+    let mut recipes = Vec::new();
+    for name in candidates {
+        let (checked, layers) = catalog.checked(name)?;
+        if !layers.files().any(|other| other == file) {
+            continue;
+        }
+        for (profile, place) in checked.recipe.profiles.iter().zip(&checked.profiles) {
+            catalog.pinned(profile).map_err(|message| layers.mistake(*place, message))?;
+        }
+        recipes.push(checked.recipe);
+    }
+    if recipes.is_empty() {
+        return Err(unused(&file).into());
+    }
+    Ok(recipes)
+}
+
 impl Catalog {
-    /// Reads the recipes compiled in and, over them, the `*.toml` of a directory. A recipe of the
-    /// directory replaces the one of its series.
+    /// Reads the recipes compiled in and, over them, the `*.toml` of a directory. A file of the
+    /// directory takes the place of the one of its name, and may extend that one.
     ///
     /// # Errors
     /// The first mistake in a recipe, or a file that cannot be read.
     pub fn load(overlay: Option<&Path>) -> Result<Self> {
-        let mut catalog = Self { recipes: BTreeMap::new(), overlay: overlay.map(Path::to_owned) };
-        for file in RECIPES.files().filter(|file| is_recipe(file.path())) {
-            let name = format!("recipes/{}", file.path().display());
-            let text = file.contents_utf8().ok_or_else(|| not_utf8(&name))?;
-            catalog.add(&name, text)?;
-        }
-        if let Some(directory) = overlay {
-            let entries = fs_err::read_dir(directory).map_err(Error::Unreadable)?;
-            let mut files: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-            files.sort_unstable();
-            for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
-                let series = catalog.add_file(&path)?;
-                // Else one could replace the recipe of another series unseen.
-                if path.file_stem().and_then(|stem| stem.to_str()) != Some(series.to_string().as_str()) {
-                    return Err(Mistake {
-                        file: path.display().to_string(),
-                        line: 1,
-                        column: 1,
-                        message: format!("the recipe of Python {series} has to be named {series}.toml"),
-                    }
-                    .into());
-                }
+        let files = Files::read(overlay)?;
+        let mut catalog = Self { recipes: BTreeMap::new(), files, overlay: overlay.map(Path::to_owned) };
+        let mut used = BTreeSet::new();
+        let mut recipes = BTreeMap::new();
+        for (name, series) in catalog.files.series() {
+            let (checked, layers) = catalog.checked(name)?;
+            if checked.recipe.series != series {
+                return Err(misnamed(layers.file(), &checked.recipe.series.to_string()).into());
             }
+            used.extend(layers.files().map(str::to_owned));
+            recipes.insert(series, checked.recipe);
         }
+        // One that no series extends would change nothing, unseen.
+        if let Some((name, file)) = catalog.files.overlaid().find(|(_, file)| !used.contains(*file)) {
+            let table = catalog.files.merged(name)?.0;
+            let series = table.get_ref().get("series").and_then(|series| series.get_ref().as_str());
+            return Err(series.map_or_else(|| unused(file), |series| misnamed(file, series)).into());
+        }
+        catalog.recipes = recipes;
         Ok(catalog)
     }
 
-    /// Reads one recipe file and checks it, its patches and profiles included.
+    /// The whole recipe of a series as the text of one file that extends nothing.
     ///
     /// # Errors
-    /// The first mistake in it, or that it cannot be read.
-    pub fn check_file(&mut self, path: &Path) -> Result<Series> {
-        // Its patches stand beside it, or where the crate's own do.
-        self.overlay = path.parent().map(Path::to_owned);
-        let series = self.add_file(path)?;
-        let recipe = self.recipes.get(&series);
-        for profile in recipe.into_iter().flat_map(Recipe::profiles) {
-            self.pinned(profile).map_err(|message| {
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                super::mistake(&path.display().to_string(), &text, profile.offset, message)
-            })?;
-        }
-        Ok(series)
+    /// None for a series that is there.
+    pub fn resolved(&self, series: Series) -> Result<String> {
+        Ok(render(self.files.merged(&series.to_string())?.0.get_ref()))
     }
 
-    fn add_file(&mut self, path: &Path) -> Result<Series> {
-        let name = path.display().to_string();
-        let text = String::from_utf8(fs_err::read(path).map_err(Error::Unreadable)?).map_err(|_| not_utf8(&name))?;
-        self.add(&name, &text)
-    }
-
-    fn add(&mut self, name: &str, text: &str) -> Result<Series> {
-        let recipe = Recipe::parse(name, text)?;
-        for patch in recipe.patches() {
-            self.patch(patch).map_err(|message| super::mistake(name, text, patch.offset, message))?;
+    /// The recipe of a name, its patches compared with their digests, and the files it is made of.
+    fn checked(&self, name: &str) -> std::result::Result<(Checked, Layers<'_>), Mistake> {
+        let (table, layers) = self.files.merged(name)?;
+        let checked = document::check(table, &layers)?;
+        for (patch, place) in checked.recipe.shared.patches.iter().zip(&checked.patches) {
+            self.patch(patch).map_err(|message| layers.mistake(*place, message))?;
         }
-        let series = recipe.series;
-        self.recipes.insert(series, recipe);
-        Ok(series)
+        Ok((checked, layers))
     }
 
     /// The bytes of a patch, checked against its digest.
@@ -141,7 +152,7 @@ impl Catalog {
             let text = self.patch(patch).map_err(|reason| Error::Patch { name: patch.file.clone(), reason })?;
             Ok(PatchText { name: patch.file.clone(), text })
         };
-        recipe.patches.iter().map(text).collect()
+        recipe.shared.patches.iter().map(text).collect()
     }
 
     /// The scripts that training runs, by their names: those of the overlay's `training/` over those
@@ -279,66 +290,10 @@ impl Catalog {
     }
 }
 
-fn is_recipe(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "toml")
-        && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.parse::<Series>().is_ok())
+fn misnamed(file: &str, series: &str) -> Mistake {
+    Mistake::at(file, "", 0, format!("the recipe of Python {series} has to be named {series}.toml"))
 }
 
-fn not_utf8(file: &str) -> Mistake {
-    Mistake { file: file.to_owned(), line: 1, column: 1, message: "the file is not UTF-8".into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The recipes compiled in, with their texts.
-    fn texts() -> impl Iterator<Item = (Series, &'static str)> {
-        let text = |file: &'static include_dir::File<'_>| {
-            let series = file.path().file_stem().and_then(|stem| stem.to_str()).expect("a name").parse();
-            (series.expect("a series"), file.contents_utf8().expect("UTF-8"))
-        };
-        RECIPES.files().filter(|file| is_recipe(file.path())).map(text)
-    }
-
-    #[test]
-    fn every_recipe_is_sound_and_lists_its_releases_in_order() {
-        let catalog = Catalog::load(None).unwrap();
-        for (series, text) in texts() {
-            let recipe = catalog.get(series).unwrap();
-            assert!(recipe.end_of_life.is_some(), "{series}");
-            let rows = text.lines().filter_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
-            let versions: Vec<Release> = rows.map(|version| version.parse().unwrap()).collect();
-            assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{series}: {versions:?}");
-            assert_eq!(versions, recipe.releases.iter().map(|row| row.version).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn every_patch_that_is_there_belongs_to_a_recipe() {
-        let catalog = Catalog::load(None).unwrap();
-        let used: Vec<&str> =
-            catalog.recipes().flat_map(|recipe| recipe.patches().iter().map(|patch| patch.file.as_str())).collect();
-        for directory in PATCHES.dirs() {
-            for file in directory.files() {
-                let name = file.path().to_str().unwrap();
-                assert!(used.contains(&name), "no recipe uses patches/{name}");
-                let text = file.contents_utf8().unwrap();
-                let prose = text.split("--- a/").next().unwrap_or_default();
-                assert!(prose.lines().filter(|line| !line.is_empty()).count() > 1, "{name} does not say why it exists");
-            }
-        }
-    }
-
-    #[test]
-    fn a_sum_is_of_one_release_alone() {
-        let mut seen = BTreeMap::new();
-        for recipe in Catalog::load(None).unwrap().recipes() {
-            for row in &recipe.releases {
-                for sum in [row.sums.xz, row.sums.tgz].into_iter().flatten() {
-                    assert_eq!(seen.insert(sum, row.version), None, "{} has the sum of another", row.version);
-                }
-            }
-        }
-    }
+fn unused(file: &str) -> Mistake {
+    Mistake::at(file, "", 0, "it has no `series`, and no recipe extends it, so it changes nothing")
 }

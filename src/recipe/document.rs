@@ -1,182 +1,119 @@
-//! A recipe as written: the shape of the TOML file and nothing more.
+//! A recipe as written, merged of its files, and the way from there to a [`Recipe`].
 //!
 //! `docs/recipes.md` describes each key for people who write recipes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
+use toml::de::DeTable;
 
+use super::checked::{Recipe, SeriesRecipe};
+use super::place::Layers;
+use super::section::{configure, flavor, library, make, modules, patch, pgo, profile, release, source};
+use crate::domain::version::{Series, Variant};
 use crate::error::Mistake;
 
-/// A file `recipes/3.13.toml`.
+/// A whole recipe: the sections that a series file and all that it extends come to.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Document {
-    pub series: Spanned<String>,
-    pub end_of_life: Option<Spanned<String>>,
-    pub source: Source,
-    pub configure: Configure,
-    pub make: Make,
-    pub pgo: Option<Pgo>,
-    pub modules: Modules,
+struct Document {
+    series: Spanned<String>,
+    end_of_life: Option<Spanned<String>>,
+    source: source::Written,
+    configure: configure::Written,
+    make: make::Written,
+    pgo: Option<pgo::Written>,
+    modules: modules::Written,
     #[serde(default)]
-    pub library: Vec<Library>,
-    pub flavor: Flavors,
+    library: BTreeMap<Spanned<String>, library::Written>,
+    flavor: flavor::Written,
     #[serde(default)]
-    pub variant: BTreeMap<Spanned<String>, Variant>,
+    variant: BTreeMap<Spanned<String>, WrittenVariant>,
     #[serde(default)]
-    pub patch: Vec<Patch>,
+    patch: BTreeMap<Spanned<String>, patch::Written>,
     #[serde(default)]
-    pub profile: Vec<Profile>,
-    pub release: Vec<Release>,
+    profile: profile::Table,
+    release: BTreeMap<Spanned<String>, release::Written>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Source {
-    pub url: Spanned<String>,
+struct WrittenVariant {
     #[serde(default)]
-    pub mirrors: Vec<Spanned<String>>,
-    pub pool: Option<Spanned<String>>,
+    arguments: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Configure {
-    #[serde(default)]
-    pub arguments: Vec<String>,
-    #[serde(default)]
-    pub environment: BTreeMap<Spanned<String>, String>,
-    #[serde(default)]
-    pub cache: BTreeMap<String, String>,
+/// A recipe that was checked, and the places of the digests that are compared with files later.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) recipe: Recipe,
+    /// The offset of the digest of each patch, in the order of the patches.
+    pub(super) patches: Vec<usize>,
+    /// The offset of the digest of each profile, in the order of the profiles.
+    pub(super) profiles: Vec<usize>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Make {
-    #[serde(default)]
-    pub arguments: Vec<String>,
-    pub module_link: Spanned<String>,
-    #[serde(default)]
-    pub install: Vec<String>,
-    pub launcher: Option<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Pgo {
-    pub compile: String,
-    pub link: String,
-    pub instrument: String,
-    #[serde(default)]
-    pub make: Vec<String>,
-    #[serde(default)]
-    pub freeze: Option<Freeze>,
-    pub training: Spanned<Vec<Vec<String>>>,
-    pub evaluation_loop: EvaluationLoop,
-    pub max_dropped: usize,
-    pub max_missing: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Freeze {
-    pub targets: Vec<String>,
-    pub writes: Vec<Spanned<String>>,
-    pub helpers: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct EvaluationLoop {
-    pub data: Spanned<String>,
-    pub function: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Profile {
-    pub file: Spanned<String>,
-    pub sha256: Spanned<String>,
-    pub releases: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub variant: Option<Spanned<String>>,
-    pub target: Spanned<String>,
-    pub compiler: Spanned<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Modules {
-    pub required: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub disabled: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub builtin: BTreeMap<Spanned<String>, Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Library {
-    pub name: Spanned<String>,
-    pub modules: Vec<Spanned<String>>,
-    pub headers: Vec<String>,
-    pub link: Vec<String>,
-    #[serde(default)]
-    pub pkg_config: Vec<String>,
-    pub debian: String,
-    pub fedora: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Flavors {
-    pub runtime: Flavor,
-    pub builder: Flavor,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Flavor {
-    pub strip: Vec<Spanned<String>>,
-    pub pip: bool,
-    pub externally_managed: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Variant {
-    #[serde(default)]
-    pub arguments: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Patch {
-    pub file: Spanned<String>,
-    pub sha256: Spanned<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Release {
-    pub version: Spanned<String>,
-    pub xz: Option<Spanned<String>>,
-    pub tgz: Option<Spanned<String>>,
-    #[serde(default)]
-    pub built: bool,
-    #[serde(default)]
-    pub built_variants: Vec<Spanned<String>>,
-}
-
-/// Reads the text of a recipe file.
+/// Checks a merged recipe.
 ///
 /// # Errors
-/// The first key, type or syntax that is wrong, with its place.
-pub(super) fn parse(file: &str, text: &str) -> Result<Document, Mistake> {
-    toml::from_str(text).map_err(|error| {
+/// The first mistake, with the place in the file that says it.
+pub(super) fn check(table: Spanned<DeTable<'_>>, at: &Layers<'_>) -> Result<Checked, Mistake> {
+    let document = Document::deserialize(toml::Deserializer::from(table)).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        super::mistake(file, text, offset, error.message().trim())
-    })
+        at.mistake(offset, error.message().trim())
+    })?;
+    document.check(at)
+}
+
+impl Document {
+    fn check(self, at: &Layers<'_>) -> Result<Checked, Mistake> {
+        let series: Series = at.parsed(&self.series)?;
+        let variants = variants(self.variant, at)?;
+        let releases = release::check(&self.release, series, &variants, at)?;
+        let modules = self.modules.check(at)?;
+        let (profiles, profile_places) =
+            profile::check(&self.profile, self.pgo.is_some(), &releases, at)?.into_iter().unzip();
+        let (patches, patch_places) = patch::check(&self.patch, at)?.into_iter().unzip();
+        let shared = SeriesRecipe {
+            source: self.source.check(series, at)?,
+            configure: self.configure.check(at)?,
+            make: self.make.check(at)?,
+            pgo: self.pgo.map(|pgo| pgo.check(at)).transpose()?,
+            libraries: library::check(self.library, &modules, at)?,
+            modules,
+            flavors: self.flavor.check(at)?,
+            patches,
+        };
+        let end_of_life = self.end_of_life.map(|day| checked_day(day, at)).transpose()?;
+        let file = at.file().to_owned();
+        let recipe = Recipe { file, series, end_of_life, releases, variants, profiles, shared: Arc::new(shared) };
+        Ok(Checked { recipe, patches: patch_places, profiles: profile_places })
+    }
+}
+
+fn variants(
+    table: BTreeMap<Spanned<String>, WrittenVariant>,
+    at: &Layers<'_>,
+) -> Result<BTreeMap<Variant, Vec<String>>, Mistake> {
+    table
+        .into_iter()
+        .map(|(name, variant)| match at.parsed(&name)? {
+            Variant::Default => Err(at.error(&name, "a variant needs a name: t or d")),
+            key => Ok((key, variant.arguments)),
+        })
+        .collect()
+}
+
+/// A day of the calendar, or a month.
+fn checked_day(day: Spanned<String>, at: &Layers<'_>) -> Result<String, Mistake> {
+    let text = day.get_ref();
+    let whole = if text.len() == "2029-10".len() { format!("{text}-01") } else { text.clone() };
+    // jiff reads further notations, which would not compare as texts.
+    let date = whole.parse::<jiff::civil::Date>().ok().filter(|date| date.to_string() == whole);
+    if date.is_some() {
+        return Ok(day.into_inner());
+    }
+    Err(at.error(&day, format!("`{text}` is not a day such as 2029-10-31 or a month such as 2029-10")))
 }

@@ -1,23 +1,46 @@
 //! Recipes: how each series of CPython is downloaded, verified, patched, configured and compiled.
 //!
-//! `document` is a recipe as somebody wrote it, `checked` is a [`Recipe`] that holds together,
-//! `validate` makes the one of the other, and `catalog` finds the one that a user asks for.
+//! `files` finds a recipe file and all that it extends, `merge` makes one of them, and `place` knows
+//! where each value stands. `section` has each section as written and as checked, `document` the
+//! whole as written, and `checked` the [`Recipe`] that comes of it. `render` writes a merged recipe
+//! as one file, `pin` writes a profile into one, and `catalog` finds the recipe a user asks for.
 
 mod catalog;
 mod checked;
 mod document;
+mod files;
+mod merge;
 mod pin;
-mod validate;
+mod place;
+mod render;
+mod section;
+#[cfg(test)]
+mod tests;
 
-pub use catalog::{Catalog, PatchText, compiled_in};
-pub use checked::{
-    FlavorRecipe, Freeze, Library, Patch, Pgo, PinnedProfile, Recipe, ReleaseRecipe, ReleaseRow, SourceRecipe,
-};
+pub use catalog::{Catalog, PatchText, check_file};
+pub use checked::{Recipe, ReleaseRecipe, SeriesRecipe};
 pub use pin::{Pinned, pin};
+pub use section::configure::ConfigureRecipe;
+pub use section::flavor::{FlavorRecipe, Flavors};
+pub use section::library::Library;
+pub use section::make::MakeRecipe;
+pub use section::modules::ModulesRecipe;
+pub use section::patch::Patch;
+pub use section::pgo::{Freeze, Pgo};
+pub use section::profile::PinnedProfile;
+pub use section::release::ReleaseRow;
+pub use section::source::SourceRecipe;
 
 use crate::error::Mistake;
 
-/// A mistake at a byte offset of a recipe's text.
-fn mistake(file: &str, text: &str, offset: usize, message: impl Into<String>) -> Mistake {
-    Mistake::at(file, text, offset, message)
+impl Recipe {
+    /// Reads and checks the text of a recipe file, which may extend those compiled in.
+    ///
+    /// # Errors
+    /// The first mistake, with file, line and column.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
+        let files = files::Files::with_text(file, text);
+        let (table, layers) = files.merged(&files::stem(std::path::Path::new(file)))?;
+        Ok(document::check(table, &layers)?.recipe)
+    }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use crate::domain::profile::Profile;
-use crate::domain::version::Variant;
 
 /// The text of a recipe that pins a profile.
 #[derive(Debug)]
@@ -16,11 +15,6 @@ pub struct Pinned {
     pub unpinned: BTreeSet<String>,
 }
 
-/// The files that some rows pin.
-fn files(rows: &ArrayOfTables) -> BTreeSet<String> {
-    rows.iter().filter_map(|row| row.get("file")?.as_str()).map(str::to_owned).collect()
-}
-
 /// Pins a profile for the release that it was recorded with, in the place of one that was pinned for
 /// the same release, variant, target and compiler. `file` is its name below `profiles/`.
 ///
@@ -29,35 +23,38 @@ fn files(rows: &ArrayOfTables) -> BTreeSet<String> {
 pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<Pinned, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let manifest = &profile.manifest;
-    let item = document.entry("profile").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-    let rows = item.as_array_of_tables_mut().ok_or("`profile` is not a list of tables")?;
-    let before = files(rows);
-    let (release, target, compiler) =
-        (manifest.release.to_string(), manifest.target.to_string(), manifest.compiler.to_string());
-    for row in rows.iter_mut() {
-        let says = |key: &str, text: &str| row.get(key).and_then(Item::as_str) == Some(text);
-        let variant = row.get("variant").and_then(Item::as_str).unwrap_or_default();
-        if variant != manifest.variant.name() || !says("target", &target) || !says("compiler", &compiler) {
-            continue;
-        }
-        if let Some(releases) = row.get_mut("releases").and_then(Item::as_array_mut) {
-            releases.retain(|other| other.as_str() != Some(&release));
-            releases.fmt();
-        }
-    }
-    rows.retain(|row| row.get("releases").and_then(Item::as_array).is_none_or(|releases| !releases.is_empty()));
-    let mut row = Table::new();
-    row.insert("file", value(file));
-    row.insert("sha256", value(profile.digest.to_string()));
-    row.insert("releases", value(Array::from_iter([release])));
-    if manifest.variant != Variant::Default {
-        row.insert("variant", value(manifest.variant.name()));
-    }
-    row.insert("target", value(target));
-    row.insert("compiler", value(compiler));
-    rows.push(row);
-    let unpinned = &before - &files(rows);
+    let before = files(document.get("profile"));
+    let (version, target) = (format!("{}{}", manifest.release, manifest.variant), manifest.target.to_string());
+    let root = document.as_table_mut();
+    let profiles = below(root, "profile", false)?;
+    let row = below(below(profiles, &version, true)?, &target, true)?;
+    let mut pinned = InlineTable::new();
+    pinned.insert("file", file.into());
+    pinned.insert("sha256", profile.digest.to_string().into());
+    row.insert(&manifest.compiler.to_string(), Item::Value(Value::InlineTable(pinned)));
+    let unpinned = &before - &files(document.get("profile"));
     Ok(Pinned { text: document.to_string(), unpinned })
+}
+
+/// The table of a name in another one, which is made if it is not there: `dotted` is written as a part
+/// of the keys in it.
+fn below<'t>(table: &'t mut dyn TableLike, name: &str, dotted: bool) -> Result<&'t mut dyn TableLike, String> {
+    let new = || {
+        let mut table = Table::new();
+        table.set_dotted(dotted);
+        Item::Table(table)
+    };
+    let item = table.entry(name).or_insert_with(new);
+    item.as_table_like_mut().ok_or_else(|| format!("`{name}` is not a table"))
+}
+
+/// The files that `[profile]` or a table in it names.
+fn files(item: Option<&Item>) -> BTreeSet<String> {
+    let Some(table) = item.and_then(Item::as_table_like) else { return BTreeSet::new() };
+    match table.get("file").and_then(Item::as_str) {
+        Some(file) => BTreeSet::from([file.to_owned()]),
+        None => table.iter().flat_map(|(_, item)| files(Some(item))).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +66,7 @@ mod tests {
     use crate::domain::plan::SourceSums;
     use crate::domain::profile::{DataVersion, PROFILE_FORMAT, ProfileManifest};
     use crate::domain::target::Target;
+    use crate::domain::version::Variant;
     use crate::recipe::Recipe;
 
     const REAL: &str = include_str!("../../recipes/3.12.toml");
@@ -100,8 +98,13 @@ mod tests {
         let other = profile("3.12.6", Variant::Default, "gcc 14.2");
         let text = pin(REAL, "a.tar.xz", &one).unwrap().text;
         assert!(text.starts_with(REAL.trim_end()), "the recipe is there as it was");
+        let row = format!(
+            "\"3.12.6\".x86_64-linux-gnu.\"gcc 12.2\" = {{ file = \"a.tar.xz\", sha256 = \"{}\" }}",
+            one.digest
+        );
+        assert!(text.ends_with(&format!("\n[profile]\n{row}\n")), "{text}");
         let text = pin(&text, "b.tar.xz", &other).unwrap().text;
-        let recipe = Recipe::parse("r.toml", &text).unwrap();
+        let recipe = Recipe::parse("3.12.toml", &text).unwrap();
         let row = recipe.releases.iter().find(|row| row.version.to_string() == "3.12.6").unwrap();
         let release = recipe.release(row, Variant::Default).unwrap();
         let pinned = |compiler: &str| {
@@ -120,11 +123,35 @@ mod tests {
         let Pinned { text, unpinned } = pin(&pin(REAL, "a.tar.xz", &one).unwrap().text, "b.tar.xz", &again).unwrap();
         assert_eq!(unpinned, BTreeSet::from(["a.tar.xz".to_owned()]));
         assert!(!text.contains(&one.digest.to_string()) && text.contains(&again.digest.to_string()));
-        assert_eq!(text.matches("[[profile]]").count(), 1);
-        assert!(pin("x = ", "a", &one).is_err());
-        // For another release the same file stays, and stays pinned.
-        let both = pin(REAL, "a.tar.xz", &one).unwrap().text.replace("[\"3.12.6\"]", "[\"3.12.6\", \"3.12.7\"]");
+        assert_eq!(text.matches("gcc 12.2").count(), 1);
+        assert!(pin("x = ", "a", &one).is_err() && pin("profile = 1", "a", &one).is_err());
+        // The file stays while it is pinned for another release.
+        let both = format!("{}\n", pin(REAL, "a.tar.xz", &one).unwrap().text).replace(
+            "[profile]\n",
+            &format!(
+                "[profile]\n\"3.12.7\".x86_64-linux-gnu.\"gcc 12.2\" = {{ file = \"a.tar.xz\", sha256 = \"{}\" }}\n",
+                one.digest
+            ),
+        );
         let Pinned { text, unpinned } = pin(&both, "b.tar.xz", &again).unwrap();
-        assert!(unpinned.is_empty() && text.contains("[\"3.12.7\"]") && text.contains("a.tar.xz"), "{text}");
+        assert!(unpinned.is_empty() && text.contains("a.tar.xz"), "{text}");
+        Recipe::parse("3.12.toml", &text).unwrap();
+    }
+
+    #[test]
+    fn an_overlay_that_says_nothing_else_takes_the_place_of_the_profile_compiled_in() {
+        let mut one = profile("3.13.5", Variant::Default, "gcc 12.2");
+        let text = pin("extends = \"3.13\"\n", "a.tar.xz", &one).unwrap().text;
+        one.manifest.variant = Variant::FreeThreaded;
+        let text = pin(&text, "t.tar.xz", &one).unwrap().text;
+        let recipe = Recipe::parse("3.13.toml", &text).unwrap();
+        let row = recipe.releases.iter().find(|row| row.version.to_string() == "3.13.5").unwrap();
+        let files = |variant| {
+            let release = recipe.release(row, variant).unwrap();
+            release.profiles.iter().map(|pinned| pinned.file.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(files(Variant::Default), ["a.tar.xz", "3.13.5-x86_64-gcc14.2-afe943219a3f.tar.xz"]);
+        assert_eq!(files(Variant::FreeThreaded), ["t.tar.xz"]);
+        assert_eq!(files(Variant::Debug), [""; 0]);
     }
 }

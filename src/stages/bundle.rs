@@ -100,8 +100,8 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
         }
         let library = planned.get(soname.as_str()).ok_or_else(|| Error::Library {
             soname: soname.clone(),
-            reason: format!("{} needs it, and no library of the recipe has it", by.display()),
-            remedy: "add it to a `[[library]]` of the recipe, or turn the module off".into(),
+            reason: format!("{} needs it, but no library of the recipe provides it", by.display()),
+            remedy: "add it to a `[library]` of the recipe, or turn the module off".into(),
         })?;
         queue.extend(library.needs.iter().map(|next| (next.clone(), PathBuf::from(&soname))));
         needed.insert(soname);
@@ -125,7 +125,7 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
     let found = recorded.of_file_as(&library.path)?;
     if found != recorded {
         return Err(error(
-            format!("{} has {found}, and {package} has {recorded} for it: it was changed", library.path.display()),
+            format!("{} was changed: it has {found}, but {package} has {recorded}", library.path.display()),
             "reinstall the package",
         ));
     }
@@ -142,8 +142,8 @@ fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -
             for (name, text) in texts {
                 if !text.exists() {
                     return Err(error(
-                        format!("its licence text {} is not there", text.display()),
-                        "reinstall the package with its documentation: a setting of the package manager leaves it out",
+                        format!("its licence text {} is missing", text.display()),
+                        "reinstall the package without a setting of the package manager that leaves documentation out",
                     ));
                 }
                 fs::copy_into_place(&text, &place.join(name))?;

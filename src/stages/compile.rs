@@ -73,7 +73,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
             reporter.report(Event::Progress { done: steps, total: None, unit: Unit::Steps });
         }
     })?;
-    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.pgo) {
+    if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.shared.pgo) {
         if let Some(reason) = profile.useless(pgo) {
             return Err(Error::ProfileMismatch {
                 profile: digest.to_string(),
@@ -140,31 +140,31 @@ impl ProfileReport {
         let data = pgo.evaluation_data.display().to_string();
         let of_loop = |name: &&String| name.ends_with(&format!(": {}", pgo.evaluation_loop));
         if !self.ignored.is_empty() {
-            return Some(format!("the compiler does not read its data ({} files)", self.ignored.len()));
+            return Some(format!("the compiler ignores its data ({} files)", self.ignored.len()));
         }
         if self.dropped.iter().any(|name| of_loop(&name)) {
-            return Some(format!("its data of the evaluation loop ({}) are of another source", pgo.evaluation_loop));
+            return Some(format!("its data for the evaluation loop ({}) is of another source", pgo.evaluation_loop));
         }
         if self.unknown.iter().any(|name| of_loop(&name)) {
-            return Some(format!("the evaluation loop ({}) is not in its data", pgo.evaluation_loop));
+            return Some(format!("its data lacks the evaluation loop ({})", pgo.evaluation_loop));
         }
         if self.missing.iter().any(|path| path.ends_with(&data)) {
-            return Some(format!("it has no data of the evaluation loop ({data})"));
+            return Some(format!("it has no data for the evaluation loop ({data})"));
         }
         if self.dropped.len() > pgo.max_dropped {
             let (dropped, max) = (self.dropped.len(), pgo.max_dropped);
-            return Some(format!("its data of {dropped} functions are of another source; the recipe allows {max}"));
+            return Some(format!("its data for {dropped} functions is of another source; the recipe allows {max}"));
         }
         if self.missing.len() > pgo.max_missing {
             let (missing, max) = (self.missing.len(), pgo.max_missing);
-            return Some(format!("it has no data of {missing} objects; the recipe allows {max}"));
+            return Some(format!("it has no data for {missing} objects; the recipe allows {max}"));
         }
         None
     }
 
     fn summary(&self) -> String {
         format!(
-            "the profile has no data of {} objects and {} functions, and those of {} functions are of another source",
+            "the profile has no data for {} objects and {} functions; its data for {} functions is of another source",
             self.missing.len(),
             self.unknown.len(),
             self.dropped.len()
@@ -288,6 +288,6 @@ mod tests {
         let missing = "Python/ceval.c:1:1: warning: ‘/b/Python/ceval.gcda’ profile count data file not found";
         assert!(useless(&[missing]).unwrap().contains("evaluation loop"));
         let other = "a.c:1:1: warning: ‘/b/a.gcda’ is version ‘B42*’, expected version ‘B22*’";
-        assert!(useless(&[other]).unwrap().contains("does not read"));
+        assert!(useless(&[other]).unwrap().contains("the compiler ignores its data"));
     }
 }

@@ -68,8 +68,7 @@ impl Mirror {
     /// Parses a mirror: text with a scheme is a URL, other text a directory.
     ///
     /// # Errors
-    /// [`Error::Mirror`] for a URL that is not `http` or `https` or has no `{file}`, and for an empty text. The
-    /// message leaves out the credentials of a URL.
+    /// [`Error::Mirror`], without the credentials that a URL may hold.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let url = text.to_str().and_then(|text| Some((text, text.split_once("://")?.0)));
         let wrong = |reason: &str| {
@@ -137,7 +136,7 @@ pub fn fetch(
         for place in fetcher.places(archive) {
             if let Some(reason) = fetcher.attempt(&place, archive, &slot)? {
                 let place = shown(&place);
-                reporter.report(Event::Detail(format!("not from {place}: {reason}")));
+                reporter.report(Event::Detail(format!("cannot fetch from {place}: {reason}")));
                 attempts.push(SourceAttempt { place, reason });
                 continue;
             }
@@ -185,7 +184,7 @@ impl Fetcher<'_> {
             Mirror::Url(url) => Place::Url(expand(url)),
             Mirror::Directory(directory) => Place::Directory(directory.clone()),
         });
-        let source = &self.recipe.source;
+        let source = &self.recipe.shared.source;
         let recipe = source.mirrors.iter().chain([&source.url]).map(|url| Place::Url(expand(url)));
         let mut places: Vec<_> = user.chain(recipe).collect();
         if self.options.offline {
@@ -237,7 +236,7 @@ impl Fetcher<'_> {
             // The server may have replaced the file between two pieces.
             let place = http::shown(url);
             reporter.report(Event::Detail(format!(
-                "the pieces from {place} do not fit together: downloading the whole file again"
+                "the parts from {place} do not match: downloading the whole file again"
             )));
             resume = Resume::Forbidden;
         }
@@ -278,7 +277,7 @@ fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Attempt> {
         Ok(metadata) if !metadata.is_file() => return Ok(Attempt::Failed(format!("{} is not a file", file.display()))),
         Ok(metadata) if metadata.len() > limits.most_bytes => {
             let (size, most) = (metadata.len(), limits.most_bytes);
-            let reason = format!("{} has {size} bytes, and a source has at most {most}", file.display());
+            let reason = format!("{} has {size} bytes; a source may have at most {most}", file.display());
             return Ok(Attempt::Failed(reason));
         }
         Ok(_) => {}

@@ -47,7 +47,7 @@ impl FrozenTree {
 /// cannot be read or written.
 pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = context.optimisation {
-        if let Some(freeze) = context.recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+        if let Some(freeze) = context.recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
             frozen(&tree, freeze, context)?;
         }
         for (path, bytes) in &profile.data {
@@ -73,7 +73,7 @@ fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
 /// [`Error::Damaged`] if there are none, [`Error::Io`] if they cannot be read or kept.
 pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, recipe, store, work, .. } = *context;
-    let Some(freeze) = recipe.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
+    let Some(freeze) = recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) else { return Ok(()) };
     let files = written(compiled, freeze)?;
     store.keep_intermediate(frozen_key(plan, freeze), &packed(compiled, &files, work)?)
 }
@@ -83,7 +83,7 @@ fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> R
     let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
-        log.reporter().report(Event::Detail("cache hit: the frozen modules of an earlier build are restored".into()));
+        log.reporter().report(Event::Detail("cache hit: the frozen modules of an earlier build are used".into()));
         let place = fs::temporary_directory_in(work, "frozen-")?;
         archive::unpack("the frozen modules", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
         let files: Vec<PathBuf> =

@@ -43,7 +43,7 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
             let path = root.join(&file);
             let before = fs_err::read_to_string(&path)?;
             let after = patched(&before, &diff)
-                .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
+                .map_err(|reason| error(&patch.name, format!("it does not apply to {}: {reason}", file.display())))?;
             let modified = fs_err::metadata(&path)?.modified()?;
             fs_err::write(&path, &after)?;
             changed.insert(file, Digest::of(after));

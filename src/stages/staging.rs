@@ -98,6 +98,7 @@ fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: 
     if !missing.is_empty() {
         let family = Distro::read(Path::new("/")).family;
         let packages: BTreeSet<String> = recipe
+            .shared
             .libraries
             .iter()
             .filter(|library| library.modules.iter().any(|name| missing.contains(&name)))

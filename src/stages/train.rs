@@ -38,7 +38,7 @@ pub fn train(
         reason,
         remedy: ProfileRemedy::Training,
     };
-    let Some(pgo) = &recipe.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
+    let Some(pgo) = &recipe.shared.pgo else { return Err(wrong("the recipe has no [pgo]".into())) };
     // Programs that make ran recorded data as well.
     for file in profile::data_files(tree.root())? {
         fs_err::remove_file(tree.root().join(file))?;

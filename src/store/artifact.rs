@@ -23,8 +23,7 @@ pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
 /// Parses the bytes of a manifest; `path` is for the error.
 ///
 /// # Errors
-/// [`Error::NotAnArtifact`] if it has another format than this version reads, [`Error::Damaged`] if the bytes are not
-/// a manifest.
+/// [`Error::NotAnArtifact`] for one of another format, [`Error::Damaged`] for what is none.
 pub fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     serde_json::from_slice(bytes).map_err(|error| match format_in(bytes) {
         Some(format) if format != u64::from(FORMAT) => Error::NotAnArtifact {

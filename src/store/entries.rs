@@ -96,7 +96,7 @@ impl StoredArtifact {
             return Ok(manifest);
         }
         let what = self.directory.join(RECORD).display().to_string();
-        Err(Error::Damaged { what, reason: "it contradicts the manifest".into() })
+        Err(Error::Damaged { what, reason: "it does not match the manifest".into() })
     }
 
     /// Reads an entry's record; none if there is no such entry.
@@ -159,7 +159,7 @@ impl Store {
             }
             Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
                 let place = set_aside_at(self.quarantine(&directory)?);
-                reporter.report(Event::Warning(format!("{error}; {place}; it is built anew")));
+                reporter.report(Event::Warning(format!("{error}; {place}; rebuilding it")));
             }
             Err(error) => return Err(error),
         }

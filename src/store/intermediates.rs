@@ -30,7 +30,7 @@ impl Store {
         }
         let place = set_aside_at(self.quarantine_kept(&path, |bytes| intermediate_content(bytes).is_some())?);
         reporter.report(Event::Warning(format!(
-            "what an earlier build kept as {} is damaged and is made anew; {place}",
+            "the cached result {} of an earlier build is damaged; rebuilding it; {place}",
             key.short()
         )));
         Ok(None)

@@ -97,8 +97,8 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// Whether a place for work is this user's. In a directory that everybody can write to, another user may have created
-/// it first, and could change what is built there.
+/// Whether a place for work is this user's. In a directory that all can write to, somebody else may have made it
+/// first, and could then change what is built there.
 fn is_own(place: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     fs_err::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)

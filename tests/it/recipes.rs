@@ -1,6 +1,7 @@
 //! The recipes of all series, as far as can be told without their sources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -75,9 +76,8 @@ fn every_release_has_a_plan_and_so_has_each_variant() {
 fn a_missing_header_of_a_newer_series_is_named_with_its_package() {
     // As on a machine without it: a recipe that wants a header which no package has.
     let directory = tempfile::tempdir().expect("a directory");
-    let recipe = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/3.14.toml")).expect("the recipe");
-    assert!(recipe.contains("\"zdict.h\""));
-    let recipe = recipe.replace("\"zdict.h\"", "\"zdict-that-is-not-there.h\"");
+    let headers = "headers.remove = [\"zdict.h\"]\nheaders.add = [\"zdict-that-is-not-there.h\"]";
+    let recipe = format!("extends = \"3.14\"\n[library.zstd]\n{headers}\n");
     fs_err::write(directory.path().join("3.14.toml"), recipe).expect("a file");
     let ended = run(pykeel().args(["build", "3.14", "--dry-run", "--recipes"]).arg(directory.path())).exits(1);
     ended.says(&["zdict-that-is-not-there.h", "libzstd-dev"]);
@@ -97,6 +97,71 @@ fn a_series_means_its_newest_release_that_is_no_pre_release() {
         .map(|row| text(&row, "version"))
         .collect();
     assert_eq!(pre_releases, ["3.15.0b4"]);
+}
+
+#[test]
+fn an_overlay_says_only_what_differs_and_has_artifacts_of_its_own() {
+    let plan = |arguments: &[&str]| {
+        let mut command = pykeel();
+        command.args(["build", "3.13.5", "--dry-run", "--optimize", "none", "--json"]).args(arguments);
+        run(&mut command).exits(0).json()[0].clone()
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_str().expect("UTF-8");
+    let recipe = |text: &str| fs_err::write(directory.path().join("3.13.toml"), text).expect("a file");
+    let standard = plan(&[]);
+    recipe("extends = \"3.13\"\nlibrary.zlib.debian = \"zlib-dev\"\n# A comment.\npgo.max-dropped = 1\n");
+    assert_eq!(plan(&["--recipes", path]), standard, "a hint decides nothing");
+    recipe("extends = \"3.13\"\nconfigure.arguments.add = [\"--with-dtrace\"]\n");
+    let other = plan(&["--recipes", path]);
+    let mut expected = texts(&standard, "configure");
+    let place = expected.iter().position(|argument| argument.starts_with("ac_cv")).expect("an answer");
+    expected.insert(place, "--with-dtrace".into());
+    assert_eq!(texts(&other, "configure"), expected);
+    // What the user has to copy is what the program prints.
+    let whole = run(pykeel().args(["recipe", "show", "3.13t", "--toml"])).exits(0);
+    recipe(&whole.out);
+    assert_eq!(plan(&["--recipes", path]), standard);
+    run(pykeel().args(["recipe", "show", "3.13", "--toml", "--json"])).exits(2).says(&["--toml", "--json"]);
+    run(pykeel().args(["recipe", "show", "3.13.99", "--toml"])).exits(2).says(&["no recipe for Python 3.13.99"]);
+    // The place of a mistake is in the file that says it.
+    recipe("extends = \"3.13\"\n\nconfigure.arguments.remove = [\"--with-dtrace\"]\n");
+    let place = format!("{path}/3.13.toml:3:31: the inherited `configure.arguments` does not have it");
+    run(pykeel().args(["list", "--all", "--recipes", path])).exits(2).says(&[&place]);
+}
+
+#[test]
+fn a_profile_is_saved_into_an_overlay_that_says_only_what_differs() {
+    let program = crate::on_toy::profiles::PROGRAM;
+    let toy = Toy::without_tree(Behaviour { program, ..Behaviour::default() });
+    let file = toy.path("recipes/3.13.toml");
+    // The patches and profiles of the real recipe are of the real source.
+    let differs = format!("extends = \"3.13\"\nremove = [\"patch\", \"profile\"]\nrelease.{}", toy.row("3.13.5"));
+    fs_err::write(&file, &differs).expect("a file");
+    let train = || {
+        let mut command = toy.command(&["train", "3.13.5", "--save", "--json", "--offline", "--mirror"]);
+        run(command.arg(toy.mirror())).exits(0).json()["saved"].as_str().expect("a path").to_owned()
+    };
+    let saved = train();
+    let name = Path::new(&saved).file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let text = fs_err::read_to_string(&file).expect("a file");
+    assert!(text.starts_with(&differs) && text.contains("\n[profile]\n\"3.13.5\".") && text.contains(&name), "{text}");
+    run(toy.command(&["recipe", "check"]).arg(&file)).exits(0);
+    let shown = run(&mut toy.command(&["recipe", "show", "3.13.5", "--json"])).exits(0).json();
+    assert_eq!(shown["profiles"][0]["file"], name);
+    assert_eq!(shown["patches"], serde_json::json!([]));
+    // Trained with another task it is another file in the same line.
+    let other = text.replacen("remove", "pgo.training.add = [[\"{training}/services.py\", \"1\"]]\nremove", 1);
+    fs_err::write(&file, other).expect("a file");
+    let again = train();
+    assert!(again != saved && !Path::new(&saved).exists(), "{again}");
+    let text = fs_err::read_to_string(&file).expect("a file");
+    assert!(text.matches("x86_64-linux-gnu").count() <= 1 && !text.contains(&name), "{text}");
+    // What is pinned is what is there.
+    fs_err::write(&again, "other").expect("a file");
+    let line = text.lines().position(|line| line.contains("sha256")).expect("the line") + 1;
+    let place = format!("3.13.toml:{line}:");
+    run(toy.command(&["recipe", "check"]).arg(&file)).exits(2).says(&[&place, "its SHA-256 is to be"]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use std::process::Command;
 
 use pykeel::domain::artifact::Format;
 use pykeel::domain::digest::Digest;
+use pykeel::domain::version::Series;
+use pykeel::recipe::Catalog;
 use pykeel::sys::archive;
 
 use crate::support::{Artifact, Ended, check, pykeel, run, unpack};
 use crate::toy_tree::toy_tree;
-
-const RECIPE: &str = include_str!("../../recipes/3.13.toml");
 
 /// What the toy's make does besides copying. In commands `@toy@` is the toy's own directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -142,7 +142,7 @@ impl Toy {
     /// The row of a recipe for a release whose source was added.
     pub fn row(&self, release: &str) -> String {
         let sum = Digest::of(fs_err::read(self.archive_of(release)).expect("the archive"));
-        format!("[[release]]\nversion = \"{release}\"\nxz = \"{sum}\"\n")
+        format!("\"{release}\" = {{ xz = \"{sum}\" }}\n")
     }
 
     pub fn store(&self) -> PathBuf {
@@ -152,8 +152,10 @@ impl Toy {
     /// Writes the recipe that names the toy's sum, with some further change.
     pub fn write_recipe(&self, change: impl FnOnce(String) -> String) {
         // The rows and patches of the real recipe are of the real source.
-        let shared = RECIPE.split("[[patch]]").next().unwrap_or_default();
-        let text = format!("{shared}{}", self.row("3.13.5"));
+        let whole =
+            Catalog::load(None).expect("the recipes").resolved(Series { major: 3, minor: 13 }).expect("a recipe");
+        let (shared, _) = whole.split_once("\n[patch]\n").expect("patches come before profiles and releases");
+        let text = format!("# The toy's.\n\n{shared}\n[release]\n{}", self.row("3.13.5"));
         fs_err::create_dir_all(self.path("recipes")).expect("a directory");
         fs_err::write(self.path("recipes/3.13.toml"), change(text)).expect("a file");
     }

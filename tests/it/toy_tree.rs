@@ -81,11 +81,11 @@ fn link_modules(root: &Path, source: &Path) {
     let (_, recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("the recipe");
     let source = source.join("module.c").display().to_string();
     let machine = std::env::consts::ARCH;
-    for name in &recipe.modules {
+    for name in &recipe.shared.modules.required {
         let file = format!("lib/python3.13/lib-dynload/{name}.cpython-313-{machine}-linux-gnu.so");
         let defined = format!("-DNAME={name}");
         let output = root.join(file).display().to_string();
-        let of_module = recipe.libraries.iter().filter(|library| library.modules.contains(name));
+        let of_module = recipe.shared.libraries.iter().filter(|library| library.modules.contains(name));
         let linked: Vec<String> = of_module.flat_map(|library| &library.link).map(|link| format!("-l{link}")).collect();
         let mut words = vec!["-shared", "-fPIC", &defined, "-o", &output, &source, HARDENED];
         words.extend(["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/../..", "-Wl,--no-as-needed"]);

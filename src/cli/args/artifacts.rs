@@ -11,49 +11,49 @@ use crate::domain::version::VersionRequest;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ListArgs {
-    /// List all versions that there are recipes for
+    /// List every version that has a recipe
     #[arg(long)]
     pub all: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct InspectArgs {
-    /// A tarball, a prefix, or a version or sha256: and a digest in the store
+    /// Tarball or prefix; or a version or sha256:DIGEST in the store
     #[arg(value_name = "PATH|VERSION|sha256:DIGEST")]
     pub what: PathBuf,
 
-    /// Compare with that one: what it has that is new
+    /// Compare with this one, which counts as the newer
     #[arg(value_name = "WITH")]
     pub with: Option<PathBuf>,
 
-    /// Which flavor of a version in the store is meant
+    /// Flavor of the version in the store
     #[arg(long, value_name = "FLAVOR", default_value = "runtime", value_parser = named::<Flavor>())]
     pub flavor: Flavor,
 
-    /// How long lists of files and packages get, in text
+    /// Maximum length of lists of files and packages, in text
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
 
-    /// Write the sizes as a map, too: one page for a browser that needs nothing else
+    /// Also write the sizes as a treemap: one HTML page that needs nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "with")]
     pub html: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct VerifyArgs {
-    /// A tarball, or a prefix, or sha256: and the digest of an artifact in the store
+    /// Tarball or prefix, or sha256:DIGEST of an artifact in the store
     #[arg(value_name = "PATH|sha256:DIGEST")]
     pub path: PathBuf,
 
-    /// Build it again by its own plan, and say in what the result differs
+    /// Rebuild it by its own plan, and compare the two
     #[arg(long)]
     pub rebuild: bool,
 
-    /// The profile it was made with, where neither the store nor the recipe has it
+    /// Profile that it was built with, if neither the store nor the recipe has it
     #[arg(long, value_name = "FILE|sha256:DIGEST", help_heading = BUILD_OPTIONS)]
     pub profile: Option<ProfileName>,
 
-    /// Where diffoscope writes its report [default: among the store's logs]
+    /// File for the report of diffoscope [default: among the store's logs]
     #[arg(long, value_name = "FILE", help_heading = BUILD_OPTIONS)]
     pub diffoscope_report: Option<PathBuf>,
 
@@ -67,19 +67,19 @@ pub(in crate::cli) struct UninstallArgs {
     #[arg(required_unless_present = "prefix", value_name = "VERSION")]
     pub versions: Vec<VersionRequest>,
 
-    /// Where it is installed [default: by the prefix template]
+    /// Directory that it is installed in [default: by the prefix template]
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<PathBuf>,
 
-    /// Remove from another root file system
+    /// Root file system to remove it from
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
-    /// Remove files too that somebody added or changed
+    /// Also remove files that were added or changed
     #[arg(long)]
     pub force: bool,
 
-    /// Say what would be removed, and remove nothing
+    /// Print what would be removed, without removing it
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -19,30 +19,30 @@ pub(in crate::cli) struct BuildArgs {
     #[arg(required = true, value_name = "VERSION")]
     pub versions: Vec<VersionRequest>,
 
-    /// The prefix that is compiled in, with places for {series}, {version} and {variant}
+    /// Prefix to compile in; it may have {series}, {version} and {variant} in it
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<PrefixTemplate>,
 
-    /// What is kept
+    /// What the artifact contains
     #[arg(long, value_name = "FLAVOR")]
     pub flavor: Option<FlavorChoice>,
 
     #[command(flatten)]
     pub policies: PolicyArgs,
 
-    /// Keep debug information aside, in a second tarball
+    /// Keep debug information in a second tarball
     #[arg(long)]
     pub debug_files: bool,
 
-    /// The format of the tarball in --out
+    /// Format of the tarball in --out
     #[arg(long, value_name = "FORMAT", value_parser = named::<Format>())]
     pub format: Option<Format>,
 
-    /// Where to put the tarball and its manifest; without it they are in the store
+    /// Directory to copy the tarball and its manifest to
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Print the plan; build and install nothing
+    /// Print the plan without building
     #[arg(long, conflicts_with_all = ["install_deps", "timings"])]
     pub dry_run: bool,
 
@@ -52,11 +52,11 @@ pub(in crate::cli) struct BuildArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct TrainArgs {
-    /// Which version: 3.13, 3.13.5, 3.13t, latest
+    /// Version: 3.13, 3.13.5, 3.13t, latest
     #[arg(value_name = "VERSION")]
     pub version: VersionRequest,
 
-    /// Put the profile under profiles/ of the directory of recipes, and pin it in its recipe
+    /// Save the profile in profiles/ of the recipe directory, and pin it in the recipe
     #[arg(long)]
     pub save: bool,
 
@@ -66,34 +66,34 @@ pub(in crate::cli) struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct InstallArgs {
-    /// Versions, or sha256: and the digest of an artifact in the store
+    /// Versions, or sha256:DIGEST of an artifact in the store
     #[arg(required = true, value_name = "VERSION|sha256:DIGEST")]
     pub what: Vec<Wanted>,
 
-    /// Where to install [default: the prefix that is compiled in]
+    /// Directory to install into; any path [default: the prefix that is compiled in]
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<PathBuf>,
 
-    /// Install into another root file system
+    /// Root file system to install into, such as that of an image
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
-    /// What is kept
+    /// What the artifact contains
     #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
     pub flavor: Option<Flavor>,
 
     #[command(flatten)]
     pub policies: PolicyArgs,
 
-    /// Install from the store or fail
+    /// Fail instead of building when the store has no artifact
     #[arg(long)]
     pub no_build: bool,
 
-    /// Do not wait for the disk: for a layer of an image that is written later anyway
+    /// Do not sync to disk: for an image layer that is exported afterwards
     #[arg(long)]
     pub no_sync: bool,
 
-    /// Replace a prefix that pykeel did not make, and install again what is there
+    /// Replace a prefix that pykeel did not install, and reinstall what is there already
     #[arg(long)]
     pub force: bool,
 

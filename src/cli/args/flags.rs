@@ -18,25 +18,25 @@ pub(super) const BUILD_OPTIONS: &str = "Build options";
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = BUILD_OPTIONS)]
 pub(in crate::cli) struct BuildFlags {
-    /// How many commands make runs at once
+    /// Number of parallel jobs
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroU16>,
 
-    /// What starts the compiler, and spares it what it compiled before
+    /// Compiler cache to run the compiler through
     #[arg(long, value_name = "NAME", value_parser = named::<Launcher>())]
     pub launcher: Option<Launcher>,
 
-    /// Install the packages that the build needs
+    /// Install missing build dependencies with the package manager
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub install_deps: Option<bool>,
 
-    /// Use no network: sources come from the store and from directories
+    /// Do not use the network: read sources from the store and from mirror directories
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub offline: Option<bool>,
 
-    /// A directory with source archives, or a URL with {version}, {base} and {file}; tried first
+    /// Directory of source archives, or a URL with {file}, {version} and {base}; tried first
     // Checked later: clap's errors would show what is wrong with its password.
     #[arg(long, value_name = "DIR|URL")]
     pub mirror: Vec<OsString>,
@@ -46,11 +46,11 @@ pub(in crate::cli) struct BuildFlags {
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub allow_eol: Option<bool>,
 
-    /// Leave the build directory, and say where it is
+    /// Keep the build directory, and print its path
     #[arg(long)]
     pub keep_build: bool,
 
-    /// Say what wall clock and CPU time each step took, or draw it as a page for a browser
+    /// Report the wall clock and CPU time of each step, as a table or as an HTML page
     #[arg(long, value_name = "table|FILE.html", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "table", value_parser = PathBufValueParser::new().try_map(timings_form))]
     pub timings: Option<TimingsForm>,

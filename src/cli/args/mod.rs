@@ -23,7 +23,7 @@ use super::help::{
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
 
-/// Builds CPython for containers: relocatable, verified, the same every time.
+/// Builds CPython for containers: relocatable, verified, bit for bit reproducible.
 #[derive(Debug, Parser)]
 #[command(name = "pykeel", version, max_term_width = 100, after_help = TOP_HELP)]
 pub(super) struct Args {
@@ -37,46 +37,46 @@ pub(super) struct Args {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where artifacts and sources are kept
+    /// Directory of artifacts, sources and profiles
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
 
-    /// A directory of recipes that are laid over those compiled in
+    /// Directory of recipes that replace or extend the built-in ones
     #[arg(long, global = true, value_name = "DIR")]
     pub recipes: Option<PathBuf>,
 
     #[arg(long, global = true, value_name = "FILE")]
-    #[arg(help = "The one configuration file to read [default: every pykeel.toml that is found] [env: PYKEEL_CONFIG]")]
+    #[arg(help = "The only configuration file to read [default: each pykeel.toml that is found] [env: PYKEEL_CONFIG]")]
     pub config: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say nothing but the result and errors
+    /// Print only the result and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Say what is run
+    /// Print more, such as the commands that run
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
     pub progress: Progress,
 
-    /// Whether to use colours; NO_COLOR is honoured
+    /// When to use colours; NO_COLOR is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Progress {
-    /// Bars on a terminal, else lines
+    /// Bars on a terminal, otherwise lines
     Auto,
-    /// A line for each stage
+    /// One line per stage
     Plain,
-    /// A line of JSON for each event
+    /// One line of JSON per event
     Json,
 }
 
@@ -92,35 +92,35 @@ pub(super) enum Command {
     /// Build CPython from source and keep the artifact in the store
     #[command(after_help = BUILD_HELP)]
     Build(BuildArgs),
-    /// Record what an optimised build needs: a profile of what CPython does most
+    /// Record the profile that an optimised build needs
     #[command(after_help = TRAIN_HELP)]
     Train(TrainArgs),
-    /// Install CPython from the store, or build it first
+    /// Install CPython from the store, building it first if needed
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
     /// Remove an installed CPython
     #[command(after_help = UNINSTALL_HELP)]
     Uninstall(UninstallArgs),
-    /// List the artifacts in the store
+    /// List the artifacts in the store, or every version that can be built
     List(ListArgs),
-    /// Show what an artifact or an installed prefix holds, or what differs between two
+    /// Show what an artifact or an installed prefix contains, or compare two
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
-    /// Check an artifact or an installed prefix
+    /// Check an artifact or an installed prefix, or rebuild an artifact and compare
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
-    /// Show what the store holds, or remove what is not needed
+    /// List what the store contains, or remove what is not needed
     #[command(subcommand)]
     Cache(CacheCommand),
-    /// Show every setting, its value and where it was set
+    /// Show every setting with its value and origin
     Config,
-    /// Print the completions of a shell
+    /// Print a shell completion script
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(CompletionsArgs),
-    /// Print the man page, or write one for each command
+    /// Print the man page, or write one page per command
     Man(ManArgs),
 }
 
@@ -167,7 +167,7 @@ fn with_settings(command: clap::Command) -> clap::Command {
         let key = arg.get_long().and_then(|long| KEYS.iter().find(|key| key.name() == long));
         match (key, arg.get_help().cloned()) {
             (Some(key), Some(help)) => {
-                // What an installation's prefix is by default depends on what is installed.
+                // The default prefix of an installation depends on what is installed.
                 let default = if help.to_string().contains("[default: ") {
                     String::new()
                 } else {

@@ -1,4 +1,5 @@
-//! The policies: the options that decide which artifact is meant.
+//! The policies: the options that decide which artifact is meant. One that files and the environment can set too is
+//! put over its setting in `apply_to`.
 
 use clap::Args as ClapArgs;
 
@@ -6,22 +7,22 @@ use super::super::settings::CliOverrides;
 use super::values::{ProfileName, named};
 use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
 
-/// What decides which artifact is meant.
+/// The options that decide which artifact is meant.
 #[derive(Debug, Clone, ClapArgs)]
 pub(in crate::cli) struct PolicyArgs {
-    /// How the interpreter is optimised
+    /// How to optimise the interpreter
     #[arg(long, value_name = "HOW", value_parser = named::<Optimize>())]
     pub optimize: Option<Optimize>,
 
-    /// The profile of an optimised build, instead of the one that the recipe pins
+    /// Profile for an optimised build, instead of the one that the recipe pins
     #[arg(long, value_name = "FILE|sha256:DIGEST")]
     pub profile: Option<ProfileName>,
 
-    /// Where shared libraries come from at run time
+    /// Whether to bundle shared libraries, or to use those of the system it runs on
     #[arg(long, value_name = "POLICY", value_parser = named::<LibraryPolicy>())]
     pub libraries: Option<LibraryPolicy>,
 
-    /// What becomes of bytecode caches
+    /// Which .pyc files to ship: none, or one deterministic set
     #[arg(long, value_name = "POLICY", value_parser = named::<Bytecode>())]
     pub bytecode: Option<Bytecode>,
 }

@@ -13,15 +13,19 @@ use crate::domain::version::VersionRequest;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RecipeCommand {
-    /// Show what the recipe of a version says
+    /// Show the recipe of a version
     Show {
-        /// A version: 3.13, 3.13.5, 3.13t
+        /// Version: 3.13, 3.13.5, 3.13t
         #[arg(value_name = "VERSION")]
         request: VersionRequest,
+
+        /// Print the whole recipe of its series as one file for --recipes
+        #[arg(long, conflicts_with = "json")]
+        toml: bool,
     },
-    /// Check recipe files, or all recipes that are there
+    /// Check recipe files, or every recipe
     Check {
-        /// Recipe files; their patches are looked for in patches/ beside them
+        /// Recipe files; files that they extend, and patches, are read from beside them
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -29,39 +33,39 @@ pub(in crate::cli) enum RecipeCommand {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CacheCommand {
-    /// List what the store holds: size, last use, what refers to it
+    /// List the entries of the store: size, last use, what needs them
     List,
-    /// Remove from the store what is not needed
+    /// Remove entries of the store that are not needed
     #[command(after_help = PRUNE_HELP)]
     Prune(PruneArgs),
 }
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct PruneArgs {
-    /// Remove what nothing refers to
+    /// Remove entries that nothing refers to
     #[arg(long)]
     pub unused: bool,
 
-    /// Remove what was not used for a time: 12h, 30d, 2w
+    /// Remove entries that were not used for a time: 12h, 30d, 2w
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub older_than: Option<Duration>,
 
-    /// Remove what was least recently used until no more than a size is left: 500MB, 5GiB
+    /// Remove the least recently used entries until the store has at most this size: 500MB, 5GiB
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,
 
-    /// Remove everything
+    /// Remove everything that is not in use
     #[arg(long, conflicts_with_all = ["unused", "older_than", "max_size"])]
     pub all: bool,
 
-    /// Say what would be removed, and remove nothing
+    /// Print what would be removed, without removing it
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct CompletionsArgs {
-    /// The shell
+    /// Shell
     pub shell: Shell,
 }
 
@@ -75,7 +79,7 @@ pub(in crate::cli) enum Shell {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ManArgs {
-    /// Write a page for each command into a directory
+    /// Directory to write one page per command to
     #[arg(long = "out", id = "pages", value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

@@ -135,7 +135,7 @@ fn optimisation(plan: &BuildPlan) -> String {
     match (plan.request.optimize, plan.profile) {
         (Optimize::None, _) => plan.request.optimize.to_string(),
         (Optimize::Pgo, Some(profile)) => format!("{} with profile {profile}", plan.request.optimize),
-        (Optimize::Pgo, None) => format!("{}; no profile is pinned, and one is recorded first", plan.request.optimize),
+        (Optimize::Pgo, None) => format!("{}; no profile is pinned: one is recorded first", plan.request.optimize),
     }
 }
 
@@ -150,7 +150,7 @@ fn plan_text(plan: &BuildPlan) -> String {
         let _ = writeln!(text, "  {name:<12} {value}");
     };
     if plan.request.optimize == Optimize::Pgo && plan.profile.is_none() {
-        row("build key", "not known before the profile is recorded".to_owned());
+        row("build key", "unknown until the profile is recorded".to_owned());
     } else {
         row("build key", plan.build_key().to_string());
     }

@@ -105,7 +105,7 @@ fn row(entry: &Entry) -> String {
     }
     match &entry.needed_by[..] {
         [] => notes.push("nothing refers to it".to_owned()),
-        names => notes.push(format!("for {}", names.join(", "))),
+        names => notes.push(format!("needed by {}", names.join(", "))),
     }
     let used = format!("{} ago", HumanDuration(age(entry.last_used)));
     format!("{kind:<9} {:>9}  {used:<14} {} ({})\n", human(entry.size), entry.name, notes.join(", "))
@@ -131,7 +131,7 @@ fn prune(args: &PruneArgs, config: &Config) -> Result<()> {
         crate::sys::interrupt::check()?;
         let entry = entry(item, &contents);
         if !args.dry_run && config.store.prune(item)? == Pruned::InUse {
-            config.reporter.report(Event::Note(format!("{} stays: somebody uses it", entry.name)));
+            config.reporter.report(Event::Note(format!("{} is in use, and stays", entry.name)));
             outcome.skipped.push(entry);
             continue;
         }

@@ -108,7 +108,7 @@ impl Installation<'_> {
                 Some(other) if other.name == item.name => {}
                 Some(other) => {
                     return Err(Error::Usage(format!(
-                        "{} and {} would both be installed into {}: give `--prefix` places such as {{series}}{{variant}} or \
+                        "{} and {} would both be installed into {}: use placeholders in `--prefix`, such as {{series}}{{variant}} or \
                          {{version}}, or install them one at a time",
                         other.name,
                         item.name,
@@ -206,7 +206,7 @@ impl Installation<'_> {
             return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
         if let Some(why) = why {
-            self.config.reporter.report(Event::Note(format!("building anew: {why}")));
+            self.config.reporter.report(Event::Note(format!("building it: {why}")));
         }
         Ok(None)
     }
@@ -246,10 +246,10 @@ impl Installation<'_> {
             || install::install(artifact, &destination, options, reporter),
             |placement| {
                 let how = match placement {
-                    Placement::AlreadyThere => "was there already",
+                    Placement::AlreadyThere => "is already installed",
                     Placement::New => "is new",
-                    Placement::Exchanged => "replaces the one before in one step",
-                    Placement::Replaced => "replaces the one before",
+                    Placement::Exchanged => "replaces the previous one atomically",
+                    Placement::Replaced => "replaces the previous one",
                 };
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
@@ -259,7 +259,7 @@ impl Installation<'_> {
             Ok(missing) => missing,
             // The Python is in place, whatever can be said of the packages it wants.
             Err(error) => {
-                reporter.report(Event::Warning(format!("which packages {} has: {error}", root.display())));
+                reporter.report(Event::Warning(format!("cannot list the packages of {}: {error}", root.display())));
                 None
             }
         };
@@ -301,8 +301,9 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
             reporter.report(Event::Note(format!("{place} lacks the packages {}{how}", names(missing))));
         }
         // The root of an image to be: what will be in it is not known.
-        None if manifest.plan.request.policies.library_policy == LibraryPolicy::System => reporter
-            .report(Event::Note(format!("where it runs it needs the packages {}", names(&manifest.runtime_packages)))),
+        None if manifest.plan.request.policies.library_policy == LibraryPolicy::System => reporter.report(Event::Note(
+            format!("the system that it runs on needs the packages {}", names(&manifest.runtime_packages)),
+        )),
         None => {}
     }
 }

@@ -46,7 +46,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let recipes = match (args.save, &config.settings.recipes.value) {
         (true, None) => {
-            let message = "`--save` needs `--recipes DIR`, the directory of recipes that the profile is pinned in";
+            let message = "`--save` needs `--recipes DIR`, the directory with the recipe to pin the profile in";
             return Err(Error::Usage(message.into()));
         }
         (true, Some(directory)) => Some(directory.as_path()),
@@ -87,9 +87,10 @@ fn save(directory: &Path, recipe: &ReleaseRecipe, profile: &Profile, config: &Co
     let file = directory.join(format!("{}.toml", recipe.version.series()));
     let text = match fs_err::read_to_string(&file) {
         Ok(text) => text,
-        // The recipe compiled in, which the one with the profile is laid over.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => recipe::compiled_in(recipe.version.series())
-            .ok_or_else(|| Error::Usage(format!("there is no {}", file.display())))?,
+        // It inherits all but the profile from the recipe compiled in.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("extends = \"{}\"\n", recipe.version.series())
+        }
         Err(error) => return Err(error.into()),
     };
     let Pinned { text, unpinned } = recipe::pin(&text, &name, profile)

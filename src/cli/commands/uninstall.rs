@@ -147,7 +147,8 @@ impl<'a> Search<'a> {
 
     /// Whatever is at the place that was named.
     fn there(&self) -> Result<Target> {
-        let fixed = self.fixed.clone().ok_or_else(|| Error::Usage("a template needs a version".into()))?;
+        let fixed =
+            self.fixed.clone().ok_or_else(|| Error::Usage("`--prefix` with placeholders needs a VERSION".into()))?;
         Ok(self.target(fixed, None))
     }
 
@@ -155,7 +156,7 @@ impl<'a> Search<'a> {
     fn version(&self, request: VersionRequest) -> Result<Target> {
         let release: Option<Release> = match request.selector {
             Selector::Latest => {
-                let reason = "which version is the latest changes with the recipes: name the one to remove";
+                let reason = "`latest` changes with the recipes: name the version to remove";
                 return Err(Error::Usage(reason.into()));
             }
             Selector::Release(release) => Some(release),
@@ -177,7 +178,7 @@ impl<'a> Search<'a> {
             [one] => Ok(self.target(one.prefix.clone(), Some(request))),
             several => {
                 let prefixes: Vec<_> = several.iter().map(shown).collect();
-                Err(Error::Usage(format!("{request} is more than one: {}; name the release", prefixes.join(", "))))
+                Err(Error::Usage(format!("Python {request} is ambiguous: {}; name the release", prefixes.join(", "))))
             }
         }
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 
+use super::super::settings::KEYS;
 use super::*;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
@@ -210,7 +211,7 @@ fn texts(source: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn what_lies_below_the_command_line_does_not_speak_of_it() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let flags = own_flags();
+    let own = own_words();
     let mut seen = 0;
     for entry in walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap) {
         let path = entry.path();
@@ -221,7 +222,7 @@ fn what_lies_below_the_command_line_does_not_speak_of_it() {
         seen += 1;
         for line in texts(&fs_err::read_to_string(path).unwrap()) {
             let line = line.replace("`---`", "");
-            let named = flags.iter().map(String::as_str).chain(["`--", "`pykeel", "PYKEEL_", "TMPDIR", "Error::Usage"]);
+            let named = own.iter().map(String::as_str).chain(["`--", "`pykeel", "set TMPDIR", "Error::Usage"]);
             let named: Vec<&str> = named.filter(|word| line.contains(word)).collect();
             assert!(named.is_empty(), "{} names {named:?}: {line}", path.display());
         }
@@ -229,10 +230,13 @@ fn what_lies_below_the_command_line_does_not_speak_of_it() {
     assert!(seen > 50, "{seen}");
 }
 
-/// The flags that are pykeel's alone: programs that it runs have none of their name.
-fn own_flags() -> BTreeSet<String> {
+/// The variables of settings, and the flags that are pykeel's alone: programs that it runs have none of their name.
+fn own_words() -> BTreeSet<String> {
     let command = crate::cli::args::command();
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
-    flags.filter(|name| !["all", "format", "prefix", "root"].contains(name)).map(|name| format!("--{name}")).collect()
+    let flags =
+        flags.filter(|name| !["all", "format", "prefix", "root"].contains(name)).map(|name| format!("--{name}"));
+    let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
+    flags.chain(variables).collect()
 }

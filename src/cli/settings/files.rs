@@ -57,8 +57,7 @@ pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf
     if let Some(path) = project {
         if anybody_could_have_put(&path)? {
             let text = format!(
-                "{} is passed over: it belongs to another user, in a directory that anybody may write to \
-                 (`--config` takes it)",
+                "ignoring {}: another user owns it, in a world-writable directory (read it with `--config`)",
                 path.display()
             );
             reporter.report(Event::Warning(text));

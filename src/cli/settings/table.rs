@@ -79,16 +79,16 @@ macro_rules! settings {
 
 settings! {
     store: PathBuf = default_store(), shown "$XDG_CACHE_HOME/pykeel", such as "'a'";
-    recipes: Option<PathBuf> = Ok(None), shown "those compiled in", such as "'r'";
+    recipes: Option<PathBuf> = Ok(None), shown "the built-in ones", such as "'r'";
     prefix: PrefixTemplate = text(PrefixTemplate::DEFAULT), shown "/opt/myorg/python-{series}{variant}", such as "'/opt/{series}'";
     flavor: FlavorChoice = text("runtime"), shown "runtime", such as "'all'";
-    optimize: Option<Optimize> = Ok(None), shown "pgo where the recipe pins a profile, else none", such as "'none'";
+    optimize: Option<Optimize> = Ok(None), shown "pgo if the recipe pins a profile, or none", such as "'none'";
     libraries: LibraryPolicy = text("bundle"), shown "bundle", such as "'system'";
     bytecode: Bytecode = text("strip"), shown "strip", such as "'unchecked-hash'";
     format: Format = text("zst"), shown "zst", such as "'xz'";
     out: Option<PathBuf> = Ok(None), shown "none", such as "'dist'";
     jobs: NonZeroU16 = Ok(processors()), shown "the number of processors", such as "3";
-    launcher: Option<Launcher> = Ok(None), shown "the recipe's, else none", such as "'ccache'";
+    launcher: Option<Launcher> = Ok(None), shown "the recipe's, or none", such as "'ccache'";
     install_deps: bool = Ok(false), shown "false", such as "true";
     offline: bool = Ok(false), shown "false", such as "false";
     allow_eol: bool = Ok(false), shown "false", such as "true";
@@ -118,10 +118,7 @@ pub(super) fn processors() -> NonZeroU16 {
 
 /// The user's cache directory.
 fn default_store() -> Result<PathBuf> {
-    base_directory("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("pykeel")).ok_or_else(|| {
-        Error::Usage(
-            "there is no place for the store: neither XDG_CACHE_HOME nor HOME is set, and no `--store DIR` is given"
-                .into(),
-        )
-    })
+    base_directory("XDG_CACHE_HOME", ".cache")
+        .map(|cache| cache.join("pykeel"))
+        .ok_or_else(|| Error::Usage("no place for the store: set HOME or XDG_CACHE_HOME, or use `--store DIR`".into()))
 }

@@ -47,9 +47,9 @@ impl Value for NonZeroU16 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::cli) enum FlavorChoice {
-    /// What a production container needs
+    /// The interpreter and its library, for production
     Runtime,
-    /// With headers, python-config and pip
+    /// Also headers, python-config and pip
     Builder,
     /// Both, from one compilation
     All,

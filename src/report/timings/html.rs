@@ -64,7 +64,7 @@ struct View<'a> {
     facts: Vec<(&'static str, String)>,
 }
 
-/// The steps of a version, below each other.
+/// The bars of a version, one below the other.
 #[derive(Serialize)]
 struct Lane<'a> {
     title: &'a str,
@@ -77,7 +77,7 @@ struct Bar<'a> {
     kind: &'static str,
     failed: bool,
     within: bool,
-    /// What is shown about it, a line each.
+    /// The lines of the tooltip.
     tip: Vec<String>,
     label: String,
     detail: &'a str,
@@ -201,7 +201,7 @@ fn title<'a>(timings: &'a Timings, group: &'a Group) -> &'a str {
     timings.title(group).unwrap_or("all versions")
 }
 
-/// Returns the lines that are shown about a step.
+/// Returns the lines of a step's tooltip.
 fn tip(timings: &Timings, step: &Step) -> Vec<String> {
     let failed = if step.state == State::Failed { ", failed" } else { "" };
     let lines = [
@@ -219,7 +219,7 @@ fn place(at: Duration, whole: Duration) -> f64 {
     if whole.is_zero() { 0.0 } else { (at.as_secs_f64() * 100.0 / whole.as_secs_f64()).clamp(0.0, 100.0) }
 }
 
-/// A percentage as SVG takes it.
+/// Formats a percentage for SVG.
 fn percent(value: f64) -> String {
     format!("{value:.3}%")
 }

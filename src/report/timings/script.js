@@ -15,7 +15,7 @@
     tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - width - 8))}px`;
     tip.style.top = `${y + 18 + height > innerHeight ? Math.max(8, y - height - 10) : y + 18}px`;
   };
-  // One stop for the keyboard; arrows go on from there.
+  // One step at a time is in the tab order; the arrow keys move to the others.
   const select = (step) => {
     for (const other of steps) other.tabIndex = other === step ? 0 : -1;
   };

@@ -5,7 +5,7 @@
   const map = $("map"), tip = $("tip"), query = $("query"), found = $("found");
   const root = JSON.parse($("data").textContent);
 
-  // Nodes: n name, s size of a file, c what a directory holds; a part also has p and its directory d.
+  // Nodes: n name, s size of a file, c content of a directory; a part also has p and its directory d.
   const prepare = (node, parent, part) => {
     node.up = parent;
     node.part = node.p ?? part;
@@ -34,7 +34,7 @@
     return made;
   };
 
-  // Squarified treemaps (Bruls, Huizing, van Wijk 2000): rows whose worst side ratio is least.
+  // Squarified treemaps (Bruls, Huizing, van Wijk 2000): rows with the smallest worst aspect ratio.
   const squarify = (nodes, rect, place) => {
     let { x, y, w, h } = rect;
     nodes = nodes.filter((node) => node.s > 0);
@@ -64,7 +64,7 @@
     }
   };
 
-  // Labels are whole, or without their endings, or cut, or gone: a letter and an ellipsis tell nothing.
+  // Labels are shown in full, without the suffix, cut, or not at all where only a letter would fit.
   const family = getComputedStyle(document.body).fontFamily;
   const pen = document.createElement("canvas").getContext("2d");
   const width = (text, font) => {
@@ -92,7 +92,7 @@
     tile.setAttribute("aria-level", level);
     tile.setAttribute("aria-label", describe(node));
     tile.dataset.part = node.part;
-    // The smaller beside its siblings, the fainter.
+    // The smaller a tile is compared with its siblings, the fainter its colour.
     tile.style.setProperty("--tone", `${Math.round(100 - 20 * (1 - Math.sqrt(node.s / node.up.c[0].s)))}%`);
     Object.assign(tile.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` });
     if (node.c) tile.classList.add("opens");
@@ -124,11 +124,11 @@
   };
 
   const render = () => {
-    // Whoever is in the map stays in it when the window changes.
+    // The focus stays in the map when the window is resized.
     const focused = map.contains(document.activeElement);
     map.replaceChildren();
     tiles = new Map();
-    // Not clientWidth, which is rounded.
+    // clientWidth is rounded, so it would not do.
     const { width: w, height: h } = map.getBoundingClientRect();
     const box = { x: 0, y: 0, w, h };
     squarify(here.c ?? [here], box, (child, part) => draw(child, part, 1));
@@ -136,7 +136,7 @@
     mark();
   };
 
-  // One tile at a time is in the tab order; the arrows move on from it.
+  // One tile at a time is in the tab order; the arrow keys move to the others.
   const select = (tile, focus = true) => {
     if (!tile) return;
     const before = tiles.get(current);
@@ -208,7 +208,7 @@
     }));
   };
 
-  // Finding: what does not match, and holds nothing that does, steps back.
+  // Search: tiles that neither match nor contain a match are dimmed.
   const mark = () => {
     const wanted = query.value.trim().toLowerCase();
     map.classList.toggle("finding", wanted !== "");

@@ -99,7 +99,7 @@ impl LaunchedTree {
     pub(super) fn results(&self, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<String> {
         match self.counted(runner) {
             Err(error) if !matches!(error, Error::Interrupted(_)) => {
-                reporter.report(Event::Detail(format!("the hits and misses of the launcher are unknown: {error}")));
+                reporter.report(Event::Detail(format!("the statistics of the launcher are not available: {error}")));
                 Ok(String::new())
             }
             other => other,
@@ -124,8 +124,7 @@ impl LaunchedTree {
             }
         };
         let Objects { hits, misses } = objects;
-        let plural = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-        Ok(format!("{launcher}: {}, {}", plural(hits, "hit", "hits"), plural(misses, "miss", "misses")))
+        Ok(format!("{launcher}: {}, {}", counted(hits, "hit", "hits"), counted(misses, "miss", "misses")))
     }
 }
 
@@ -292,6 +291,11 @@ fn sccache_objects(text: &str) -> Objects {
         counts.map_or(0, |counts| counts.values().filter_map(serde_json::Value::as_u64).sum())
     };
     Objects { hits: sum("cache_hits"), misses: sum("cache_misses") }
+}
+
+/// `1 hit`, `212 hits`.
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 #[cfg(test)]

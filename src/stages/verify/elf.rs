@@ -53,7 +53,7 @@ pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut 
     report.add_findings("stripped", &findings.symbols);
     let floor = floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
     let expected = manifest.glibc_floor.to_string();
-    let wrong = (floor != expected).then(|| format!("it is {floor}, and the manifest says {expected}"));
+    let wrong = (floor != expected).then(|| format!("it is {floor}, but the manifest says {expected}"));
     report.add_findings("glibc floor", wrong.as_slice());
     report.add_findings("bundled libraries are the package's", &bundled(prefix, manifest)?);
     Ok(())
@@ -122,7 +122,10 @@ fn bundled(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
         let recorded = PackageChecksum::parse(&library.package_checksum);
         let found = recorded.as_ref().map(|recorded| recorded.of_file_as(&path)).transpose()?;
         if found.is_none() || found != recorded {
-            findings.push(format!("lib/{} has not the checksum that {} has for it", library.soname, library.package));
+            findings.push(format!(
+                "the checksum of lib/{} differs from that of its package {}",
+                library.soname, library.package
+            ));
         }
     }
     Ok(findings)

@@ -189,7 +189,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             }
             _ => report.add(
                 format!("{name}: the interpreter runs"),
-                Status::Failed(format!("{outcome}: {}", err.trim().lines().last().unwrap_or("it said nothing"))),
+                Status::Failed(format!("{outcome}: {}", err.trim().lines().last().unwrap_or("no output"))),
             ),
         }
         Ok(())

@@ -78,7 +78,7 @@ pub(super) fn check(
 /// Returns files that are missing, changed or not the artifact's.
 fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<Vec<String>> {
     if own.files.is_empty() {
-        return Ok(vec![format!("{SUMS_PATH} is missing or not the one that the manifest names")]);
+        return Ok(vec![format!("{SUMS_PATH} is missing or differs from the one that the manifest names")]);
     }
     let mut missing: BTreeSet<&Path> = own.files.keys().map(PathBuf::as_path).collect();
     let mut findings = Vec::new();
@@ -88,7 +88,7 @@ fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<V
             Some(digest) if Digest::of_reader(fs_err::File::open(prefix.join(&entry.path))?)? == *digest => {}
             Some(_) => findings.push(format!("{} was changed", entry.path.display())),
             None if own.has(&entry.path) || origin.may_have(&entry.path) => {}
-            None => findings.push(format!("{} is not of the artifact", entry.path.display())),
+            None => findings.push(format!("{} is not part of the artifact", entry.path.display())),
         }
     }
     findings.extend(missing.into_iter().map(|path| format!("{} is missing", path.display())));
@@ -112,7 +112,7 @@ fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec
         }
     }
     let strange = found.into_keys().filter(|link| !origin.may_have(Path::new(link)));
-    findings.extend(strange.map(|link| format!("{link} is not of the artifact")));
+    findings.extend(strange.map(|link| format!("{link} is not part of the artifact")));
     findings
 }
 
@@ -146,8 +146,8 @@ fn modes(entries: &[Entry]) -> Vec<String> {
         match entry.kind {
             Kind::Symlink(_) => {}
             Kind::Other => findings.push(format!("{path} is neither file, directory nor link")),
-            _ if entry.mode & 0o002 != 0 => findings.push(format!("{path} is writable by all")),
-            _ if entry.mode & 0o004 == 0 => findings.push(format!("{path} is not readable by all")),
+            _ if entry.mode & 0o002 != 0 => findings.push(format!("{path} is world-writable")),
+            _ if entry.mode & 0o004 == 0 => findings.push(format!("{path} is not world-readable")),
             _ => {}
         }
     }
@@ -194,7 +194,7 @@ fn licenses(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     for package in packages {
         let place = prefix.join(LICENSES_PATH).join(package);
         if !place.is_dir() || !fs::walk(&place)?.iter().any(Entry::is_file) {
-            findings.push(format!("there is none for {package}"));
+            findings.push(format!("{package} has no licence text"));
         }
     }
     Ok(findings)

@@ -122,7 +122,7 @@ fn certificate_remedy(error: &CertificateError) -> String {
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => {
-            format!("is the clock of this machine right? It says {}", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M"))
+            format!("check the system clock: it says {}", jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M"))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "ask the server by a name that is in its certificate".into()
@@ -134,7 +134,9 @@ fn certificate_remedy(error: &CertificateError) -> String {
 /// Returns the text, preceded by the proxy that the request went through and the variable that names it.
 fn through_proxy(text: String, url: Option<&Url>, proxies: &Proxies) -> String {
     let Some((proxy, variable)) = url.and_then(|url| proxies.used_for(url)) else { return text };
-    format!("through the proxy {proxy} of {variable}: {text}: mend or unset {variable}, or name the host in NO_PROXY")
+    format!(
+        "through the proxy {proxy} of {variable}: {text}: correct or unset {variable}, or name the host in NO_PROXY"
+    )
 }
 
 #[cfg(test)]

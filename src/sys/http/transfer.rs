@@ -142,7 +142,7 @@ impl Transfer<'_> {
 
     fn too_large(&self, what: &str) -> DownloadError {
         let most = self.client.limits.most_bytes;
-        DownloadError::Permanent(format!("the server sends {what}, and a source has at most {most}"))
+        DownloadError::Permanent(format!("the server sends {what}; a source may have at most {most}"))
     }
 }
 

@@ -321,7 +321,7 @@ fn what_use_adds_is_not_held_against_a_prefix_and_what_is_lost_is() {
     fs_err::remove_file(prefix.join("lib/libz.so.1")).expect("a library");
     run(site.command(&["verify"]).arg(&prefix)).exits(4).says(&[
         "bin/python3 is missing",
-        "strange.py is not of the artifact",
+        "strange.py is not part of the artifact",
         "colorsys.py was changed",
         "lib/libz.so.1 is missing",
         "needs libz.so.1",
@@ -337,5 +337,5 @@ fn a_tarball_holds_the_artifact_and_nothing_else() {
     fs_err::write(tree.join("python-3.13/bin/evil"), "#!/bin/sh\n").expect("a file");
     let tarball = site.path("changed.tar.gz");
     check("tar", &[Path::new("-C"), &tree, Path::new("-czf"), &tarball, Path::new("python-3.13")]);
-    run(site.command(&["verify"]).arg(&tarball)).exits(4).says(&["bin/evil is not of the artifact"]);
+    run(site.command(&["verify"]).arg(&tarball)).exits(4).says(&["bin/evil is not part of the artifact"]);
 }

@@ -133,7 +133,7 @@ fn the_version_has_to_be_the_one_that_is_there() {
     place.uninstall(&["3.13.4"]).exits(2).says(&["Python 3.13.4 is not installed", there]);
     place.uninstall(&["3.13t"]).exits(2).says(&["Python 3.13t is not installed", there]);
     place.uninstall(&["3.12", "--prefix", "/opt/myorg/python-3.13"]).exits(2).says(&["Python 3.12", there]);
-    place.uninstall(&["latest"]).exits(2).says(&["name the one"]);
+    place.uninstall(&["latest"]).exits(2).says(&["name the version"]);
     place.uninstall(&[]).exits(2).says(&["VERSION"]);
     // All are looked at before the first goes.
     place.uninstall(&["3.13", "3.13t"]).exits(2);
@@ -150,7 +150,7 @@ fn the_prefix_template_says_where_a_version_is() {
         let mut command = place.command(&["uninstall", "--force", "--json", version]);
         run(command.env("PYKEEL_PREFIX", "/srv/{version}/python"))
     };
-    uninstall("3.13").exits(2).says(&["more than one", "/srv/3.13.4/python", "/srv/3.13.5/python"]);
+    uninstall("3.13").exits(2).says(&["is ambiguous", "/srv/3.13.4/python", "/srv/3.13.5/python"]);
     uninstall("3.13.4").exits(0);
     uninstall("3.13.4").exits(2).says(&["3.13.5 at /srv/3.13.5/python"]);
     uninstall("3.13").exits(0);

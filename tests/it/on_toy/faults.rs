@@ -127,7 +127,7 @@ fn a_module_that_the_recipe_does_not_list_is_an_error() {
 fn a_library_that_no_recipe_names_is_an_error() {
     let toy = Toy::new(Behaviour::default());
     toy.write_recipe(|text| text.replace("link = [\"sqlite3\"]", "link = []"));
-    toy.build().exits(1).says(&["libsqlite3.so.0", "_sqlite3", "[[library]]"]);
+    toy.build().exits(1).says(&["libsqlite3.so.0", "_sqlite3", "[library]"]);
 }
 
 #[test]
@@ -168,7 +168,9 @@ fn a_recipe_error_names_file_line_and_column() {
     let file = toy.path("recipes/3.13.toml");
     let place = format!("{}:3:1: unknown field `serie`", file.display());
     toy.build().exits(2).says(&[&place]);
-    toy.write_recipe(|text| format!("{text}[[patch]]\nfile = \"3.13/none.patch\"\nsha256 = \"{}\"\n", "0".repeat(64)));
+    toy.write_recipe(|text| {
+        format!("{text}[patch]\nnone = {{ file = \"3.13/none.patch\", sha256 = \"{}\" }}\n", "0".repeat(64))
+    });
     toy.build().exits(2).says(&["there is no patch patches/3.13/none.patch", "3.13.toml:"]);
     run(toy.command(&["recipe", "check"]).arg(&file)).exits(2).says(&["there is no patch"]);
 }

@@ -166,7 +166,7 @@ fn a_damaged_entry_is_built_anew() {
     ];
     for damage in damages {
         damage(&entry);
-        let again = toy.build().exits(0).says(&["it is now in", "built anew"]).json()[0].clone();
+        let again = toy.build().exits(0).says(&["it is now in", "rebuilding it"]).json()[0].clone();
         assert_eq!((&again["cached"], &again["digest"]), (&false.into(), &built["digest"]));
     }
     assert_eq!(fs_err::read_dir(toy.store().join("damaged")).expect("a directory").count(), 3);
@@ -208,7 +208,7 @@ fn a_store_on_another_file_system_is_as_good() {
     let mut command = toy.build_command();
     command.env("PYKEEL_STORE", toy.path("other fs/store")).env("TMPDIR", toy.path("tmp"));
     command.arg("--out").arg(toy.path("out"));
-    let ended = run(&mut command).exits(0).says(&["a build cannot work below the store"]);
+    let ended = run(&mut command).exits(0).says(&["cannot build below the store"]);
     assert_eq!(ended.json()[0]["digest"], plain);
     let tarball = ended.json()[0]["tarball"].as_str().expect("a path").to_owned();
     assert!(tarball.starts_with(&toy.path("out").display().to_string()));
@@ -299,7 +299,7 @@ fn a_store_without_exec_has_its_builds_elsewhere() {
     fs_err::create_dir(toy.path("tmp")).expect("a directory");
     let mut command = toy.build_command();
     command.env("PYKEEL_STORE", place.join("store")).env("TMPDIR", toy.path("tmp"));
-    let ended = run(&mut command).exits(0).says(&["a build cannot work below the store: it is in", "/tmp/"]);
+    let ended = run(&mut command).exits(0).says(&["cannot build below the store; the build directory is", "/tmp/"]);
     // What runs Python to verify it says so before it blames the artifact.
     let tarball = ended.json()[0]["tarball"].as_str().expect("a path").to_owned();
     let verify = |what: &Path, temporary: &Path| run(pykeel().arg("verify").arg(what).env("TMPDIR", temporary));
@@ -406,7 +406,7 @@ fn a_temporary_directory_with_a_space_or_of_no_language_is_used_or_named() {
     fs_err::create_dir(&temporary).expect("a directory");
     let mut command = toy.build_command();
     command.env("PYKEEL_STORE", toy.path("my store")).env("TMPDIR", &temporary);
-    run(&mut command).exits(0).says(&["a build cannot work below the store"]);
+    run(&mut command).exits(0).says(&["cannot build below the store"]);
     assert_eq!(fs_err::read_dir(&temporary).expect("a directory").count(), 0);
 }
 
@@ -487,6 +487,6 @@ fn a_mirror_that_is_no_plain_file_is_passed_by() {
     // A hole of a terabyte is not read to its end.
     fs_err::remove_file(toy.archive()).expect("the archive");
     fs_err::File::create(toy.archive()).expect("a file").set_len(1 << 40).expect("a hole");
-    toy.build().exits(3).says(&["has 1099511627776 bytes, and a source has at most"]);
+    toy.build().exits(3).says(&["has 1099511627776 bytes; a source may have at most"]);
     toy.left_nothing();
 }

@@ -84,8 +84,8 @@ fn libbfd() -> PathBuf {
 
 #[test]
 fn an_altered_file_of_a_package_is_refused_by_name() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let files = [
@@ -108,13 +108,14 @@ fn an_altered_file_of_a_package_is_refused_by_name() {
 
 #[test]
 fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let place = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
     // A copy of the directory in its place, with a file more.
-    let script = format!("cp -a {place} $work/include; touch $work/include/pthread.h; mount --bind $work/include {place}");
+    let script =
+        format!("cp -a {place} $work/include; touch $work/include/pthread.h; mount --bind $work/include {place}");
     let ended = host.plan_after(&script).exits(4);
     ended.says(&[&format!("{place}/pthread.h"), "no package owns it", "libc6-dev"]);
     // A link is what it leads to.
@@ -127,8 +128,8 @@ fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
 
 #[test]
 fn what_is_below_usr_local_is_neither_read_nor_run() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let behaviour = Behaviour {
         configure: "echo '#include <pthread.h>' > a.c; gcc -E a.c > seen; if grep -q planted seen; then exit 9; fi; \
@@ -151,8 +152,8 @@ fn what_is_below_usr_local_is_neither_read_nor_run() {
 
 #[test]
 fn the_environment_shows_no_other_package_database() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let script = "mkdir -p $work/db $work/bin; touch $work/db/status; export DPKG_ADMINDIR=$work/db DPKG_ROOT=$work/db; \
@@ -169,15 +170,19 @@ fn database(file: &str, change: &str) -> String {
 
 #[test]
 fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let here = host.plan("");
     let there = host.plan(&database("status", "'/^Package: sed$/,/^$/s/^Version: .*/Version: 99-1/'"));
     assert_eq!(key_of(&there), key_of(&here));
     let environment = there["provenance"]["environment"].as_array().expect("a list");
-    assert!(environment.iter().any(|entry| entry.as_str().is_some_and(|entry| entry.starts_with("sed:") && entry.ends_with("=99-1"))));
+    assert!(
+        environment
+            .iter()
+            .any(|entry| entry.as_str().is_some_and(|entry| entry.starts_with("sed:") && entry.ends_with("=99-1")))
+    );
     assert_ne!(there["provenance"], here["provenance"]);
     // In a form and an order that are the same everywhere.
     let mut sorted: Vec<&str> = environment.iter().map(|entry| entry.as_str().expect("text")).collect();
@@ -187,8 +192,8 @@ fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
 
 #[test]
 fn another_build_of_a_compilers_package_is_another_key() {
-    if let Some(reason) = cannot_enter() {
-        skip!("{reason}");
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
     }
     let host = Host::new(Behaviour::default());
     let here = host.plan("");
@@ -200,7 +205,10 @@ fn another_build_of_a_compilers_package_is_another_key() {
     let sums = sums.iter().find(|name| info.join(name).exists()).expect("the checksums of the compiler");
     // The sum of a file that no tool reads.
     let there = host.plan(&database(&format!("info/{sums}"), "'/usr.share.doc/s/^......../00000000/'"));
-    assert_eq!(there["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"], here["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"]);
+    assert_eq!(
+        there["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"],
+        here["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"]
+    );
     assert_ne!(key_of(&there), key_of(&here));
     let newer = host.plan(&database("status", &format!("'/^Package: {package}$/,/^$/s/^Version: .*/Version: 99-1/'")));
     assert_ne!(key_of(&newer), key_of(&here));

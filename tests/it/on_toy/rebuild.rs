@@ -167,7 +167,9 @@ fn a_build_that_is_not_reproducible_is_found_out() {
     let toy = Toy::new(Behaviour { install, ..Behaviour::default() });
     let (_, tarball) = built(&toy, &[]);
     let ended = rebuilt(&toy, &tarball).exits(4);
-    ended.says(&["lib/python3.13/stamp.py has other bytes: line 1", "SHA256SUMS", "sums is "]).says_not(&["os.py"]);
+    ended
+        .says(&["lib/python3.13/stamp.py has different content: line 1", "SHA256SUMS", "sums is "])
+        .says_not(&["os.py"]);
     toy.left_nothing();
 }
 
@@ -198,7 +200,7 @@ fn a_wrong_answer_that_a_build_kept_is_found_out() {
     let (_, tarball) = built(&toy, &[]);
     rebuilt(&toy, &tarball)
         .exits(4)
-        .says(&["answer.txt has other bytes: line 1: `wrong` in the artifact, `right` in the rebuild"]);
+        .says(&["answer.txt has different content: line 1: `wrong` in the artifact, `right` in the rebuild"]);
 }
 
 #[test]
@@ -207,12 +209,10 @@ fn what_cannot_be_built_here_is_explained_before_anything_is_built() {
     let (_, tarball) = built(&toy, &[]);
     let ended = run(rebuild(&toy, &tarball).env("CFLAGS", "-O1").arg("--json")).exits(4);
     assert_eq!(ended.json()["plan"][0]["name"], "compiler_variables.CFLAGS");
-    ended
-        .says(&["the variable CFLAGS is -O1 here, and the artifact was made without", "set CC"])
-        .says_not(&["compile"]);
+    ended.says(&["the variable CFLAGS is -O1 here; the artifact was built without", "set CC"]).says_not(&["compile"]);
     toy.write_recipe(|recipe| recipe.replacen("arguments = [", "arguments = [\n  \"--with-dtrace\",", 1));
     let ended = rebuilt(&toy, &tarball).exits(4).says_not(&["compile", "fetch"]);
-    ended.says(&["the recipe of the release is ", "`configure` has more here: --with-dtrace", "--recipes DIR"]);
+    ended.says(&["the recipe of the release is ", "`configure` here adds: --with-dtrace", "--recipes DIR"]);
 }
 
 #[test]
@@ -254,14 +254,14 @@ fn what_an_artifact_says_is_not_believed() {
             manifest.build_key = manifest.plan.build_key();
         });
     });
-    rebuilt(&toy, &given).exits(4).says(&["the profile is missing here", &profile.to_string(), "--profile FILE"]);
+    rebuilt(&toy, &given).exits(4).says(&["the profile is not available here", &profile.to_string(), "--profile FILE"]);
     let given = altered(&toy, &tarball, |top| {
         edit_manifest(top, |manifest| {
             manifest.plan.request.release = "3.13.4".parse().expect("a release");
             manifest.build_key = manifest.plan.build_key();
         });
     });
-    rebuilt(&toy, &given).exits(4).says(&["the recipe of the release is missing here", "--recipes DIR"]);
+    rebuilt(&toy, &given).exits(4).says(&["the recipe of the release is not available here", "--recipes DIR"]);
     toy.left_nothing();
 }
 

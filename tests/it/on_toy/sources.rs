@@ -65,7 +65,7 @@ fn the_apt_source_pool_has_the_real_source() {
     let catalog = Catalog::load(None).expect("the recipes");
     let (_, mut recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("a recipe");
     // Upstream's own site out of reach, as in many a company.
-    recipe.source.url = "http://127.0.0.1:9/{file}".into();
+    std::sync::Arc::make_mut(&mut recipe.shared).source.url = "http://127.0.0.1:9/{file}".into();
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::new(directory.path());
     let source = fetch(&recipe, &FetchOptions::default(), &store, &System, &Silent).expect("the source");

@@ -105,7 +105,7 @@ fn what_another_user_may_have_planted_is_passed_over() {
     assert_eq!(setting(&home.config(&[]), "jobs").0, 7);
     fs_err::set_permissions(home.path("project"), std::fs::Permissions::from_mode(0o1777)).expect("a mode");
     let ended = run(&mut home.command(&["config", "--json", "--progress", "plain"])).exits(0);
-    let ended = ended.says(&["project/pykeel.toml is passed over", "--config"]);
+    let ended = ended.says(&["ignoring ", "project/pykeel.toml: another user owns it", "--config"]);
     assert_eq!(setting(&ended.json(), "jobs").1["from"], "default");
 }
 

@@ -100,6 +100,8 @@ fn every_target_has_a_program_and_a_corpus() {
     // Seeds that were refused at once would lead nowhere.
     let recipe = String::from_utf8(seeds("recipe", "small.toml")).expect("text");
     pykeel::recipe::Recipe::parse("small.toml", &recipe).expect("a recipe");
+    let overlay = String::from_utf8(seeds("recipe", "overlay.toml")).expect("text");
+    pykeel::recipe::Recipe::parse("3.13.toml", &overlay).expect("a recipe");
     serde_json::from_slice::<pykeel::domain::manifest::Manifest>(&seeds("manifest", "small.json")).expect("a manifest");
     serde_json::from_slice::<pykeel::domain::artifact::ArtifactRecord>(&seeds("manifest", "record.json"))
         .expect("a record");

@@ -57,7 +57,7 @@ pub(super) fn run(args: &InspectArgs, config: &Config) -> Result<u8> {
         Output { manifest: &contents.manifest, tarball: contents.tarball.as_ref(), sizes, files: &contents.files };
     print(config, &output, || sizes::text(&contents, args.top))?;
     if let Some(path) = &args.html {
-        config.reporter.report(Event::Note(format!("the map of its sizes is {}", path.display())));
+        config.reporter.report(Event::Note(format!("the treemap is in {}", path.display())));
     }
     Ok(0)
 }

@@ -1,0 +1,74 @@
+//! `[configure]`: arguments, environment and answers of `./configure`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use toml::Spanned;
+
+use crate::error::Mistake;
+use crate::recipe::place::Layers;
+
+/// `[configure]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::recipe) struct Written {
+    #[serde(default)]
+    arguments: Vec<String>,
+    #[serde(default)]
+    environment: BTreeMap<Spanned<String>, String>,
+    #[serde(default)]
+    cache: BTreeMap<String, String>,
+}
+
+/// What configure is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfigureRecipe {
+    /// The arguments, without `--prefix`; those of the variant are at the end.
+    pub arguments: Vec<String>,
+    /// The environment of configure and make.
+    pub environment: BTreeMap<String, String>,
+    /// Answers that configure is given, so that it does not ask the machine.
+    pub cache: BTreeMap<String, String>,
+}
+
+/// The variables that pykeel or the user sets.
+const RESERVED_VARIABLES: &[&str] = &[
+    "PATH",
+    "LC_ALL",
+    "TZ",
+    "HOME",
+    "CONFIG_SITE",
+    "PYTHONHASHSEED",
+    "PYTHON_FOR_REGEN",
+    "SOURCE_DATE_EPOCH",
+    "PKG_CONFIG_LIBDIR",
+    "CC",
+    "CFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+];
+
+impl Written {
+    pub(in crate::recipe) fn check(self, at: &Layers<'_>) -> Result<ConfigureRecipe, Mistake> {
+        // A variable that pykeel itself sets would be overridden in silence.
+        for name in self.environment.keys() {
+            if RESERVED_VARIABLES.contains(&name.get_ref().as_str()) {
+                return Err(at.error(name, format!("a recipe cannot set {}", name.get_ref())));
+            }
+        }
+        Ok(ConfigureRecipe {
+            arguments: self.arguments,
+            environment: self.environment.into_iter().map(|(name, value)| (name.into_inner(), value)).collect(),
+            cache: self.cache,
+        })
+    }
+}
+
+impl ConfigureRecipe {
+    /// What decides bytes.
+    pub(in crate::recipe) fn deciding(&self) -> Value {
+        let Self { arguments, environment, cache } = self;
+        json!({ "arguments": arguments, "environment": environment, "cache": cache })
+    }
+}

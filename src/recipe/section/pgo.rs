@@ -1,0 +1,135 @@
+//! `[pgo]`: how an optimised build is made, and the training that it needs.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use toml::Spanned;
+
+use crate::error::Mistake;
+use crate::recipe::place::{Layers, texts};
+
+/// `[pgo]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::recipe) struct Written {
+    compile: String,
+    link: String,
+    instrument: String,
+    #[serde(default)]
+    make: Vec<String>,
+    freeze: Option<WrittenFreeze>,
+    training: Spanned<Vec<Vec<String>>>,
+    evaluation_loop: EvaluationLoop,
+    max_dropped: usize,
+    max_missing: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenFreeze {
+    targets: Vec<String>,
+    writes: Vec<Spanned<String>>,
+    helpers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct EvaluationLoop {
+    data: Spanned<String>,
+    function: String,
+}
+
+/// How an optimised build is made, and the training that it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pgo {
+    /// Further options of the compiler in a build with a profile.
+    pub compile: String,
+    /// The linker's.
+    pub link: String,
+    /// The options of both in the instrumented build.
+    pub instrument: String,
+    /// Further arguments of make in a build with a profile.
+    pub make: Vec<String>,
+    /// What is built beside, where the series has modules in frozen form.
+    pub freeze: Option<Freeze>,
+    /// What the trained interpreter runs: the arguments of each run. `{jobs}` is the number of
+    /// processors, `{training}` the directory of the recipes' own scripts.
+    pub training: Vec<Vec<String>>,
+    /// The data of the object that holds the evaluation loop: `Python/ceval.gcda`.
+    pub evaluation_data: PathBuf,
+    /// The function that is the evaluation loop.
+    pub evaluation_loop: String,
+    /// How many functions at most may lose their data, because these are of another source.
+    pub max_dropped: usize,
+    /// How many objects at most may have no data.
+    pub max_missing: usize,
+}
+
+/// The standard library's modules in frozen form: C that is made of Python by programs of the
+/// same build, and depends on the source alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Freeze {
+    /// The targets of make that need them all.
+    pub targets: Vec<String>,
+    /// Globs of the files, in the build tree.
+    pub writes: Vec<String>,
+    /// The programs that write them.
+    pub helpers: Vec<String>,
+}
+
+impl Written {
+    pub(in crate::recipe) fn check(self, at: &Layers<'_>) -> Result<Pgo, Mistake> {
+        let data = self.evaluation_loop.data;
+        if Path::new(data.get_ref()).extension().is_none_or(|extension| extension != "gcda") {
+            return Err(at.error(&data, format!("`{}` is not a .gcda file of the build tree", data.get_ref())));
+        }
+        if self.training.get_ref().iter().all(Vec::is_empty) {
+            return Err(at.error(&self.training, "`training` is empty: nothing would be recorded"));
+        }
+        Ok(Pgo {
+            compile: self.compile,
+            link: self.link,
+            instrument: self.instrument,
+            make: self.make,
+            freeze: self.freeze.map(|freeze| freeze.check(at)).transpose()?,
+            training: self.training.into_inner(),
+            evaluation_data: data.into_inner().into(),
+            evaluation_loop: self.evaluation_loop.function,
+            max_dropped: self.max_dropped,
+            max_missing: self.max_missing,
+        })
+    }
+}
+
+impl WrittenFreeze {
+    fn check(self, at: &Layers<'_>) -> Result<Freeze, Mistake> {
+        for pattern in &self.writes {
+            at.glob(pattern, pattern.get_ref())?;
+        }
+        Ok(Freeze { targets: self.targets, writes: texts(self.writes), helpers: self.helpers })
+    }
+}
+
+impl Pgo {
+    /// What decides bytes: how the build is made. How the profile is recorded and judged does not,
+    /// for the profile itself is named by its digest.
+    pub(in crate::recipe) fn deciding(&self) -> Value {
+        let Self {
+            compile,
+            link,
+            instrument,
+            make,
+            freeze,
+            training: _,
+            evaluation_data: _,
+            evaluation_loop: _,
+            max_dropped: _,
+            max_missing: _,
+        } = self;
+        let freeze = freeze.as_ref().map(
+            |Freeze { targets, writes, helpers }| json!({ "targets": targets, "writes": writes, "helpers": helpers }),
+        );
+        json!({ "compile": compile, "link": link, "instrument": instrument, "make": make, "freeze": freeze })
+    }
+}

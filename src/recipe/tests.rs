@@ -1,0 +1,429 @@
+//! Tests of recipes as wholes: what is refused and where, what is inherited, what the digest covers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::files::{Files, RECIPES};
+use super::*;
+use crate::domain::digest::Digest;
+use crate::domain::version::{Release, Variant};
+
+/// The whole recipe of 3.13 as one text.
+fn whole() -> String {
+    Catalog::load(None).unwrap().resolved("3.13".parse().unwrap()).unwrap()
+}
+
+fn error(text: &str) -> String {
+    Recipe::parse("3.13.toml", text).unwrap_err().to_string()
+}
+
+/// An overlay with some files.
+fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs_err::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+fn release(recipe: &Recipe, version: &str, variant: Variant) -> ReleaseRecipe {
+    let row = recipe.releases.iter().find(|row| row.version.to_string() == version).unwrap();
+    recipe.release(row, variant).unwrap()
+}
+
+#[test]
+fn the_own_recipe_is_sound() {
+    let catalog = Catalog::load(None).unwrap();
+    let recipe = catalog.get("3.13".parse().unwrap()).unwrap();
+    assert_eq!(recipe.newest().unwrap().version.to_string(), "3.13.18");
+    let variants: Vec<_> = recipe.variants.keys().map(|variant| variant.name()).collect();
+    assert_eq!(variants, ["t", "d"]);
+    // A module with a library of its own names it, or preflight would miss a header.
+    let linked: BTreeSet<_> = recipe.shared.libraries.iter().flat_map(|library| &library.modules).collect();
+    for module in ["_ssl", "_hashlib", "_sqlite3", "zlib", "_bz2", "_lzma", "_ctypes", "_curses", "readline", "_uuid"] {
+        assert!(linked.contains(&module.to_owned()), "{module}");
+    }
+    assert_eq!(recipe.shared.source.pool.as_deref(), Some("python3.13"));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    let whole = whole();
+    let line_of = |text: &str, needle: &str| text[..text.rfind(needle).unwrap()].matches('\n').count() + 1;
+    let cases = [
+        ("series = \"3.13\"", "serie = \"3.13\"", "unknown field `serie`, expected one of `series`"),
+        ("series = \"3.13\"", "series = \"3\"", "`3` is not a series such as 3.13"),
+        ("OPT = ", "CC = ", "a recipe cannot set CC"),
+        ("series = \"3.13\"", "series = 3.13", "invalid type: floating point `3.13`, expected a string"),
+        ("end-of-life = \"2029-10\"", "end-of-life = \"soon\"", "`soon` is not a day"),
+        ("end-of-life = \"2029-10\"", "end-of-life = \"2029-99\"", "`2029-99` is not a day"),
+        ("end-of-life = \"2029-10\"", "end-of-life = \"2029-02-29\"", "`2029-02-29` is not a day"),
+        ("end-of-life = \"2029-10\"", "end-of-life = \"20291031\"", "`20291031` is not a day"),
+        ("pip = false", "pip = \"no\"", "invalid type: string \"no\", expected a boolean"),
+        ("\"_ssl\", \"_statistics\"", "\"_ssl\", \"_ssl\"", "module _ssl is there twice"),
+        ("required = [", "builtin = { _ssl = \"_ssl.c\" }\nrequired = [", "module _ssl is there twice"),
+        ("required = [", "builtin = { _absent = \"absent.c -O0\" }\nrequired = [", "`absent.c -O0` is not a C file"),
+        ("required = [", "builtin = { \"a b\" = \"absent.c\" }\nrequired = [", "`a b` is not a name of letters"),
+        ("modules = [\"_uuid\"]", "modules = [\"_uid\"]", "which `modules.required` does not have"),
+        ("\"**/*.a\"", "\"**/[*.a\"", "unclosed character class"),
+        ("/{file}\"", "/file\"", "has no `{file}`"),
+        ("{flags}\"", "flags\"", "`module-link` is NAME=VALUE"),
+        ("[variant.d]", "[variant.x]", "`x` is not one of , t, d"),
+        ("file = \"3.13/ssl", "file = \"../3.13/ssl", "is not a name below patches/"),
+        ("\"3.13.4\" =", "\"3.12.4\" =", "release 3.12.4 is not of the series 3.13"),
+        ("\"3.13.4\" =", "\"3.13.3\" =", "duplicate key"),
+        ("\"93e583f2", "\"93e583F2", "is not a SHA-256 digest"),
+        ("built-variants = [\"t\"", "built-variants = [\"x\"", "`x` is not one of , t, d"),
+        ("built-variants = [\"t\"", "built-variants = [\"\"", "the series has no variant ``"),
+        ("\"3.13.5\".x86", "\"3.13.55\".x86", "there is no release 3.13.55"),
+        ("\"3.13.5\".x86", "\"3.13\".x86", "`3.13` is not a release such as"),
+        ("x86_64-linux-gnu.\"gcc 14.2\"", "x86_64-linux-gnu.\"gcc\"", "`gcc` is not a compiler"),
+        ("file = \"3.13.5-x86_64-gcc14", "file = \"a/3.13.5-x86_64-gcc14", "is not the name of a file"),
+        ("link = [\"sqlite3\"]", "link.add = [\"sqlite3\"]", "there is no inherited list `library.sqlite.link`"),
+        ("end-of-life =", "remove = [\"variant.t\"]\nend-of-life =", "nothing is inherited"),
+    ];
+    for (before, after, expected) in cases {
+        assert!(whole.contains(before), "{before}");
+        let text = whole.replacen(before, after, 1);
+        let message = error(&text);
+        assert!(message.contains(expected), "{message}\n does not contain {expected}");
+        let line = line_of(&text, if after.starts_with("remove") { "remove" } else { after });
+        assert!(message.starts_with(&format!("3.13.toml:{line}:")), "{message}\n is not at line {line}");
+    }
+    assert!(error("series = ").starts_with("3.13.toml:1:"));
+    assert!(error("series = \"3.13\"").contains("missing field"));
+    let text = whole.replacen("\n[release]\n", "\n[release]\n\"3.13.99\" = {}\n", 1);
+    assert!(error(&text).contains("has neither `xz` nor `tgz`"), "{}", error(&text));
+}
+
+#[test]
+fn mistakes_of_a_change_are_named_with_their_place() {
+    let cases = [
+        ("extends = \"commn\"", "1:11: there is no recipe file `commn`; there are 3.10, 3.11,"),
+        ("extends = \"3.12\"", "1:11: `3.12` is another series"),
+        ("extends = 3", "1:11: `extends` is the name of a recipe file"),
+        ("serie = \"3.13\"", "2:1: unknown field `serie`"),
+        ("remove = \"variant.t\"", "2:10: `remove` is a list of keys"),
+        ("remove = [\"variant.x\"]", "2:11: nothing inherited has this key"),
+        ("remove = [\"series.x\"]", "2:11: nothing inherited has this key"),
+        ("remove = [\"variant.\"]", "2:11: this is not a key"),
+        ("remove = [1]", "2:11: this is not a key"),
+        ("remove = [\"source.url\"]\n[source]", "3:1: missing field `url`"),
+        ("configure.arguments.add = [\"--disable-test-modules\"]", "2:28: `configure.arguments` has it already"),
+        ("configure.arguments.add = [\"--x\", \"--x\"]", "2:35: `configure.arguments` has it already"),
+        ("configure.arguments.remove = [\"--x\"]", "2:31: the inherited `configure.arguments` does not have it"),
+        ("configure.arguments.append = [\"--x\"]", "`configure.arguments` is a list: expected [ … ], or { add"),
+        ("configure.arguments.add = \"--x\"", "`configure.arguments` is a list: expected [ … ], or { add"),
+        ("configure.arguments = \"--x\"", "2:23: invalid type: string \"--x\", expected a sequence"),
+        ("configure = 1", "2:13: invalid type: integer `1`"),
+        ("configure.argument.add = [\"--x\"]", "there is no inherited list `configure.argument` to change"),
+        ("library.x.link.add = [\"x\"]", "there is no inherited list `library.x.link` to change"),
+        ("pgo.training.remove = [[\"-m\"]]", "2:24: the inherited `pgo.training` does not have it"),
+        ("release.\"3.12.1\" = {}", "2:9: release 3.12.1 is not of the series 3.13"),
+        ("end-of-life = \"2029-13\"", "2:15: `2029-13` is not a day"),
+    ];
+    for (text, expected) in cases {
+        let text = if text.starts_with("extends") { text.to_owned() } else { format!("extends = \"3.13\"\n{text}\n") };
+        let message = error(&text);
+        assert!(message.starts_with("3.13.toml:") && message.contains(expected), "{text}\n{message}\n{expected}");
+    }
+}
+
+#[test]
+fn a_mistake_points_into_the_file_that_says_it() {
+    let common = RECIPES.get_file("common.toml").unwrap().contents_utf8().unwrap();
+    let wrong = common.replace("modules = [\"_uuid\"]", "modules = [\"_uid\"]");
+    let line = wrong[..wrong.find("\"_uid\"").unwrap()].matches('\n').count() + 1;
+    // The series compiled in are laid over the common file of the overlay.
+    let directory = overlay(&[("common.toml", &wrong)]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    let file = directory.path().join("common.toml").display().to_string();
+    assert!(message.starts_with(&format!("{file}:{line}:12: library libuuid is for module _uid")), "{message}");
+
+    // What an overlay says is in the overlay, though the base is read before it.
+    let directory = overlay(&[("3.13.toml", "extends = \"3.13\"\n\n[library.zlib]\nmodules.add = [\"_x\"]\n")]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    let file = directory.path().join("3.13.toml").display().to_string();
+    assert!(message.starts_with(&format!("{file}:4:16: library zlib is for module _x")), "{message}");
+
+    // A syntax error, too.
+    let directory = overlay(&[("common.toml", "extends = \"common\"\nx = \n")]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    assert!(message.contains("common.toml:2:"), "{message}");
+}
+
+#[test]
+fn an_overlay_says_only_what_differs() {
+    let sum = "a".repeat(64);
+    let patch = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-x\n+y\n";
+    let text = format!(
+        "extends = \"3.13\"\n\
+         remove = [\"variant.d\", 'release.\"3.13.0\"']\n\
+         configure.arguments.add = [\"--with-dtrace\"]\n\
+         release.\"3.13.5\".built-variants.remove = [\"d\"]\n\
+         source.mirrors.add = [\"https://mirror.test/{{file}}\"]\n\
+         release.\"3.13.99\" = {{ xz = \"{sum}\" }}\n\
+         patch.ours = {{ file = \"3.13/ours.patch\", sha256 = \"{}\" }}\n",
+        Digest::of(patch)
+    );
+    let directory = overlay(&[("3.13.toml", &text)]);
+    fs_err::create_dir_all(directory.path().join("patches/3.13")).unwrap();
+    fs_err::write(directory.path().join("patches/3.13/ours.patch"), patch).unwrap();
+    let (plain, catalog) = (Catalog::load(None).unwrap(), Catalog::load(Some(directory.path())).unwrap());
+    let series = "3.13".parse().unwrap();
+    let (before, after) = (plain.get(series).unwrap(), catalog.get(series).unwrap());
+    assert_eq!(after.file, directory.path().join("3.13.toml").display().to_string());
+    let mut expected = before.shared.as_ref().clone();
+    expected.configure.arguments.push("--with-dtrace".into());
+    expected.source.mirrors.push("https://mirror.test/{file}".into());
+    // By name: between `late-threads-hang` and `python-config-quoting`.
+    expected.patches.insert(1, Patch { file: "3.13/ours.patch".into(), sha256: Digest::of(patch) });
+    assert_eq!(*after.shared, expected);
+    let versions = |recipe: &Recipe| recipe.releases.iter().map(|row| row.version.to_string()).collect::<Vec<_>>();
+    let mut rows = versions(before);
+    rows.remove(0);
+    rows.push("3.13.99".into());
+    assert_eq!(versions(after), rows);
+    assert_eq!(after.variants.keys().copied().collect::<Vec<_>>(), [Variant::FreeThreaded]);
+    // No other series is another.
+    for recipe in plain.recipes().filter(|recipe| recipe.series != series) {
+        assert_eq!(catalog.get(recipe.series), Some(recipe));
+    }
+    assert_eq!(catalog.patches(&release(after, "3.13.99", Variant::Default)).unwrap()[1].text, patch);
+    assert_eq!(check_file(&directory.path().join("3.13.toml")).unwrap(), std::slice::from_ref(after));
+}
+
+#[test]
+fn a_common_file_of_an_overlay_changes_all_series() {
+    let common = "extends = \"common\"\nsource.mirrors.add = [\"https://mirror.test/{file}\"]\n";
+    let directory =
+        overlay(&[("common.toml", common), ("3.12.toml", "extends = \"3.12\"\nend-of-life = \"2028-11\"\n")]);
+    let (plain, catalog) = (Catalog::load(None).unwrap(), Catalog::load(Some(directory.path())).unwrap());
+    for (before, after) in plain.recipes().zip(catalog.recipes()) {
+        assert_eq!(after.shared.source.mirrors, ["https://mirror.test/{file}"], "{}", after.series);
+        assert_eq!(after.shared.configure, before.shared.configure);
+    }
+    assert_eq!(check_file(&directory.path().join("common.toml")).unwrap().len(), plain.recipes().count());
+
+    // Files of its own that its series extend.
+    let ours = "extends = \"common\"\n";
+    let newest = plain.resolved("3.15".parse().unwrap()).unwrap();
+    let series = newest.replacen("series", "extends = \"ours\"\nseries", 1);
+    let directory = overlay(&[("ours.toml", ours), ("3.15.toml", &series)]);
+    let recipe = |catalog: &Catalog| catalog.get("3.15".parse().unwrap()).unwrap().shared.clone();
+    assert_eq!(recipe(&Catalog::load(Some(directory.path())).unwrap()).modules, recipe(&plain).modules);
+    let directory = overlay(&[("ours.toml", ours)]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    assert!(message.contains("ours.toml:1:1: it has no `series`, and no recipe extends it"), "{message}");
+    let directory = overlay(&[("a.toml", "extends = \"b\"\n"), ("b.toml", "extends = \"a\"\n")]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    assert!(message.contains("extend each other"), "{message}");
+    let directory =
+        overlay(&[("3.12.toml", "extends = \"3.12\"\nseries = \"3.13\"\nremove = [\"release\"]\n[release]\n")]);
+    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
+    assert!(message.contains("3.12.toml:1:1: the recipe of Python 3.13 has to be named 3.13.toml"), "{message}");
+}
+
+#[test]
+fn every_series_is_the_same_read_from_its_whole_text() {
+    let catalog = Catalog::load(None).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for recipe in catalog.recipes() {
+        let text = catalog.resolved(recipe.series).unwrap();
+        assert!(!text.contains("extends"), "{text}");
+        fs_err::write(directory.path().join(format!("{}.toml", recipe.series)), &text).unwrap();
+    }
+    let again = Catalog::load(Some(directory.path())).unwrap();
+    for recipe in catalog.recipes() {
+        let read = again.get(recipe.series).unwrap();
+        assert_eq!(Recipe { file: recipe.file.clone(), ..read.clone() }, *recipe);
+        assert_eq!(again.resolved(recipe.series).unwrap(), catalog.resolved(recipe.series).unwrap());
+    }
+}
+
+#[test]
+fn every_recipe_is_sound_and_lists_its_releases_in_order() {
+    let catalog = Catalog::load(None).unwrap();
+    assert!(catalog.recipes().count() >= 7);
+    for recipe in catalog.recipes() {
+        let series = recipe.series;
+        assert!(recipe.end_of_life.is_some(), "{series}");
+        let text = RECIPES.get_file(format!("{series}.toml")).unwrap().contents_utf8().unwrap();
+        let rows = text
+            .lines()
+            .skip_while(|line| *line != "[release]")
+            .filter_map(|line| line.strip_prefix('"')?.split_once("\" = {"));
+        let versions: Vec<Release> = rows.map(|(version, _)| version.parse().unwrap()).collect();
+        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{series}: {versions:?}");
+        assert_eq!(versions, recipe.releases.iter().map(|row| row.version).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn every_file_that_is_there_belongs_to_a_series() {
+    let files = Files::read(None).unwrap();
+    let mut used = BTreeSet::new();
+    for (name, _) in files.series() {
+        used.extend(files.merged(name).unwrap().1.files().map(str::to_owned));
+    }
+    let all: BTreeSet<_> = files.names().into_iter().map(|name| format!("recipes/{name}.toml")).collect();
+    assert_eq!(used, all);
+}
+
+#[test]
+fn the_recipes_say_each_thing_once() {
+    let texts: Vec<&str> = RECIPES
+        .files()
+        .filter(|file| file.path().extension() == Some("toml".as_ref()))
+        .map(|file| file.contents_utf8().unwrap())
+        .collect();
+    let says = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).filter(says).collect();
+    let unique: BTreeSet<_> = lines.iter().collect();
+    // In percent: 17 of 20.
+    assert!(unique.len() * 100 >= lines.len() * 85, "{} of {} lines are unique", unique.len(), lines.len());
+}
+
+#[test]
+fn every_patch_that_is_there_belongs_to_a_recipe() {
+    let catalog = Catalog::load(None).unwrap();
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    for patch in catalog.recipes().flat_map(|recipe| &recipe.shared.patches) {
+        *used.entry(&patch.file).or_default() += 1;
+    }
+    let mut texts = BTreeMap::new();
+    for directory in catalog::PATCHES.dirs() {
+        for file in directory.files() {
+            let name = file.path().to_str().unwrap();
+            let count = used.get(name).copied().unwrap_or_default();
+            assert!(count > 0, "no recipe uses patches/{name}");
+            assert_eq!(count > 1, name.starts_with("common/"), "{name} serves {count} series");
+            let text = file.contents_utf8().unwrap();
+            assert_eq!(texts.insert(text, name), None, "{name} is there twice");
+            let prose = text.split("--- a/").next().unwrap_or_default();
+            assert!(prose.lines().filter(|line| !line.is_empty()).count() > 1, "{name} does not say why it exists");
+        }
+    }
+}
+
+#[test]
+fn a_sum_is_of_one_release_alone() {
+    let mut seen = BTreeMap::new();
+    for recipe in Catalog::load(None).unwrap().recipes() {
+        for row in &recipe.releases {
+            for sum in [row.sums.xz, row.sums.tgz].into_iter().flatten() {
+                assert_eq!(seen.insert(sum, row.version), None, "{} has the sum of another", row.version);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_digest_covers_what_decides_bytes_and_nothing_else() {
+    let whole = whole();
+    let read = |text: &str| Recipe::parse("3.13.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let digest = |text: &str| release(&read(text), "3.13.5", Variant::Default).digest();
+    let sum = "a".repeat(64);
+    let row = format!("[release]\n\"3.13.99\" = {{ xz = \"{sum}\" }}\n");
+    let neutral = [
+        ("\nseries", "\n# A comment.\nseries"),
+        ("www.python.org", "mirror.test"),
+        ("mirrors = []", "mirrors = [\"https://mirror.test/{file}\"]"),
+        ("pool = \"python{series}\"", "pool = \"python3\""),
+        ("end-of-life = \"2029-10\"", "end-of-life = \"2029-11\""),
+        ("[release]\n", &row),
+        ("built = true, built-variants = [\"t\", \"d\"]", "built = false"),
+        ("module-link =", "launcher = \"ccache\"\nmodule-link ="),
+        ("\"60\"]", "\"61\"]"),
+        ("Python/ceval.gcda", "Python/other.gcda"),
+        ("_PyEval_EvalFrameDefault", "other"),
+        ("max-dropped = 20", "max-dropped = 21"),
+        ("max-missing = 40", "max-missing = 41"),
+        ("debian = \"libssl-dev\"", "debian = \"libssl3-dev\""),
+        ("fedora = \"openssl-devel\"", "fedora = \"openssl3-devel\""),
+        ("headers = [\"zlib.h\"]", "headers = [\"zlib.h\", \"zconf.h\"]"),
+        ("[library.xz]", "[library.lzma]"),
+        ("file = \"3.13.5-x86_64-gcc12", "file = \"other-gcc12"),
+        ("\"--disable-gil\"", "\"--disable-gil\", \"--x\""),
+    ];
+    for (before, after) in neutral {
+        assert!(format!("\n{whole}").contains(before), "{before}");
+        assert_eq!(digest(&format!("\n{whole}").replacen(before, after, 1)), digest(&whole), "{before}");
+    }
+    let deciding = [
+        ("\"--without-ensurepip\"", "\"--with-dtrace\""),
+        ("OPT = \"-O3", "OPT = \"-O2"),
+        ("ac_cv_working_tzset = \"yes\"", "ac_cv_working_tzset = \"no\""),
+        ("Programs/_testembed", "Programs/other"),
+        ("BLDSHARED=$(CC) -shared", "BLDSHARED=$(CC) -g -shared"),
+        ("COMPILEALL_OPTS=--help", "COMPILEALL_OPTS=-h"),
+        ("compile = \"-flto", "compile = \"-g -flto"),
+        ("link = \"-flto", "link = \"-g -flto"),
+        ("instrument = \"-fprofile-generate", "instrument = \"-g -fprofile-generate"),
+        ("LINKCC=+$(CC)", "LINKCC=$(CC)"),
+        ("targets = [\"Python/frozen.o\"]", "targets = [\"Python/other.o\"]"),
+        ("Python/frozen_modules/*.h", "Python/frozen_modules/*"),
+        ("_bootstrap_python", "_other"),
+        ("\"_zoneinfo\", ", ""),
+        ("\"_dbm\"", "\"_ndbm\""),
+        ("required = [", "builtin = { _typing = \"_typingmodule.c\" }\nrequired = ["),
+        ("link = [\"z\"]", "link = [\"zz\"]"),
+        ("modules = [\"zlib\", \"binascii\"]", "modules = [\"zlib\"]"),
+        ("pkg-config = [\"zlib\"]", "pkg-config = []"),
+        ("pip = true", "pip = false"),
+        ("pip = false", "pip = true"),
+        ("has no pip", "has no pip at all"),
+        ("\"**/*.a\"", "\"**/*.o\""),
+        ("e949d8a0", "e949d8a1"),
+        ("3.13/ssl-certificate", "3.13/tls-certificate"),
+        ("\"93e583f2", "\"93e583f3"),
+        ("\"65dcb3b5", "\"65dcb3b6"),
+        ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
+        ("\"gcc 12.2\"", "\"gcc 12.3\""),
+    ];
+    let mut seen = BTreeSet::from([digest(&whole)]);
+    for (before, after) in deciding {
+        assert!(whole.contains(before), "{before}");
+        assert!(seen.insert(digest(&whole.replacen(before, after, 1))), "{before}");
+    }
+    let recipe = read(&whole);
+    assert!(seen.insert(release(&recipe, "3.13.4", Variant::Default).digest()));
+    assert!(seen.insert(release(&recipe, "3.13.5", Variant::FreeThreaded).digest()));
+    let more = "extends = \"3.13\"\nconfigure.arguments.add = [\"--with-dtrace\"]\n";
+    assert!(seen.insert(digest(more)), "an overlay that adds an argument");
+    assert_eq!(digest("extends = \"3.13\"\n"), digest(&whole));
+}
+
+#[test]
+fn a_file_is_checked_with_the_files_beside_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let checked = |name: &str| check_file(&root.join(name)).unwrap().len();
+    assert_eq!((checked("3.13.toml"), checked("up-to-3.10.toml"), checked("common.toml")), (1, 2, 7));
+    let directory = overlay(&[("alone.toml", "extends = \"common\"\n")]);
+    let message = check_file(&directory.path().join("alone.toml")).unwrap_err().to_string();
+    assert!(message.contains("no recipe extends it"), "{message}");
+    fs_err::write(directory.path().join("3.13.txt"), "").unwrap();
+    let message = check_file(&directory.path().join("3.13.txt")).unwrap_err().to_string();
+    assert!(message.contains("3.13.txt is not named as a recipe file"), "{message}");
+    assert!(check_file(Path::new("/no/such.toml")).unwrap_err().to_string().contains("/no/such.toml"));
+}
+
+proptest! {
+    #[test]
+    fn no_change_of_the_text_panics(at in 0usize..14_000, length in 0usize..20, put in "\\PC{0,3}") {
+        let whole = whole();
+        let (at, end) = (at.min(whole.len()), (at + length).min(whole.len()));
+        prop_assume!(whole.is_char_boundary(at) && whole.is_char_boundary(end));
+        let _ = Recipe::parse("3.13.toml", &format!("{}{put}{}", &whole[..at], &whole[end..]));
+    }
+
+    #[test]
+    fn what_an_overlay_adds_is_there_in_the_end(words in proptest::collection::btree_set("--[a-z]{1,9}=\\PC{0,9}", 1..5)) {
+        let list = words.iter().map(|word| toml_edit::Value::from(word.as_str()).to_string()).collect::<Vec<_>>().join(", ");
+        let recipe = Recipe::parse("3.13.toml", &format!("extends = \"3.13\"\nconfigure.arguments.add = [{list}]\n")).unwrap();
+        let arguments = &recipe.shared.configure.arguments;
+        prop_assert!(arguments.ends_with(&words.into_iter().collect::<Vec<_>>()));
+    }
+}
