@@ -13,4 +13,5 @@ pub mod rebuild;
 mod rpm;
 mod several;
 mod sources;
+mod tarballs;
 mod timings;
