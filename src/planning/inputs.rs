@@ -2,6 +2,7 @@
 //! what is named by digest because no package owns it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::toolchain::Toolchain;
@@ -363,7 +364,7 @@ fn digest_of(tree: &Path) -> Result<Digest> {
             fs::Kind::Symlink(target) => format!("link {}", target.display()),
             fs::Kind::Other => "other".to_owned(),
         };
-        lines.push_str(&format!("{}\0{what}\n", entry.path.display()));
+        let _ = writeln!(lines, "{}\0{what}", entry.path.display());
     }
     Ok(Digest::of(lines))
 }

@@ -271,7 +271,7 @@ pub fn loaded_libraries(runner: &dyn Runner, program: &Path) -> Result<Vec<PathB
         .environment([("LC_ALL", "C.UTF-8")])
         .timeout(Duration::from_mins(1));
     let answer = runner.capture(&spec)?;
-    let mut libraries = vec![PathBuf::from(loader)];
+    let mut libraries = vec![loader];
     // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; what is loaded by its path has no arrow.
     libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
     Ok(libraries)
