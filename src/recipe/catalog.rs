@@ -44,13 +44,13 @@ pub struct Catalog {
 /// # Errors
 /// The first mistake, or that the file cannot be read.
 pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
-    fs_err::metadata(path).map_err(|error| Error::Usage(error.to_string()))?;
+    fs_err::metadata(path).map_err(Error::Unreadable)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let files = Files::read(Some(directory))?;
     let catalog = Catalog { recipes: BTreeMap::new(), files, overlay: Some(directory.to_owned()) };
     let (name, file) = (stem(path), directory.join(path.file_name().unwrap_or_default()).display().to_string());
     if !catalog.files.overlaid().any(|(_, other)| other == file) {
-        return Err(Error::Usage(format!("{file} is not named as a recipe file is: X.Y.toml or NAME.toml")));
+        return Err(Mistake::at(&file, "", 0, "it is not named as a recipe file is: X.Y.toml or NAME.toml").into());
     }
     let is_whole = catalog.files.merged(&name)?.0.get_ref().contains_key("series");
     let candidates =

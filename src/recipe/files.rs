@@ -35,11 +35,11 @@ impl Files {
     /// The files compiled in, and the `*.toml` of a directory.
     ///
     /// # Errors
-    /// [`Error::Usage`]: the directory or a file in it cannot be read.
+    /// [`Error::Unreadable`]: the directory or a file in it cannot be read.
     pub(super) fn read(overlay: Option<&Path>) -> Result<Self> {
         let mut files = Self::compiled_in();
         let Some(directory) = overlay else { return Ok(files) };
-        for entry in fs_err::read_dir(directory).map_err(|error| Error::Usage(error.to_string()))? {
+        for entry in fs_err::read_dir(directory).map_err(Error::Unreadable)? {
             let path = entry?.path();
             if is_toml(&path) {
                 files.overlay.insert(stem(&path), read(&path)?);
@@ -147,7 +147,7 @@ fn is_toml(path: &Path) -> bool {
 }
 
 fn read(path: &PathBuf) -> Result<File> {
-    let bytes = fs_err::read(path).map_err(|error| Error::Usage(error.to_string()))?;
+    let bytes = fs_err::read(path).map_err(Error::Unreadable)?;
     Ok(File { name: path.display().to_string(), bytes: bytes.into() })
 }
 

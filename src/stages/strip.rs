@@ -56,7 +56,7 @@ impl StrippedPrefix {
 ///
 /// # Errors
 /// [`Error::Command`](crate::error::Error::Command) if `strip`, `objcopy` or the interpreter fails,
-/// [`Error::Usage`](crate::error::Error::Usage) for a pattern that is not a glob,
+/// [`Error::Pattern`](crate::error::Error::Pattern) for a pattern that is not a glob,
 /// [`Error::Io`](crate::error::Error::Io) if a file cannot be read or removed.
 pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<StrippedPrefix> {
     let BuildContext { plan, log, .. } = *context;

@@ -32,7 +32,7 @@ impl WorkDirectory {
     /// a space, and programs must be allowed to run. `elsewhere` has the other places, in order.
     ///
     /// # Errors
-    /// [`Error::Usage`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
+    /// [`Error::UnfitForMake`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
     /// programs, unless another place serves; [`Error::Io`] if the directory cannot be created.
     pub fn create(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
         let in_store = store.root().join("work");
