@@ -77,7 +77,7 @@ fn libraries_of_the_system_are_listed_and_not_copied() {
 
 #[test]
 fn debug_information_is_kept_aside() {
-    let toy = Toy::of(&artifact("runtime"), Behaviour::default());
+    let toy = Toy::new(Behaviour::default());
     let (plain, _) = build(&toy, "store", &[]);
     let (built, _) = build(&toy, "store", &["--debug-files"]);
     assert_ne!(built["build_key"], plain["build_key"]);

@@ -14,4 +14,5 @@ pub mod rebuild;
 mod rpm;
 mod several;
 mod sources;
+mod tarballs;
 mod timings;
