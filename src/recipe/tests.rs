@@ -406,7 +406,7 @@ fn a_file_is_checked_with_the_files_beside_it() {
     assert!(message.contains("no recipe extends it"), "{message}");
     fs_err::write(directory.path().join("3.13.txt"), "").unwrap();
     let message = check_file(&directory.path().join("3.13.txt")).unwrap_err().to_string();
-    assert!(message.contains("3.13.txt is not named as a recipe file"), "{message}");
+    assert!(message.contains("3.13.txt:1:1: it is not named as a recipe file"), "{message}");
     assert!(check_file(Path::new("/no/such.toml")).unwrap_err().to_string().contains("/no/such.toml"));
 }
 

@@ -75,7 +75,7 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
 ///
 /// # Errors
 /// [`Error::NoExec`] if programs cannot be run there, [`Error::Io`] or [`Error::Damaged`] if there is no
-/// readable artifact at the path, [`Error::Usage`] if the path is not UTF-8.
+/// readable artifact at the path, [`Error::PathNotUtf8`] if it is not UTF-8.
 pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
