@@ -50,12 +50,7 @@ pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
     let catalog = Catalog { recipes: BTreeMap::new(), files, overlay: Some(directory.to_owned()) };
     let (name, file) = (stem(path), directory.join(path.file_name().unwrap_or_default()).display().to_string());
     if !catalog.files.overlaid().any(|(_, other)| other == file) {
-<<<<<<< HEAD
-        let message = "the file is not named as a recipe file is: X.Y.toml or NAME.toml".into();
-        return Err(Mistake { file, line: 1, column: 1, message }.into());
-=======
         return Err(Mistake::at(&file, "", 0, "it is not named as a recipe file is: X.Y.toml or NAME.toml").into());
->>>>>>> cli
     }
     let is_whole = catalog.files.merged(&name)?.0.get_ref().contains_key("series");
     let candidates =

@@ -260,11 +260,7 @@ mod tests {
     fn a_library_that_the_package_database_does_not_confirm_is_refused() {
         let linked = Linked::new();
         for (answer, reason) in [
-<<<<<<< HEAD
-            (linked.recorded(&Digest::of("before").to_string()), "was changed"),
-=======
             (linked.recorded(&Digest::of("before").to_string()), "was changed: it has"),
->>>>>>> cli
             (linked.recorded(""), "has no checksum"),
         ] {
             let error = bundled(&linked.toy().on("--query --file", answer)).unwrap_err();
