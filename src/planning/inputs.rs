@@ -236,8 +236,8 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
     let resolved: Vec<PathBuf> = files.iter().map(|file| fs_err::canonicalize(file).unwrap_or(file.clone())).collect();
     let owners = database.owners(&resolved)?;
     let nobodys = files.into_iter().zip(resolved).filter(|(file, resolved)| {
-        // A link that leads nowhere is nothing to read.
-        !owners.contains_key(resolved) && !inputs.in_tree(resolved) && file.exists()
+        // A link that leads nowhere is nothing to read. The files of a directory are judged when they are read.
+        !owners.contains_key(resolved) && !inputs.in_tree(resolved) && file.exists() && !resolved.is_dir()
     });
     Ok(nobodys.map(|(path, _)| nobodys_finding(path, inputs)).collect())
 }

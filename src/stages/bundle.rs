@@ -223,7 +223,7 @@ mod tests {
             toy
         }
 
-        /// The answer of `rpm --query --file`: the SHA-256 that its database has of the library.
+        /// The answer of `rpm --query --all`: the SHA-256 that its database has of the library.
         fn recorded(&self, sha256: &str) -> Answer {
             let path = self.library().display().to_string();
             Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t{path}\n"))
@@ -244,7 +244,7 @@ mod tests {
         fs_err::write(&licence, "Do as you like.\n").unwrap();
         let toy = linked
             .toy()
-            .on("--query --file", linked.recorded(&sum.to_string()))
+            .on("--query --all", linked.recorded(&sum.to_string()))
             .on("--licensefiles toy", Answer::new().out(licence.to_str().unwrap()));
         let bundled = bundled(&toy).unwrap();
         let [library] = bundled.libraries() else { panic!("{:?}", bundled.libraries()) };
@@ -263,7 +263,7 @@ mod tests {
             (linked.recorded(&Digest::of("before").to_string()), "was changed: it has"),
             (linked.recorded(""), "has no checksum"),
         ] {
-            let error = bundled(&linked.toy().on("--query --file", answer)).unwrap_err();
+            let error = bundled(&linked.toy().on("--query --all", answer)).unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");
         }
     }

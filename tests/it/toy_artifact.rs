@@ -15,25 +15,24 @@ struct Built {
 }
 
 static BUILT: LazyLock<Built> = LazyLock::new(|| {
-    let toy = Toy::new_in(directory(), Behaviour::default());
+    let toy = Toy::new_in(directory_until_next_run("toy-artifacts-"), Behaviour::default());
     let built = run(toy.build_command().args(["--flavor", "all"])).exits(0).json();
     let artifacts = built.as_array().expect("an array").iter().map(Artifact::built).collect();
     Built { toy, artifacts }
 });
 
 /// A directory that is removed by the next run of the tests: what is static is never dropped.
-fn directory() -> tempfile::TempDir {
-    const PREFIX: &str = "toy-artifacts-";
+pub fn directory_until_next_run(purpose: &str) -> tempfile::TempDir {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for entry in fs_err::read_dir(place).expect("a directory").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let process = name.strip_prefix(purpose).and_then(|rest| rest.split('-').next());
         if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
             // Another run may be removing it at the same time.
             let _removed = fs_err::remove_dir_all(entry.path());
         }
     }
-    let prefix = format!("{PREFIX}{}-", std::process::id());
+    let prefix = format!("{purpose}{}-", std::process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(place).expect("a directory")
 }
 

@@ -1,13 +1,14 @@
 //! The database of rpm, through `rpm --query`. Fedora, Red Hat's distributions and Amazon Linux
 //! have it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
-use crate::error::{Error, Result};
-use crate::sys::process::{Runner, Spec, Stream};
+use crate::error::Result;
+use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
 
 /// The program, by its absolute path: none of the search path is asked.
@@ -30,6 +31,7 @@ fn asked() -> Spec {
 /// rpm's database of this system.
 pub(super) struct Rpm<'a> {
     runner: &'a dyn Runner,
+    records: OnceCell<BTreeMap<PathBuf, Vec<Record>>>,
 }
 
 /// What the database says of a file.
@@ -41,7 +43,7 @@ struct Record {
 
 impl<'a> Rpm<'a> {
     pub(super) const fn new(runner: &'a dyn Runner) -> Self {
-        Self { runner }
+        Self { runner, records: OnceCell::new() }
     }
 
     fn query(&self, args: &[&str]) -> Result<String> {
@@ -49,34 +51,19 @@ impl<'a> Rpm<'a> {
         self.runner.capture(&spec)
     }
 
-    /// The records of all files of the packages that some files belong to, by the name below `/usr`.
-    fn records(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, Vec<Record>>> {
-        let mut records: BTreeMap<PathBuf, Vec<Record>> = BTreeMap::new();
-        if files.is_empty() {
+    /// The records of all files of all packages, by the name below `/usr`. They are read once: to ask for one file
+    /// takes nearly as long.
+    fn records(&self) -> Result<&BTreeMap<PathBuf, Vec<Record>>> {
+        if let Some(records) = self.records.get() {
             return Ok(records);
         }
-        let spec = asked().args(["--file", "--queryformat", FILES]).args(files);
-        let mut errors = Vec::new();
-        let outcome = self.runner.run(&spec, &mut |stream, line| match stream {
-            // A file that no package has is told in a sentence, on standard output too.
-            Stream::Out => {
-                if let Some((file, record)) = record(line) {
-                    records.entry(file).or_default().push(record);
-                }
+        let mut records: BTreeMap<PathBuf, Vec<Record>> = BTreeMap::new();
+        for line in self.query(&["--all", "--queryformat", FILES])?.lines() {
+            if let Some((file, record)) = record(line) {
+                records.entry(file).or_default().push(record);
             }
-            Stream::Err => errors.push(line.to_owned()),
-        })?;
-        // It fails where one file has no package. Where it answers nothing and complains, the
-        // database itself cannot be read.
-        if records.is_empty() && !outcome.success() && !errors.is_empty() {
-            return Err(Error::Command {
-                command: "rpm --query --file".into(),
-                status: outcome.to_string(),
-                output: errors.join("\n"),
-                log: None,
-            });
         }
-        Ok(records)
+        Ok(self.records.get_or_init(|| records))
     }
 
     fn license_files(&self, package: &str) -> Result<BTreeSet<PathBuf>> {
@@ -100,7 +87,7 @@ impl<'a> Rpm<'a> {
 
 impl PackageDatabase for Rpm<'_> {
     fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-        let records = self.records(files)?;
+        let records = self.records()?;
         Ok(files
             .iter()
             .filter_map(|file| {
@@ -111,9 +98,9 @@ impl PackageDatabase for Rpm<'_> {
     }
 
     fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>> {
-        let mut records = self.records(&[file.to_owned()])?;
-        let of_file = records.remove(&unmerged(file)).unwrap_or_default();
-        Ok(of_file.into_iter().find(|record| record.owner.package == package).and_then(|record| record.checksum))
+        let of_file = self.records()?.get(&unmerged(file)).map_or(&[][..], Vec::as_slice);
+        let record = of_file.iter().find(|record| record.owner.package == package);
+        Ok(record.and_then(|record| record.checksum.clone()))
     }
 
     fn installed(&self) -> Result<Vec<InstalledPackage>> {
@@ -153,19 +140,11 @@ impl PackageDatabase for Rpm<'_> {
             .filter(|package| packages.contains(&package.id()))
             .map(|package| (package.id(), PackageContents { package, files: BTreeMap::new() }))
             .collect();
-        if contents.is_empty() {
-            return Ok(contents);
-        }
-        // `name.architecture` is how rpm names one of several.
-        let names = contents.values().map(|contents| &contents.package);
-        let names: Vec<String> = names.map(|package| format!("{}.{}", package.name, package.architecture)).collect();
-        let mut args = vec!["--queryformat", FILES];
-        args.extend(names.iter().map(String::as_str));
-        for line in self.query(&args)?.lines() {
-            if let Some((file, record)) = record(line)
-                && let Some(contents) = contents.get_mut(&record.owner.id)
-            {
-                contents.files.insert(file, record.checksum);
+        for (file, records) in self.records()? {
+            for record in records {
+                if let Some(contents) = contents.get_mut(&record.owner.id) {
+                    contents.files.insert(file.clone(), record.checksum.clone());
+                }
             }
         }
         Ok(contents)

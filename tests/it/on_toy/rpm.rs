@@ -2,9 +2,11 @@
 //! Fedora's names, registers them in a database, and shows pykeel that database and Fedora's
 //! `os-release` in a mount namespace.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use crate::on_cpython::system::WITHOUT_LIBRARIES;
 use crate::skip;
 use crate::support::{Artifact, check, pykeel, run};
 use crate::toy::{Behaviour, Toy};
-use crate::toy_artifact::artifact;
+use crate::toy_artifact::{artifact, directory_until_next_run};
 
 const OS_RELEASE: &str = "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=42\nPRETTY_NAME=\"Fedora Linux 42\"\n";
 
@@ -31,17 +33,64 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
 /// These have no licence text: one leaves it to another package of its source, one has none.
 const WITHOUT_TEXT: &[&str] = &["ncurses-libs", "sqlite-libs"];
 
-/// The headers that a build asks the database for.
-fn headers() -> Vec<PathBuf> {
-    let recipe = run(pykeel().args(["recipe", "show", "3.13.5", "--json"])).exits(0).json();
-    let libraries = recipe["libraries"].as_array().expect("a list").iter();
-    let of_libraries = libraries.flat_map(|library| library["headers"].as_array().expect("a list"));
-    let names = of_libraries.map(|name| name.as_str().expect("a name")).chain(["features.h", "linux/version.h"]);
-    let places = [format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH), "/usr/include".to_owned()];
-    let found =
-        names.filter_map(|name| places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists()));
-    found.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+/// Everything that the toolchain runs, loads and reads, and what else lies where it looks, by the names below
+/// `/usr`: a host with rpm has packages for all of it. Files of the libraries are left to other packages.
+fn toolchain_files(libraries: &[(String, PathBuf)]) -> BTreeSet<String> {
+    let plan = run(pykeel().args(["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"])).exits(0).json();
+    let environment = plan[0]["provenance"]["environment"].as_array().expect("a list").iter();
+    let packages =
+        environment.map(|entry| entry.as_str().expect("text").split('=').next().expect("a package").to_owned());
+    let listed = check("dpkg-query", &[vec!["--listfiles".to_owned()], packages.collect()].concat());
+    let mut files: BTreeSet<String> = listed.lines().map(below_usr).collect();
+    let library_places = check("gcc", &["-print-search-dirs"]);
+    let library_places = library_places.lines().find_map(|line| line.strip_prefix("libraries: =")).expect("a list");
+    let flat = library_places.split(':').map(|place| (place, 1)).chain([("/usr/lib/bfd-plugins", 1)]);
+    let headers = check("gcc", &["-print-file-name=include"]);
+    for (place, depth) in flat.chain([("/usr/include", usize::MAX), (headers.trim(), usize::MAX)]) {
+        let Ok(place) = fs_err::canonicalize(place) else { continue };
+        for entry in walkdir::WalkDir::new(place).max_depth(depth).into_iter().filter_map(Result::ok) {
+            files.insert(below_usr(entry.path().to_str().expect("UTF-8")));
+        }
+    }
+    let of_libraries: BTreeSet<&str> = libraries.iter().map(|(_, file)| file.to_str().expect("UTF-8")).collect();
+    // What a link leads to may lie elsewhere.
+    let targets: Vec<_> = files.iter().filter_map(|file| fs_err::canonicalize(file).ok()).collect();
+    files.extend(targets.iter().map(|file| below_usr(file.to_str().expect("UTF-8"))));
+    let is_read = |file: &String| {
+        let places = ["/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/lib64/", "/usr/libexec/", "/usr/include/"];
+        places.iter().any(|place| file.starts_with(place))
+            && !file.contains(['[', ' ', '%', '{', '*', '?'])
+            && !of_libraries.contains(file.as_str())
+            && Path::new(file).symlink_metadata().is_ok_and(|metadata| !metadata.is_dir())
+    };
+    files.into_iter().filter(is_read).collect()
 }
+
+fn below_usr(file: &str) -> String {
+    if ["/lib", "/bin", "/sbin"].iter().any(|top| file.starts_with(top)) {
+        format!("/usr{file}")
+    } else {
+        file.to_owned()
+    }
+}
+
+/// A database that has the toolchain in a package, made once in a run of the tests.
+static TOOLCHAIN: LazyLock<Fedora> = LazyLock::new(|| {
+    let fedora = Fedora { directory: directory_until_next_run("rpm-toolchain-") };
+    let list = fedora.path("files");
+    let files: String = toolchain_files(&libraries()).iter().map(|file| format!("{file}\n")).collect();
+    fs_err::write(&list, files).expect("a file");
+    let spec = format!(
+        "Name: toolchain\nVersion: 4.2\nRelease: 7.fc42\nSummary: -\nLicense: Unused\nAutoReqProv: no\n%description\n-\n\
+         %install\nmkdir -p %{{buildroot}}\ntar -C / -cf - -T {0} | tar -C %{{buildroot}} -xf -\nrm -f %{{buildroot}}/usr/lib/os-release\n\
+         install -D {1} %{{buildroot}}/usr/lib/os-release\n%files -f {0}\n",
+        list.display(),
+        fedora.path("os-release").display()
+    );
+    fs_err::write(fedora.path("os-release"), OS_RELEASE).expect("a file");
+    fedora.build("toolchain", &spec);
+    fedora
+});
 
 /// A database of rpm, and what shows it to a program.
 struct Fedora {
@@ -53,6 +102,10 @@ impl Fedora {
     /// may change the copy of a library that goes into a package.
     fn new(libraries: &[(String, PathBuf)], change: impl Fn(&str, &Path)) -> Self {
         let fedora = Self { directory: tempfile::tempdir().expect("a directory") };
+        if !libraries.is_empty() {
+            fs_err::create_dir_all(fedora.path("root/var/lib")).expect("a directory");
+            check("cp", &["-a".as_ref(), TOOLCHAIN.database().as_os_str(), fedora.database().as_os_str()]);
+        }
         let mut left: Vec<&(String, PathBuf)> = libraries.iter().collect();
         for source in ["openssl", "sqlite", "ncurses", "util-linux", "others"] {
             // Packages without the main one, as most of Fedora's that split libraries off.
@@ -84,10 +137,6 @@ impl Fedora {
                     change(soname, &copy);
                     let _ = writeln!(install, "install -D {} %{{buildroot}}{}", copy.display(), file.display());
                     let _ = writeln!(files, "{}", file.display());
-                }
-                for header in headers().iter().filter(|_| *package == "everything-else") {
-                    let _ = writeln!(install, "install -D {0} %{{buildroot}}{0}", header.display());
-                    let _ = writeln!(files, "{}", header.display());
                 }
             }
             fedora.build(source, &format!("{spec}{install}{files}"));
@@ -218,8 +267,13 @@ fn a_library_that_rpm_has_otherwise_is_refused() {
         }
     });
     let toy = Toy::new(WITHOUT_LIBRARIES);
-    let ended = run(&mut fedora.shows(&toy.build_command())).exits(1);
-    ended.says(&["libz.so.1", "everything-else has sha256:", "was changed: it has", "reinstall the package"]);
+    let ended = run(&mut fedora.shows(&toy.build_command())).exits(4);
+    ended.says(&[
+        "libz.so.1",
+        "it was changed: it has sha256:",
+        "the package database sha256:",
+        "dnf reinstall everything-else",
+    ]);
     toy.left_nothing();
 }
 
