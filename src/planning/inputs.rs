@@ -202,6 +202,8 @@ fn wrong(path: &Path, sum: Option<&str>) -> Result<Option<String>> {
                 _ => Ok(Some("the package database has it, and it is missing".into())),
             };
         }
+        // What this user cannot look at, no program of the build can read.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if !metadata.is_file() {
@@ -212,7 +214,10 @@ fn wrong(path: &Path, sum: Option<&str>) -> Result<Option<String>> {
     let Some(recorded) = sum.and_then(PackageChecksum::parse) else {
         return Ok(Some("the package database has no checksum of it".into()));
     };
-    let found = recorded.of_file_as(path)?;
+    let found = match recorded.of_file_as(path) {
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
+        found => found?,
+    };
     Ok((found != recorded).then(|| format!("it was changed: it has {found}, and the package database {recorded}")))
 }
 

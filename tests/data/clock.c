@@ -1,6 +1,6 @@
 /* A wall clock that is three years ahead, as faketime makes it by an environment variable. A build
-   clears the environment, so this one is loaded by /etc/ld.so.preload of a mount namespace, which
-   every program of the build heeds. The clock by which programs wait is left alone. */
+   clears the environment, so this one is named in /etc/ld.so.preload of a mount namespace once
+   the build has begun, and every program of the build loads it. The clock by which programs wait is left alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sys/time.h>

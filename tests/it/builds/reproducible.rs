@@ -2,6 +2,7 @@
 //! must not matter. `tests/data/elsewhere.sh` changes directory, user, umask, HOME, TZ, locale, host
 //! name, clock, processors, the order of directories and other packages; this file the job count.
 
+use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -47,16 +48,48 @@ fn cannot() -> Option<(Missing, String)> {
 
 /// A root with other packages, unpacked once and kept beside the shared store.
 fn other_packages() -> PathBuf {
-    made_once("pykeel-tests-other-packages", |root| {
+    made_once("pykeel-tests-registered-packages", |root| {
         let debs = root.join("debs");
         fs_err::create_dir_all(&debs).expect("a directory");
         // apt downloads as a user of its own.
         fs_err::set_permissions(&debs, Permissions::from_mode(0o777)).expect("a directory");
         run(Command::new("apt-get").arg("download").args(OTHER_PACKAGES).current_dir(&debs)).exits(0);
         for deb in fs_err::read_dir(&debs).expect("packages") {
-            check("dpkg-deb", &["-x".as_ref(), deb.expect("a package").path().as_os_str(), root.as_os_str()]);
+            let deb = deb.expect("a package").path();
+            check("dpkg-deb", &["-x".as_ref(), deb.as_os_str(), root.as_os_str()]);
+            register(&deb, &root.join("dpkg"));
         }
     })
+}
+
+/// Adds a package to files of dpkg's database, as its installation would.
+fn register(deb: &Path, database: &Path) {
+    let ask = |words: &[&str]| {
+        let words = words.iter().map(OsStr::new).chain([deb.as_os_str()]);
+        check("dpkg-deb", &words.collect::<Vec<_>>())
+    };
+    let field = |name: &str| {
+        let words = ["-f".as_ref(), deb.as_os_str(), OsStr::new(name)];
+        check("dpkg-deb", &words).trim().to_owned()
+    };
+    let info = database.join("info");
+    fs_err::create_dir_all(&info).expect("a directory");
+    let (package, architecture) = (field("Package"), field("Architecture"));
+    let stem = if field("Multi-Arch") == "same" { format!("{package}:{architecture}") } else { package };
+    // `drwxr-xr-x root/root 0 2023-01-01 00:00 ./usr/`, and what a link says after an arrow.
+    let list: String = ask(&["-c"])
+        .lines()
+        .filter_map(|line| line.split_once(" ./"))
+        .map(|(_, path)| format!("/{}\n", path.split(" -> ").next().unwrap_or(path).trim_end_matches('/')))
+        .collect();
+    fs_err::write(info.join(format!("{stem}.list")), list).expect("a file");
+    let control = tempfile::tempdir().expect("a directory");
+    check("dpkg-deb", &["-e".as_ref(), deb.as_os_str(), control.path().as_os_str()]);
+    fs_err::copy(control.path().join("md5sums"), info.join(format!("{stem}.md5sums"))).expect("the checksums");
+    let status = database.join("status");
+    let mut records = fs_err::read_to_string(&status).unwrap_or_default();
+    records.push_str(&ask(&["-f"]).replacen('\n', "\nStatus: install ok installed\n", 1));
+    fs_err::write(status, records + "\n").expect("a file");
 }
 
 /// A place where everything differs that must not matter.
