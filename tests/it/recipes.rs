@@ -182,3 +182,19 @@ fn what_no_plan_could_name_is_refused() {
     toy.write_recipe(|recipe| recipe.replace("openssl/ssl.h", header.to_str().expect("UTF-8")));
     toy.build().exits(1).says(&["own.h: no package owns it; version unknown", "remove it"]);
 }
+
+#[test]
+fn an_overlay_with_one_more_argument_never_gets_the_standard_artifact() {
+    let toy = Toy::new(Behaviour::default());
+    let key = |ended: &crate::support::Ended| ended.json()[0]["build_key"].clone();
+    let standard = toy.build().exits(0);
+    let install = || run(toy.command(&["install", "3.13.5", "--no-build", "--no-sync", "--root"]).arg(toy.path("root")));
+    install().exits(0);
+    toy.write_recipe(|recipe| {
+        assert!(recipe.contains("\narguments = [\n"), "{recipe}");
+        recipe.replacen("\narguments = [\n", "\narguments = [\n  \"--enable-something\",\n", 1)
+    });
+    install().exits(2).says(&["no usable artifact of Python 3.13.5"]);
+    assert_ne!(key(&toy.build().exits(0)), key(&standard));
+    install().exits(0);
+}
