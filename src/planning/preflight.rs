@@ -71,6 +71,17 @@ impl Missing {
     }
 }
 
+/// The build that a host is checked for.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The release.
+    pub recipe: &'a ReleaseRecipe,
+    /// What the user chose.
+    pub choices: &'a Choices,
+    /// The launcher that compilers are started through.
+    pub launcher: Launcher,
+}
+
 /// Checks that the compiler, its launcher, make and the header of every library that a required module needs
 /// are there; installs what is not, if `install` says so.
 ///
@@ -78,9 +89,7 @@ impl Missing {
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
 /// [`Error::Musl`]; [`Error::Unconfirmed`] with every file that the package database does not confirm.
 pub fn check<'a>(
-    recipe: &ReleaseRecipe,
-    choices: &Choices,
-    launcher: Launcher,
+    wanted: Wanted<'_>,
     install: bool,
     runner: &'a dyn Runner,
     reporter: &dyn Reporter,
@@ -88,7 +97,7 @@ pub fn check<'a>(
     let distro = Distro::read(Path::new("/"));
     // Before anything is installed for a build that could not be finished.
     distro::database(runner, &distro)?;
-    let missing = match find(recipe, choices, launcher, &distro, runner)? {
+    let missing = match find(wanted, &distro, runner)? {
         Found::Host(host) => return Ok(*host),
         Found::Missing(missing) => missing,
     };
@@ -98,7 +107,7 @@ pub fn check<'a>(
     let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
     reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
     distro::install_packages(runner, &distro, &packages, reporter)?;
-    match find(recipe, choices, launcher, &distro, runner)? {
+    match find(wanted, &distro, runner)? {
         Found::Host(host) => Ok(*host),
         Found::Missing(missing) => Err(missing.error(&distro)),
     }
@@ -110,14 +119,9 @@ enum Found<'a> {
     Missing(Missing),
 }
 
-fn find<'a>(
-    recipe: &ReleaseRecipe,
-    choices: &Choices,
-    launcher: Launcher,
-    distro: &Distro,
-    runner: &'a dyn Runner,
-) -> Result<Found<'a>> {
+fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Result<Found<'a>> {
     refuse_musl()?;
+    let Wanted { recipe, choices, launcher } = wanted;
     let mut missing = Missing::default();
     for tool in TOOLS {
         if find_program(tool.program).is_none() {
