@@ -1,14 +1,17 @@
 //! Preflight: whether this host can build a recipe, before the first minute is spent.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::choices::Choices;
-use super::inputs::{self, ResolvedInputs};
-use super::toolchain::Toolchain;
 use crate::domain::launcher::Launcher;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
+use crate::planning::choices::Choices;
+use crate::planning::inputs::{self, ResolvedInputs};
+use crate::planning::toolchain::Toolchain;
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
@@ -94,22 +97,32 @@ pub fn check<'a>(
     runner: &'a dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<Host<'a>> {
-    let distro = Distro::read(Path::new("/"));
+    check_on(&Distro::read(Path::new("/")), wanted, install, runner, reporter)
+}
+
+/// [`check`] on a host of this distribution.
+fn check_on<'a>(
+    distro: &Distro,
+    wanted: Wanted<'_>,
+    install: bool,
+    runner: &'a dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<Host<'a>> {
     // Before anything is installed for a build that could not be finished.
-    distro::database(runner, &distro)?;
-    let missing = match find(wanted, &distro, runner)? {
+    distro::database(runner, distro)?;
+    let missing = match find(wanted, distro, runner)? {
         Found::Host(host) => return Ok(*host),
         Found::Missing(missing) => missing,
     };
     if !install {
-        return Err(missing.error(&distro));
+        return Err(missing.error(distro));
     }
     let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
     reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
-    distro::install_packages(runner, &distro, &packages, reporter)?;
-    match find(wanted, &distro, runner)? {
+    distro::install_packages(runner, distro, &packages, reporter)?;
+    match find(wanted, distro, runner)? {
         Found::Host(host) => Ok(*host),
-        Found::Missing(missing) => Err(missing.error(&distro)),
+        Found::Missing(missing) => Err(missing.error(distro)),
     }
 }
 
