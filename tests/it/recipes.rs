@@ -49,8 +49,8 @@ fn every_release_has_a_plan_and_so_has_each_variant() {
     for (series, rows) in rows() {
         let free_threaded = series.split_once('.').expect("a series").1.parse::<u8>().expect("a number") >= 13;
         for plan in plans(&rows) {
-            let (release, variant) = (text(&plan, "release"), text(&plan, "variant"));
-            assert_eq!(plan["prefix"], format!("/opt/myorg/python-{series}{variant}"));
+            let (release, variant) = (text(&plan["request"], "release"), text(&plan["request"], "variant"));
+            assert_eq!(plan["request"]["prefix"], format!("/opt/myorg/python-{series}{variant}"));
             let configure = texts(&plan, "configure");
             let has = |argument: &str| configure.iter().any(|given| given == argument);
             assert_eq!(has("--disable-gil"), variant == "t", "{release}{variant}");

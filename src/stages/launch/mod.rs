@@ -158,12 +158,12 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
         let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
         (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
-    let program = find_launcher(&launcher.to_string()).unwrap_or_else(|| launcher.to_string().into());
-    ready.environment.insert(recorder::LAUNCHER.to_owned(), program.into());
     reporter.report(Event::Detail(format!(
         "{launcher} is given {}",
         ready.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     )));
+    let program = find_launcher(&launcher.to_string()).unwrap_or_else(|| launcher.to_string().into());
+    ready.environment.insert(recorder::LAUNCHER.to_owned(), program.into());
     Ok(ready)
 }
 

@@ -72,13 +72,13 @@ fn a_damaged_entry_is_named_set_aside_and_not_installed() {
         (
             |entry| edit_text(&entry.join("record.json"), "\"glibc_floor\": \"2.", "\"glibc_floor\": \"1."),
             4,
-            &["record.json", "the manifest says"],
+            &["record.json", "does not match the manifest"],
         ),
         // What cannot be found cannot be set aside, and is named.
         (
             |entry| edit(&entry.join("record.json"), |bytes| bytes.truncate(100)),
             2,
-            &["record.json is damaged", "no artifact"],
+            &["record.json is damaged", "no usable artifact"],
         ),
         (|entry| edit(&entry.join("record.json"), Vec::clear), 2, &["record.json is damaged", "pykeel build 3.13.5"]),
         (|entry| edit(&entry.join("record.json"), |bytes| bytes[5] = 0xff), 2, &["record.json is damaged"]),

@@ -13,12 +13,15 @@ fn settings_reach_the_plan_of_a_build() {
         run(home.command(&["build", "3.13.5", "--dry-run", "--json"]).args(args)).exits(0).json()
     };
     let plans = plan(&[]);
-    let flavors: Vec<_> = plans.as_array().expect("an array").iter().map(|plan| plan["flavor"].clone()).collect();
+    let flavors: Vec<_> =
+        plans.as_array().expect("an array").iter().map(|plan| plan["request"]["flavor"].clone()).collect();
     assert_eq!(flavors, ["runtime", "builder"]);
-    assert_eq!(plans[0]["prefix"], "/opt/acme/py-3.13.5");
-    assert_eq!(plans[0]["bytecode"], "unchecked-hash");
+    assert_eq!(plans[0]["request"]["prefix"], "/opt/acme/py-3.13.5");
+    assert_eq!(plans[0]["request"]["policies"]["bytecode"], "unchecked-hash");
     let plans = plan(&["--prefix", "/srv/{series}", "--flavor", "builder", "--bytecode", "strip"]);
-    assert_eq!((plans[0]["prefix"].as_str(), plans[0]["bytecode"].as_str()), (Some("/srv/3.13"), Some("strip")));
+    let request = &plans[0]["request"];
+    let prefix_and_bytecode = (request["prefix"].as_str(), request["policies"]["bytecode"].as_str());
+    assert_eq!(prefix_and_bytecode, (Some("/srv/3.13"), Some("strip")));
     assert_eq!(plans.as_array().map(Vec::len), Some(1));
 }
 
