@@ -7,7 +7,7 @@ use crate::domain::profile::Optimisation;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, staged};
-use crate::planning::{profile, resolve};
+use crate::planning::resolve;
 use crate::recipe::ReleaseRecipe;
 use crate::stages::BuildContext;
 use crate::stages::train::Recorded;
@@ -86,7 +86,7 @@ impl Pipeline<'_> {
             recipe.full_version(),
             || {
                 let planned = self.resolve(recipe, options)?;
-                let held = profile::hold_named(&options.choices, self.store, self.reporter)?;
+                let held = self.profiles().hold_named(&options.choices)?;
                 Ok(Planned { _held: held, ..planned })
             },
             Planned::summary,

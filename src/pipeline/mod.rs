@@ -18,8 +18,8 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::planning::choices::Choices;
-use crate::planning::preflight::{self, Host};
-use crate::planning::profile;
+use crate::planning::preflight::{self, Host, Wanted};
+use crate::planning::profile::Profiles;
 use crate::planning::resolve;
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
@@ -118,7 +118,7 @@ impl Pipeline<'_> {
     /// first, the plans are those of the instrumented build.
     ///
     /// # Errors
-    /// Those of [`recipe`](Self::recipe), and of [`preflight::check`], [`profile::choose`] and
+    /// Those of [`recipe`](Self::recipe), and of [`preflight::check`], [`Profiles::choose`] and
     /// [`resolve::resolve`].
     pub fn plan(&self, requests: &[VersionRequest], options: &BuildOptions) -> Result<Vec<BuildPlan>> {
         let recipes = self.recipes(requests, options.allow_eol)?;
@@ -130,19 +130,18 @@ impl Pipeline<'_> {
     }
 
     fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
-        preflight::check(
-            recipe,
-            &options.choices,
-            options.launcher(recipe),
-            options.install_deps,
-            self.runner,
-            self.reporter,
-        )
+        let wanted = Wanted { recipe, choices: &options.choices, launcher: options.launcher(recipe) };
+        preflight::check(wanted, options.install_deps, self.runner, self.reporter)
+    }
+
+    /// Where profiles are.
+    const fn profiles(&self) -> Profiles<'_> {
+        Profiles { catalog: self.catalog, store: self.store, reporter: self.reporter }
     }
 
     fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
         let (choices, host) = (&options.choices, self.preflight(recipe, options)?);
-        let optimisation = profile::choose(recipe, choices, &host, self.catalog, self.store, self.reporter)?;
+        let optimisation = self.profiles().choose(recipe, choices, &host)?;
         let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host);
         let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
         Ok(Planned { optimisation, plans, _held: None })

@@ -7,7 +7,6 @@ use crate::domain::profile::Optimisation;
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::planning::choices::{Choices, NamedProfile};
-use crate::planning::profile;
 use crate::planning::resolve;
 use crate::recipe::ReleaseRecipe;
 use crate::stages::package::PackedArtifact;
@@ -44,7 +43,7 @@ impl Pipeline<'_> {
     ///
     /// # Errors
     /// Those of [`recipe`](Self::recipe) for another reason than an unknown version, and of `preflight::check`,
-    /// [`profile::choose`] and [`resolve::resolve`].
+    /// `Profiles::choose` and [`resolve::resolve`].
     pub fn replan(&self, wanted: &BuildPlan, options: &BuildOptions) -> Result<Replanned> {
         let other = |name: &str, before: serde_json::Value, after| {
             Ok(Replanned::Other(vec![Change { name: name.into(), before: Some(before), after }]))
@@ -76,14 +75,13 @@ impl Pipeline<'_> {
             (Some(wanted), Some(named)) if named.digest != wanted => {
                 return other("profile", wanted.to_string().into(), Some(named.digest.to_string().into()));
             }
-            (Some(wanted), None) if !profile::at_hand(wanted, &recipe, self.catalog, self.store, self.reporter)? => {
+            (Some(wanted), None) if !self.profiles().at_hand(wanted, &recipe)? => {
                 return other("profile", wanted.to_string().into(), None);
             }
             (None, Some(named)) => return other("profile", "none".into(), Some(named.digest.to_string().into())),
             (wanted, named) => named.clone().or(wanted.map(|digest| NamedProfile { digest, file: None })),
         };
-        let optimisation =
-            profile::choose(&recipe, &Choices { profile, ..choices }, &host, self.catalog, self.store, self.reporter)?;
+        let optimisation = self.profiles().choose(&recipe, &Choices { profile, ..choices }, &host)?;
         resolve::optimise(&mut plan, &recipe, &optimisation);
         let changes = plan_changes(wanted, &plan);
         if changes.is_empty() {

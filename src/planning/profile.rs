@@ -11,79 +11,111 @@ use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::profile::open;
 use crate::store::{HeldProfile, Store};
 
-/// Chooses how a release is optimised: the profile that the user named, the one that the recipe
-/// pins for the compiler, or training.
-///
-/// # Errors
-/// [`Error::Profile`] where the compiler has no such data, or the profile cannot be used with it.
-pub fn choose(
-    recipe: &ReleaseRecipe,
-    choices: &Choices,
-    host: &Host<'_>,
-    catalog: &Catalog,
-    store: &Store,
-    reporter: &dyn Reporter,
-) -> Result<Optimisation> {
-    if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
-        return match &choices.profile {
-            None => Ok(Optimisation::None),
-            Some(_) => Err(Error::ProfileWithoutOptimization),
-        };
-    }
-    choices.refuse_flags(&["-w"], FlagProblem::HidesWarnings)?;
-    let data = data(recipe, host)?;
-    let compiler = data.compiler;
-    let profile = if let Some(named) = &choices.profile {
-        let bytes = named_bytes(named, store, reporter)?;
-        open(&named.digest.to_string(), &bytes)?
-    } else if let Some(pinned) = recipe.pinned_profile(host.toolchain.target, compiler) {
-        open(&pinned.file, &catalog.profile(pinned)?)?
-    } else {
-        return Ok(Optimisation::Instrumented(data));
-    };
-    let manifest = &profile.manifest;
-    let mismatch = |reason: String| Error::profile(profile.digest, reason);
-    if manifest.data_version != data.version {
-        return Err(mismatch(format!(
-            "its data is of {} (version {}), but {compiler} reads version {} only",
-            manifest.compiler, manifest.data_version, data.version
-        )));
-    }
-    if (manifest.target, manifest.variant) != (host.toolchain.target, recipe.variant) {
-        return Err(mismatch(format!(
-            "it was recorded with Python {}{} on {}",
-            manifest.release, manifest.variant, manifest.target
-        )));
-    }
-    if manifest.release.series() != recipe.version.series() {
-        return Err(mismatch(format!("it was recorded with Python {}", manifest.release)));
-    }
-    if manifest.release != recipe.version {
-        reporter.report(Event::Note(format!(
-            "using the profile of Python {} for {}: functions that changed since have no profile",
-            manifest.release,
-            recipe.full_version()
-        )));
-    }
-    Ok(Optimisation::Profile(Box::new(profile)))
+/// Where profiles are: among the recipes, and in the store.
+#[derive(Clone, Copy)]
+pub struct Profiles<'a> {
+    /// The recipes, which pin profiles.
+    pub catalog: &'a Catalog,
+    /// The profiles that were recorded or used here.
+    pub store: &'a Store,
+    /// Takes events.
+    pub reporter: &'a dyn Reporter,
 }
 
-/// Whether the store has a profile; one that the recipe pins, for whichever compiler, is put there.
-///
-/// # Errors
-/// [`Error::Profile`] where a pinned one is missing or another, and what the store answers.
-pub fn at_hand(
-    digest: Digest,
-    recipe: &ReleaseRecipe,
-    catalog: &Catalog,
-    store: &Store,
-    reporter: &dyn Reporter,
-) -> Result<bool> {
-    if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
-        store.keep_profile(&catalog.profile(pinned)?)?;
-        return Ok(true);
+impl Profiles<'_> {
+    /// Chooses how a release is optimised: the profile that the user named, the one that the recipe
+    /// pins for the compiler, or training.
+    ///
+    /// # Errors
+    /// [`Error::Profile`] where the compiler has no such data, or the profile cannot be used with it.
+    pub fn choose(&self, recipe: &ReleaseRecipe, choices: &Choices, host: &Host<'_>) -> Result<Optimisation> {
+        if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
+            return match &choices.profile {
+                None => Ok(Optimisation::None),
+                Some(_) => Err(Error::ProfileWithoutOptimization),
+            };
+        }
+        choices.refuse_flags(&["-w"], FlagProblem::HidesWarnings)?;
+        let data = data(recipe, host)?;
+        let compiler = data.compiler;
+        let profile = if let Some(named) = &choices.profile {
+            let bytes = self.named_bytes(named)?;
+            open(&named.digest.to_string(), &bytes)?
+        } else if let Some(pinned) = recipe.pinned_profile(host.toolchain.target, compiler) {
+            open(&pinned.file, &self.catalog.profile(pinned)?)?
+        } else {
+            return Ok(Optimisation::Instrumented(data));
+        };
+        let manifest = &profile.manifest;
+        let mismatch = |reason: String| Error::profile(profile.digest, reason);
+        if manifest.data_version != data.version {
+            return Err(mismatch(format!(
+                "its data is of {} (version {}), but {compiler} reads version {} only",
+                manifest.compiler, manifest.data_version, data.version
+            )));
+        }
+        if (manifest.target, manifest.variant) != (host.toolchain.target, recipe.variant) {
+            return Err(mismatch(format!(
+                "it was recorded with Python {}{} on {}",
+                manifest.release, manifest.variant, manifest.target
+            )));
+        }
+        if manifest.release.series() != recipe.version.series() {
+            return Err(mismatch(format!("it was recorded with Python {}", manifest.release)));
+        }
+        if manifest.release != recipe.version {
+            self.reporter.report(Event::Note(format!(
+                "using the profile of Python {} for {}: functions that changed since have no profile",
+                manifest.release,
+                recipe.full_version()
+            )));
+        }
+        Ok(Optimisation::Profile(Box::new(profile)))
     }
-    Ok(store.profile(digest, reporter)?.is_some())
+
+    /// Whether the store has a profile; one that the recipe pins, for whichever compiler, is put there.
+    ///
+    /// # Errors
+    /// [`Error::Profile`] where a pinned one is missing or another, and what the store answers.
+    pub fn at_hand(&self, digest: Digest, recipe: &ReleaseRecipe) -> Result<bool> {
+        if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
+            self.store.keep_profile(&self.catalog.profile(pinned)?)?;
+            return Ok(true);
+        }
+        Ok(self.store.profile(digest, self.reporter)?.is_some())
+    }
+
+    /// Puts the profile that a user named by its file into the store, and keeps one that is there from
+    /// being pruned: whoever has the artifact later asks the store for what it was made with.
+    ///
+    /// # Errors
+    /// [`Error::Profile`] where it has gone, or what the system answers.
+    pub fn hold_named(&self, choices: &Choices) -> Result<Option<HeldProfile>> {
+        match &choices.profile {
+            None => Ok(None),
+            Some(named) if named.file.is_some() => Ok(Some(self.store.keep_profile(&self.named_bytes(named)?)?)),
+            Some(named) => {
+                let held = self.store.hold_profile(named.digest, self.reporter)?;
+                held.map(Some).ok_or_else(|| Error::profile(named.digest, NOT_STORED))
+            }
+        }
+    }
+
+    /// The bytes of the profile that a user named.
+    fn named_bytes(&self, named: &NamedProfile) -> Result<Vec<u8>> {
+        let Some(path) = &named.file else {
+            return self
+                .store
+                .profile(named.digest, self.reporter)?
+                .ok_or_else(|| Error::profile(named.digest, NOT_STORED));
+        };
+        let bytes = fs_err::read(path)?;
+        let found = Digest::of(&bytes);
+        if found == named.digest {
+            return Ok(bytes);
+        }
+        Err(Error::DigestMismatch { what: path.display().to_string(), found, expected: named.digest })
+    }
 }
 
 /// The training data that the compiler of a host writes and reads.
@@ -109,36 +141,8 @@ pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
     }
 }
 
-/// Puts the profile that a user named by its file into the store, and keeps one that is there from
-/// being pruned: whoever has the artifact later asks the store for what it was made with.
-///
-/// # Errors
-/// [`Error::Profile`] where it has gone, or what the system answers.
-pub fn hold_named(choices: &Choices, store: &Store, reporter: &dyn Reporter) -> Result<Option<HeldProfile>> {
-    match &choices.profile {
-        None => Ok(None),
-        Some(named) if named.file.is_some() => Ok(Some(store.keep_profile(&named_bytes(named, store, reporter)?)?)),
-        Some(named) => {
-            let held = store.hold_profile(named.digest, reporter)?;
-            held.map(Some).ok_or_else(|| Error::profile(named.digest, NOT_STORED))
-        }
-    }
-}
-
 /// What is wrong with a profile that a store does not have.
 const NOT_STORED: &str = "it is not in the store";
-
-fn named_bytes(named: &NamedProfile, store: &Store, reporter: &dyn Reporter) -> Result<Vec<u8>> {
-    let Some(path) = &named.file else {
-        return store.profile(named.digest, reporter)?.ok_or_else(|| Error::profile(named.digest, NOT_STORED));
-    };
-    let bytes = fs_err::read(path)?;
-    let found = Digest::of(&bytes);
-    if found == named.digest {
-        return Ok(bytes);
-    }
-    Err(Error::DigestMismatch { what: path.display().to_string(), found, expected: named.digest })
-}
 
 #[cfg(test)]
 mod tests {

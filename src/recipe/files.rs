@@ -24,6 +24,15 @@ struct File {
     bytes: Cow<'static, [u8]>,
 }
 
+/// A file that was parsed.
+struct Parsed<'a> {
+    /// The name that `extends` knows it by.
+    name: String,
+    file: &'a File,
+    text: &'a str,
+    table: Spanned<DeTable<'a>>,
+}
+
 /// All files `NAME.toml`, by name: those compiled in, and those of an overlay.
 #[derive(Debug, Default)]
 pub(super) struct Files {
@@ -96,11 +105,12 @@ impl Files {
                 Mistake::at(&file.name, text, offset, error.message().trim())
             })?;
             seen.insert(&file.name);
-            next = self.extended(&name, file, text, table.get_ref(), &seen)?;
-            chain.push((file, text, table));
+            let parsed = Parsed { name, file, text, table };
+            next = self.extended(&parsed, &seen)?;
+            chain.push(parsed);
         }
         let (mut layers, mut tables, mut start) = (Vec::new(), Vec::new(), 0);
-        for (file, text, table) in chain.into_iter().rev() {
+        for Parsed { file, text, table, .. } in chain.into_iter().rev() {
             layers.push(Layer { file: file.name.clone(), text, start });
             tables.push(table);
             start += text.len() + 1;
@@ -110,15 +120,9 @@ impl Files {
     }
 
     /// The file that a file extends.
-    fn extended(
-        &self,
-        name: &str,
-        file: &File,
-        text: &str,
-        table: &DeTable<'_>,
-        seen: &BTreeSet<&str>,
-    ) -> Result<Option<(String, &File)>, Mistake> {
-        let Some(value) = table.get(EXTENDS) else { return Ok(None) };
+    fn extended(&self, parsed: &Parsed<'_>, seen: &BTreeSet<&str>) -> Result<Option<(String, &File)>, Mistake> {
+        let Parsed { name, file, text, table } = parsed;
+        let Some(value) = table.get_ref().get(EXTENDS) else { return Ok(None) };
         let mistake = |message: String| Mistake::at(&file.name, text, value.span().start, message);
         let base = value.get_ref().as_str().ok_or_else(|| mistake("`extends` is the name of a recipe file".into()))?;
         if base != name && base.parse::<Series>().is_ok() && name.parse::<Series>().is_ok() {

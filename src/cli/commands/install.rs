@@ -198,8 +198,9 @@ impl Installation<'_> {
         let mut why = None;
         for prefix in self.wished_prefix().iter().chain([&self.config.settings.prefix.value]) {
             match from_store(&self.request(recipe, prefix)?, recipe.digest(), self.args.root.as_deref(), self.config)? {
-                Ok(artifact) => return Ok(Some(artifact)),
-                Err(reason) => why = why.or(reason),
+                InStore::Usable(artifact) => return Ok(Some(*artifact)),
+                InStore::TooNew(reason) => why = why.or(Some(reason)),
+                InStore::Nothing => {}
             }
         }
         if self.args.no_build {
@@ -325,13 +326,18 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
     Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
-/// The newest artifact of a request that runs on the glibc there is; else why there is none.
-fn from_store(
-    wanted: &ArtifactRequest,
-    recipe: Digest,
-    root: Option<&Path>,
-    config: &Config,
-) -> Result<Result<StoredArtifact, Option<String>>> {
+/// The answer of the store to a request.
+enum InStore {
+    /// The newest artifact that runs here.
+    Usable(Box<StoredArtifact>),
+    /// Each needs a newer glibc, in words.
+    TooNew(String),
+    /// None.
+    Nothing,
+}
+
+/// The newest artifact of a request that runs on the glibc there is.
+fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
     let artifacts = config.store.find(wanted.key(recipe))?;
     let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
     let mut why = None;
@@ -344,10 +350,10 @@ fn from_store(
             // One that was pruned since the store was listed is not there.
             _ => {
                 if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
-                    return Ok(Ok(artifact));
+                    return Ok(InStore::Usable(Box::new(artifact)));
                 }
             }
         }
     }
-    Ok(Err(why))
+    Ok(why.map_or(InStore::Nothing, InStore::TooNew))
 }

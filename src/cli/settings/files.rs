@@ -3,9 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 
-use super::table::Document;
 use super::value::Value;
 use super::{Origin, Setting};
 use crate::error::{Error, Mistake, Result};
@@ -18,15 +18,15 @@ const SYSTEM_FILE: &str = "/etc/pykeel/pykeel.toml";
 /// Names the one file that is read.
 pub(super) const FILE_VARIABLE: &str = "PYKEEL_CONFIG";
 
-/// A configuration file that was read.
+/// A configuration file that was read. `D` has its keys.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct File<D> {
     pub path: PathBuf,
     text: String,
-    document: Document,
+    document: D,
 }
 
-impl File {
+impl<D: DeserializeOwned> File<D> {
     pub(super) fn read(path: PathBuf) -> Result<Self> {
         // A file that is there and cannot be read is not passed over: it may say what matters.
         let text = fs_err::read_to_string(&path).map_err(Error::Unreadable)?;
@@ -38,10 +38,7 @@ impl File {
     }
 
     /// The value of a key, with the place where it is set.
-    pub(super) fn take<T: Value>(
-        &mut self,
-        field: impl FnOnce(&mut Document) -> Option<Spanned<T>>,
-    ) -> Option<Setting<T>> {
+    pub(super) fn take<T: Value>(&mut self, field: impl FnOnce(&mut D) -> Option<Spanned<T>>) -> Option<Setting<T>> {
         let spanned = field(&mut self.document)?;
         let line = self.text[..spanned.span().start].matches('\n').count() + 1;
         let directory = self.path.parent().unwrap_or(Path::new("/"));

@@ -51,7 +51,7 @@ macro_rules! settings {
             pub(super) fn resolve(
                 mut overrides: CliOverrides,
                 variable: &dyn Fn(&str) -> Option<OsString>,
-                mut files: Vec<File>,
+                mut files: Vec<File<Document>>,
             ) -> Result<Self> {
                 let mut keys = KEYS.iter();
                 Ok(Self {

@@ -3,10 +3,11 @@ use std::num::NonZeroU16;
 use proptest::prelude::*;
 
 use super::files::{FILE_NAME, anybody_could_have_put};
+use super::table::Document;
 use super::table::processors;
 use super::*;
 
-fn file(name: &str, text: &str) -> File {
+fn file(name: &str, text: &str) -> File<Document> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.toml");
     fs_err::write(&path, text).unwrap();
@@ -15,7 +16,7 @@ fn file(name: &str, text: &str) -> File {
     file
 }
 
-fn resolve(overrides: CliOverrides, variables: &[(&str, &str)], files: Vec<File>) -> Result<Settings> {
+fn resolve(overrides: CliOverrides, variables: &[(&str, &str)], files: Vec<File<Document>>) -> Result<Settings> {
     let variable = |name: &str| {
         let found = variables.iter().find(|(variable, _)| *variable == name);
         found.map(|(_, value)| OsString::from(value)).or_else(|| (name == "PYKEEL_STORE").then(|| "/s".into()))
@@ -83,7 +84,7 @@ fn a_mistake_in_a_file_has_its_place_and_what_was_expected() {
     let path = directory.path().join("pykeel.toml");
     let mistake = |text: &str| {
         fs_err::write(&path, text).unwrap();
-        let error = File::read(path.clone()).unwrap_err();
+        let error = File::<Document>::read(path.clone()).unwrap_err();
         assert_eq!(error.code(), 2);
         error.to_string().replace(&path.display().to_string(), "pykeel.toml")
     };

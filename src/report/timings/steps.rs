@@ -71,7 +71,7 @@ impl Group {
     }
 
     /// Returns the steps directly nested in a step, with their indices.
-    fn children(&self, index: usize) -> impl Iterator<Item = (usize, &Step)> {
+    pub(super) fn children(&self, index: usize) -> impl Iterator<Item = (usize, &Step)> {
         let depth = self.steps[index].depth;
         let below = self.steps.iter().enumerate().skip(index + 1).take_while(move |(_, step)| step.depth > depth);
         below.filter(move |(_, step)| step.depth == depth + 1)
@@ -135,50 +135,6 @@ impl Group {
             }),
         }
     }
-
-    /// Returns how many processors each step kept busy: a program while it ran, and a stage in the time
-    /// between its programs.
-    fn loads(&self) -> Vec<Load> {
-        let mut loads = Vec::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            let mut gaps = vec![(step.start, step.end)];
-            let mut rest = step.cost.cpu;
-            for (_, child) in self.children(index) {
-                rest = rest.saturating_sub(child.cost.cpu);
-                gaps = gaps.into_iter().flat_map(|gap| without(gap, (child.start, child.end))).collect();
-            }
-            let span = step.end.saturating_sub(step.start);
-            let mut free: Duration = gaps.iter().map(|(start, end)| end.saturating_sub(*start)).sum();
-            // In less than 2 % of its time the CPU time of the stage itself would show as a spike, so it is
-            // spread over the whole.
-            if free < span / 50 {
-                gaps = vec![(step.start, step.end)];
-                free = span;
-            }
-            if !free.is_zero() {
-                let busy = rest.as_secs_f64() / free.as_secs_f64();
-                loads.extend(gaps.into_iter().map(|(start, end)| Load { start, end, busy }));
-            }
-        }
-        loads
-    }
-}
-
-/// Returns what is left of a span of time without another.
-fn without((start, end): (Duration, Duration), (from, to): (Duration, Duration)) -> Vec<(Duration, Duration)> {
-    let pieces = [(start, end.min(from)), (start.max(to), end)];
-    pieces.into_iter().filter(|(start, end)| start < end).collect()
-}
-
-/// A span of time, and how many processors were busy in it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Load {
-    /// Its start, since the start of the invocation.
-    pub start: Duration,
-    /// Its end.
-    pub end: Duration,
-    /// Processors in use, on average.
-    pub busy: f64,
 }
 
 /// The machine, and what was run on it.
@@ -253,19 +209,6 @@ impl Timings {
             (Some(version), _) | (None, [version]) => Some(version),
             (None, _) => None,
         }
-    }
-
-    /// Returns how many processors were busy, as times at which that number changes.
-    pub fn busy(&self) -> Vec<(Duration, f64)> {
-        let loads: Vec<Load> = self.groups.iter().flat_map(Group::loads).collect();
-        let ends = loads.iter().flat_map(|load| [load.start, load.end]);
-        let mut times: Vec<Duration> = ends.chain([Duration::ZERO, self.wall]).collect();
-        times.sort_unstable();
-        times.dedup();
-        let at = |time: Duration| -> f64 {
-            loads.iter().filter(|load| load.start <= time && time < load.end).map(|load| load.busy).sum()
-        };
-        times.into_iter().map(|time| (time, at(time))).collect()
     }
 }
 
@@ -392,21 +335,5 @@ pub(super) mod tests {
         let mut timings = Timings::new(machine(&["3.13.5"]));
         timings.record(milliseconds(1), None, &Event::Note("x".into()));
         assert!(timings.groups.is_empty());
-    }
-
-    #[test]
-    fn the_processors_that_were_busy_come_to_the_cpu_time() {
-        for timings in [one(), two()] {
-            let busy = timings.busy();
-            let area: f64 =
-                busy.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0).as_secs_f64() * pair[0].1).sum();
-            assert!((area - timings.cpu().as_secs_f64()).abs() < 1e-6, "{area} {:?}", timings.cpu());
-            assert_eq!((busy[0].0, busy.last().unwrap().0), (Duration::ZERO, timings.wall));
-        }
-        let at = |time: u64| one().busy().iter().rfind(|(from, _)| *from <= milliseconds(time)).unwrap().1;
-        assert!((at(3_000) - 1.9).abs() < 1e-9 && (at(7_000) - 0.5).abs() < 1e-9);
-        // What compile did besides its programs, in the time besides them.
-        assert!((at(8_800) - 0.4).abs() < 1e-9, "{}", at(8_800));
-        assert!(at(9_500).abs() < 1e-9);
     }
 }

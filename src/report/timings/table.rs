@@ -15,11 +15,12 @@ pub fn text(timings: &Timings) -> String {
     let labels = timings.groups.iter().flat_map(|group| group.steps.iter().map(label));
     // Wide enough for the headings and the sums as well.
     let width = labels.map(|label| label.chars().count()).chain([5]).max().unwrap_or_default() + 2;
-    let mut text =
+    let headings =
         format!("  {:<width$}{:>8}{:>9}{:>9}{:>9}{:>9}\n", "step", "start", "wall", "cpu", "cpu/wall", "share");
+    let mut table = Table { text: headings, width, whole: timings.wall };
     for group in &timings.groups {
         if titled {
-            let _ = writeln!(text, "{}", shown(timings.title(group).unwrap_or("all versions")));
+            let _ = writeln!(table.text, "{}", shown(timings.title(group).unwrap_or("all versions")));
         }
         for step in &group.steps {
             let mut remarks = Vec::new();
@@ -28,21 +29,33 @@ pub fn text(timings: &Timings) -> String {
             }
             remarks.extend(Some(shown(&step.detail)).filter(|detail| !detail.is_empty()));
             let start = format!("{:.1}", step.start.as_secs_f64());
-            row(&mut text, width, &label(step), &start, step.cost, timings.wall, &remarks.join(": "));
+            table.row(&label(step), &start, step.cost, &remarks.join(": "));
         }
-        row(&mut text, width, "sum", "", group.cost(), timings.wall, "");
+        table.row("sum", "", group.cost(), "");
     }
     let whole = Cost { wall: timings.wall, cpu: timings.cpu() };
-    row(&mut text, width, "whole", "0.0", whole, timings.wall, "");
-    text
+    table.row("whole", "0.0", whole, "");
+    table.text
 }
 
-fn row(text: &mut String, width: usize, name: &str, start: &str, cost: Cost, whole: Duration, remarks: &str) {
-    let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
-    let (ratio, share) = (ratio(cost), share(cost.wall, whole));
-    let line = format!("  {name:<width$}{start:>8}{wall:>9.1}{cpu:>9.1}{ratio:>9}{share:>9}  {remarks}");
-    text.push_str(line.trim_end());
-    text.push('\n');
+/// The table as far as it is written.
+struct Table {
+    text: String,
+    /// The width of the first column.
+    width: usize,
+    /// The time that shares are of.
+    whole: Duration,
+}
+
+impl Table {
+    fn row(&mut self, name: &str, start: &str, cost: Cost, remarks: &str) {
+        let width = self.width;
+        let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
+        let (ratio, share) = (ratio(cost), share(cost.wall, self.whole));
+        let line = format!("  {name:<width$}{start:>8}{wall:>9.1}{cpu:>9.1}{ratio:>9}{share:>9}  {remarks}");
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
 }
 
 /// Returns a step's name, and how often it ran if more than once.

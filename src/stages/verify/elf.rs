@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use super::Subject;
 use super::report::Report;
-use super::tree::Own;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::LibraryPolicy;
@@ -17,7 +17,8 @@ use crate::sys::fs;
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
-pub(super) fn check(prefix: &Path, manifest: &Manifest, own: &Own, report: &mut Report) -> Result<()> {
+pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
+    let &Subject { prefix, manifest, own, .. } = subject;
     let plan = &manifest.plan;
     let modules = Path::new(&plan.stdlib()).join("lib-dynload");
     let mut findings = Findings::default();

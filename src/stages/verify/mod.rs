@@ -14,6 +14,7 @@ use std::path::Path;
 pub use report::{Check, Report, Status};
 
 use super::package::PackedArtifact;
+use crate::domain::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::store::artifact::{format_of, read_manifest};
@@ -56,6 +57,25 @@ impl Origin {
     }
 }
 
+/// The tree that is checked.
+struct Subject<'a> {
+    prefix: &'a Path,
+    manifest: &'a Manifest,
+    /// The files of the artifact among those of the tree.
+    own: &'a tree::Own,
+    origin: Origin,
+}
+
+/// What checks a tree, whichever it is.
+struct Verifier<'a> {
+    /// A directory for what the checks write.
+    scratch: &'a Path,
+    /// Strings that nothing in the tree may mention.
+    forbidden: &'a [String],
+    runner: &'a dyn Runner,
+    reporter: &'a dyn Reporter,
+}
+
 /// Verifies a packed artifact as a step of its build.
 ///
 /// # Errors
@@ -66,7 +86,8 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
     let directory = fs::temporary_directory_in(work, "verify-")?;
     // Not the work directory itself: the tree is verified in there.
     let traces = ["source", "staging", "pkgconfig", "module-link"].map(|name| work.join(name).display().to_string());
-    let report = verify_tarball_in(packed.tarball(), directory.path(), &traces, runner, reporter)?;
+    let verifier = Verifier { scratch: directory.path(), forbidden: &traces, runner, reporter };
+    let report = verifier.tarball(packed.tarball())?;
     report.require(&packed.manifest().name.to_string())?;
     Ok(VerifiedArtifact { packed, report })
 }
@@ -79,6 +100,7 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
 pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
+    let verifier = Verifier { scratch: scratch.path(), forbidden: &[], runner, reporter };
     if path.is_dir() {
         let prefix = fs_err::canonicalize(path)?;
         utf8(&prefix)?;
@@ -88,12 +110,12 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
         if has_mode && !fs::may_be_run(&interpreter) {
             return Err(Error::NoExec { path: prefix });
         }
-        return verify_tree(&prefix, Origin::Prefix, scratch.path(), &[], runner, reporter);
+        return verifier.tree(&prefix, Origin::Prefix);
     }
     if !fs::runs_programs(scratch.path())? {
         return Err(Error::NoExec { path: scratch.path().to_owned() });
     }
-    verify_tarball_in(path, scratch.path(), &[], runner, reporter)
+    verifier.tarball(path)
 }
 
 /// Fails if a path is not UTF-8: the probe's request is JSON.
@@ -104,59 +126,50 @@ fn utf8(path: &Path) -> Result<()> {
     }
 }
 
-/// Unpacks a tarball into `scratch` and verifies it there, and at its prefix if that is possible.
-fn verify_tarball_in(
-    tarball: &Path,
-    scratch: &Path,
-    forbidden: &[String],
-    runner: &dyn Runner,
-    reporter: &dyn Reporter,
-) -> Result<Report> {
-    let prefix = scratch.join("moved");
-    fs_err::create_dir(&prefix)?;
-    let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let format = format_of(tarball)?;
-    let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
-    let unpacked = archive::unpack(&name, reader, &prefix)?;
-    let mut report = verify_tree(&prefix, Origin::Tarball, scratch, forbidden, runner, reporter)?;
-    let manifest = read_manifest(&prefix)?;
-    report.add(
-        "top directory",
-        if unpacked.top == manifest.plan.request.prefix.name() {
-            Status::Passed
-        } else {
-            Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.request.prefix.name()))
-        },
-    );
-    let stem = name.strip_suffix(&format!(".tar.{format}")).unwrap_or(&name);
-    if stem.starts_with("cpython-") {
+impl Verifier<'_> {
+    /// Unpacks a tarball into the scratch directory and verifies it there, and at its prefix if that is possible.
+    fn tarball(&self, tarball: &Path) -> Result<Report> {
+        let prefix = self.scratch.join("moved");
+        fs_err::create_dir(&prefix)?;
+        let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let format = format_of(tarball)?;
+        let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
+        let unpacked = archive::unpack(&name, reader, &prefix)?;
+        let mut report = self.tree(&prefix, Origin::Tarball)?;
+        let manifest = read_manifest(&prefix)?;
         report.add(
-            "file name",
-            if stem == manifest.name.to_string() {
+            "top directory",
+            if unpacked.top == manifest.plan.request.prefix.name() {
                 Status::Passed
             } else {
-                Status::Failed(format!("the manifest says {}", manifest.name))
+                Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.request.prefix.name()))
             },
         );
+        let stem = name.strip_suffix(&format!(".tar.{format}")).unwrap_or(&name);
+        if stem.starts_with("cpython-") {
+            report.add(
+                "file name",
+                if stem == manifest.name.to_string() {
+                    Status::Passed
+                } else {
+                    Status::Failed(format!("the manifest says {}", manifest.name))
+                },
+            );
+        }
+        Ok(report)
     }
-    Ok(report)
-}
 
-/// Runs all checks on a tree.
-fn verify_tree(
-    prefix: &Path,
-    origin: Origin,
-    scratch: &Path,
-    forbidden: &[String],
-    runner: &dyn Runner,
-    reporter: &dyn Reporter,
-) -> Result<Report> {
-    let manifest = read_manifest(prefix)?;
-    let mut report = Report::default();
-    let own = tree::Own::read(prefix, &manifest);
-    tree::check(prefix, &manifest, &own, origin, forbidden, &mut report)?;
-    elf::check(prefix, &manifest, &own, &mut report)?;
-    let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
-    probe::check(&probe, prefix, &mut report)?;
-    Ok(report)
+    /// Runs all checks on a tree.
+    fn tree(&self, prefix: &Path, origin: Origin) -> Result<Report> {
+        let &Self { scratch, forbidden, runner, reporter } = self;
+        let manifest = read_manifest(prefix)?;
+        let mut report = Report::default();
+        let own = tree::Own::read(prefix, &manifest);
+        let subject = Subject { prefix, manifest: &manifest, own: &own, origin };
+        tree::check(&subject, forbidden, &mut report)?;
+        elf::check(&subject, &mut report)?;
+        let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
+        probe::check(&probe, prefix, &mut report)?;
+        Ok(report)
+    }
 }

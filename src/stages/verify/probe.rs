@@ -66,8 +66,8 @@ pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Resu
     }
     probe.run("moved", tree, &Place::Here, report)?;
     match probe.namespace(tree)? {
-        Ok(place) => probe.run("at its prefix", compiled, &place, report),
-        Err(reason) => {
+        Namespace::Works(place) => probe.run("at its prefix", compiled, &place, report),
+        Namespace::Unavailable(reason) => {
             report.add("at its prefix", Status::Skipped(reason));
             Ok(())
         }
@@ -80,6 +80,14 @@ enum Place {
     Here,
     /// In a new mount namespace, which this command line enters.
     Namespace(Vec<OsString>),
+}
+
+/// Whether the tree can be at its prefix in a mount namespace.
+enum Namespace {
+    /// It can, in this place.
+    Works(Place),
+    /// It cannot on this system, for this reason.
+    Unavailable(String),
 }
 
 /// What the probe needs.
@@ -110,19 +118,21 @@ impl Probe<'_> {
 
     /// Returns a place where the tree is at its prefix, without touching the real one: in a mount
     /// namespace an empty file system hides the first directory of the prefix, and the tree is bind
-    /// mounted at the prefix. The inner error is why this system has no such place.
-    fn namespace(&self, tree: &Path) -> Result<Result<Place, String>> {
+    /// mounted at the prefix.
+    fn namespace(&self, tree: &Path) -> Result<Namespace> {
         const SCRIPT: &str = r#"
 mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 && exec "$@""#;
         let compiled = self.manifest.plan.request.prefix.as_path();
         let top: PathBuf = compiled.iter().take(2).collect();
         if !top.is_dir() {
-            return Ok(Err(format!("there is no {} to mount over", top.display())));
+            return Ok(Namespace::Unavailable(format!("there is no {} to mount over", top.display())));
         }
         if tree.starts_with(&top) || self.scratch.starts_with(&top) {
-            return Ok(Err(format!("the tree itself is below {}", top.display())));
+            return Ok(Namespace::Unavailable(format!("the tree itself is below {}", top.display())));
         }
-        let Some(unshare) = find_program("unshare") else { return Ok(Err("there is no `unshare` here".into())) };
+        let Some(unshare) = find_program("unshare") else {
+            return Ok(Namespace::Unavailable("there is no `unshare` here".into()));
+        };
         let mut words: Vec<OsString> = vec![unshare.into()];
         if !rustix::process::geteuid().is_root() {
             words.extend(["--user", "--map-root-user"].map(OsString::from));
@@ -133,8 +143,8 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         // Most containers forbid namespaces, so try it.
         let trial = self.spec(&place, Path::new("/bin/true"));
         Ok(match self.runner.capture(&trial) {
-            Ok(_) => Ok(place),
-            Err(Error::Command { output, .. }) => Err(output),
+            Ok(_) => Namespace::Works(place),
+            Err(Error::Command { output, .. }) => Namespace::Unavailable(output),
             Err(error) => return Err(error),
         })
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::Origin;
 use super::report::Report;
+use super::{Origin, Subject};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH};
 use crate::error::Result;
@@ -44,14 +44,8 @@ impl Own {
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
-pub(super) fn check(
-    prefix: &Path,
-    manifest: &Manifest,
-    own: &Own,
-    origin: Origin,
-    forbidden: &[String],
-    report: &mut Report,
-) -> Result<()> {
+pub(super) fn check(subject: &Subject<'_>, forbidden: &[String], report: &mut Report) -> Result<()> {
+    let &Subject { prefix, manifest, own, origin } = subject;
     let entries = fs::walk(prefix)?;
     report.add_findings("sums of all files", &sums(prefix, own, origin, &entries)?);
     report.add_findings("links are the artifact's", &recorded_links(manifest, origin, &entries));

@@ -2,6 +2,7 @@
 
 mod proxy;
 mod reason;
+mod shown;
 mod transfer;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use transfer::Transfer;
 use super::interrupt;
 use crate::error::{Error, Result};
 
-pub use reason::shown;
+pub use shown::shown;
 
 /// Limits of a download: attempts, time and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::blocking::ClientBuilder;
 use reqwest::{NoProxy, Proxy, Url};
 
-use super::reason::shown_url;
+use super::shown::shown_url;
 
 /// The variables that name the proxy for `http:` URLs, the first one first.
 const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];

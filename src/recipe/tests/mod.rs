@@ -1,4 +1,7 @@
-//! Tests of recipes as wholes: what is refused and where, what is inherited, what the digest covers.
+//! Tests of recipes as wholes: what is refused and where, what the digest covers.
+
+mod overlays;
+mod shipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,21 +34,6 @@ fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn release(recipe: &Recipe, version: &str, variant: Variant) -> ReleaseRecipe {
     let row = recipe.releases.iter().find(|row| row.version.to_string() == version).unwrap();
     recipe.release(row, variant).unwrap()
-}
-
-#[test]
-fn the_own_recipe_is_sound() {
-    let catalog = Catalog::load(None).unwrap();
-    let recipe = catalog.get("3.13".parse().unwrap()).unwrap();
-    assert_eq!(recipe.newest().unwrap().version.to_string(), "3.13.18");
-    let variants: Vec<_> = recipe.variants.keys().map(|variant| variant.name()).collect();
-    assert_eq!(variants, ["t", "d"]);
-    // A module with a library of its own names it, or preflight would miss a header.
-    let linked: BTreeSet<_> = recipe.shared.libraries.iter().flat_map(|library| &library.modules).collect();
-    for module in ["_ssl", "_hashlib", "_sqlite3", "zlib", "_bz2", "_lzma", "_ctypes", "_curses", "readline", "_uuid"] {
-        assert!(linked.contains(&module.to_owned()), "{module}");
-    }
-    assert_eq!(recipe.shared.source.pool.as_deref(), Some("python3.13"));
 }
 
 #[test]
@@ -152,172 +140,6 @@ fn a_mistake_points_into_the_file_that_says_it() {
     let directory = overlay(&[("common.toml", "extends = \"common\"\nx = \n")]);
     let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
     assert!(message.contains("common.toml:2:"), "{message}");
-}
-
-#[test]
-fn an_overlay_says_only_what_differs() {
-    let sum = "a".repeat(64);
-    let patch = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-x\n+y\n";
-    let text = format!(
-        "extends = \"3.13\"\n\
-         remove = [\"variant.d\", 'release.\"3.13.0\"']\n\
-         configure.arguments.add = [\"--with-dtrace\"]\n\
-         release.\"3.13.5\".built-variants.remove = [\"d\"]\n\
-         source.mirrors.add = [\"https://mirror.test/{{file}}\"]\n\
-         release.\"3.13.99\" = {{ xz = \"{sum}\" }}\n\
-         patch.ours = {{ file = \"3.13/ours.patch\", sha256 = \"{}\" }}\n",
-        Digest::of(patch)
-    );
-    let directory = overlay(&[("3.13.toml", &text)]);
-    fs_err::create_dir_all(directory.path().join("patches/3.13")).unwrap();
-    fs_err::write(directory.path().join("patches/3.13/ours.patch"), patch).unwrap();
-    let (plain, catalog) = (Catalog::load(None).unwrap(), Catalog::load(Some(directory.path())).unwrap());
-    let series = "3.13".parse().unwrap();
-    let (before, after) = (plain.get(series).unwrap(), catalog.get(series).unwrap());
-    assert_eq!(after.file, directory.path().join("3.13.toml").display().to_string());
-    let mut expected = before.shared.as_ref().clone();
-    expected.configure.arguments.push("--with-dtrace".into());
-    expected.source.mirrors.push("https://mirror.test/{file}".into());
-    // By name: between `late-threads-hang` and `python-config-quoting`.
-    expected.patches.insert(1, Patch { file: "3.13/ours.patch".into(), sha256: Digest::of(patch) });
-    assert_eq!(*after.shared, expected);
-    let versions = |recipe: &Recipe| recipe.releases.iter().map(|row| row.version.to_string()).collect::<Vec<_>>();
-    let mut rows = versions(before);
-    rows.remove(0);
-    rows.push("3.13.99".into());
-    assert_eq!(versions(after), rows);
-    assert_eq!(after.variants.keys().copied().collect::<Vec<_>>(), [Variant::FreeThreaded]);
-    // No other series is another.
-    for recipe in plain.recipes().filter(|recipe| recipe.series != series) {
-        assert_eq!(catalog.get(recipe.series), Some(recipe));
-    }
-    assert_eq!(catalog.patches(&release(after, "3.13.99", Variant::Default)).unwrap()[1].text, patch);
-    assert_eq!(check_file(&directory.path().join("3.13.toml")).unwrap(), std::slice::from_ref(after));
-}
-
-#[test]
-fn a_common_file_of_an_overlay_changes_all_series() {
-    let common = "extends = \"common\"\nsource.mirrors.add = [\"https://mirror.test/{file}\"]\n";
-    let directory =
-        overlay(&[("common.toml", common), ("3.12.toml", "extends = \"3.12\"\nend-of-life = \"2028-11\"\n")]);
-    let (plain, catalog) = (Catalog::load(None).unwrap(), Catalog::load(Some(directory.path())).unwrap());
-    for (before, after) in plain.recipes().zip(catalog.recipes()) {
-        assert_eq!(after.shared.source.mirrors, ["https://mirror.test/{file}"], "{}", after.series);
-        assert_eq!(after.shared.configure, before.shared.configure);
-    }
-    assert_eq!(check_file(&directory.path().join("common.toml")).unwrap().len(), plain.recipes().count());
-
-    // Files of its own that its series extend.
-    let ours = "extends = \"common\"\n";
-    let newest = plain.resolved("3.15".parse().unwrap()).unwrap();
-    let series = newest.replacen("series", "extends = \"ours\"\nseries", 1);
-    let directory = overlay(&[("ours.toml", ours), ("3.15.toml", &series)]);
-    let recipe = |catalog: &Catalog| catalog.get("3.15".parse().unwrap()).unwrap().shared.clone();
-    assert_eq!(recipe(&Catalog::load(Some(directory.path())).unwrap()).modules, recipe(&plain).modules);
-    let directory = overlay(&[("ours.toml", ours)]);
-    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
-    assert!(message.contains("ours.toml:1:1: it has no `series`, and no recipe extends it"), "{message}");
-    let directory = overlay(&[("a.toml", "extends = \"b\"\n"), ("b.toml", "extends = \"a\"\n")]);
-    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
-    assert!(message.contains("extend each other"), "{message}");
-    let directory =
-        overlay(&[("3.12.toml", "extends = \"3.12\"\nseries = \"3.13\"\nremove = [\"release\"]\n[release]\n")]);
-    let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
-    assert!(message.contains("3.12.toml:1:1: the recipe of Python 3.13 has to be named 3.13.toml"), "{message}");
-}
-
-#[test]
-fn every_series_is_the_same_read_from_its_whole_text() {
-    let catalog = Catalog::load(None).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    for recipe in catalog.recipes() {
-        let text = catalog.resolved(recipe.series).unwrap();
-        assert!(!text.contains("extends"), "{text}");
-        fs_err::write(directory.path().join(format!("{}.toml", recipe.series)), &text).unwrap();
-    }
-    let again = Catalog::load(Some(directory.path())).unwrap();
-    for recipe in catalog.recipes() {
-        let read = again.get(recipe.series).unwrap();
-        assert_eq!(Recipe { file: recipe.file.clone(), ..read.clone() }, *recipe);
-        assert_eq!(again.resolved(recipe.series).unwrap(), catalog.resolved(recipe.series).unwrap());
-    }
-}
-
-#[test]
-fn every_recipe_is_sound_and_lists_its_releases_in_order() {
-    let catalog = Catalog::load(None).unwrap();
-    assert!(catalog.recipes().count() >= 7);
-    for recipe in catalog.recipes() {
-        let series = recipe.series;
-        assert!(recipe.end_of_life.is_some(), "{series}");
-        let text = RECIPES.get_file(format!("{series}.toml")).unwrap().contents_utf8().unwrap();
-        let rows = text
-            .lines()
-            .skip_while(|line| *line != "[release]")
-            .filter_map(|line| line.strip_prefix('"')?.split_once("\" = {"));
-        let versions: Vec<Release> = rows.map(|(version, _)| version.parse().unwrap()).collect();
-        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{series}: {versions:?}");
-        assert_eq!(versions, recipe.releases.iter().map(|row| row.version).collect::<Vec<_>>());
-    }
-}
-
-#[test]
-fn every_file_that_is_there_belongs_to_a_series() {
-    let files = Files::read(None).unwrap();
-    let mut used = BTreeSet::new();
-    for (name, _) in files.series() {
-        used.extend(files.merged(name).unwrap().1.files().map(str::to_owned));
-    }
-    let all: BTreeSet<_> = files.names().into_iter().map(|name| format!("recipes/{name}.toml")).collect();
-    assert_eq!(used, all);
-}
-
-#[test]
-fn the_recipes_say_each_thing_once() {
-    let texts: Vec<&str> = RECIPES
-        .files()
-        .filter(|file| file.path().extension() == Some("toml".as_ref()))
-        .map(|file| file.contents_utf8().unwrap())
-        .collect();
-    let says = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
-    let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).filter(says).collect();
-    let unique: BTreeSet<_> = lines.iter().collect();
-    // In percent: 17 of 20.
-    assert!(unique.len() * 100 >= lines.len() * 85, "{} of {} lines are unique", unique.len(), lines.len());
-}
-
-#[test]
-fn every_patch_that_is_there_belongs_to_a_recipe() {
-    let catalog = Catalog::load(None).unwrap();
-    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
-    for patch in catalog.recipes().flat_map(|recipe| &recipe.shared.patches) {
-        *used.entry(&patch.file).or_default() += 1;
-    }
-    let mut texts = BTreeMap::new();
-    for directory in catalog::PATCHES.dirs() {
-        for file in directory.files() {
-            let name = file.path().to_str().unwrap();
-            let count = used.get(name).copied().unwrap_or_default();
-            assert!(count > 0, "no recipe uses patches/{name}");
-            assert_eq!(count > 1, name.starts_with("common/"), "{name} serves {count} series");
-            let text = file.contents_utf8().unwrap();
-            assert_eq!(texts.insert(text, name), None, "{name} is there twice");
-            let prose = text.split("--- a/").next().unwrap_or_default();
-            assert!(prose.lines().filter(|line| !line.is_empty()).count() > 1, "{name} does not say why it exists");
-        }
-    }
-}
-
-#[test]
-fn a_sum_is_of_one_release_alone() {
-    let mut seen = BTreeMap::new();
-    for recipe in Catalog::load(None).unwrap().recipes() {
-        for row in &recipe.releases {
-            for sum in [row.sums.xz, row.sums.tgz].into_iter().flatten() {
-                assert_eq!(seen.insert(sum, row.version), None, "{} has the sum of another", row.version);
-            }
-        }
-    }
 }
 
 #[test]

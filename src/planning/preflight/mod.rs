@@ -1,14 +1,17 @@
 //! Preflight: whether this host can build a recipe, before the first minute is spent.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::choices::Choices;
-use super::inputs::{self, ResolvedInputs};
-use super::toolchain::Toolchain;
 use crate::domain::launcher::Launcher;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
+use crate::planning::choices::Choices;
+use crate::planning::inputs::{self, ResolvedInputs};
+use crate::planning::toolchain::Toolchain;
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
@@ -71,6 +74,17 @@ impl Missing {
     }
 }
 
+/// The build that a host is checked for.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The release.
+    pub recipe: &'a ReleaseRecipe,
+    /// What the user chose.
+    pub choices: &'a Choices,
+    /// The launcher that compilers are started through.
+    pub launcher: Launcher,
+}
+
 /// Checks that the compiler, its launcher, make and the header of every library that a required module needs
 /// are there; installs what is not, if `install` says so.
 ///
@@ -78,29 +92,37 @@ impl Missing {
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
 /// [`Error::Musl`]; [`Error::Unconfirmed`] with every file that the package database does not confirm.
 pub fn check<'a>(
-    recipe: &ReleaseRecipe,
-    choices: &Choices,
-    launcher: Launcher,
+    wanted: Wanted<'_>,
     install: bool,
     runner: &'a dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<Host<'a>> {
-    let distro = Distro::read(Path::new("/"));
+    check_on(&Distro::read(Path::new("/")), wanted, install, runner, reporter)
+}
+
+/// [`check`] on a host of this distribution.
+fn check_on<'a>(
+    distro: &Distro,
+    wanted: Wanted<'_>,
+    install: bool,
+    runner: &'a dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<Host<'a>> {
     // Before anything is installed for a build that could not be finished.
-    distro::database(runner, &distro)?;
-    let missing = match find(recipe, choices, launcher, &distro, runner)? {
+    distro::database(runner, distro)?;
+    let missing = match find(wanted, distro, runner)? {
         Found::Host(host) => return Ok(*host),
         Found::Missing(missing) => missing,
     };
     if !install {
-        return Err(missing.error(&distro));
+        return Err(missing.error(distro));
     }
     let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
     reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
-    distro::install_packages(runner, &distro, &packages, reporter)?;
-    match find(recipe, choices, launcher, &distro, runner)? {
+    distro::install_packages(runner, distro, &packages, reporter)?;
+    match find(wanted, distro, runner)? {
         Found::Host(host) => Ok(*host),
-        Found::Missing(missing) => Err(missing.error(&distro)),
+        Found::Missing(missing) => Err(missing.error(distro)),
     }
 }
 
@@ -110,14 +132,9 @@ enum Found<'a> {
     Missing(Missing),
 }
 
-fn find<'a>(
-    recipe: &ReleaseRecipe,
-    choices: &Choices,
-    launcher: Launcher,
-    distro: &Distro,
-    runner: &'a dyn Runner,
-) -> Result<Found<'a>> {
+fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Result<Found<'a>> {
     refuse_musl()?;
+    let Wanted { recipe, choices, launcher } = wanted;
     let mut missing = Missing::default();
     for tool in TOOLS {
         if find_program(tool.program).is_none() {

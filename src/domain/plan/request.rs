@@ -1,0 +1,108 @@
+//! The request: what a user asks for, in as far as it decides bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::digest::Digest;
+use crate::domain::named_enum;
+use crate::domain::prefix::Prefix;
+use crate::domain::target::Target;
+use crate::domain::version::{Release, Variant};
+
+/// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
+/// It is raised whenever the same plan would come out as other bytes.
+pub const FORMAT: u32 = 3;
+
+named_enum! {
+    /// What is kept of a build.
+    pub enum Flavor {
+        /// What a production container needs: stripped.
+        Runtime = "runtime",
+        /// What a builder stage needs: headers, `config-*`, pip.
+        Builder = "builder",
+    }
+}
+
+named_enum! {
+    /// How the interpreter is optimised.
+    pub enum Optimize {
+        /// `-O3`, without a profile.
+        None = "none",
+        /// With a profile of what a program does most, and across the borders of files: PGO and LTO.
+        Pgo = "pgo",
+    }
+}
+
+named_enum! {
+    /// Which `.pyc` files an artifact ships.
+    pub enum Bytecode {
+        /// None: the smallest tree.
+        Strip = "strip",
+        /// One deterministic set, never checked against the source: the fastest start.
+        UncheckedHash = "unchecked-hash",
+    }
+}
+
+named_enum! {
+    /// Where shared libraries come from at run time.
+    pub enum LibraryPolicy {
+        /// The build host's are copied into the artifact.
+        Bundle = "bundle",
+        /// The runtime image installs them.
+        System = "system",
+    }
+}
+
+/// The options of a user that decide bytes and that do not depend on the release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    /// Which `.pyc` files are shipped.
+    pub bytecode: Bytecode,
+    /// Where shared libraries come from.
+    pub library_policy: LibraryPolicy,
+    /// Whether files with debug information are kept aside.
+    pub debug_files: bool,
+    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user; empty for nearly everybody.
+    pub compiler_variables: BTreeMap<String, String>,
+}
+
+/// What a user asks for, in as far as it decides bytes and can be said without a toolchain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactRequest {
+    /// [`FORMAT`] of the pykeel that asks.
+    pub format: u32,
+    /// The release.
+    pub release: Release,
+    /// Its variant.
+    pub variant: Variant,
+    /// What is kept.
+    pub flavor: Flavor,
+    /// What it runs on.
+    pub target: Target,
+    /// Where it is compiled to be.
+    pub prefix: Prefix,
+    /// How it is optimised.
+    pub optimize: Optimize,
+    /// The profile that the user named, instead of the recipe's.
+    pub named_profile: Option<Digest>,
+    /// The other options.
+    pub policies: Policies,
+}
+
+impl ArtifactRequest {
+    /// The request key: the SHA-256 of the request and of the digest of the recipe
+    /// ([`ReleaseRecipe::digest`](crate::recipe::ReleaseRecipe::digest)). `install` looks up by it.
+    #[must_use]
+    pub fn key(&self, recipe: Digest) -> Digest {
+        Digest::of_json(&(self, recipe))
+    }
+
+    /// Whether a user says the same with both: the pykeel that reads it may differ.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        *self == Self { format: self.format, ..other.clone() }
+    }
+}

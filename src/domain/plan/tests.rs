@@ -1,0 +1,145 @@
+//! The keys, and a plan for other tests.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::domain::target::Target;
+
+/// A plan as small as they come.
+pub(crate) fn plan() -> BuildPlan {
+    BuildPlan {
+        request: ArtifactRequest {
+            format: FORMAT,
+            release: "3.13.5".parse().unwrap(),
+            variant: Variant::Default,
+            flavor: Flavor::Runtime,
+            target: Target::X86_64,
+            prefix: "/opt/myorg/python-3.13".parse().unwrap(),
+            optimize: Optimize::None,
+            named_profile: None,
+            policies: Policies {
+                bytecode: Bytecode::Strip,
+                library_policy: LibraryPolicy::Bundle,
+                debug_files: false,
+                compiler_variables: BTreeMap::new(),
+            },
+        },
+        profile: None,
+        source: SourceSums { xz: Some(Digest::of("xz")), tgz: None },
+        patches: Vec::new(),
+        configure: vec!["--prefix=/opt/myorg/python-3.13".into()],
+        environment: BTreeMap::from([("CC".into(), "gcc".into())]),
+        make: Vec::new(),
+        module_link: "BLDSHARED=gcc -shared {flags}".into(),
+        install: Vec::new(),
+        freeze: None,
+        modules: vec!["_ssl".into()],
+        disabled: Vec::new(),
+        builtin: BTreeMap::new(),
+        pkg_config: Vec::new(),
+        strip: Vec::new(),
+        pip: false,
+        externally_managed: None,
+        toolchain: ToolchainId {
+            compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
+            glibc: "2.36".into(),
+            programs: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            trees: BTreeMap::new(),
+        },
+        libraries: vec![PlannedLibrary {
+            soname: "libssl.so.3".into(),
+            sha256: Digest::of("libssl"),
+            package: "libssl3".into(),
+            version: "3.0.1".into(),
+            source_package: "openssl".into(),
+            source_version: "3.0.1".into(),
+            needs: vec!["libcrypto.so.3".into()],
+            path: "/usr/lib/libssl.so.3".into(),
+        }],
+        runtime_packages: Vec::new(),
+        provenance: Provenance {
+            recipe: Some(Digest::of("recipe")),
+            environment: vec!["gcc-12:amd64=12.2.0-14+deb12u1".into()],
+        },
+        inputs: Arc::default(),
+    }
+}
+
+#[test]
+fn the_key_does_not_know_where_a_library_lies() {
+    let mut moved = plan();
+    moved.libraries[0].path = "/lib/elsewhere.so".into();
+    assert_eq!(moved.build_key(), plan().build_key());
+}
+
+#[test]
+fn the_key_changes_with_what_decides_bytes() {
+    let key = plan().build_key();
+    let edits: [fn(&mut BuildPlan); 12] = [
+        |plan| plan.request.flavor = Flavor::Builder,
+        |plan| plan.request.policies.bytecode = Bytecode::UncheckedHash,
+        |plan| plan.request.prefix = "/opt/other".parse().unwrap(),
+        |plan| plan.libraries[0].sha256 = Digest::of("another build"),
+        |plan| plan.profile = Some(Digest::of("profile")),
+        |plan| plan.request.optimize = Optimize::Pgo,
+        |plan| plan.source.tgz = Some(Digest::of("tgz")),
+        |plan| plan.toolchain.compiler.push('x'),
+        |plan| plan.request.policies.debug_files = true,
+        |plan| plan.freeze = Some(PlannedFreeze { targets: vec![], writes: vec![], helpers: vec![] }),
+        |plan| {
+            plan.toolchain.trees.insert("/opt/gcc".into(), Digest::of("tree"));
+        },
+        |plan| {
+            let package = PlannedPackage { version: "12.2.0".into(), files: Digest::of("sums") };
+            plan.toolchain.packages.insert("gcc-12:amd64".into(), package);
+        },
+    ];
+    for (index, edit) in edits.iter().enumerate() {
+        let mut other = plan();
+        edit(&mut other);
+        assert_ne!(other.build_key(), key, "edit {index}");
+    }
+}
+
+#[test]
+fn what_is_recorded_alone_changes_no_key() {
+    let mut other = plan();
+    other.provenance = Provenance { recipe: None, environment: vec!["sed:amd64=4.9-1".into()] };
+    assert_eq!(other.build_key(), plan().build_key());
+}
+
+#[test]
+fn the_request_key_is_of_the_request_and_the_recipe() {
+    let key = plan().request_key();
+    let mut other = plan();
+    other.request.policies.debug_files = true;
+    assert_ne!(other.request_key(), key);
+    let mut other = plan();
+    other.provenance.recipe = Some(Digest::of("another recipe"));
+    assert_ne!(other.request_key(), key);
+    let mut other = plan();
+    other.toolchain.compiler.push('x');
+    assert_eq!(other.request_key(), key);
+}
+
+#[test]
+fn a_plan_survives_json() {
+    let mut expected = plan();
+    expected.libraries[0].path = PathBuf::new();
+    let json = serde_json::to_string(&plan()).unwrap();
+    assert_eq!(serde_json::from_str::<BuildPlan>(&json).unwrap(), expected);
+}
+
+#[test]
+fn a_free_threaded_build_has_its_own_library_and_a_debug_build_has_not() {
+    let with = |variant| {
+        let mut plan = plan();
+        plan.request.variant = variant;
+        plan
+    };
+    assert_eq!(with(Variant::FreeThreaded).stdlib(), "lib/python3.13t");
+    assert_eq!(with(Variant::FreeThreaded).interpreter(), "bin/python3.13t");
+    assert_eq!(with(Variant::Debug).stdlib(), "lib/python3.13");
+    assert_eq!(with(Variant::Debug).interpreter(), "bin/python3.13d");
+}

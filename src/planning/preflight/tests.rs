@@ -1,0 +1,145 @@
+//! The compiler and the package manager are scripted; the compiler finds glibc and no header of a library.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::domain::plan::{Bytecode, LibraryPolicy, Policies};
+use crate::event::Silent;
+use crate::recipe::Catalog;
+use crate::sys::process::scripted::{Answer, Scripted};
+
+/// A recipe, and a directory with a compiler that the script answers for.
+struct Scene {
+    recipe: ReleaseRecipe,
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let catalog = Catalog::load(None).unwrap();
+        let (_, recipe) = catalog.find("3.13.5".parse().unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let compiler = directory.path().join("cc");
+        fs_err::write(&compiler, "").unwrap();
+        fs_err::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { recipe, directory }
+    }
+
+    fn choices(&self, cc: &str) -> Choices {
+        let cc = self.directory.path().join(cc).display().to_string();
+        Choices {
+            prefix: "/opt/python".parse().unwrap(),
+            optimize: None,
+            profile: None,
+            policies: Policies {
+                bytecode: Bytecode::Strip,
+                library_policy: LibraryPolicy::Bundle,
+                debug_files: false,
+                compiler_variables: BTreeMap::from([("CC".to_owned(), cc)]),
+            },
+        }
+    }
+
+    /// Checks a host of a distribution, and returns what is missing and the line that installs it.
+    fn missing(&self, distro: &Distro, cc: &str, install: bool, runner: &Scripted) -> (Vec<String>, String) {
+        let choices = self.choices(cc);
+        let wanted = Wanted { recipe: &self.recipe, choices: &choices, launcher: Launcher::None };
+        match check_on(distro, wanted, install, runner, &Silent) {
+            Err(Error::MissingDependencies { missing, install: Some(line) }) => (missing, line),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("nothing is missing"),
+        }
+    }
+}
+
+/// A compiler for this machine.
+fn compiler() -> Scripted {
+    let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let preprocessed = "# 1 \"/usr/include/features.h\" 1\npykeel-found \"features.h\"\n2 36\n";
+    Scripted::new()
+        .on("-E", Answer::new().out(preprocessed))
+        .on("-E -v", Answer::new().err("#include <...> search starts here:\n /usr/include\nEnd of search list.\n"))
+        .on("-dumpmachine", Answer::new().out(&machine))
+        .on("-print-search-dirs", Answer::new().out("libraries: =/usr/lib\n"))
+        .on("-print-prog-name", Answer::new().out("no-such-program"))
+        .on("-print-sysroot", Answer::new())
+}
+
+fn is_manager(spec: &crate::sys::process::Spec) -> bool {
+    spec.args.iter().any(|word| word == "install")
+}
+
+#[test]
+fn all_that_is_missing_is_named_at_once_with_the_line_that_installs_it() {
+    let scene = Scene::new();
+    let runner = compiler();
+    let (missing, line) = scene.missing(&Distro::parse("ID=debian"), "cc", false, &runner);
+    for thing in ["openssl/ssl.h (for _ssl, _hashlib)", "zlib.h (for zlib, binascii)", "ffi.h (for _ctypes)"] {
+        assert!(missing.iter().any(|other| other == thing), "{thing}: {missing:?}");
+    }
+    let headers = scene.recipe.shared.libraries.iter().flat_map(|library| &library.headers);
+    for header in headers {
+        assert!(missing.iter().any(|thing| thing.starts_with(&format!("{header} "))), "{header}: {missing:?}");
+    }
+    let packages = line.strip_prefix("apt-get update && apt-get install -y --no-install-recommends ").unwrap();
+    let packages: BTreeSet<&str> = packages.split(' ').collect();
+    for library in &scene.recipe.shared.libraries {
+        assert!(packages.contains(library.debian.as_str()), "{}: {packages:?}", library.debian);
+    }
+    assert!(!runner.specs().iter().any(is_manager), "{:?}", runner.command_lines());
+}
+
+#[test]
+fn packages_have_the_names_of_the_distribution() {
+    let scene = Scene::new();
+    let (_, line) = scene.missing(&Distro::parse("ID=fedora"), "cc", false, &compiler());
+    let words: BTreeSet<&str> = line.split(' ').collect();
+    for library in &scene.recipe.shared.libraries {
+        assert!(words.contains(library.fedora.as_str()), "{}: {line}", library.fedora);
+    }
+}
+
+#[test]
+fn a_compiler_that_is_missing_is_named_without_asking_one() {
+    let scene = Scene::new();
+    let choices = scene.choices("no-such-cc");
+    let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
+    let runner = Scripted::new();
+    let Err(error) = check_on(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent) else {
+        panic!("there is such a compiler")
+    };
+    let Error::MissingDependencies { missing, .. } = error else { panic!("{error}") };
+    assert!(missing.contains(&format!("{} (named by CC)", choices.cc())), "{missing:?}");
+    assert!(runner.specs().is_empty());
+}
+
+#[test]
+fn the_package_manager_is_run_by_its_absolute_path() {
+    let scene = Scene::new();
+    // This system's own, for its package manager is there.
+    let distro = Distro::read(Path::new("/"));
+    let runner = compiler().on(" update", Answer::new()).on(" install ", Answer::new());
+    let (missing, line) = scene.missing(&distro, "cc", true, &runner);
+    // The script installs nothing, and that is not taken for success.
+    assert!(missing.contains(&"zlib.h (for zlib, binascii)".to_owned()), "{missing:?}");
+    let name = line.split(' ').next().unwrap();
+    let ran: Vec<_> = runner.specs().into_iter().filter(|spec| spec.program.ends_with(name)).collect();
+    let lines: Vec<String> = line.split(" && ").map(str::to_owned).collect();
+    assert_eq!(ran.len(), lines.len(), "{:?}", runner.command_lines());
+    for (spec, line) in ran.iter().zip(lines) {
+        assert_eq!(spec.program, find_program(name).unwrap());
+        assert!(spec.program.is_absolute());
+        assert!(spec.args.iter().map(|word| word.to_str().unwrap()).eq(line.split(' ').skip(1)), "{spec:?}");
+    }
+}
+
+#[test]
+fn an_unknown_package_database_is_an_error_before_anything_is_installed() {
+    let scene = Scene::new();
+    let choices = scene.choices("cc");
+    let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
+    let runner = Scripted::new();
+    let checked = check_on(&Distro::parse("ID=arch"), wanted, true, &runner, &Silent);
+    assert!(matches!(checked, Err(Error::UnknownPackageDatabase { .. })));
+    assert!(runner.specs().is_empty());
+}
