@@ -188,7 +188,8 @@ fn an_overlay_with_one_more_argument_never_gets_the_standard_artifact() {
     let toy = Toy::new(Behaviour::default());
     let key = |ended: &crate::support::Ended| ended.json()[0]["build_key"].clone();
     let standard = toy.build().exits(0);
-    let install = || run(toy.command(&["install", "3.13.5", "--no-build", "--no-sync", "--root"]).arg(toy.path("root")));
+    let install =
+        || run(toy.command(&["install", "3.13.5", "--no-build", "--no-sync", "--root"]).arg(toy.path("root")));
     install().exits(0);
     toy.write_recipe(|recipe| {
         assert!(recipe.contains("\narguments = [\n"), "{recipe}");

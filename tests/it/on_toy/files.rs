@@ -44,57 +44,54 @@ fn install(store: &Path, prefix: &Path) -> Ended {
 /// One way to damage an entry: what it is, the exit code of `install --no-build`, what is said.
 type Damage = (fn(&Path), i32, &'static [&'static str]);
 
+const DAMAGES: &[Damage] = &[
+    (
+        |entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.truncate(bytes.len() / 2)),
+        4,
+        &[".tar.zst", "it is now in"],
+    ),
+    (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.truncate(bytes.len() - 1)), 4, &[".tar.zst"]),
+    (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.push(0)), 4, &[".tar.zst"]),
+    (|entry| edit(&file_of(entry, ".tar.zst"), Vec::clear), 4, &[".tar.zst", "is damaged"]),
+    (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes[7] ^= 1), 4, &[".tar.zst"]),
+    (|entry| fs_err::remove_file(file_of(entry, ".tar.zst")).expect("a file"), 4, &[".tar.zst", "it is missing"]),
+    (|entry| edit(&file_of(entry, ".manifest.json"), |bytes| bytes.truncate(100)), 4, &[".manifest.json", "SHA-256"]),
+    // It would be installed somewhere else.
+    (
+        |entry| edit_text(&file_of(entry, ".manifest.json"), "/opt/myorg", "/opt/myOrg"),
+        4,
+        &[".manifest.json", "SHA-256"],
+    ),
+    (|entry| fs_err::remove_file(file_of(entry, ".manifest.json")).expect("a file"), 4, &["it is missing"]),
+    (
+        |entry| edit_text(&entry.join("record.json"), "\"glibc_floor\": \"2.", "\"glibc_floor\": \"1."),
+        4,
+        &["record.json", "does not match the manifest"],
+    ),
+    // What cannot be found cannot be set aside, and is named.
+    (
+        |entry| edit(&entry.join("record.json"), |bytes| bytes.truncate(100)),
+        2,
+        &["record.json is damaged", "no usable artifact"],
+    ),
+    (|entry| edit(&entry.join("record.json"), Vec::clear), 2, &["record.json is damaged", "pykeel build 3.13.5"]),
+    (|entry| edit(&entry.join("record.json"), |bytes| bytes[5] = 0xff), 2, &["record.json is damaged"]),
+    (
+        |entry| edit_text(&entry.join("record.json"), "\"build_key\": \"", "\"build_key\": \"0"),
+        2,
+        &["record.json is damaged"],
+    ),
+    (
+        |entry| fs_err::remove_file(entry.join("record.json")).expect("a file"),
+        2,
+        &["no usable artifact of Python 3.13.5"],
+    ),
+];
+
 #[test]
 fn a_damaged_entry_is_named_set_aside_and_not_installed() {
-    let damages: &[Damage] = &[
-        (
-            |entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.truncate(bytes.len() / 2)),
-            4,
-            &[".tar.zst", "it is now in"],
-        ),
-        (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.truncate(bytes.len() - 1)), 4, &[".tar.zst"]),
-        (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes.push(0)), 4, &[".tar.zst"]),
-        (|entry| edit(&file_of(entry, ".tar.zst"), Vec::clear), 4, &[".tar.zst", "is damaged"]),
-        (|entry| edit(&file_of(entry, ".tar.zst"), |bytes| bytes[7] ^= 1), 4, &[".tar.zst"]),
-        (|entry| fs_err::remove_file(file_of(entry, ".tar.zst")).expect("a file"), 4, &[".tar.zst", "it is missing"]),
-        (
-            |entry| edit(&file_of(entry, ".manifest.json"), |bytes| bytes.truncate(100)),
-            4,
-            &[".manifest.json", "SHA-256"],
-        ),
-        // It would be installed somewhere else.
-        (
-            |entry| edit_text(&file_of(entry, ".manifest.json"), "/opt/myorg", "/opt/myOrg"),
-            4,
-            &[".manifest.json", "SHA-256"],
-        ),
-        (|entry| fs_err::remove_file(file_of(entry, ".manifest.json")).expect("a file"), 4, &["it is missing"]),
-        (
-            |entry| edit_text(&entry.join("record.json"), "\"glibc_floor\": \"2.", "\"glibc_floor\": \"1."),
-            4,
-            &["record.json", "does not match the manifest"],
-        ),
-        // What cannot be found cannot be set aside, and is named.
-        (
-            |entry| edit(&entry.join("record.json"), |bytes| bytes.truncate(100)),
-            2,
-            &["record.json is damaged", "no usable artifact"],
-        ),
-        (|entry| edit(&entry.join("record.json"), Vec::clear), 2, &["record.json is damaged", "pykeel build 3.13.5"]),
-        (|entry| edit(&entry.join("record.json"), |bytes| bytes[5] = 0xff), 2, &["record.json is damaged"]),
-        (
-            |entry| edit_text(&entry.join("record.json"), "\"build_key\": \"", "\"build_key\": \"0"),
-            2,
-            &["record.json is damaged"],
-        ),
-        (
-            |entry| fs_err::remove_file(entry.join("record.json")).expect("a file"),
-            2,
-            &["no usable artifact of Python 3.13.5"],
-        ),
-    ];
     let runtime = artifact("runtime");
-    for (number, (damage, code, texts)) in damages.iter().enumerate() {
+    for (number, (damage, code, texts)) in DAMAGES.iter().enumerate() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = directory.path().join("store");
         let entry = store_with("runtime", &store);
