@@ -11,16 +11,16 @@ pub struct Inputs {
     pub driver: PathBuf,
     /// Whether the user names it by its path: configure then starts it by that path, too.
     pub driver_by_path: bool,
-    /// The linker.
-    pub linker: PathBuf,
+    /// The programs that compile, link and rewrite, by the compiler's names for them.
+    pub programs: BTreeMap<String, PathBuf>,
     /// Where headers are looked for, in this order. Directories that no package owns are left out.
     pub header_directories: Vec<PathBuf>,
     /// Where the linker looks for libraries and the compiler for its own objects, in this order.
     pub library_directories: Vec<PathBuf>,
     /// What is kept out of the search: `/usr/local/include` and the like.
     pub kept_out: Vec<PathBuf>,
-    /// Directories from which programs load plugins.
-    pub plugin_directories: Vec<PathBuf>,
+    /// Directories from which the compiler and the linker take programs and plugins, wherever these are.
+    pub program_directories: Vec<PathBuf>,
     /// Trees and files that the plan names by digest.
     pub trees: BTreeSet<PathBuf>,
     /// The packages of the environment by `name:architecture`.
@@ -40,12 +40,6 @@ pub struct InputPackage {
 }
 
 impl Inputs {
-    /// The package of the environment that a file belongs to; the file is named below `/usr`.
-    #[must_use]
-    pub fn package(&self, file: &Path) -> Option<(&String, &InputPackage)> {
-        self.packages.iter().find(|(_, package)| package.files.contains_key(file))
-    }
-
     /// Whether a file lies in a tree that the plan names by digest.
     #[must_use]
     pub fn in_tree(&self, file: &Path) -> bool {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub use self::exit_code::ExitCode;
 pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
-use self::parts::{at, because, counted, each, reasons, signal_name, versions};
+use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::rebuild::Topic;
@@ -231,14 +231,14 @@ pub enum Error {
     },
 
     /// Exit code 4.
-    #[error("the build host has files that the build could read and that no package confirms:{}", each(findings))]
+    #[error("the build host has files that the build could read and that no package confirms:{}", first(findings))]
     Unconfirmed {
         /// Each file, what is wrong with it and what can be done.
         findings: Vec<InputFinding>,
     },
 
     /// Exit code 4.
-    #[error("the build read files that are neither in the source nor in the plan:{}", each(findings))]
+    #[error("the build read files that are neither in the source nor in the plan:{}", first(findings))]
     UnplannedRead {
         /// Each file, what is wrong with it and what can be done.
         findings: Vec<InputFinding>,

@@ -61,6 +61,14 @@ pub(super) fn each(things: &[impl std::fmt::Display]) -> String {
     things.iter().map(|thing| format!("\n{thing}")).collect()
 }
 
+/// The first of some findings, a line each, and how many more there are.
+pub(super) fn first(findings: &[impl std::fmt::Display]) -> String {
+    const SHOWN: usize = 20;
+    let more = findings.len().saturating_sub(SHOWN);
+    let rest = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+    each(&findings[..findings.len() - more]) + &rest
+}
+
 /// `_ssl (no openssl/ssl.h), _bz2 (no bzlib.h)`.
 pub(super) fn reasons(modules: &[(String, String)]) -> String {
     modules.iter().map(|(name, why)| format!("{name} ({why})")).collect::<Vec<_>>().join(", ")

@@ -90,12 +90,17 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
     plan.freeze = freeze(recipe, optimisation);
 }
 
+/// The interpreter that make has just built runs without `site`: at the prefix and below HOME there may be modules of an
+/// earlier installation. What make is told is recorded nowhere.
+const PYTHON_FOR_BUILD: &str = "PYTHON_FOR_BUILD=./$(BUILDPYTHON) -E -s -S";
+
 /// What the compiler says of a profile is counted, so it has to say it, whatever the user's flags are.
 const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
 
 /// The arguments of make: the recipe's, and those of the optimisation.
 fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
     let mut words = recipe.shared.make.arguments.clone();
+    words.push(PYTHON_FOR_BUILD.to_owned());
     let Some(pgo) = &recipe.shared.pgo else { return words };
     let (compile, link) = match optimisation {
         Optimisation::None => return words,
@@ -133,7 +138,8 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
-        ("HOME", "/nonexistent"),
+        // No directory, so that nothing is below it.
+        ("HOME", "/dev/null"),
         // Without this configure would read `share/config.site` and `etc/config.site` of the prefix.
         ("CONFIG_SITE", "/dev/null"),
         ("CC", choices.cc()),

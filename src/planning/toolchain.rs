@@ -7,7 +7,7 @@ use super::choices::Choices;
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::sys::process::Runner;
-use crate::sys::toolchain::Compiler;
+use crate::sys::toolchain::{Compiler, find_program};
 
 /// The programs that turn source into bytes or rewrite them, as the compiler names them.
 const PROGRAMS: &[&str] =
@@ -34,6 +34,8 @@ pub struct Toolchain<'a> {
     pub header_directories: Vec<PathBuf>,
     /// Where libraries and the compiler's own objects are looked for, in order.
     pub library_directories: Vec<PathBuf>,
+    /// Where the compiler looks for its programs and its specs; they need not exist.
+    pub program_directories: Vec<PathBuf>,
     /// Directories that are kept out of the search.
     pub kept_out: Vec<PathBuf>,
     /// The compiler's own tree, where no package owns it.
@@ -58,7 +60,7 @@ impl<'a> Toolchain<'a> {
         }
         let tree = tree_of(compiler.driver())?;
         let options = search_options(choices);
-        let named: Vec<PathBuf> = named_places(choices).into_iter().filter(|path| path.exists()).collect();
+        let named: Vec<PathBuf> = named_places(choices);
         let local =
             |path: &PathBuf| path.starts_with(LOCAL) && !tree.iter().chain(&named).any(|tree| path.starts_with(tree));
         let (mut kept_out, header_directories): (Vec<_>, Vec<_>) =
@@ -66,12 +68,24 @@ impl<'a> Toolchain<'a> {
         let (local_libraries, library_directories): (Vec<_>, Vec<_>) =
             compiler.library_directories(&options)?.into_iter().partition(local);
         kept_out.extend(local_libraries);
+        // The linker has a list of its own, which the script leaves out.
+        kept_out.extend(["lib", "lib64"].map(|name| Path::new(LOCAL).join(name)));
+        kept_out.push(Path::new(LOCAL).join("lib").join(format!("{}-linux-gnu", target.arch())));
+        let program_directories = compiler.program_directories()?.into_iter().filter(|path| !local(path)).collect();
         compiler.close(&header_directories);
         let mut programs = BTreeMap::new();
         for name in PROGRAMS {
             // A compiler of one piece has no cc1: then the compiler itself decides.
             let path = compiler.program(name)?.unwrap_or_else(|| compiler.driver().to_owned());
             programs.insert((*name).to_owned(), path);
+        }
+        // make runs these by the search path.
+        for name in ["ar", "nm", "ranlib"] {
+            programs.extend(find_program(name).map(|path| (name.to_owned(), path)));
+        }
+        for linker in options.iter().filter_map(|option| option.strip_prefix("-fuse-ld=")) {
+            let name = format!("ld.{linker}");
+            programs.extend(compiler.program(&name)?.map(|path| (name, path)));
         }
         programs.insert("cc".to_owned(), compiler.driver().to_owned());
         Ok(Some(Self {
@@ -83,6 +97,7 @@ impl<'a> Toolchain<'a> {
             programs,
             header_directories,
             library_directories,
+            program_directories,
             kept_out,
             tree,
             named,
@@ -94,8 +109,7 @@ impl<'a> Toolchain<'a> {
 /// program that is in no `bin` stands for itself.
 fn tree_of(driver: &Path) -> Result<Option<PathBuf>> {
     let driver = fs_err::canonicalize(driver)?;
-    let system = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
-    if system.iter().any(|top| driver.starts_with(top)) && !driver.starts_with(LOCAL) {
+    if is_packaged(&driver) {
         return Ok(None);
     }
     let parent = driver.parent().filter(|parent| parent.ends_with("bin")).and_then(Path::parent);
@@ -122,22 +136,38 @@ fn search_options(choices: &Choices) -> Vec<String> {
     options
 }
 
-/// The directories and files that the user's flags name, the compiler's own included.
+/// The directories and files outside those of packages that the user's flags name, by their canonical names.
 fn named_places(choices: &Choices) -> Vec<PathBuf> {
+    let words = choices.policies.compiler_variables.values().flat_map(|text| text.split_whitespace());
+    // `-Wl,-T,/x.ld` and `-Wp,-I/x` hand their parts on.
+    let parts = words.flat_map(|word| word.split(','));
+    let named = parts.filter_map(|part| {
+        // `/x`, `-I/x`, `-isystem/x`, `@/x`, `--sysroot=/x`; and no relative path such as `-Ia/b`.
+        let start = part.find('/')?;
+        let option = &part[..start];
+        let is_option = option.is_empty() || option == "@" || option.ends_with('=') || NAMES_A_PLACE.contains(&option);
+        is_option.then(|| PathBuf::from(&part[start..]))
+    });
     let mut places = Vec::new();
-    let mut words = choices.policies.compiler_variables.values().flat_map(|text| text.split_whitespace());
-    while let Some(word) = words.next() {
-        let path = match word {
-            "-I" | "-isystem" | "-L" | "-B" | "-idirafter" | "-iquote" | "-include" | "-imacros" | "--sysroot"
-            | "-isysroot" | "-specs" => words.next(),
-            _ => ["-I", "-L", "-B", "--sysroot=", "-specs=", "-fplugin="]
-                .iter()
-                .find_map(|start| word.strip_prefix(start))
-                .or_else(|| word.strip_prefix('@')),
-        };
-        places.extend(path.map(PathBuf::from).filter(|path| path.is_absolute()));
+    for place in named.filter_map(|place| std::fs::canonicalize(place).ok()) {
+        // Below /usr packages own what is there, and a file that none owns is refused or recorded.
+        let is_system = SYSTEM.iter().any(|top| place == Path::new(top)) || is_packaged(&place);
+        if !is_system && !places.contains(&place) {
+            places.push(place);
+        }
     }
     places
+}
+
+/// The options after which a place may follow without a space.
+const NAMES_A_PLACE: &[&str] =
+    &["-I", "-L", "-B", "-T", "-isystem", "-idirafter", "-iquote", "-include", "-imacros", "-isysroot"];
+/// Directories that are no place for a build's own files.
+const SYSTEM: &[&str] = &["/", "/dev", "/etc", "/proc", "/run", "/sys", "/usr/local", "/var"];
+
+/// Whether packages own what lies at a path.
+fn is_packaged(path: &Path) -> bool {
+    ["/usr", "/bin", "/sbin", "/lib", "/lib64"].iter().any(|top| path.starts_with(top)) && !path.starts_with(LOCAL)
 }
 
 #[cfg(test)]
@@ -161,14 +191,26 @@ mod tests {
 
     #[test]
     fn places_in_flags_are_found() {
-        let choices = choices(&[
-            ("CFLAGS", "-O2 -I/opt/a/include -isystem /opt/b -Irelative -include /opt/c.h"),
-            ("LDFLAGS", "-L/opt/a/lib -B /opt/tools -Wl,-z,now -fuse-ld=gold"),
-        ]);
-        let places = ["/opt/a/include", "/opt/b", "/opt/c.h", "/opt/a/lib", "/opt/tools"].map(PathBuf::from);
-        assert_eq!(named_places(&choices), places);
+        let place = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(place.path()).unwrap();
+        for directory in ["a", "b", "tools"] {
+            fs_err::create_dir(root.join(directory)).unwrap();
+        }
+        for file in ["c.h", "script.ld", "words"] {
+            fs_err::write(root.join(file), "").unwrap();
+        }
+        let here = root.display();
+        let flags = format!(
+            "-O2 -I{here}/a -isystem {here}/b -Irelative/x -include{here}/c.h -DX=a/b -I/usr/include @{here}/words"
+        );
+        let link = format!(
+            "-Wl,-T,{here}/script.ld -B {here}/tools -Wl,-z,now -fuse-ld=gold -L/usr/lib --sysroot=/ -I/no/such"
+        );
+        let choices = choices(&[("CFLAGS", &flags), ("LDFLAGS", &link)]);
+        let names = ["a", "b", "c.h", "words", "script.ld", "tools"];
+        assert_eq!(named_places(&choices), names.map(|name| root.join(name)));
         let options = search_options(&choices).join(" ");
-        assert_eq!(options, "-I/opt/a/include -isystem /opt/b -Irelative -L/opt/a/lib -B /opt/tools -fuse-ld=gold");
+        assert!(options.contains("-fuse-ld=gold") && options.contains(&format!("-B {here}/tools")), "{options}");
     }
 
     #[test]

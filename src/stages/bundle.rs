@@ -226,7 +226,7 @@ mod tests {
         /// The answer of `rpm --query --all`: the SHA-256 that its database has of the library.
         fn recorded(&self, sha256: &str) -> Answer {
             let path = self.library().display().to_string();
-            Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t{path}\n"))
+            Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t0\t{path}\n"))
         }
     }
 

@@ -95,6 +95,7 @@ fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> R
     let make = tree.make().directory(&beside).jobs(jobs).args(helper_arguments(plan)).args(&freeze.targets);
     log.run(&make, |_| {})?;
     let files = written(&beside, freeze)?;
+    tree.recorder().check(&plan.inputs, work)?;
     store.keep_intermediate(key, &packed(&beside, &files, work)?)?;
     put(&beside, &files, tree.root())?;
     fs::remove_tree(&beside)

@@ -1,14 +1,14 @@
 //! The compiler of a build: a script ahead on the search path that keeps the compiler to the directories of the
 //! plan and records every file that compiler and linker read, and the check of these records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::inputs::{InputFinding, Inputs};
+use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::distro::unmerged;
@@ -69,6 +69,11 @@ impl Recorder {
         environment
     }
 
+    /// The directory of the compiler's temporary files.
+    pub(super) fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// The script, which stands for a compiler that is named by its path.
     pub(super) fn script(&self) -> &Path {
         &self.script
@@ -81,8 +86,9 @@ impl Recorder {
     /// in the plan; [`Error::Io`] where a record cannot be read.
     pub(super) fn check(&self, inputs: &Inputs, work: &Path) -> Result<()> {
         let work = fs_err::canonicalize(work)?;
+        let owners = Owners::new(inputs);
         let findings: Vec<InputFinding> =
-            self.read_files()?.into_iter().filter_map(|path| unplanned(path, inputs, &work)).collect();
+            self.read_files()?.into_iter().filter_map(|path| unplanned(path, &owners, inputs, &work)).collect();
         if findings.is_empty() { Ok(()) } else { Err(Error::UnplannedRead { findings }) }
     }
 
@@ -108,7 +114,7 @@ impl Recorder {
 /// # Errors
 /// [`Error::UnplannedRead`] where the plan does not have it, [`Error::Io`] where the work directory cannot be opened.
 pub(super) fn check_file(path: &Path, inputs: &Inputs, work: &Path) -> Result<()> {
-    match unplanned(path.to_owned(), inputs, &fs_err::canonicalize(work)?) {
+    match unplanned(path.to_owned(), &Owners::new(inputs), inputs, &fs_err::canonicalize(work)?) {
         None => Ok(()),
         Some(finding) => Err(Error::UnplannedRead { findings: vec![finding] }),
     }
@@ -118,19 +124,32 @@ fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }
 
+/// The package of each file of the environment.
+struct Owners<'a>(HashMap<&'a Path, (&'a str, bool)>);
+
+impl<'a> Owners<'a> {
+    fn new(inputs: &'a Inputs) -> Self {
+        let of = |(id, package): (&'a String, &'a InputPackage)| {
+            let in_key = package.in_key;
+            package.files.keys().map(move |file| (file.as_path(), (id.as_str(), in_key)))
+        };
+        Self(inputs.packages.iter().flat_map(of).collect())
+    }
+}
+
 /// What is wrong with a file that was read; nothing if the plan has it.
-fn unplanned(path: PathBuf, inputs: &Inputs, work: &Path) -> Option<InputFinding> {
-    if path.starts_with("/dev") {
+fn unplanned(path: PathBuf, owners: &Owners<'_>, inputs: &Inputs, work: &Path) -> Option<InputFinding> {
+    if ["/dev/null", "/dev/stdin"].iter().any(|device| path == Path::new(device)) {
         return None;
     }
-    // What is gone was temporary: everything else that a build could read is still there.
+    // A temporary file of the work directory may be gone.
     let resolved = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-    if resolved.starts_with(work) || inputs.in_tree(&resolved) || inputs.in_tree(&path) {
+    if resolved.starts_with(work) || inputs.in_tree(&resolved) {
         return None;
     }
-    let reason = match inputs.package(&unmerged(&resolved)) {
-        Some((_, package)) if package.in_key => return None,
-        Some((id, _)) => format!("it belongs to {id}, which is not in the build key"),
+    let reason = match owners.0.get(unmerged(&resolved).as_path()) {
+        Some((_, true)) => return None,
+        Some((id, false)) => format!("it belongs to {id}, which is not in the build key"),
         None => "it belongs to no package of the plan".to_owned(),
     };
     let remedy = "build where it is not found, or name its directory with -I or -L in CFLAGS or LDFLAGS, so that the \
@@ -141,10 +160,8 @@ fn unplanned(path: PathBuf, inputs: &Inputs, work: &Path) -> Option<InputFinding
 
 /// Whether the linker can write what it read as a rule of make; older ones write a map.
 fn writes_dependencies(inputs: &Inputs, runner: &dyn Runner) -> Result<bool> {
-    if inputs.linker.as_os_str().is_empty() {
-        return Ok(false);
-    }
-    let spec = Spec::new(&inputs.linker).arg("--help").environment([("LC_ALL", "C.UTF-8")]);
+    let Some(linker) = inputs.programs.get("ld") else { return Ok(false) };
+    let spec = Spec::new(linker).arg("--help").environment([("LC_ALL", "C.UTF-8")]);
     Ok(runner.capture(&spec.timeout(Duration::from_mins(1)))?.contains("--dependency-file"))
 }
 
@@ -237,7 +254,6 @@ fn loaded(map: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::inputs::InputPackage;
     use crate::sys::process::System;
 
     #[test]
@@ -252,7 +268,7 @@ mod tests {
     fn inputs() -> Inputs {
         Inputs {
             driver: "/usr/bin/gcc".into(),
-            linker: "/usr/bin/ld".into(),
+            programs: BTreeMap::from([("ld".into(), "/usr/bin/ld".into())]),
             header_directories: crate::sys::toolchain::Compiler::find(&System, "gcc")
                 .unwrap()
                 .header_directories(&[])

@@ -9,7 +9,7 @@ use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
-use crate::domain::plan::Bytecode;
+use crate::domain::plan::{BuildPlan, Bytecode};
 use crate::error::Result;
 use crate::sys::elf;
 use crate::sys::fs::{self, Kind};
@@ -66,10 +66,10 @@ pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<S
     remove_empty_directories(&root)?;
     let files = linked_here(&root, &libraries.bundled)?;
     let debug_files =
-        if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, log)?) } else { None };
-    run_tool("strip", &["--strip-unneeded"], &files, &root, log)?;
+        if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, context)?) } else { None };
+    run_tool(&tool(plan, "strip"), &["--strip-unneeded"], &files, &root, log)?;
     if let Some(directory) = &debug_files {
-        link_debug_files(&root, &files, directory, log)?;
+        link_debug_files(&root, &files, directory, context)?;
     }
     if plan.request.policies.bytecode == Bytecode::UncheckedHash {
         compile_bytecode(&root, context)?;
@@ -120,7 +120,12 @@ fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>
     Ok(files)
 }
 
-fn run_tool(tool: &str, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
+/// The program that the compiler named for the plan, by its path.
+fn tool(plan: &BuildPlan, name: &str) -> PathBuf {
+    plan.inputs.programs.get(name).cloned().unwrap_or_else(|| name.into())
+}
+
+fn run_tool(tool: &Path, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
     let spec = Spec::new(tool)
         .args(args.iter().map(ToString::to_string))
         .args(files)
@@ -136,23 +141,25 @@ fn debug_name(file: &Path) -> PathBuf {
     name.into()
 }
 
-fn keep_debug_files(root: &Path, files: &[PathBuf], log: &BuildLog<'_>) -> Result<PathBuf> {
+fn keep_debug_files(root: &Path, files: &[PathBuf], context: &BuildContext<'_>) -> Result<PathBuf> {
+    let objcopy = tool(context.plan, "objcopy");
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(".debug");
     let directory = root.with_file_name(name);
     for file in files {
         let kept = directory.join(debug_name(file));
         fs_err::create_dir_all(kept.parent().unwrap_or(&directory))?;
-        run_tool("objcopy", &["--only-keep-debug"], &[file.clone(), kept], root, log)?;
+        run_tool(&objcopy, &["--only-keep-debug"], &[file.clone(), kept], root, context.log)?;
     }
     Ok(directory)
 }
 
 /// Records in each file the name and checksum of its debug file, `x.so.debug`, for debuggers.
-fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, log: &BuildLog<'_>) -> Result<()> {
+fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, context: &BuildContext<'_>) -> Result<()> {
+    let objcopy = tool(context.plan, "objcopy");
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
-        run_tool("objcopy", &[&link], std::slice::from_ref(file), root, log)?;
+        run_tool(&objcopy, &[&link], std::slice::from_ref(file), root, context.log)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// The path that programs are looked for on: the directories that packages own, and the same on every host.
 pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where a compiler's launcher may be besides. It decides no byte.
-const LAUNCHER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const LAUNCHER_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
 
 /// A C compiler.
 pub struct Compiler<'a> {
@@ -173,6 +173,26 @@ impl<'a> Compiler<'a> {
         for directory in list.trim_start_matches('=').split(':').map(Path::new).filter(|path| path.is_dir()) {
             let directory = fs_err::canonicalize(directory)?;
             if !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+        Ok(directories)
+    }
+
+    /// The directories where it looks for the programs that it runs, and for its specs. They need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Command`] where it does not say.
+    pub fn program_directories(&self) -> Result<Vec<PathBuf>> {
+        let answer = self.ask(&["-print-search-dirs"])?;
+        let list = answer.lines().find_map(|line| line.strip_prefix("programs: ")).unwrap_or_default();
+        let named = list.trim_start_matches('=').split(':').filter(|path| path.starts_with('/')).map(PathBuf::from);
+        let mut directories = Vec::new();
+        for directory in named {
+            // `/usr/lib/gcc/x86_64-linux-gnu/12/../../../../x86_64-linux-gnu/bin/`
+            let directory = fs_err::canonicalize(&directory).unwrap_or(directory);
+            let known = SEARCH_PATH.split(':').any(|path| Path::new(path) == directory);
+            if !known && !directories.contains(&directory) {
                 directories.push(directory);
             }
         }

@@ -11,6 +11,7 @@ use self::cache::ConfigureCache;
 use super::BuildContext;
 use super::patch::PatchedTree;
 use super::recorder::{self, Recorder};
+use crate::domain::inputs::InputFinding;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::process::{Outcome, Spec, Stream};
@@ -87,6 +88,7 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
         let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), source_name(plan));
         fs_err::write(work.join(DEBUG_PATHS), map)?;
     }
+    refuse_library_in_prefix(plan)?;
     close_pkg_config(context)?;
     let planned = environment(tree, plan);
     let recorder = Recorder::create(plan, work, context.runner())?;
@@ -99,13 +101,28 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
     };
     let cache = ConfigureCache::new(tree, plan, &planned)?;
     if !cache.restore(store, work, log.reporter())? {
-        let spec = configured.spec("./configure").args(&plan.configure);
+        // config.guess compiles a program in a temporary directory.
+        let mut environment = configured.environment.clone();
+        environment.insert("TMPDIR".into(), configured.recorder.temporary().into());
+        let spec = configured.spec("./configure").args(&plan.configure).environment(environment);
         log.run(&spec, |_| {})?;
         configured.recorder.check(&plan.inputs, work)?;
         cache.keep(store, work)?;
     }
     fs_err::write(tree.root().join("Modules/Setup.local"), setup(plan))?;
     Ok(configured)
+}
+
+/// Refuses a zip of the standard library at the prefix: the interpreter that is built looks there first, and would run
+/// what is in it while it builds the rest.
+fn refuse_library_in_prefix(plan: &BuildPlan) -> Result<()> {
+    let name = format!("lib/python{}.zip", plan.request.release.series().to_string().replace('.', ""));
+    let path = plan.request.prefix.as_path().join(name);
+    if !path.exists() {
+        return Ok(());
+    }
+    let reason = "the interpreter that is built would import modules from it".into();
+    Err(Error::Unconfirmed { findings: vec![InputFinding { path, reason, remedy: "remove it".into() }] })
 }
 
 /// `Modules/Setup.local`: what CPython's `makesetup` reads before its own lists; its first line of a module wins.

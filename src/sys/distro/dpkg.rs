@@ -58,11 +58,7 @@ impl Dpkg {
 impl State {
     fn read(place: &Path) -> Result<Self> {
         let mut packages: Vec<Record> = records(&text(&place.join("status"))?).collect();
-        let diversions = match text(&place.join("diversions")) {
-            Ok(text) => diversions(&text),
-            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let diversions = diversions(&text_or_nothing(&place.join("diversions"))?);
         let mut files = HashMap::new();
         for (index, record) in packages.iter_mut().enumerate() {
             let (name, architecture) = (&record.installed.name, &record.installed.architecture);
@@ -70,7 +66,7 @@ impl State {
             // A package that can be installed for several architectures has them in its files' names.
             let several = info.join(format!("{name}:{architecture}"));
             record.info = if ending(&several, "list").exists() { several } else { info.join(name) };
-            for line in text(&ending(&record.info, "list"))?.lines() {
+            for line in text_or_nothing(&ending(&record.info, "list"))?.lines() {
                 let path = diverted(&diversions, name, Path::new(line));
                 files.entry(unmerged(&path)).or_insert(index);
             }
@@ -87,15 +83,11 @@ impl State {
     fn contents(&self, record: &Record) -> Result<BTreeMap<PathBuf, Option<PackageChecksum>>> {
         let name = &record.installed.name;
         let place = |path: &Path| unmerged(&diverted(&self.diversions, name, path));
-        let list = text(&ending(&record.info, "list"))?;
+        let list = text_or_nothing(&ending(&record.info, "list"))?;
         let mut files: BTreeMap<PathBuf, Option<PackageChecksum>> =
             list.lines().map(|line| (place(Path::new(line)), None)).collect();
-        let sums = match text(&ending(&record.info, "md5sums")) {
-            Ok(sums) => sums,
-            // A package of links and directories has none.
-            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
+        // A package of links and directories has none.
+        let sums = text_or_nothing(&ending(&record.info, "md5sums"))?;
         for (sum, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
             let path = place(&Path::new("/").join(path));
             files.insert(path, Some(PackageChecksum::Md5(sum.to_owned())));
@@ -158,6 +150,14 @@ fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }
 
+/// The text of a file; none where there is no such file, which dpkg takes for an empty one.
+fn text_or_nothing(path: &Path) -> Result<String> {
+    match text(path) {
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        other => other,
+    }
+}
+
 /// A file below `info`: a package's name may have dots.
 fn ending(stem: &Path, ending: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
@@ -216,7 +216,8 @@ fn diversions(text: &str) -> Vec<Diversion> {
 
 /// Where a package's file lies.
 fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
-    let found = diversions.iter().find(|diversion| diversion.from == file && diversion.by != package);
+    let name = unmerged(file);
+    let found = diversions.iter().find(|diversion| unmerged(&diversion.from) == name && diversion.by != package);
     found.map_or_else(|| file.to_owned(), |diversion| diversion.to.clone())
 }
 

@@ -17,8 +17,7 @@ const PROGRAM: &str = "/usr/bin/rpm";
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// One line for every file of a package: with `=` a tag is repeated, without it is the file's own.
-const FILES: &str =
-    "[%{=NAME}\\t%{=ARCH}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]";
+const FILES: &str = "[%{=NAME}\\t%{=ARCH}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t%{FILENAMES}\\n]";
 
 /// Where the database lies in a root: since Fedora 36, and before.
 const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
@@ -175,9 +174,13 @@ impl PackageDatabase for Rpm<'_> {
 fn record(line: &str) -> Option<(PathBuf, Record)> {
     let mut fields = line.split('\t');
     let mut field = || fields.next();
-    let (package, architecture, version, source, algorithm, sum, file) =
-        (field()?, field()?, field()?, field()?, field()?, field()?, field()?);
+    let (package, architecture, version, source, algorithm, sum, flags, file) =
+        (field()?, field()?, field()?, field()?, field()?, field()?, field()?, field()?);
     let (source_package, source_version) = source_of(source)?;
+    // `%ghost`: the package owns the name and brings no file (RPMFILE_GHOST in rpmfiles.h).
+    if flags.parse::<u32>().is_ok_and(|flags| flags & 0x40 != 0) {
+        return None;
+    }
     let checksum = match (algorithm, sum) {
         // Of a directory or a link.
         (_, "") => None,
@@ -234,7 +237,7 @@ mod tests {
     fn a_line_of_rpm_names_package_source_and_checksum() {
         let sum = "59d05945be216348714894906b60b8411e9d8dfdd414c38cb1024e3011bb9630";
         let line = format!(
-            "openssl-libs\tx86_64\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t/usr/lib64/libssl.so.3.0.7"
+            "openssl-libs\tx86_64\t1:3.0.7-24.el9\topenssl-3.0.7-24.el9.src.rpm\t8\t{sum}\t0\t/usr/lib64/libssl.so.3.0.7"
         );
         let (file, found) = record(&line).unwrap();
         assert_eq!(file, Path::new("/usr/lib64/libssl.so.3.0.7"));
@@ -247,16 +250,16 @@ mod tests {
 
     #[test]
     fn links_have_no_checksum_and_old_packages_an_md5() {
-        let link = "zlib\tx86_64\t1.2.11-40.el9\tzlib-1.2.11-40.el9.src.rpm\t8\t\t/lib64/libz.so.1";
+        let link = "zlib\tx86_64\t1.2.11-40.el9\tzlib-1.2.11-40.el9.src.rpm\t8\t\t0\t/lib64/libz.so.1";
         let (file, found) = record(link).unwrap();
         assert_eq!((file.as_path(), found.checksum), (Path::new("/usr/lib64/libz.so.1"), None));
-        let old = "zlib\tx86_64\t1.2.3\tzlib-1.2.3-3.src.rpm\t(none)\tabc\t/usr/lib64/libz.so.1.2.3";
+        let old = "zlib\tx86_64\t1.2.3\tzlib-1.2.3-3.src.rpm\t(none)\tabc\t0\t/usr/lib64/libz.so.1.2.3";
         assert_eq!(record(old).unwrap().1.checksum, Some(PackageChecksum::Md5("abc".into())));
     }
 
     #[test]
     fn other_lines_are_no_records() {
-        for line in ["file /etc/fstab is not owned by any package", "", "\t\t\t\t\t", "(contains no files)"] {
+        for line in ["file /etc/fstab is not owned by any package", "", "\t\t\t\t\t\t\t", "(contains no files)"] {
             assert_eq!(record(line), None, "{line}");
         }
     }

@@ -1,0 +1,223 @@
+//! Whether the files that a build may run or read are those of the package database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
+use crate::error::{Error, Result};
+use crate::sys::distro::{PackageChecksum, PackageDatabase, unmerged};
+use crate::sys::toolchain::SEARCH_PATH;
+
+/// Programs that configure or make run if they are there, besides those of the environment's packages.
+const RUN_IF_THERE: &[&str] = &["gcc-ar", "gcc-nm", "gcc-ranlib", "git", "hg", "python3", "svnversion"];
+
+/// Compares the files that a build may run or read with the package database: every file of the environment's
+/// packages has the checksum that the database has of it, and every file that the toolchain could find in its
+/// directories, or the shell on the search path, belongs to a package.
+///
+/// # Errors
+/// [`Error::Unconfirmed`] with every file that is not so; [`Error::Io`] and [`Error::Command`] where the database
+/// cannot be read.
+pub fn confirm(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<()> {
+    let mut findings = altered(inputs)?;
+    findings.extend(unowned(inputs, database)?);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    findings.sort_by(|a, b| a.path.cmp(&b.path));
+    findings.dedup();
+    Err(Error::Unconfirmed { findings })
+}
+
+/// A file of a package, with the checksum that the database has of it.
+type Recorded<'a> = (&'a InputPackage, &'a PathBuf, &'a Option<String>);
+
+/// The files of packages that are not what the database says.
+fn altered(inputs: &Inputs) -> Result<Vec<InputFinding>> {
+    let packages = inputs.packages.values();
+    let files = packages.flat_map(|package| package.files.iter().map(move |(path, sum)| (package, path, sum)));
+    let files: Vec<Recorded<'_>> = files.collect();
+    let check = |(package, path, sum): &Recorded<'_>| -> Result<Option<InputFinding>> {
+        let reason = wrong(path, sum.as_deref(), inputs)?;
+        Ok(reason.map(|reason| InputFinding { path: (*path).clone(), reason, remedy: package.reinstall.clone() }))
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        // Each takes every n-th file: the large ones of a compiler lie side by side.
+        let share = |worker: usize| {
+            let (files, check) = (&files, &check);
+            move || -> Result<Vec<InputFinding>> {
+                let _cost = crate::cost::helper();
+                files.iter().skip(worker).step_by(workers).map(check).filter_map(Result::transpose).collect()
+            }
+        };
+        let running: Vec<_> = (0..workers).map(|worker| scope.spawn(share(worker))).collect();
+        let mut findings = Vec::new();
+        for worker in running {
+            findings.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(findings)
+    })
+}
+
+/// What is wrong with a file of a package; nothing if it is what the database says.
+fn wrong(path: &Path, sum: Option<&str>, inputs: &Inputs) -> Result<Option<String>> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        // A name below `/usr` that is there without it alone: an unmerged system has it so.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let short = path.strip_prefix("/usr").map(|rest| Path::new("/").join(rest));
+            return match short {
+                Ok(short) if short.symlink_metadata().is_ok() => wrong(&short, sum, inputs),
+                // Images leave out what no tool of a build looks for, such as character sets.
+                _ if !is_looked_for(path, inputs) => Ok(None),
+                _ => Ok(Some("the package database has it, and it is missing".into())),
+            };
+        }
+        // What this user cannot look at, no program of the build can read.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !metadata.is_file() {
+        // Where a link leads to is confirmed by itself.
+        let replaced = sum.is_some() && !metadata.is_symlink();
+        return Ok(replaced.then(|| "the package database has a file of that name, and it is none".into()));
+    }
+    let Some(recorded) = sum.and_then(PackageChecksum::parse) else {
+        return Ok(Some("the package database has no checksum of it".into()));
+    };
+    let found = match recorded.of_file_as(path) {
+        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            // A program can be run by those who cannot read it.
+            let runs = metadata.permissions().mode() & 0o111 != 0;
+            return Ok(runs.then(|| "it can be run but not read, so that it cannot be compared".into()));
+        }
+        found => found?,
+    };
+    Ok((found != recorded).then(|| format!("it was changed: it has {found}, and the package database {recorded}")))
+}
+
+/// Whether compiler, linker or shell would look for a file of that name.
+fn is_looked_for(path: &Path, inputs: &Inputs) -> bool {
+    let directories = inputs.library_directories.iter().chain(&inputs.program_directories);
+    ["/usr/bin", "/usr/sbin", "/usr/include"].iter().any(|top| path.starts_with(top))
+        || directories.map(|directory| unmerged(directory)).any(|directory| path.parent() == Some(&directory))
+}
+
+/// The files that compiler, linker or shell could find and that belong to no package.
+fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputFinding>> {
+    let own = OwnNames::new(inputs);
+    let mut files = Vec::new();
+    for directory in &inputs.header_directories {
+        files.extend(below(directory, usize::MAX)?);
+    }
+    for directory in &inputs.library_directories {
+        files.extend(below(directory, 1)?.into_iter().filter(|file| own.is_linked(file)));
+    }
+    for directory in inputs.program_directories.iter().filter(|directory| directory.is_dir()) {
+        files.extend(below(directory, 1)?);
+    }
+    for directory in SEARCH_PATH.split(':').map(Path::new).filter(|directory| directory.is_dir()) {
+        files.extend(below(directory, 1)?.into_iter().filter(|file| own.is_run(file)));
+    }
+    // The script that keeps others out is found by the compiler's name.
+    if inputs.driver_by_path {
+        for directory in inputs.kept_out.iter().filter(|directory| directory.is_dir()) {
+            if directory.ends_with("include") {
+                files.extend(below(directory, usize::MAX)?);
+            } else {
+                files.extend(below(directory, 1)?.into_iter().filter(|file| own.is_linked(file)));
+            }
+        }
+    }
+    files.retain(|file| !inputs.in_tree(file));
+    // A link that leads nowhere is nothing to read. The files of a directory are judged when they are read.
+    let files: Vec<(PathBuf, PathBuf)> = files
+        .into_iter()
+        .filter_map(|file| Some((fs_err::canonicalize(&file).ok()?, file)))
+        .filter(|(resolved, _)| !resolved.is_dir() && !inputs.in_tree(resolved))
+        .map(|(resolved, file)| (file, resolved))
+        .collect();
+    let all: Vec<PathBuf> = files.iter().flat_map(|(file, resolved)| [file.clone(), resolved.clone()]).collect();
+    let owners = database.owners(&all)?;
+    let is_confirmed = |file: &Path, resolved: &Path| {
+        owners.contains_key(resolved) && (owners.contains_key(file) || is_made_by_the_system(file, resolved))
+    };
+    let strangers = files.into_iter().filter(|(file, resolved)| !is_confirmed(file, resolved));
+    Ok(strangers.map(|(path, _)| own.finding(path)).collect())
+}
+
+/// Whether a file that no package owns is a name of one that a package owns: another spelling of its directory, a link
+/// of `update-alternatives`, or a link of `ldconfig`, which is the beginning of what it leads to.
+fn is_made_by_the_system(file: &Path, resolved: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
+    let parent = file.parent().and_then(|parent| fs_err::canonicalize(parent).ok()).unwrap_or_default();
+    let is_spelling = parent.join(file.file_name().unwrap_or_default()) == resolved;
+    let alternative = std::fs::read_link(file).is_ok_and(|target| target.starts_with("/etc/alternatives"));
+    let is_library = file.to_string_lossy().contains(".so.");
+    is_spelling || alternative || is_library && name(resolved).starts_with(&name(file))
+}
+
+/// The names of files of the environment's packages.
+struct OwnNames<'a> {
+    names: BTreeMap<&'a OsStr, (&'a str, &'a InputPackage)>,
+    programs: BTreeSet<&'a OsStr>,
+}
+
+impl<'a> OwnNames<'a> {
+    fn new(inputs: &'a Inputs) -> Self {
+        let mut own = Self { names: BTreeMap::new(), programs: RUN_IF_THERE.iter().map(OsStr::new).collect() };
+        for (id, package) in &inputs.packages {
+            for file in package.files.keys() {
+                let Some(name) = file.file_name() else { continue };
+                own.names.entry(name).or_insert((id, package));
+                if file.starts_with("/usr/bin") || file.starts_with("/usr/sbin") {
+                    own.programs.insert(name);
+                }
+            }
+        }
+        own
+    }
+
+    /// Whether a linker or compiler would take a file of a library directory: what `-l` and start-up objects are named
+    /// as, and what has the name of a library of the environment.
+    fn is_linked(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default();
+        let text = name.to_string_lossy();
+        let endings = [".a", ".o", ".so", "-ld", "specs"];
+        endings.iter().any(|ending| text.ends_with(ending)) || self.names.contains_key(name)
+    }
+
+    fn is_run(&self, file: &Path) -> bool {
+        file.file_name().is_some_and(|name| self.programs.contains(name))
+    }
+
+    fn finding(&self, path: PathBuf) -> InputFinding {
+        let owner = path.file_name().and_then(|name| self.names.get(name));
+        let (reason, remedy) = match owner {
+            Some((id, package)) => (
+                format!("no package owns it, and the build could take it for the file of {id}"),
+                format!("remove it, and if something is missing then: {}", package.reinstall),
+            ),
+            None => (
+                "no package owns it, and the build could read it".to_owned(),
+                "remove it, or install the package that should have it".to_owned(),
+            ),
+        };
+        InputFinding { path, reason, remedy }
+    }
+}
+
+/// The files and links below a directory.
+fn below(directory: &Path, depth: usize) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(directory).min_depth(1).max_depth(depth) {
+        let entry = entry.map_err(std::io::Error::from)?;
+        if !entry.file_type().is_dir() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,224 @@
+//! The inputs of a build besides the source: which packages own what the toolchain runs, loads and reads, and
+//! what is named by digest because no package owns it.
+
+mod closure;
+mod confirm;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use self::closure::Installed;
+pub use self::confirm::confirm;
+use self::tree::digest_of;
+use super::toolchain::Toolchain;
+use crate::domain::digest::Digest;
+use crate::domain::inputs::{InputPackage, Inputs};
+use crate::domain::plan::PlannedPackage;
+use crate::error::{Error, Result};
+use crate::sys::distro::{PackageChecksum, PackageContents, PackageDatabase, unmerged};
+use crate::sys::process::Runner;
+use crate::sys::toolchain::{find_program, loaded_libraries};
+
+/// The programs of configure and make that are no part of the toolchain.
+const SHELL_TOOLS: &[&str] = &[
+    "sh",
+    "bash",
+    "make",
+    "sed",
+    "grep",
+    "awk",
+    "cat",
+    "cmp",
+    "cp",
+    "diff",
+    "expr",
+    "find",
+    "install",
+    "ln",
+    "ls",
+    "mkdir",
+    "mv",
+    "pkg-config",
+    "rm",
+    "sort",
+    "tr",
+    "uname",
+    "xargs",
+];
+/// Files of the compiler and the C library that every link reads.
+const STARTUP_FILES: &[&str] = &["crt1.o", "crti.o", "crtbegin.o", "libgcc.a", "libgcc_s.so", "libc.so", "libm.so"];
+/// The plugin by which the linker, ar and nm read objects of link-time optimisation.
+const LINKER_PLUGIN: &str = "liblto_plugin.so";
+/// Where binutils look for plugins.
+const PLUGIN_DIRECTORIES: &[&str] = &["/usr/lib/bfd-plugins", "/usr/lib64/bfd-plugins"];
+/// What a build can run or read of a package; documentation and translations are not in every image.
+const READ: &[&str] =
+    &["/usr/bin", "/usr/sbin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"];
+
+/// What the key and the build have to know of the inputs.
+#[derive(Debug, Clone)]
+pub struct ResolvedInputs {
+    /// The packages in the key.
+    pub packages: BTreeMap<String, PlannedPackage>,
+    /// The trees in the key.
+    pub trees: BTreeMap<String, Digest>,
+    /// All packages of the environment, as `name:architecture=version`.
+    pub environment: Vec<String>,
+    /// What may be read, and where.
+    pub inputs: Inputs,
+}
+
+/// Finds the inputs of a toolchain. `files` are headers and libraries that the recipe needs besides.
+///
+/// # Errors
+/// [`Error::Unowned`] for a program, a header or a library in the directories of packages that belongs to none;
+/// [`Error::Io`] and [`Error::Command`] where the database or a file cannot be read.
+pub fn find(
+    toolchain: &Toolchain<'_>,
+    files: &[PathBuf],
+    database: &dyn PackageDatabase,
+    runner: &dyn Runner,
+) -> Result<ResolvedInputs> {
+    let trees: BTreeSet<PathBuf> = toolchain.tree.iter().chain(&toolchain.named).cloned().collect();
+    let roots = Roots::find(toolchain, files, &trees, database, runner)?;
+    let packages = Installed::read(database)?;
+    let key_closure = packages.closure(&roots.toolchain);
+    let contents = database.contents(&(&key_closure | &packages.closure(&roots.shell)))?;
+    let searched = Searched::new(toolchain);
+    let mut resolved = ResolvedInputs {
+        packages: BTreeMap::new(),
+        trees: BTreeMap::new(),
+        environment: contents.iter().map(|(id, contents)| format!("{id}={}", contents.package.version)).collect(),
+        inputs: inputs_of(toolchain, &trees),
+    };
+    for (id, contents) in &contents {
+        let in_key = roots.toolchain.contains(id)
+            || key_closure.contains(id) && contents.files.keys().any(|file| searched.finds(file));
+        if in_key {
+            let files = Digest::of_json(&(contents.digest(), searched.links(contents)));
+            resolved.packages.insert(id.clone(), PlannedPackage { version: contents.package.version.clone(), files });
+        }
+        resolved.inputs.packages.insert(id.clone(), input_package(in_key, contents, database.reinstall(id)));
+    }
+    for tree in &trees {
+        resolved.trees.insert(tree.display().to_string(), digest_of(tree)?);
+    }
+    Ok(resolved)
+}
+
+/// The packages of the files that a build runs or reads first: all others follow from what these need.
+struct Roots {
+    toolchain: BTreeSet<String>,
+    shell: BTreeSet<String>,
+}
+
+impl Roots {
+    fn find(
+        toolchain: &Toolchain<'_>,
+        files: &[PathBuf],
+        trees: &BTreeSet<PathBuf>,
+        database: &dyn PackageDatabase,
+        runner: &dyn Runner,
+    ) -> Result<Self> {
+        let mut read = files.to_vec();
+        for name in STARTUP_FILES {
+            read.extend(toolchain.compiler.library(name)?);
+        }
+        let plugin = toolchain.compiler.library(LINKER_PLUGIN)?;
+        let programs: Vec<PathBuf> = toolchain.programs.values().cloned().chain(plugin).collect();
+        let mut shell: Vec<PathBuf> = SHELL_TOOLS.iter().filter_map(|name| find_program(name)).collect();
+        let found: Vec<PathBuf> = programs.iter().chain(&shell).cloned().collect();
+        let outside = |path: &PathBuf| !trees.iter().any(|tree| path.starts_with(tree));
+        read.extend(loaded(&programs, runner)?);
+        shell.extend(loaded(&shell, runner)?);
+        let preload = Path::new("/etc/ld.so.preload");
+        if std::fs::metadata(preload).is_ok_and(|metadata| metadata.len() > 0) {
+            shell.push(preload.to_owned());
+        }
+        let canonical = |paths: &[PathBuf]| -> Result<Vec<PathBuf>> {
+            let paths = paths.iter().map(fs_err::canonicalize).collect::<Result<Vec<_>, _>>()?;
+            Ok(paths.into_iter().filter(outside).collect())
+        };
+        let mut shell = owners_of(&canonical(&shell)?, database)?;
+        // The package of a link, such as `/usr/bin/gcc`, brings no file that is read, and an environment needs it.
+        shell.extend(database.owners(&found)?.into_values().map(|owner| owner.id));
+        Ok(Self { toolchain: owners_of(&canonical(&read)?, database)?, shell })
+    }
+}
+
+/// Some programs and the libraries that they load.
+fn loaded(programs: &[PathBuf], runner: &dyn Runner) -> Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for program in programs {
+        let program = fs_err::canonicalize(program)?;
+        files.extend(loaded_libraries(runner, &program)?);
+        files.insert(program);
+    }
+    Ok(files)
+}
+
+fn inputs_of(toolchain: &Toolchain<'_>, trees: &BTreeSet<PathBuf>) -> Inputs {
+    let plugins = toolchain.library_directories.iter().map(|directory| directory.join("bfd-plugins"));
+    let directories = PLUGIN_DIRECTORIES.iter().map(PathBuf::from).chain(plugins);
+    let directories: BTreeSet<PathBuf> = directories.chain(toolchain.program_directories.iter().cloned()).collect();
+    Inputs {
+        driver: toolchain.compiler.driver().to_owned(),
+        driver_by_path: toolchain.compiler.is_named_by_path(),
+        programs: toolchain.programs.clone(),
+        header_directories: toolchain.header_directories.clone(),
+        library_directories: toolchain.library_directories.clone(),
+        kept_out: toolchain.kept_out.clone(),
+        program_directories: directories.into_iter().collect(),
+        trees: trees.clone(),
+        packages: BTreeMap::new(),
+    }
+}
+
+fn input_package(in_key: bool, contents: &PackageContents, reinstall: String) -> InputPackage {
+    let files = contents.files.iter().filter(|(path, _)| READ.iter().any(|top| path.starts_with(top)));
+    let files = files.map(|(path, sum)| (path.clone(), sum.as_ref().map(PackageChecksum::to_string)));
+    InputPackage { in_key, reinstall, files: files.collect() }
+}
+
+/// The packages of some files.
+fn owners_of(files: &[PathBuf], database: &dyn PackageDatabase) -> Result<BTreeSet<String>> {
+    let owners = database.owners(files)?;
+    let of = |file: &PathBuf| match owners.get(file) {
+        Some(owner) => Ok(owner.id.clone()),
+        None => Err(Error::Unowned { path: file.clone(), unknown: "version" }),
+    };
+    files.iter().map(of).collect()
+}
+
+/// The directories in which compiler and linker look.
+struct Searched {
+    /// With all below them, by their names below `/usr`.
+    trees: Vec<PathBuf>,
+    /// The files in them alone.
+    directories: Vec<PathBuf>,
+}
+
+impl Searched {
+    fn new(toolchain: &Toolchain<'_>) -> Self {
+        let unmerged = |paths: &[PathBuf]| paths.iter().map(|path| unmerged(path)).collect();
+        Self { trees: unmerged(&toolchain.header_directories), directories: unmerged(&toolchain.library_directories) }
+    }
+
+    /// Whether a file can be found there.
+    fn finds(&self, file: &Path) -> bool {
+        self.trees.iter().any(|tree| file.starts_with(tree) && file != tree)
+            // Directories lie there as well, `/usr/lib/python3` in every second package.
+            || file.extension().is_some() && file.parent().is_some_and(|parent| self.directories.iter().any(|d| d == parent))
+    }
+
+    /// What the links of a package say where compiler and linker look: the database has no checksum of them.
+    fn links(&self, contents: &PackageContents) -> BTreeMap<String, String> {
+        let links = contents.files.iter().filter(|(file, sum)| sum.is_none() && self.finds(file));
+        let told = links.filter_map(|(file, _)| {
+            let target = std::fs::read_link(file).ok()?;
+            Some((file.display().to_string(), target.display().to_string()))
+        });
+        told.collect()
+    }
+}
