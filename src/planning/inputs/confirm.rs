@@ -119,8 +119,10 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
     for directory in inputs.program_directories.iter().filter(|directory| directory.is_dir()) {
         files.extend(below(directory, 1)?);
     }
-    for directory in SEARCH_PATH.split(':').map(Path::new).filter(|directory| directory.is_dir()) {
-        files.extend(below(directory, 1)?.into_iter().filter(|file| own.is_run(file)));
+    // A merged /usr gives two names to a directory.
+    let search_path = SEARCH_PATH.split(':').filter_map(|directory| fs_err::canonicalize(directory).ok());
+    for directory in search_path.collect::<BTreeSet<_>>() {
+        files.extend(below(&directory, 1)?.into_iter().filter(|file| own.is_run(file)));
     }
     // The script that keeps others out is found by the compiler's name.
     if inputs.driver_by_path {

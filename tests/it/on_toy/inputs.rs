@@ -129,6 +129,77 @@ fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
     host.plan_after(&script).exits(4).says(&["evil.h", "no package owns it"]);
 }
 
+/// An overlay over `/usr` in which a script, which is told its top by `$usr`, changes something.
+fn over_usr(change: &str) -> String {
+    format!(
+        "mkdir -p $work/over; mount -t tmpfs tmpfs $work/over; mkdir $work/over/upper $work/over/work; \
+         mount -t overlay -o lowerdir=/usr,upperdir=$work/over/upper,workdir=$work/over/work overlay /usr; {change}"
+    )
+}
+
+#[test]
+fn a_program_or_plugin_that_no_package_owns_is_refused_where_the_toolchain_looks() {
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let gcc = of_gcc("libgcc.a").parent().expect("a directory").to_owned();
+    let machine = gcc.parent().expect("a directory").display().to_string();
+    let gcc = gcc.display();
+    for (change, named) in [
+        (format!("gcc -dumpspecs > {machine}/specs"), "specs"),
+        (format!("cp /usr/bin/true {machine}/real-ld"), "real-ld"),
+        (format!("cp {gcc}/liblto_plugin.so /usr/lib/bfd-plugins/other.so"), "other.so"),
+        ("cp /usr/bin/true /usr/sbin/touch".to_owned(), "/usr/sbin/touch"),
+        ("cp /usr/bin/true /usr/sbin/git".to_owned(), "/usr/sbin/git"),
+        // A link to another file that a package owns is another file.
+        (format!("ln -s {gcc}/crtbegin.o {gcc}/Scrt1.o"), "Scrt1.o"),
+        (
+            "mkdir -p $work/x; cp /usr/bin/sed $work/x/gcc-ar; ln -sf $work/x/gcc-ar /usr/bin/gcc-ar".to_owned(),
+            "gcc-ar",
+        ),
+    ] {
+        host.plan_after(&over_usr(&change)).exits(4).says(&[named, "no package owns it"]);
+    }
+    // What no tool of a build looks for is nobody's business.
+    let change = "touch /usr/sbin/somebodys-own-tool /usr/lib/note.txt; rm -f /usr/lib/*/gconv/IBM*.so";
+    assert_eq!(host.plan(&over_usr(change)), host.plan(""));
+}
+
+#[test]
+fn a_library_that_the_loader_would_take_from_elsewhere_is_refused() {
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let loaded = check("ldd", &["/usr/bin/sed"]);
+    let words = loaded.lines().filter(|line| line.contains("=> /") && !line.contains("libc.so"));
+    let library = words.filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))).next();
+    let library = library.expect("sed loads a library besides the C library's");
+    let script = format!(
+        "mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/lib; cp {library} /usr/local/lib/; \
+         cp /etc/ld.so.cache $work/cache; touch $work/cache; mount --bind $work/cache /etc/ld.so.cache; \
+         /sbin/ldconfig -C $work/new 2>/dev/null; cat $work/new > /etc/ld.so.cache"
+    );
+    host.plan_after(&script).exits(1).says(&["/usr/local/lib/", "no package owns it"]);
+}
+
+#[test]
+fn a_link_that_says_another_thing_is_another_key() {
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let library = of_gcc("libz.a").parent().expect("a directory").display().to_string();
+    let change = format!("ln -sf libz.a {library}/libz.so");
+    let ended = host.plan_after(&over_usr(&change));
+    // A linker would take the static library: either there is no such plan, or it is another.
+    assert!(ended.code != 0 || key_of(&ended.json()[0]) != key_of(&host.plan("")), "{}", ended.out);
+    let change = "ln -sf libm-2.36.a \"$(dirname $(gcc -print-file-name=libresolv.so))/libresolv.so\"";
+    let ended = host.plan_after(&over_usr(change));
+    assert!(ended.code != 0 || key_of(&ended.json()[0]) != key_of(&host.plan("")), "{}", ended.out);
+}
+
 #[test]
 fn what_is_below_usr_local_is_neither_read_nor_run() {
     if let Some((missing, reason)) = cannot_enter() {

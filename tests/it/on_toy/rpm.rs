@@ -53,6 +53,8 @@ fn toolchain_files(libraries: &[(String, PathBuf)]) -> BTreeSet<String> {
         }
     }
     let of_libraries: BTreeSet<&str> = libraries.iter().map(|(_, file)| file.to_str().expect("UTF-8")).collect();
+    // Programs that a build runs if they are there.
+    files.extend(["git", "hg", "python3", "svnversion"].map(|name| format!("/usr/bin/{name}")));
     // What a link leads to may lie elsewhere.
     let targets: Vec<_> = files.iter().filter_map(|file| fs_err::canonicalize(file).ok()).collect();
     files.extend(targets.iter().map(|file| below_usr(file.to_str().expect("UTF-8"))));
