@@ -42,6 +42,10 @@ pub struct BuildPlan {
     pub patches: Vec<PlannedPatch>,
     /// The arguments of configure.
     pub configure: Vec<String>,
+    /// Headers that the compiler of the build does not find, whether the host has them or not.
+    pub hidden_headers: Vec<String>,
+    /// Libraries that its linker does not find.
+    pub hidden_libraries: Vec<String>,
     /// The whole environment of configure and make, but for what names the build directory.
     pub environment: BTreeMap<String, String>,
     /// The arguments of make.
