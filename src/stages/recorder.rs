@@ -243,14 +243,10 @@ fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
         r#"#!/bin/sh
 # The compiler of this build. It looks for headers and libraries in the directories of the plan alone, and
 # records what it reads.
-input= link=1 rule=1
+input= link=1 rule=1 local=
 for word do
-  shift
   case $word in
-    {kept_out}) continue ;;
-  esac
-  set -- "$@" "$word"
-  case $word in
+    {kept_out}) local=1 ;;
     -c | -S | -E | -fsyntax-only) link= ;;
     -M | -MM) link= rule= ;;
     -) input=1 ;;
@@ -258,6 +254,15 @@ for word do
     *.[cCiSsoa] | *.cc | *.cpp | *.so) input=1 ;;
   esac
 done
+if [ -n "$local" ]; then
+  for word do
+    shift
+    case $word in
+      {kept_out}) ;;
+      *) set -- "$@" "$word" ;;
+    esac
+  done
+fi
 if [ -n "$input" ]; then
   record=${READS}/$$
   while [ -e "$record.cwd" ]; do record=${{record}}x; done
