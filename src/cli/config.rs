@@ -83,10 +83,10 @@ impl Config {
         Ok(choices)
     }
 
-    /// The processors that builds may use.
+    /// Returns the job server, with one slot for each job.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if it cannot make a pipe.
     pub(super) fn jobs(&self) -> Result<JobServer> {
         Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
     }

@@ -146,7 +146,7 @@ impl Catalog {
     /// The patches of a release, read and checked.
     ///
     /// # Errors
-    /// That one is missing or has another digest.
+    /// [`Error::Patch`] if one is missing or has another digest.
     pub fn patches(&self, recipe: &ReleaseRecipe) -> Result<Vec<PatchText>> {
         let text = |patch: &Patch| {
             let text = self.patch(patch).map_err(|reason| Error::Patch { name: patch.file.clone(), reason })?;
@@ -155,11 +155,11 @@ impl Catalog {
         recipe.shared.patches.iter().map(text).collect()
     }
 
-    /// The scripts that training runs, by their names: those of the overlay's `training/` over those
+    /// Returns the scripts that training runs, by their names. Those of the overlay's `training/` replace those
     /// compiled in.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if one of the overlay cannot be read.
     pub fn training_scripts(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut scripts = BTreeMap::new();
         for file in RECIPES.get_dir(TRAINING).into_iter().flat_map(Dir::files) {

@@ -345,7 +345,7 @@ fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, con
         let floor = artifact.record.glibc_floor;
         match glibc {
             Some(glibc) if floor > glibc => {
-                why = Some(format!("{} needs glibc {floor}, and here is {glibc}", artifact.record.name));
+                why = Some(format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name));
             }
             // One that was pruned since the store was listed is not there.
             _ => {

@@ -29,7 +29,7 @@ use crate::store::StoredArtifact;
 /// Runs a command.
 ///
 /// # Errors
-/// What the command answers.
+/// The error of the command.
 pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
     match command {
         Command::Build(args) => build::run(args, config),

@@ -37,7 +37,7 @@ impl Written {
         for name in self.required.iter().chain(&self.disabled).chain(self.builtin.keys()) {
             at.name(name, "")?;
             if !seen.insert(name.get_ref()) {
-                return Err(at.error(name, format!("module {} is there twice", name.get_ref())));
+                return Err(at.error(name, format!("module {} is listed twice", name.get_ref())));
             }
         }
         for source in self.builtin.values() {

@@ -59,7 +59,7 @@ pub(in crate::recipe) fn check(
             let target: Target = at.parsed(target)?;
             for (compiler, row) in by_compiler {
                 if !optimises {
-                    return Err(at.error(compiler, "a profile is pinned, and there is no [pgo] to build with it"));
+                    return Err(at.error(compiler, "a profile is pinned, but the recipe has no [pgo]"));
                 }
                 let file = row.file.get_ref();
                 if Path::new(file).file_name() != Some(file.as_ref()) {

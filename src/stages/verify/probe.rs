@@ -131,7 +131,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             return Ok(Namespace::Unavailable(format!("the tree itself is below {}", top.display())));
         }
         let Some(unshare) = find_program("unshare") else {
-            return Ok(Namespace::Unavailable("there is no `unshare` here".into()));
+            return Ok(Namespace::Unavailable("`unshare` is not installed".into()));
         };
         let mut words: Vec<OsString> = vec![unshare.into()];
         if !rustix::process::geteuid().is_root() {
