@@ -33,8 +33,8 @@ pub enum Reproduction {
 }
 
 /// Rebuilds the artifact at a path, whose contents were read, and compares. Of `options.choices` only the compiler's
-/// variables and the profile count: what programs run is never taken from a file that somebody sent. The rest is the
-/// artifact's own. diffoscope's report goes to `report`, or among the store's logs.
+/// variables and the profile count: no program that the artifact names is run. The rest is the artifact's own.
+/// diffoscope's report is written to `report`, or to the store's logs.
 ///
 /// # Errors
 /// [`Error::Damaged`] for an artifact whose prefix no build can have; errors of the plan, the stages and the
@@ -86,7 +86,7 @@ fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
         what: path.display().to_string(),
         reason: format!("no build can have the prefix of its plan: {error}"),
     })?;
-    // Only the variables of whoever rebuilds count, as those of a build do.
+    // The compiler's variables are those of the user who rebuilds: they name programs to run.
     let policies = Policies { compiler_variables: here.policies.compiler_variables, ..plan.request.policies.clone() };
     Ok(Choices { prefix, policies, ..here })
 }

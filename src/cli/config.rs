@@ -46,19 +46,19 @@ impl Config {
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
 
-    /// The recipes.
+    /// Loads the recipes.
     ///
     /// # Errors
-    /// The first mistake in one.
+    /// [`Error::Mistake`] for the first mistake, [`Error::Unreadable`] for a file that cannot be read.
     pub(super) fn catalog(&self) -> Result<Catalog> {
         Catalog::load(self.settings.recipes.value.as_deref())
     }
 
-    /// What the user chose, for a prefix.
+    /// Returns the user's choices, with a prefix template.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag that means another
-    /// processor on each machine, [`Error::Unreadable`] for a profile that cannot be read.
+    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag whose
+    /// meaning depends on the machine, [`Error::Unreadable`] for a profile that cannot be read.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,

@@ -23,7 +23,7 @@ pub(super) struct CliReporter {
     /// Whether what is said is JSON, should anything be said.
     json: bool,
     verbose: bool,
-    /// The bar of what goes on when nothing else does.
+    /// The bar of work that belongs to no version.
     own: Mutex<Bar>,
 }
 

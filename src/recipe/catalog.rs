@@ -42,7 +42,7 @@ pub struct Catalog {
 /// each of them.
 ///
 /// # Errors
-/// The first mistake, or that the file cannot be read.
+/// [`Error::Mistake`] for the first mistake, [`Error::Unreadable`] if the file cannot be read.
 pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
     fs_err::metadata(path).map_err(Error::Unreadable)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -77,7 +77,7 @@ impl Catalog {
     /// directory takes the place of the one of its name, and may extend that one.
     ///
     /// # Errors
-    /// The first mistake in a recipe, or a file that cannot be read.
+    /// [`Error::Mistake`] for the first mistake in a recipe, [`Error::Unreadable`] for a file that cannot be read.
     pub fn load(overlay: Option<&Path>) -> Result<Self> {
         let files = Files::read(overlay)?;
         let mut catalog = Self { recipes: BTreeMap::new(), files, overlay: overlay.map(Path::to_owned) };
@@ -104,7 +104,7 @@ impl Catalog {
     /// The whole recipe of a series as the text of one file that extends nothing.
     ///
     /// # Errors
-    /// None for a series that is there.
+    /// [`Error::Mistake`] for a series without a recipe.
     pub fn resolved(&self, series: Series) -> Result<String> {
         Ok(render(self.files.merged(&series.to_string())?.0.get_ref()))
     }

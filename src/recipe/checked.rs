@@ -126,7 +126,7 @@ impl ReleaseRecipe {
 }
 
 impl SeriesRecipe {
-    /// What decides bytes. A new field does not compile until somebody has said whether it does.
+    /// Returns what decides bytes. A new field does not compile until this function names it.
     fn deciding(&self) -> Value {
         let Self { source: _, configure, make, pgo, modules, libraries, flavors, patches } = self;
         // In an order that the libraries' names have no part in.

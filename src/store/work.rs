@@ -97,7 +97,7 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// Whether a place for work is this user's. In a directory that all can write to, somebody else may have made it
+/// Whether a directory for work belongs to this user. In a world-writable directory another user may have made it
 /// first, and could then change what is built there.
 fn is_own(place: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
@@ -173,7 +173,7 @@ mod tests {
         drop(kept);
         drop(WorkDirectory::create(&store, &[]).unwrap());
         assert!(path.exists());
-        // Whoever looked at it has removed it, and the mark goes with it.
+        // The user has removed the directory. Its mark is removed with it.
         fs_err::remove_dir_all(&path).unwrap();
         drop(WorkDirectory::create(&store, &[]).unwrap());
         assert!(!kept_mark_of(&path).exists() && !lock_of(&path).exists());

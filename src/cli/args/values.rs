@@ -33,7 +33,7 @@ impl ProfileName {
     /// The profile by its digest.
     ///
     /// # Errors
-    /// That the file cannot be read.
+    /// [`crate::error::Error::Unreadable`] if the file cannot be read.
     pub(in crate::cli) fn find(&self) -> Result<NamedProfile> {
         Ok(match self {
             Self::Stored(digest) => NamedProfile { digest: *digest, file: None },
@@ -69,12 +69,12 @@ impl std::str::FromStr for Wanted {
     }
 }
 
-/// As what timings are told.
+/// The form of the timings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) enum TimingsForm {
-    /// In the terminal.
+    /// A table in the terminal.
     Table,
-    /// As a page in that file.
+    /// A page in that file.
     Page(PathBuf),
 }
 

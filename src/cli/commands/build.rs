@@ -43,7 +43,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions(&args.versions, &catalog)?)?;
     let outcome = build(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {

@@ -40,7 +40,7 @@ struct Listed<'a> {
 struct Outcome {
     dry_run: bool,
     removed: Vec<Entry>,
-    /// What would have gone, and somebody uses it.
+    /// The entries that were selected, and that a process uses.
     skipped: Vec<Entry>,
     /// Bytes.
     freed: u64,

@@ -56,7 +56,7 @@ pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
     let outcome = install(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {

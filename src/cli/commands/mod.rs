@@ -50,15 +50,15 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
 /// The releases that some requests mean, each with its variant.
 ///
 /// # Errors
-/// The first that there is no recipe for.
+/// [`Error::UnknownVersion`] for the first without a recipe.
 fn full_versions<'a>(requests: impl IntoIterator<Item = &'a VersionRequest>, catalog: &Catalog) -> Result<Vec<String>> {
     requests.into_iter().map(|request| Ok(catalog.find(*request)?.1.full_version())).collect()
 }
 
-/// What some versions came to: what the good ones gave, and one error for all others.
+/// Returns the results of the versions that succeeded, and one error for all others.
 ///
 /// # Errors
-/// The error of a single version, for which there is nothing to print; an interrupt.
+/// The error of a single version, because there is nothing to print; [`Error::Interrupted`].
 fn sorted_out<T>(results: impl IntoIterator<Item = (String, Result<T>)>) -> Result<(Vec<T>, Option<Error>)> {
     let (mut good, mut failed) = (Vec::new(), Vec::new());
     for (version, result) in results {
@@ -82,7 +82,7 @@ fn sorted_out<T>(results: impl IntoIterator<Item = (String, Result<T>)>) -> Resu
 /// Prints a result: as JSON, or as text.
 ///
 /// # Errors
-/// That standard output is closed or full.
+/// [`Error::Io`] if standard output is closed or full.
 fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     use std::io::Write as _;
     let mut output = if config.json {
@@ -112,10 +112,10 @@ fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
 
-/// Names the entries of the store that may be looked for in vain.
+/// Warns of the entries of the store that cannot be read, because the user may look for one of them.
 ///
 /// # Errors
-/// That the store cannot be read.
+/// [`Error::Io`] if the store cannot be read.
 fn warn_of_unreadable(config: &Config) -> Result<()> {
     for error in config.store.unreadable()? {
         config.reporter.report(Event::Warning(error.to_string()));

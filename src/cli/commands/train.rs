@@ -38,7 +38,7 @@ pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions([&args.version], &catalog)?)?;
     let outcome = train(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {

@@ -72,7 +72,7 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let recorder =
         Recorder::new(config, &args.flags, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn rebuild_of(
@@ -113,10 +113,10 @@ fn rebuild_of(
             Ok(0)
         }
         Reproduction::Rebuilt { digest, differences, report } => {
-            let told = differences.iter().map(Difference::to_string).collect();
+            let lines = differences.iter().map(Difference::to_string).collect();
             let output = Output { rebuilt: Some(digest), differences, diffoscope: report.clone(), ..output };
             print(config, &output, String::new)?;
-            Err(Error::NotReproduced { what, differences: told, report })
+            Err(Error::NotReproduced { what, differences: lines, report })
         }
     }
 }

@@ -71,8 +71,8 @@ pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf
     Ok(files)
 }
 
-/// Whether a file lies where any user of the system may have put it for others to find, as in
-/// `/tmp`: a configuration decides what is built.
+/// Whether another user may have put a file into a directory that all can write to, such as `/tmp`: a configuration
+/// decides what is built.
 pub(super) fn anybody_could_have_put(path: &Path) -> Result<bool> {
     let owner = fs_err::metadata(path)?.uid();
     let own = owner == 0 || owner == rustix::process::geteuid().as_raw();

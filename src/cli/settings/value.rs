@@ -64,7 +64,7 @@ impl FlavorChoice {
         }
     }
 
-    /// The one that is installed, for a prefix takes one.
+    /// Returns the flavor that is installed: a prefix holds one only.
     pub(in crate::cli) fn installed(self) -> Flavor {
         match self {
             Self::Runtime | Self::All => Flavor::Runtime,

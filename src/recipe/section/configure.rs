@@ -28,7 +28,7 @@ pub struct ConfigureRecipe {
     pub arguments: Vec<String>,
     /// The environment of configure and make.
     pub environment: BTreeMap<String, String>,
-    /// Answers that configure is given, so that it does not ask the machine.
+    /// Results of configure checks, so that configure does not test the machine.
     pub cache: BTreeMap<String, String>,
 }
 

@@ -112,8 +112,8 @@ impl WrittenFreeze {
 }
 
 impl Pgo {
-    /// What decides bytes: how the build is made. How the profile is recorded and judged does not,
-    /// for the profile itself is named by its digest.
+    /// Returns what decides bytes: how the build is made. How a profile is recorded and checked does not, because the
+    /// plan names the profile by its digest.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self {
             compile,
