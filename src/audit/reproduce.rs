@@ -16,7 +16,7 @@ use crate::event::{Event, staged};
 use crate::pipeline::{BuildOptions, Pipeline, Replanned};
 use crate::planning::choices::Choices;
 
-/// What a rebuild showed.
+/// The result of a rebuild.
 #[derive(Debug)]
 pub enum Reproduction {
     /// Nothing was built, because the plan is different here: each field, the artifact's value first.
@@ -25,7 +25,7 @@ pub enum Reproduction {
     Rebuilt {
         /// The SHA-256 of the rebuild's `.tar.zst`.
         digest: Digest,
-        /// What differs; nothing where the bytes are the same.
+        /// The differences; empty if the bytes are the same.
         differences: Vec<Difference>,
         /// diffoscope's report, where there is something to report and diffoscope is installed.
         report: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub fn reproduce(
     Ok(Reproduction::Rebuilt { digest: compared.digest, differences: compared.differences, report })
 }
 
-/// What the user of an artifact's plan would have chosen, with the compiler's variables and the profile of `here`.
+/// Returns the choices that give an artifact's plan, with the compiler's variables and the profile of `here`.
 fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
     let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: path.display().to_string(),

@@ -1,4 +1,4 @@
-//! What arguments, environment and configuration files come to.
+//! Merges arguments, environment and configuration files into what a command acts on.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -29,7 +29,7 @@ pub(super) struct Config {
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
     pub json: bool,
-    /// What can be set in more than one place.
+    /// The settings.
     pub settings: Settings,
 }
 

@@ -58,7 +58,7 @@ fn text(error: &Error) -> String {
     text
 }
 
-/// What an error carries besides its message.
+/// The details of an error besides its message.
 fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),

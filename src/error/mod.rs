@@ -226,7 +226,7 @@ pub enum Error {
     Unowned {
         /// A header or library of the build host.
         path: PathBuf,
-        /// What a package would say of it.
+        /// What is unknown without a package: `version`.
         unknown: &'static str,
     },
 
@@ -419,7 +419,7 @@ pub enum Error {
         request: String,
         /// Where it was looked for.
         place: Option<String>,
-        /// What is installed there and beside it.
+        /// The versions that are installed there and beside it.
         there: Vec<String>,
     },
 
@@ -451,7 +451,7 @@ pub enum Error {
     Clock {
         /// The time it says.
         now: String,
-        /// What is from the future.
+        /// The file or directory with a later time.
         what: String,
         /// Its time.
         made: String,

@@ -1,4 +1,4 @@
-//! What a user chooses besides the version.
+//! The user's choices besides the version.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
 use crate::recipe::ReleaseRecipe;
 
-/// What a user chooses besides the version.
+/// The user's choices besides the version.
 #[derive(Debug, Clone)]
 pub struct Choices {
     /// The compiled-in prefix.

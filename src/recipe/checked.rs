@@ -42,14 +42,14 @@ pub struct Recipe {
     pub(super) shared: Arc<SeriesRecipe>,
 }
 
-/// What all releases of a series share, in one variant.
+/// The part of a recipe that all releases of a series share, in one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeriesRecipe {
     /// Where sources come from.
     pub source: SourceRecipe,
-    /// What configure is given, the variant's arguments included.
+    /// The arguments and the environment of configure, the variant's arguments included.
     pub configure: ConfigureRecipe,
-    /// What make is given.
+    /// The arguments of make.
     pub make: MakeRecipe,
     /// How an optimised build is made.
     pub pgo: Option<Pgo>,
@@ -57,7 +57,7 @@ pub struct SeriesRecipe {
     pub modules: ModulesRecipe,
     /// The libraries they need, by name.
     pub libraries: Vec<Library>,
-    /// What each flavor keeps.
+    /// What each flavor drops and adds.
     pub flavors: Flavors,
     /// The patches, in order.
     pub patches: Vec<Patch>,
@@ -74,7 +74,7 @@ pub struct ReleaseRecipe {
     pub sums: SourceSums,
     /// The profiles pinned for the release in its variant.
     pub profiles: Vec<PinnedProfile>,
-    /// What it shares with the other releases of its series.
+    /// The part that all releases of the series share.
     pub shared: Arc<SeriesRecipe>,
 }
 
@@ -85,7 +85,7 @@ impl ReleaseRecipe {
         format!("{}{}", self.version, self.variant)
     }
 
-    /// What the flavor keeps.
+    /// Returns what a flavor drops and adds.
     #[must_use]
     pub fn flavor(&self, flavor: Flavor) -> &FlavorRecipe {
         match flavor {

@@ -19,7 +19,7 @@ pub struct Pinned {
 /// the same release, variant, target and compiler. `file` is its name below `profiles/`.
 ///
 /// # Errors
-/// What is wrong with the text, in words.
+/// The reason why the text cannot be changed.
 pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<Pinned, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let manifest = &profile.manifest;

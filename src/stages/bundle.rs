@@ -29,13 +29,13 @@ impl BundledPrefix {
         self.staged.root()
     }
 
-    /// What was bundled.
+    /// The bundled libraries.
     #[must_use]
     pub fn libraries(&self) -> &[BundledLibrary] {
         &self.libraries.bundled
     }
 
-    /// What the runtime image has to install.
+    /// The packages that the runtime image has to install.
     #[must_use]
     pub fn runtime_packages(&self) -> &[String] {
         &self.libraries.runtime_packages

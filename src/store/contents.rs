@@ -37,7 +37,7 @@ pub enum Kind {
     Partial,
 }
 
-/// What still needs a thing.
+/// What still refers to an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
     /// `install` takes it: no newer artifact answers the same request.
@@ -143,7 +143,7 @@ impl Contents {
     }
 }
 
-/// What needs a thing in the store.
+/// What refers to an entry of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NeededBy {
     /// Installing: no newer artifact stands for it.
@@ -154,7 +154,7 @@ pub enum NeededBy {
     Artifact(String),
 }
 
-/// What an artifact was made of. Only this part of the manifest is read, so that a manifest of another version
+/// The inputs of an artifact. Only this part of the manifest is read, so that a manifest of another version
 /// of pykeel can be read too.
 #[derive(Debug)]
 struct Origin {

@@ -1,4 +1,4 @@
-//! What the tests of the store and of `stages::publish` share: an artifact that was never built.
+//! An artifact that was never built, for the tests of the store and of `stages::publish`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

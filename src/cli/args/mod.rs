@@ -125,7 +125,7 @@ pub(super) enum Command {
 }
 
 impl Args {
-    /// What the command line says of the settings.
+    /// Returns the settings that the command line gives.
     ///
     /// # Errors
     /// [`crate::error::Error::Mirror`].

@@ -21,7 +21,7 @@ use crate::store::{StoredArtifact, debug_file, manifest_file};
 use crate::sys::fs;
 use crate::sys::process::System;
 
-/// What one artifact came to.
+/// The result for one artifact.
 #[derive(Debug, Serialize)]
 struct Output {
     name: ArtifactName,

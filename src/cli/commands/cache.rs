@@ -68,7 +68,7 @@ fn entry(item: &Item, contents: &Contents) -> Entry {
     }
 }
 
-/// What needs a thing, as JSON names it.
+/// The users of an entry, as JSON names them.
 fn needed_by(what: NeededBy) -> String {
     match what {
         NeededBy::Install => "install".to_owned(),

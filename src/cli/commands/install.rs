@@ -27,7 +27,7 @@ use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
 use crate::sys::process::System;
 
-/// What an installation came to.
+/// The result of an installation.
 #[derive(Debug, Serialize)]
 struct Output {
     name: ArtifactName,
@@ -78,7 +78,7 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
     failure.map_or(Ok(0), Err)
 }
 
-/// What was asked for, and what serves it.
+/// A request, and the artifact that is installed for it.
 struct Installation<'a> {
     args: &'a InstallArgs,
     config: &'a Config,
@@ -86,7 +86,7 @@ struct Installation<'a> {
 }
 
 impl Installation<'_> {
-    /// What is to be installed. Nothing is, where two things would go to one place.
+    /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
     fn items(&self) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for wanted in &self.args.what {
@@ -318,7 +318,7 @@ fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     held.flatten().ok_or(Error::NoSuchArtifact { digest })
 }
 
-/// What else of a series the store has, in words.
+/// Describes what else of a series the store has.
 fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
     let series = format!("cpython-{}.", recipe.version.series());
     let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());

@@ -57,7 +57,7 @@ struct Shown<'a> {
     version: Release,
     variant: Variant,
     sums: SourceSums,
-    /// Of what decides the bytes.
+    /// The digest of what decides bytes.
     digest: Digest,
     profiles: &'a [PinnedProfile],
     #[serde(flatten)]

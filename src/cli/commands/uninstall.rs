@@ -15,7 +15,7 @@ use crate::prefix::site::Destination;
 use crate::prefix::uninstall::{self, Finding, Installed, Strays};
 use crate::report::text::human;
 
-/// What became of one prefix.
+/// The result for one prefix.
 #[derive(Debug, Serialize)]
 struct Output {
     path: PathBuf,
@@ -32,7 +32,7 @@ struct Output {
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     Removed,
-    /// What an interrupted run had begun.
+    /// An interrupted run was completed.
     Completed,
     WouldBeRemoved,
 }

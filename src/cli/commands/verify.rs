@@ -25,7 +25,7 @@ use crate::report::text::shown;
 use crate::stages::verify::{self, Report, Status};
 use crate::sys::process::System;
 
-/// What a rebuild came to, as JSON has it.
+/// The result of a rebuild, for JSON.
 #[derive(Serialize)]
 struct Output<'a> {
     name: &'a ArtifactName,

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::stages::fetch;
 use crate::sys::http;
 
-/// What a setting can be: a value that the environment and files can say.
+/// The type of a setting: a value that can be read from the environment and from files.
 pub(super) trait Value: DeserializeOwned + Serialize {
     /// Reads the text of an environment variable.
     fn from_text(text: &str) -> Result<Self, String>;

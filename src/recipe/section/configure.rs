@@ -21,7 +21,7 @@ pub(in crate::recipe) struct Written {
     cache: BTreeMap<String, String>,
 }
 
-/// What configure is given.
+/// The arguments and the environment of configure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigureRecipe {
     /// The arguments, without `--prefix`; those of the variant are at the end.
@@ -66,7 +66,7 @@ impl Written {
 }
 
 impl ConfigureRecipe {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { arguments, environment, cache } = self;
         json!({ "arguments": arguments, "environment": environment, "cache": cache })

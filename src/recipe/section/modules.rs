@@ -56,7 +56,7 @@ impl Written {
 }
 
 impl ModulesRecipe {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { required, disabled, builtin } = self;
         json!({ "required": required, "disabled": disabled, "builtin": builtin })

@@ -60,7 +60,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong, by check.
+/// The findings of each check.
 #[derive(Default)]
 struct Findings {
     machine: Vec<String>,

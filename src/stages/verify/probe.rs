@@ -1,4 +1,4 @@
-//! What the Python does: runs the package `probe` in it, moved and at its prefix.
+//! Checks what the built Python does: runs the package `probe` in it, moved and at its prefix.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ enum Namespace {
     Unavailable(String),
 }
 
-/// What the probe needs.
+/// The inputs of the probe.
 pub(super) struct Probe<'a> {
     pub manifest: &'a Manifest,
     pub own: &'a Own,

@@ -1,4 +1,4 @@
-//! What differs between two artifacts, as text.
+//! Describes the differences between two artifacts as text.
 
 use std::fmt::{Display, Write as _};
 
@@ -123,7 +123,7 @@ fn both<T: Display>(change: &Change<T>) -> String {
     format!("{} -> {}", side(&change.before), side(&change.after))
 }
 
-/// What went after one sign, what came after another: `- _bz2 _dbm  + _ssl`.
+/// Returns removed items after a minus and added items after a plus: `- _bz2 _dbm  + _ssl`.
 fn list(removed: &[String], added: &[String]) -> String {
     let words = |words: &[String]| words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ");
     let mut sides = Vec::new();
@@ -196,7 +196,7 @@ fn words(before: Option<String>, after: Option<String>) -> String {
     only(&split(before), &split(after))
 }
 
-/// What is in one list alone.
+/// Returns the items that are in one list only.
 fn only(before: &[String], after: &[String]) -> String {
     let lacks = |list: &[String], other: &[String]| -> Vec<String> {
         list.iter().filter(|item| !other.contains(item)).cloned().collect()

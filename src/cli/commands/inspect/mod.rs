@@ -22,7 +22,7 @@ use crate::report::treemap;
 use crate::store::StoredArtifact;
 use crate::sys::fs;
 
-/// What an artifact holds, as JSON has it.
+/// The contents of an artifact, for JSON.
 #[derive(Serialize)]
 struct Output<'a> {
     manifest: &'a Manifest,

@@ -1,4 +1,4 @@
-//! What one artifact is and holds, as text.
+//! Describes one artifact and its sizes as text.
 
 use std::fmt::Write as _;
 
