@@ -1,4 +1,4 @@
-//! The documentation: links lead somewhere, lines are short, and the README is read in two minutes.
+//! The documentation: links have targets, lines are short, and the README takes two minutes to read.
 
 use std::collections::BTreeSet;
 use std::fs;
