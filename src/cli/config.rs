@@ -124,7 +124,7 @@ impl Config {
         })
     }
 
-    /// Where a build may work when the store's path is not fit for make.
+    /// Returns the directories where a build may work if make cannot work in the store.
     pub(super) fn work_elsewhere() -> Vec<PathBuf> {
         vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()]
     }
