@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
 
-/// The variables of the user that decide what a compiler makes.
+/// The user's variables that decide what the compiler writes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
 
 /// What a command acts on.
@@ -91,7 +91,7 @@ impl Config {
         Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
     }
 
-    /// How to build.
+    /// Returns the options of a build.
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that contradict each other.
@@ -130,5 +130,5 @@ impl Config {
     }
 }
 
-/// Options of the compiler that mean the processor that it runs on.
+/// Options of the compiler whose meaning depends on the processor that it runs on.
 const OF_THIS_MACHINE: &[&str] = &["-march=native", "-mtune=native", "-mcpu=native"];

@@ -16,7 +16,7 @@ use crate::report::timings::steps::{Machine, State, Timings};
 use crate::report::timings::{html, table};
 use crate::sys::fs;
 
-/// Passes events on to the command line's reporter, and notes what they say of time.
+/// Passes events on to the command line's reporter, and records their times.
 pub(super) struct Recorder<'a> {
     reporter: &'a CliReporter,
     form: Option<TimingsForm>,
@@ -32,7 +32,7 @@ struct Task<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins. `versions` are those that were asked for.
+    /// Starts the clock. `versions` are the requested ones.
     ///
     /// # Errors
     /// [`Error::Usage`] where a page cannot be written, before anything is built.
@@ -135,7 +135,7 @@ fn event(timings: &Timings) -> Value {
     })
 }
 
-/// Whether a page can be written: its directory is there and takes a file.
+/// Checks that a page can be written: its directory exists and is writable.
 fn is_writable(page: &Path) -> Result<()> {
     let why = |reason: String| Error::Usage(format!("`--timings={}`: {reason}", page.display()));
     if page.is_dir() {

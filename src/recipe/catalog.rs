@@ -101,7 +101,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The whole recipe of a series as the text of one file that extends nothing.
+    /// Returns the whole recipe of a series as the text of one file that extends nothing.
     ///
     /// # Errors
     /// [`Error::Mistake`] for a series without a recipe.
@@ -256,7 +256,7 @@ impl Catalog {
             .find(|(_, row)| !row.version.is_pre_release())
     }
 
-    /// Up to three versions that are there and near to what was asked for.
+    /// Returns up to three versions with a recipe that are near to a request.
     fn nearest(&self, request: VersionRequest) -> Vec<String> {
         let variant = request.variant;
         match request.selector {

@@ -63,7 +63,7 @@ pub struct SeriesRecipe {
     pub patches: Vec<Patch>,
 }
 
-/// All that a recipe says about one release in one variant.
+/// The recipe of one release in one variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseRecipe {
     /// The release.
@@ -94,7 +94,7 @@ impl ReleaseRecipe {
         }
     }
 
-    /// How it is optimised if nobody says: with a profile where one is pinned for the target.
+    /// Returns the default optimisation: with a profile if one is pinned for the target.
     #[must_use]
     pub fn default_optimize(&self, target: Target) -> Optimize {
         let pinned = self.profiles.iter().any(|profile| profile.target == target);

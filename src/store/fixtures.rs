@@ -78,7 +78,7 @@ pub(crate) fn manifest() -> Manifest {
     }
 }
 
-/// The lock of an entry that is not there.
+/// Returns the lock of an entry that the store does not have.
 pub(crate) fn lock(store: &Store, build_key: Digest) -> EntryLock {
     match store.lookup(build_key, &Silent).unwrap() {
         CacheStatus::Miss(lock) => lock,

@@ -22,7 +22,7 @@ pub(super) fn lock_of(directory: &Path) -> PathBuf {
     directory.with_extension("lock")
 }
 
-/// The file that says that a work directory stays after its process ends; it lies beside it, like the lock.
+/// The file that marks a work directory to be kept after its process ends. It is beside the directory, like the lock.
 pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
     directory.with_extension("kept")
 }
@@ -151,7 +151,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().join("store"));
         let alive = WorkDirectory::create(&store, &[]).unwrap();
-        // A dead process leaves a directory and a lock that nobody holds.
+        // A dead process leaves a directory and a lock that no process holds.
         let dead = alive.path().with_file_name("build-dead");
         fs_err::create_dir_all(dead.join("deep")).unwrap();
         fs_err::write(lock_of(&dead), "").unwrap();

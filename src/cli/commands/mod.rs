@@ -1,4 +1,4 @@
-//! The commands, one file each. A command gives its exit code; its result goes to standard output.
+//! The commands, one file each. A command returns its exit code, and prints its result on standard output.
 
 mod build;
 mod cache;
@@ -97,7 +97,7 @@ fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String)
     }
     let written = anstream::stdout().write_all(output.as_bytes());
     match written {
-        // The reader has seen enough, as `head` has.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -123,7 +123,7 @@ fn warn_of_unreadable(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// A path in JSON, which has no other bytes than UTF-8: what is none becomes U+FFFD.
+/// Serialises a path. JSON is UTF-8, so U+FFFD replaces invalid bytes.
 fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }

@@ -49,7 +49,7 @@ fn show_toml(version: VersionRequest, config: &Config) -> Result<()> {
     })
 }
 
-/// A release as the recipe has it, with what does not decide how it is built.
+/// The recipe of a release, with facts that do not decide how it is built.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     pre_release: bool,

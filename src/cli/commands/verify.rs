@@ -33,7 +33,7 @@ struct Output<'a> {
     tarball: Option<&'a Tarball>,
     /// Whether the bytes are the same.
     same: bool,
-    /// The fields of the plan that differ; where there is one nothing was built.
+    /// The fields of the plan that differ. If there are any, nothing was built.
     plan: Vec<Change<Value>>,
     /// The SHA-256 of the rebuild's `.tar.zst`.
     rebuilt: Option<Digest>,
@@ -86,7 +86,7 @@ fn rebuild_of(
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let choices = config.choices(config.settings.prefix.value.clone(), false, args.profile.as_ref())?;
     let mut options = config.build_options(&args.flags, choices, Vec::new())?;
-    // A launcher gives what earlier builds kept. Only who asks for one here gets it.
+    // A launcher returns objects of earlier builds, so a rebuild uses one only if `--launcher` is given.
     options.launcher = Some(args.flags.launcher.unwrap_or(Launcher::None));
     let outcome = reproduce(&pipeline, path, given, options, args.diffoscope_report.as_deref())?;
 

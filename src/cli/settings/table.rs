@@ -23,7 +23,7 @@ macro_rules! settings {
         #[derive(Debug)]
         pub(in crate::cli) struct Settings {
             $(pub $field: Setting<$type>,)+
-            /// The configuration files that were read, the strongest first.
+            /// The configuration files that were read, the one with the highest precedence first.
             pub files: Vec<PathBuf>,
         }
 
