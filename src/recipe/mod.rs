@@ -37,7 +37,7 @@ impl Recipe {
     /// Reads and checks the text of a recipe file, which may extend those compiled in.
     ///
     /// # Errors
-    /// [`Mistake`](crate::error::Mistake) for the first mistake, with file, line and column.
+    /// [`Mistake`] for the first mistake, with file, line and column.
     pub fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
         let files = files::Files::with_text(file, text);
         let (table, layers) = files.merged(&files::stem(std::path::Path::new(file)))?;
