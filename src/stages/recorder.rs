@@ -153,9 +153,10 @@ fn unplanned(path: PathBuf, owners: &Owners<'_>, inputs: &Inputs, work: &Path) -
         Some((id, false)) => format!("it belongs to {id}, which is not in the build key"),
         None => "it belongs to no package of the plan".to_owned(),
     };
-    let remedy = "build on a host without it, or name its directory with -I in CFLAGS or -L in LDFLAGS, so that the plan \
+    let remedy =
+        "build on a host without it, or name its directory with -I in CFLAGS or -L in LDFLAGS, so that the plan \
                   has its digest"
-        .to_owned();
+            .to_owned();
     Some(InputFinding { path, reason, remedy })
 }
 
