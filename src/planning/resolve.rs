@@ -49,6 +49,8 @@ pub fn resolve(
             .map(|patch| PlannedPatch { name: patch.file.clone(), sha256: patch.sha256 })
             .collect(),
         configure: configure_arguments(recipe, &request.prefix),
+        hidden_headers: recipe.shared.configure.hidden_headers.clone(),
+        hidden_libraries: recipe.shared.configure.hidden_libraries.clone(),
         environment: environment(recipe, choices),
         request,
         freeze: None,

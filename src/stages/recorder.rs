@@ -12,6 +12,7 @@ use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::distro::unmerged;
+use crate::sys::fs;
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::closed_search;
 
@@ -49,7 +50,11 @@ impl Recorder {
         for directory in [&recorder.programs, &recorder.reads, &recorder.temporary] {
             fs_err::create_dir_all(directory)?;
         }
-        let text = script(&plan.inputs, writes_dependencies(&plan.inputs, runner)?);
+        let hidden = hide(plan, &top.join("hidden"))?;
+        if plan.inputs.driver_by_path {
+            link_archivers(&plan.inputs.driver, &recorder.programs)?;
+        }
+        let text = script(&plan.inputs, &hidden, writes_dependencies(&plan.inputs, runner)?);
         fs_err::write(&recorder.script, text)?;
         fs_err::set_permissions(&recorder.script, PermissionsExt::from_mode(0o755))?;
         Ok(recorder)
@@ -138,6 +143,44 @@ impl<'a> Owners<'a> {
     }
 }
 
+/// The directories of placeholders that replace hidden headers and libraries.
+#[derive(Debug, Default)]
+struct Hidden {
+    headers: Option<PathBuf>,
+    libraries: Option<PathBuf>,
+}
+
+/// Makes unusable headers and libraries that are found first, so that configure finds none.
+fn hide(plan: &BuildPlan, place: &Path) -> Result<Hidden> {
+    let mut hidden = Hidden::default();
+    for name in &plan.hidden_headers {
+        let directory = place.join("include");
+        fs::write_in_place(&directory.join(name), "#error the recipe hides this header\n")?;
+        hidden.headers = Some(directory);
+    }
+    for name in &plan.hidden_libraries {
+        let directory = place.join("lib");
+        // A linker script that names a missing file.
+        fs::write_in_place(&directory.join(format!("lib{name}.so")), "INPUT(hidden-by-the-recipe)\n")?;
+        hidden.libraries = Some(directory);
+    }
+    Ok(hidden)
+}
+
+/// Links GCC's archivers beside the script of a compiler that is named by its path: recipes derive their names from
+/// the compiler's.
+fn link_archivers(driver: &Path, programs: &Path) -> Result<()> {
+    let name = driver.file_name().unwrap_or_default().to_string_lossy();
+    for tool in ["ar", "nm", "ranlib"] {
+        let name = name.replacen("gcc", &format!("gcc-{tool}"), 1);
+        let program = driver.with_file_name(&name);
+        if program != driver && program.exists() {
+            fs_err::os::unix::fs::symlink(program, programs.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns why a file must not be read, or `None` if the plan covers it.
 fn unplanned(path: PathBuf, owners: &Owners<'_>, inputs: &Inputs, work: &Path) -> Option<InputFinding> {
     if ["/dev/null", "/dev/stdin"].iter().any(|device| path == Path::new(device)) {
@@ -168,10 +211,13 @@ fn writes_dependencies(inputs: &Inputs, runner: &dyn Runner) -> Result<bool> {
 }
 
 /// Returns the script: the compiler with further options. Each process of it writes records of its own.
-fn script(inputs: &Inputs, dependencies: bool) -> String {
+fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
     let mut search: String = closed_search(&inputs.header_directories).iter().map(|word| quoted(word) + " ").collect();
     if inputs.header_directories.is_empty() {
         search.clear();
+    }
+    if let Some(directory) = &hidden.headers {
+        search.insert_str(0, &format!("-isystem {} ", quoted(&directory.display().to_string())));
     }
     // The linker searches the directories of the plan only, and those first for dependencies of shared libraries.
     let places: Vec<String> = inputs.library_directories.iter().map(|path| path.display().to_string()).collect();
@@ -179,11 +225,20 @@ fn script(inputs: &Inputs, dependencies: bool) -> String {
     if !places.is_empty() {
         let _ = write!(link, "-Wl,-nostdlib {} ", quoted(&format!("-Wl,-rpath-link,{}", places.join(":"))));
     }
+    if let Some(directory) = &hidden.libraries {
+        let _ = write!(link, "{} ", quoted(&format!("-L{}", directory.display())));
+    }
     link.push_str(if dependencies {
         r#""-Wl,--dependency-file=$record.link.d""#
     } else {
         r#""-Wl,-Map=$record.link.map""#
     });
+    // setup.py up to 3.11 adds them on its own.
+    let kept_out =
+        inputs.kept_out.iter().flat_map(|path| ["-I", "-L"].map(|option| format!("{option}{}", path.display())));
+    let kept_out: Vec<String> = kept_out.map(|word| quoted(&word)).collect();
+    // A pattern that matches nothing where there is none.
+    let kept_out = if kept_out.is_empty() { "-I-".to_owned() } else { kept_out.join(" | ") };
     let driver =
         if inputs.driver.as_os_str().is_empty() { "/usr/bin/gcc".into() } else { inputs.driver.display().to_string() };
     format!(
@@ -192,6 +247,11 @@ fn script(inputs: &Inputs, dependencies: bool) -> String {
 # records what it reads.
 input= link=1 rule=1
 for word do
+  shift
+  case $word in
+    {kept_out}) continue ;;
+  esac
+  set -- "$@" "$word"
   case $word in
     -c | -S | -E | -fsyntax-only) link= ;;
     -M | -MM) link= rule= ;;
@@ -291,6 +351,9 @@ mod tests {
         fs_err::write(&source, "#include <stddef.h>\nint main(void) { return 0; }\n").unwrap();
         let mut plan = crate::domain::plan::tests::plan();
         let mut inputs = inputs();
+        plan.hidden_headers = vec!["readline/readline.h".into()];
+        plan.hidden_libraries = vec!["readline".into()];
+        inputs.kept_out = vec![elsewhere.path().to_owned()];
         plan.inputs = std::sync::Arc::new(inputs.clone());
         let recorder = Recorder::create(&plan, work.path(), &System).unwrap();
         let environment = recorder.environment(&BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]));
@@ -304,6 +367,16 @@ mod tests {
         let read = recorder.read_files().unwrap();
         assert!(read.iter().any(|path| path.ends_with("stddef.h")), "{read:?}");
         assert!(read.iter().any(|path| path.to_string_lossy().contains("libc.so")), "{read:?}");
+        // Hidden headers and libraries are not found, and directories that are kept out are not searched.
+        fs_err::write(work.path().join("h.c"), "#include <readline/readline.h>\n").unwrap();
+        let spec = |args: &[&str]| {
+            let spec = Spec::new(recorder.script()).directory(work.path()).environment(environment.clone());
+            System.capture(&spec.args(args.iter().copied()))
+        };
+        assert!(spec(&["-E", "h.c"]).unwrap_err().to_string().contains("-E"));
+        assert!(spec(&["a.c", "-lreadline", "-o", "b"]).is_err());
+        fs_err::write(elsewhere.path().join("stddef.h"), "#error kept out\n").unwrap();
+        spec(&[&format!("-I{}", elsewhere.path().display()), "-c", "a.c"]).unwrap();
         // No package is in the inputs. Only files in the work directory are allowed.
         let Err(Error::UnplannedRead { findings }) = recorder.check(&inputs, work.path()) else { panic!() };
         assert!(findings.iter().all(|finding| !finding.path.ends_with("a.c")), "{findings:?}");

@@ -41,6 +41,10 @@ pub struct BuildPlan {
     pub patches: Vec<PlannedPatch>,
     /// The arguments of configure.
     pub configure: Vec<String>,
+    /// The headers that are hidden from the compiler, whether the host has them or not.
+    pub hidden_headers: Vec<String>,
+    /// The libraries that are hidden from the linker, without `lib` and ending.
+    pub hidden_libraries: Vec<String>,
     /// The environment of configure and make, without the variables that name the build directory.
     pub environment: BTreeMap<String, String>,
     /// The arguments of make.

@@ -28,6 +28,8 @@ pub(crate) fn plan() -> BuildPlan {
         source: SourceSums { xz: Some(Digest::of("xz")), tgz: None },
         patches: Vec::new(),
         configure: vec!["--prefix=/opt/myorg/python-3.13".into()],
+        hidden_headers: Vec::new(),
+        hidden_libraries: Vec::new(),
         environment: BTreeMap::from([("CC".into(), "gcc".into())]),
         make: Vec::new(),
         module_link: "BLDSHARED=gcc -shared {flags}".into(),

@@ -19,6 +19,10 @@ pub(in crate::recipe) struct Written {
     environment: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
     cache: BTreeMap<String, String>,
+    #[serde(default)]
+    hidden_headers: Vec<Spanned<String>>,
+    #[serde(default)]
+    hidden_libraries: Vec<Spanned<String>>,
 }
 
 /// The arguments and the environment of configure.
@@ -30,6 +34,10 @@ pub struct ConfigureRecipe {
     pub environment: BTreeMap<String, String>,
     /// Results of configure checks, so that configure does not test the machine.
     pub cache: BTreeMap<String, String>,
+    /// Headers that the build does not find, whether the host has them or not: `readline/readline.h`.
+    pub hidden_headers: Vec<String>,
+    /// Libraries that it does not find: `readline` of `-lreadline`.
+    pub hidden_libraries: Vec<String>,
 }
 
 /// The variables that pykeel or the user sets.
@@ -57,10 +65,26 @@ impl Written {
                 return Err(at.error(name, format!("a recipe cannot set {}", name.get_ref())));
             }
         }
+        let is_plain = |name: &str| {
+            let part = |part: &str| !part.is_empty() && part != "." && part != "..";
+            name.split('/').all(part) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._+-".contains(&b))
+        };
+        for name in &self.hidden_headers {
+            if !is_plain(name.get_ref()) {
+                return Err(at.error(name, "this is not the name of a header, such as readline/readline.h"));
+            }
+        }
+        for name in &self.hidden_libraries {
+            if !is_plain(name.get_ref()) || name.get_ref().contains('/') {
+                return Err(at.error(name, "this is not the name of a library, such as readline for -lreadline"));
+            }
+        }
         Ok(ConfigureRecipe {
             arguments: self.arguments,
             environment: self.environment.into_iter().map(|(name, value)| (name.into_inner(), value)).collect(),
             cache: self.cache,
+            hidden_headers: self.hidden_headers.into_iter().map(Spanned::into_inner).collect(),
+            hidden_libraries: self.hidden_libraries.into_iter().map(Spanned::into_inner).collect(),
         })
     }
 }
@@ -68,7 +92,12 @@ impl Written {
 impl ConfigureRecipe {
     /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
-        let Self { arguments, environment, cache } = self;
-        json!({ "arguments": arguments, "environment": environment, "cache": cache })
+        let Self { arguments, environment, cache, hidden_headers, hidden_libraries } = self;
+        json!({
+            "arguments": arguments,
+            "environment": environment,
+            "cache": cache,
+            "hidden": [hidden_headers, hidden_libraries],
+        })
     }
 }
