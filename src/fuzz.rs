@@ -51,7 +51,7 @@ pub fn recipe(bytes: &[u8]) {
     }
 }
 
-/// What a user types, and every other identifier: an identifier that parses survives printing and parsing.
+/// Versions, and every other identifier: an identifier that parses survives printing and parsing.
 pub fn version(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     survives_printing::<VersionRequest>(text);

@@ -1,6 +1,6 @@
 //! pykeel builds CPython for containers: relocatable, verified, the same every time.
 //!
-//! The flow goes one way: a request and a recipe are resolved to a plan, the plan is looked up in
+//! Data flows in one direction: a request and a recipe are resolved to a plan, the plan is looked up in
 //! the store, and what is not there goes through the stages. `docs/architecture.md` draws it.
 //!
 //! ```text

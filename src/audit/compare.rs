@@ -126,13 +126,13 @@ fn content_difference(path: &Path, old: &Path, new: &Path) -> Result<Vec<String>
         let changes = value_changes(a, b);
         let value =
             |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "none".into(), ToString::to_string);
-        let told = |name: &str, before: String, after: String| {
+        let line = |name: &str, before: String, after: String| {
             format!("{name} is {before} in the artifact, {after} in the rebuild")
         };
         let mut lines: Vec<String> = changes
             .iter()
             .take(MOST_FIELDS)
-            .map(|change| told(&change.name, value(&change.before), value(&change.after)))
+            .map(|change| line(&change.name, value(&change.before), value(&change.after)))
             .collect();
         if let Some(more) = changes.len().checked_sub(MOST_FIELDS).filter(|more| *more > 0) {
             lines.push(format!("and {more} more fields"));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_by_what_the_file_is() {
+    fn a_difference_is_described_by_the_kind_of_file() {
         assert_eq!(difference("a.py", b"x\ny\n", b"x\nz\n"), "line 2: `y` in the artifact, `z` in the rebuild");
         assert_eq!(difference("a.pyc", b"\0\xffab", b"\0\xffac"), "from byte 3 on");
         assert_eq!(difference("a", b"\0", b"\0\0"), "from byte 1 on (1 bytes, 2 bytes)");

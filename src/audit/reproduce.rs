@@ -16,7 +16,7 @@ use crate::event::{Event, staged};
 use crate::pipeline::{BuildOptions, Pipeline, Replanned};
 use crate::planning::choices::Choices;
 
-/// What a rebuild showed.
+/// The result of a rebuild.
 #[derive(Debug)]
 pub enum Reproduction {
     /// Nothing was built, because the plan is different here: each field, the artifact's value first.
@@ -25,7 +25,7 @@ pub enum Reproduction {
     Rebuilt {
         /// The SHA-256 of the rebuild's `.tar.zst`.
         digest: Digest,
-        /// What differs; nothing where the bytes are the same.
+        /// The differences; empty if the bytes are the same.
         differences: Vec<Difference>,
         /// diffoscope's report, where there is something to report and diffoscope is installed.
         report: Option<PathBuf>,
@@ -33,8 +33,8 @@ pub enum Reproduction {
 }
 
 /// Rebuilds the artifact at a path, whose contents were read, and compares. Of `options.choices` only the compiler's
-/// variables and the profile count: what programs run is never taken from a file that somebody sent. The rest is the
-/// artifact's own. diffoscope's report goes to `report`, or among the store's logs.
+/// variables and the profile count: no program that the artifact names is run. The rest is the artifact's own.
+/// diffoscope's report is written to `report`, or to the store's logs.
 ///
 /// # Errors
 /// [`Error::Damaged`] for an artifact whose prefix no build can have; errors of the plan, the stages and the
@@ -80,13 +80,13 @@ pub fn reproduce(
     Ok(Reproduction::Rebuilt { digest: compared.digest, differences: compared.differences, report })
 }
 
-/// What the user of an artifact's plan would have chosen, with the compiler's variables and the profile of `here`.
+/// Returns the choices that give an artifact's plan, with the compiler's variables and the profile of `here`.
 fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
     let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: path.display().to_string(),
         reason: format!("no build can have the prefix of its plan: {error}"),
     })?;
-    // Only the variables of whoever rebuilds count, as those of a build do.
+    // The compiler's variables are those of the user who rebuilds: they name programs to run.
     let policies = Policies { compiler_variables: here.policies.compiler_variables, ..plan.request.policies.clone() };
     Ok(Choices { prefix, policies, ..here })
 }

@@ -1,4 +1,4 @@
-//! What arguments, environment and configuration files come to.
+//! Merges arguments, environment and configuration files into what a command acts on.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
 
-/// The variables of the user that decide what a compiler makes.
+/// The user's variables that decide what the compiler writes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
 
 /// What a command acts on.
@@ -29,7 +29,7 @@ pub(super) struct Config {
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
     pub json: bool,
-    /// What can be set in more than one place.
+    /// The settings.
     pub settings: Settings,
 }
 
@@ -46,19 +46,19 @@ impl Config {
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
 
-    /// The recipes.
+    /// Loads the recipes.
     ///
     /// # Errors
-    /// The first mistake in one.
+    /// [`Error::Mistake`] for the first mistake, [`Error::Unreadable`] for a file that cannot be read.
     pub(super) fn catalog(&self) -> Result<Catalog> {
         Catalog::load(self.settings.recipes.value.as_deref())
     }
 
-    /// What the user chose, for a prefix.
+    /// Returns the user's choices, with a prefix template.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag that means another
-    /// processor on each machine, [`Error::Unreadable`] for a profile that cannot be read.
+    /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag whose
+    /// meaning depends on the machine, [`Error::Unreadable`] for a profile that cannot be read.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
@@ -83,15 +83,15 @@ impl Config {
         Ok(choices)
     }
 
-    /// The processors that builds may use.
+    /// Returns the job server, with one slot for each job.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if it cannot make a pipe.
     pub(super) fn jobs(&self) -> Result<JobServer> {
         Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
     }
 
-    /// How to build.
+    /// Returns the options of a build.
     ///
     /// # Errors
     /// [`Error::Usage`] for settings that contradict each other.
@@ -124,11 +124,11 @@ impl Config {
         })
     }
 
-    /// Where a build may work when the store's path is not fit for make.
+    /// Returns the directories where a build may work if make cannot work in the store.
     pub(super) fn work_elsewhere() -> Vec<PathBuf> {
         vec![std::env::temp_dir(), "/var/tmp".into(), "/tmp".into()]
     }
 }
 
-/// Options of the compiler that mean the processor that it runs on.
+/// Options of the compiler whose meaning depends on the processor that it runs on.
 const OF_THIS_MACHINE: &[&str] = &["-march=native", "-mtune=native", "-mcpu=native"];

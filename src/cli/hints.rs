@@ -1,11 +1,11 @@
-//! What a user of the command line can do about an error: the one place that names flags and commands in a remedy.
+//! Says what a user of the command line can do about an error. Only this file names flags and commands in a remedy.
 
 use std::io;
 
 use crate::domain::rebuild::Topic;
 use crate::error::{Error, FlagProblem, ProfileRemedy};
 
-/// What helps against an error, where something does.
+/// Returns what to do about an error, if there is something to do.
 #[must_use]
 pub fn hint(error: &Error) -> Option<String> {
     of_request(error)
@@ -15,7 +15,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_place(error))
 }
 
-/// Of what was asked for, and of its source.
+/// For errors of the request and of its source.
 fn of_request(error: &Error) -> Option<String> {
     let hint = match error {
         Error::UnknownVersion { nearest, .. } if nearest.is_empty() => "`pykeel list --all` lists every version".into(),
@@ -32,7 +32,7 @@ fn of_request(error: &Error) -> Option<String> {
     Some(hint)
 }
 
-/// Of the optimisation.
+/// For errors of the optimisation.
 fn of_profile(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Profile { remedy, .. } => match remedy {
@@ -67,7 +67,7 @@ fn of_profile(error: &Error) -> Option<String> {
     Some(hint)
 }
 
-/// Of the build host, the recipe and the programs that run.
+/// For errors of the build host, the recipe and the programs that run.
 fn of_build(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Patch { .. } => "correct the patch or the recipe, then run `pykeel recipe check`".into(),
@@ -106,11 +106,11 @@ fn of_build(error: &Error) -> Option<String> {
     Some(hint)
 }
 
-/// Of artifacts, in the store or elsewhere.
+/// For errors of artifacts, in the store or elsewhere.
 fn of_artifact(error: &Error) -> Option<String> {
     let hint = match error {
         Error::DigestMismatch { .. } | Error::Damaged { .. } => "download it or build it again".into(),
-        Error::HostileArchive { .. } => "do not use it; report it to whoever made it".into(),
+        Error::HostileArchive { .. } => "do not use it; report it to its publisher".into(),
         Error::NotATarball { .. } => {
             "name the tarball that it was installed from, or `sha256:DIGEST` of one in the store".into()
         }
@@ -127,11 +127,11 @@ fn of_artifact(error: &Error) -> Option<String> {
     Some(hint)
 }
 
-/// How a rebuild gets the plan of the artifact.
+/// Says how a rebuild gets the plan of the artifact.
 const fn of_topic(topic: Topic) -> &'static str {
     match topic {
         Topic::Format => "use the pykeel that made it",
-        Topic::Target => "rebuild it on a machine of its kind",
+        Topic::Target => "rebuild it on a machine of the same architecture",
         Topic::Recipe => "name the recipes that it was built with by `--recipes DIR`",
         Topic::Variables => "set CC, CFLAGS, CPPFLAGS and LDFLAGS as they were",
         Topic::Profile => "name the profile that it was built with by `--profile FILE`",
@@ -141,13 +141,13 @@ const fn of_topic(topic: Topic) -> &'static str {
     }
 }
 
-/// Of prefixes, directories and the machine.
+/// For errors of prefixes, directories and the machine.
 fn of_place(error: &Error) -> Option<String> {
     let hint = match error {
         Error::ForeignPrefix { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
         Error::Strays { .. } => "remove them too with `--force`".into(),
         Error::NotInstalled { there, .. } if there.is_empty() => {
-            "no Python of pykeel's is installed there; look elsewhere with `--prefix DIR`".into()
+            "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
         }
         Error::NotInstalled { there, .. } => format!("installed there: {}", there.join(", ")),
         Error::UnfitForMake { .. } => {
@@ -163,7 +163,7 @@ fn of_place(error: &Error) -> Option<String> {
     Some(hint)
 }
 
-/// Whether a program, or a compiler that it ran, was killed. gcc says of its own parts
+/// Whether a program, or a compiler that it ran, was killed. gcc prints
 /// `fatal error: Killed signal terminated program cc1`, clang `unable to execute command: Killed`.
 fn is_out_of_memory(output: &str, status: &str) -> bool {
     status.contains("signal 9")

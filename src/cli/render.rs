@@ -12,12 +12,12 @@ use crate::report::text::shown;
 const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// How many files an error names that would be lost.
+/// The most files that an error names.
 const STRAYS: usize = 10;
 
-/// Prints an error of clap and gives the exit code: help and version are none.
+/// Prints an error of clap and returns the exit code. Help and version count as success.
 pub(super) fn usage(error: &clap::Error) -> u8 {
-    // Where standard error is closed there is nobody to tell.
+    // If standard error is closed, nothing can be printed.
     let _closed = error.print();
     u8::try_from(error.exit_code()).unwrap_or(2)
 }
@@ -25,7 +25,7 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
 /// Prints an error: what it is about, why, and what to do.
 pub(super) fn error(error: &Error, global: &Global) {
     if global.progress == Progress::Json {
-        // Standard error is then lines of JSON to the last.
+        // Then every line on standard error is JSON.
         let (details, hint) = (details(error), hint(error));
         let line = serde_json::json!({
             "event": "error", "text": error.to_string(), "details": details, "help": hint, "code": error.code(),
@@ -58,7 +58,7 @@ fn text(error: &Error) -> String {
     text
 }
 
-/// What an error carries besides its message.
+/// The details of an error besides its message.
 fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),
@@ -85,7 +85,7 @@ fn details(error: &Error) -> Vec<String> {
     }
 }
 
-/// The error of one of several versions, as it would be shown alone.
+/// Returns the error of one of several versions, as it is shown for a single version.
 fn of_version(version: &str, error: &Error) -> Vec<String> {
     let help = hint(error).map(|hint| format!("help: {hint}"));
     let more = details(error).into_iter().chain(help);

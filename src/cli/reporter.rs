@@ -17,13 +17,13 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// The reporter of the command line. Everything goes to standard error.
+/// The reporter of the command line. It prints on standard error.
 pub(super) struct CliReporter {
     manner: Manner,
-    /// Whether what is said is JSON, should anything be said.
+    /// Whether output is JSON.
     json: bool,
     verbose: bool,
-    /// The bar of what goes on when nothing else does.
+    /// The bar of work that belongs to no version.
     own: Mutex<Bar>,
 }
 
@@ -61,7 +61,7 @@ impl CliReporter {
         Self { manner, json: global.progress == Progress::Json, verbose: global.verbose, own: Mutex::default() }
     }
 
-    /// Says what was asked for by name, also to those who want to hear nothing else.
+    /// Prints a result that the user asked for by an option, also with `--quiet`.
     pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) {
         if self.json {
             eprintln!("{}", json());
@@ -70,7 +70,7 @@ impl CliReporter {
         }
     }
 
-    /// A line that stays, above the bars where there are any.
+    /// Prints a permanent line above the bars.
     fn line(&self, line: &str) {
         match &self.manner {
             Manner::Bars(bars) => bars.suspend(|| anstream::eprintln!("{line}")),
@@ -78,7 +78,7 @@ impl CliReporter {
         }
     }
 
-    /// Shows an event of the whole or of a task.
+    /// Shows an event of the command or of a task.
     fn show(&self, event: &Event, task: Option<&str>, bar: &Mutex<Bar>) {
         match &self.manner {
             Manner::Json => {
@@ -89,7 +89,7 @@ impl CliReporter {
             }
             Manner::Quiet => {}
             Manner::Plain => {
-                // A minute without a word looks like a minute without work.
+                // Without output a long stage would look like a hanging one.
                 if let Event::Started { stage: stage @ ("fetch" | "configure" | "compile"), .. } = event {
                     self.line(&format!(
                         "{DIM}{stage:>12}{} …{DIM:#}",
@@ -104,7 +104,7 @@ impl CliReporter {
         }
     }
 
-    /// The line that stays of an event.
+    /// Returns the permanent line of an event.
     fn said(&self, event: &Event, name: Option<&str>) -> Option<String> {
         let task = name.map(|name| format!("{CYAN}{name}{CYAN:#} ")).unwrap_or_default();
         if let Event::Warning(text) = event {
@@ -142,7 +142,7 @@ impl Reporter for TaskReporter<'_> {
         self.cli.show(&event, Some(&self.name), &self.bar);
     }
 
-    /// A task of a task is the same task.
+    /// Returns the same task: tasks are not nested.
     fn task(&self, name: &str) -> Box<dyn Reporter + Send + '_> {
         self.cli.task(name)
     }
@@ -207,7 +207,7 @@ fn spinner() -> ProgressBar {
     bar
 }
 
-/// A compiler's command by what it compiles; other lines as they are.
+/// Shortens a compiler's command to the file that it compiles. Other lines stay as they are.
 fn shortened(line: &str) -> String {
     let source = line.split_whitespace().find(|word| {
         !word.starts_with('-') && std::path::Path::new(word).extension().is_some_and(|extension| extension == "c")
@@ -222,7 +222,7 @@ fn seconds(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
 }
 
-/// An event as a line of JSON; `docs/json.md` describes them.
+/// Returns an event as a line of JSON. `docs/json.md` describes them.
 fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
     use serde_json::json;
     let mut json = match event {

@@ -1,5 +1,5 @@
-//! Where the time of a build goes: a reporter that notes what passes through it, and what it tells in the end,
-//! as a table or as a page.
+//! `--timings`: a reporter that records the events that pass through it, and prints them at the end as a table or
+//! writes them as a page.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::report::timings::steps::{Machine, State, Timings};
 use crate::report::timings::{html, table};
 use crate::sys::fs;
 
-/// Passes events on to the command line's reporter, and notes what they say of time.
+/// Passes events on to the command line's reporter, and records their times.
 pub(super) struct Recorder<'a> {
     reporter: &'a CliReporter,
     form: Option<TimingsForm>,
@@ -32,7 +32,7 @@ struct Task<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins. `versions` are those that were asked for.
+    /// Starts the clock. `versions` are the requested ones.
     ///
     /// # Errors
     /// [`Error::Usage`] where a page cannot be written, before anything is built.
@@ -56,15 +56,15 @@ impl<'a> Recorder<'a> {
         self.timings.lock().unwrap_or_else(PoisonError::into_inner).record(at, version, event);
     }
 
-    /// Tells where the time went, whatever came of it, and hands that on. An error of its own counts where
-    /// there is no other.
-    pub(super) fn tell(self, outcome: Result<u8>) -> Result<u8> {
+    /// Reports the timings, also of a failed command, and returns the command's outcome. If the report fails, its error
+    /// is returned only if the command succeeded; otherwise it is a warning.
+    pub(super) fn finish(self, outcome: Result<u8>) -> Result<u8> {
         let Self { reporter, form, start, timings } = self;
         let mut timings = timings.into_inner().unwrap_or_else(PoisonError::into_inner);
         timings.finish(start.elapsed());
-        let told = match form {
+        let reported = match form {
             None => Ok(()),
-            // Nothing ran, and the error says why.
+            // No step ran. The error says why.
             _ if timings.groups.is_empty() => Ok(()),
             Some(TimingsForm::Table) => {
                 reporter.result(|| table::text(&timings), || event(&timings));
@@ -73,11 +73,11 @@ impl<'a> Recorder<'a> {
             Some(TimingsForm::Page(path)) => fs::write_atomically(&path, html::page(&timings).as_bytes())
                 .map(|()| reporter.report(Event::Note(format!("the timings are in {}", path.display())))),
         };
-        match (outcome, told) {
-            (Ok(code), told) => told.map(|()| code),
-            (Err(error), told) => {
-                if let Err(untold) = told {
-                    reporter.report(Event::Warning(untold.to_string()));
+        match (outcome, reported) {
+            (Ok(code), reported) => reported.map(|()| code),
+            (Err(error), reported) => {
+                if let Err(second) = reported {
+                    reporter.report(Event::Warning(second.to_string()));
                 }
                 Err(error)
             }
@@ -135,7 +135,7 @@ fn event(timings: &Timings) -> Value {
     })
 }
 
-/// Whether a page can be written: its directory is there and takes a file.
+/// Checks that a page can be written: its directory exists and is writable.
 fn is_writable(page: &Path) -> Result<()> {
     let why = |reason: String| Error::Usage(format!("`--timings={}`: {reason}", page.display()));
     if page.is_dir() {

@@ -31,7 +31,7 @@ pub struct GlibcVersion {
 }
 
 impl GlibcVersion {
-    /// What every system has.
+    /// A version that every system has.
     pub const OLDEST: Self = Self { major: 2, minor: 0 };
     /// The first version that reads relative relocations (`GLIBC_ABI_DT_RELR`).
     pub const DT_RELR: Self = Self { major: 2, minor: 36 };
@@ -108,7 +108,7 @@ impl ArtifactName {
         self.variant
     }
 
-    /// What is kept.
+    /// Its flavor.
     #[must_use]
     pub const fn flavor(&self) -> Flavor {
         self.flavor

@@ -1,4 +1,4 @@
-//! What an artifact says of itself: `<prefix>/share/pykeel/manifest.json`.
+//! The manifest of an artifact: `<prefix>/share/pykeel/manifest.json`.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use super::artifact::{ArtifactName, GlibcVersion};
 use super::digest::Digest;
 use super::plan::BuildPlan;
 
-/// Where the manifest lies, relative to the prefix.
+/// The path of the manifest, relative to the prefix.
 pub const MANIFEST_PATH: &str = "share/pykeel/manifest.json";
 
-/// Where the sums of all other files lie, relative to the prefix, in `sha256sum`'s format.
+/// The path of the checksums of all other files, relative to the prefix, in `sha256sum`'s format.
 pub const SUMS_PATH: &str = "share/pykeel/SHA256SUMS";
 
-/// Where the packages lie that the runtime image has to install, relative to the prefix: one a
-/// line. Only where libraries are the system's.
+/// The path of the list of packages that the runtime image has to install, relative to the prefix: one a line. Only
+/// artifacts that use the system's libraries have it.
 pub const RUNTIME_PACKAGES_PATH: &str = "share/pykeel/runtime-packages.txt";
 
-/// Where licence texts lie, relative to the prefix: one directory a package.
+/// The directory of licence texts, relative to the prefix: one subdirectory a package.
 pub const LICENSES_PATH: &str = "share/licenses";
 
 /// A library in `<prefix>/lib`.
@@ -45,7 +45,7 @@ pub struct BundledLibrary {
     pub hardening: Hardening,
 }
 
-/// What an artifact needs besides glibc, and where it comes from.
+/// The libraries of an artifact besides glibc's, and the packages to install.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libraries {
     /// The libraries that were copied into it.
@@ -86,13 +86,13 @@ pub struct Sizes {
     pub parts: BTreeMap<String, u64>,
 }
 
-/// What an artifact says of itself.
+/// The manifest of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The artifact's name.
     pub name: ArtifactName,
-    /// The build key: the SHA-256 of `plan`.
+    /// The build key: the SHA-256 of `plan` without its provenance.
     pub build_key: Digest,
     /// The request key.
     pub request_key: Digest,
@@ -106,7 +106,7 @@ pub struct Manifest {
     pub builtin_modules: Vec<String>,
     /// The bundled libraries.
     pub libraries: Vec<BundledLibrary>,
-    /// What the runtime image should install besides.
+    /// The packages that the runtime image should install.
     pub runtime_packages: Vec<String>,
     /// How large it is.
     pub sizes: Sizes,

@@ -80,7 +80,7 @@ impl Parser<'_> {
     fn expected(&self, what: &str) -> SysconfigError {
         let found: String = self.rest.chars().take_while(|c| *c != '\n').take(20).collect();
         let found = if found.is_empty() { "the end".to_owned() } else { format!("`{}`", found.escape_debug()) };
-        self.error(format!("expected {what}, and there is {found}"))
+        self.error(format!("expected {what}, found {found}"))
     }
 
     fn next(&mut self) -> Option<char> {

@@ -1,7 +1,7 @@
 //! Everything that can go wrong, once: what it is about, why, and the exit code.
 //!
-//! A message names no flag, command or variable of pykeel. What to do about an error is said by the front end that a
-//! user speaks to; `cli::hints` does it for the command line.
+//! A message names no flag, command or variable of pykeel. The front end says what to do about an error: for the
+//! command line that is `cli::hints`.
 
 mod exit_code;
 mod mistake;
@@ -135,7 +135,7 @@ pub enum Error {
     /// Exit code 2.
     #[error("the C library of this system is musl ({evidence}); pykeel builds for glibc only")]
     Musl {
-        /// How that was found out.
+        /// The evidence for it.
         evidence: String,
     },
 
@@ -162,8 +162,8 @@ pub enum Error {
 
     /// Exit code 2.
     #[error(
-        "cannot tell which package owns a library of {distro}: pykeel reads the package databases of dpkg (Debian, \
-         Ubuntu) and rpm (Fedora, Red Hat, Amazon Linux)"
+        "the package database of {distro} is not supported: pykeel reads those of dpkg (Debian, Ubuntu) and rpm \
+         (Fedora, Red Hat, Amazon Linux)"
     )]
     UnknownPackageDatabase {
         /// The distribution.
@@ -226,12 +226,12 @@ pub enum Error {
     Unowned {
         /// A header or library of the build host.
         path: PathBuf,
-        /// What a package would say of it.
+        /// What is unknown without a package: `version`.
         unknown: &'static str,
     },
 
     /// Exit code 4.
-    #[error("the build host has files that the build could read and that no package confirms:{}", first(findings))]
+    #[error("the build could read files of this host that the package database does not confirm:{}", first(findings))]
     Unconfirmed {
         /// Each file, what is wrong with it and what can be done.
         findings: Vec<InputFinding>,
@@ -419,7 +419,7 @@ pub enum Error {
         request: String,
         /// Where it was looked for.
         place: Option<String>,
-        /// What is installed there and beside it.
+        /// The versions that are installed there and beside it.
         there: Vec<String>,
     },
 
@@ -451,7 +451,7 @@ pub enum Error {
     Clock {
         /// The time it says.
         now: String,
-        /// What is from the future.
+        /// The file or directory with a later time.
         what: String,
         /// Its time.
         made: String,

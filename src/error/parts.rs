@@ -1,4 +1,4 @@
-//! What errors are made of, and how their parts are worded.
+//! The parts of errors, and their wording.
 
 use super::Error;
 
@@ -7,7 +7,7 @@ use super::Error;
 pub struct SourceAttempt {
     /// The URL or the directory.
     pub place: String,
-    /// Why not from there.
+    /// Why it failed.
     pub reason: String,
 }
 
@@ -29,9 +29,9 @@ pub enum ProfileRemedy {
 /// Why a build cannot have a flag that the user gives the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlagProblem {
-    /// It hides the warnings that tell whether a profile matches.
+    /// It hides the warnings that show whether a profile matches.
     HidesWarnings,
-    /// It means the processor of the machine that compiles.
+    /// Its meaning depends on the processor of the machine that compiles.
     HostSpecific,
 }
 

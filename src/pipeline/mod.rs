@@ -27,7 +27,7 @@ use crate::store::{HeldProfile, Store};
 use crate::sys::jobserver::JobServer;
 use crate::sys::process::Runner;
 
-/// What all builds of one invocation share.
+/// The resources that all builds of one invocation share.
 #[derive(Clone, Copy)]
 pub struct Pipeline<'a> {
     /// The recipes.
@@ -45,9 +45,9 @@ pub struct Pipeline<'a> {
 /// The options of a build.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// What the user chose.
+    /// The user's choices.
     pub choices: Choices,
-    /// What is kept: one artifact for each.
+    /// The flavors: one artifact for each.
     pub flavors: Vec<Flavor>,
     /// Where sources may come from.
     pub fetch: FetchOptions,

@@ -29,7 +29,7 @@ pub struct Again {
     plan: BuildPlan,
 }
 
-/// An artifact that was built again. It lies in the work directory, and is removed with it.
+/// An artifact that was built again. It is in the work directory, and is removed with it.
 #[derive(Debug)]
 pub struct Rebuilt {
     /// The artifact.

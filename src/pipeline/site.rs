@@ -40,7 +40,7 @@ impl Pipeline<'_> {
 }
 
 impl Site<'_> {
-    /// What the stages of a build here are given.
+    /// Returns the context of the stages.
     pub(super) fn context<'s>(
         &'s self,
         recipe: &'s ReleaseRecipe,

@@ -1,4 +1,4 @@
-//! What a user chooses besides the version.
+//! The user's choices besides the version.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
 use crate::recipe::ReleaseRecipe;
 
-/// What a user chooses besides the version.
+/// The user's choices besides the version.
 #[derive(Debug, Clone)]
 pub struct Choices {
     /// The compiled-in prefix.
@@ -29,7 +29,7 @@ impl Choices {
         self.policies.compiler_variables.get("CC").map_or("gcc", String::as_str)
     }
 
-    /// Refuses flags in the compiler's variables.
+    /// Checks that the compiler's variables have none of some flags.
     ///
     /// # Errors
     /// [`Error::CompilerFlag`] for the first of them that a variable has.
@@ -44,15 +44,15 @@ impl Choices {
         }
     }
 
-    /// How a release is optimised.
+    /// Returns how a release is optimised.
     #[must_use]
     pub fn optimize(&self, recipe: &ReleaseRecipe, target: Target) -> Optimize {
-        // Whoever names a profile wants it used.
+        // To name a profile is to ask for an optimised build.
         let named = self.profile.as_ref().map(|_| Optimize::Pgo);
         self.optimize.or(named).unwrap_or_else(|| recipe.default_optimize(target))
     }
 
-    /// What `install` looks up by: what can be said without a toolchain.
+    /// Returns the request, by which `install` looks up: everything that can be chosen without a toolchain.
     #[must_use]
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
         ArtifactRequest {

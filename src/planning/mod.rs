@@ -1,5 +1,5 @@
-//! From a request to a plan: what is here, what the user chose, which profile serves, and the
-//! [`BuildPlan`](crate::domain::plan::BuildPlan) that follows. Nothing is built.
+//! From a request to a [`BuildPlan`](crate::domain::plan::BuildPlan): the host's toolchain and inputs, the user's
+//! choices, and the profile that fits. Nothing is built here.
 
 pub mod choices;
 pub mod inputs;

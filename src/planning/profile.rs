@@ -27,7 +27,8 @@ impl Profiles<'_> {
     /// pins for the compiler, or training.
     ///
     /// # Errors
-    /// [`Error::Profile`] where the compiler has no such data, or the profile cannot be used with it.
+    /// [`Error::Profile`] if the compiler supports no profiles or cannot read this one;
+    /// [`Error::ProfileWithoutOptimization`]; [`Error::CompilerFlag`]; and the errors of reading the profile.
     pub fn choose(&self, recipe: &ReleaseRecipe, choices: &Choices, host: &Host<'_>) -> Result<Optimisation> {
         if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
             return match &choices.profile {
@@ -73,10 +74,11 @@ impl Profiles<'_> {
         Ok(Optimisation::Profile(Box::new(profile)))
     }
 
-    /// Whether the store has a profile; one that the recipe pins, for whichever compiler, is put there.
+    /// Whether the store has a profile. A profile that the recipe pins, for any compiler, is copied into it first.
     ///
     /// # Errors
-    /// [`Error::Profile`] where a pinned one is missing or another, and what the store answers.
+    /// [`Error::Profile`] if the file of a pinned profile is missing or has another digest; [`Error::Io`] if the store
+    /// cannot be read or written.
     pub fn at_hand(&self, digest: Digest, recipe: &ReleaseRecipe) -> Result<bool> {
         if let Some(pinned) = recipe.profiles.iter().find(|pinned| pinned.sha256 == digest) {
             self.store.keep_profile(&self.catalog.profile(pinned)?)?;
@@ -85,11 +87,12 @@ impl Profiles<'_> {
         Ok(self.store.profile(digest, self.reporter)?.is_some())
     }
 
-    /// Puts the profile that a user named by its file into the store, and keeps one that is there from
-    /// being pruned: whoever has the artifact later asks the store for what it was made with.
+    /// Copies the profile that a user named by its file into the store, and holds it there against pruning: a later
+    /// rebuild of the artifact looks for it in the store.
     ///
     /// # Errors
-    /// [`Error::Profile`] where it has gone, or what the system answers.
+    /// [`Error::Profile`] if the store does not have the named profile; [`Error::DigestMismatch`] if the file has
+    /// changed; [`Error::Io`] if it cannot be read or kept.
     pub fn hold_named(&self, choices: &Choices) -> Result<Option<HeldProfile>> {
         match &choices.profile {
             None => Ok(None),
@@ -118,10 +121,11 @@ impl Profiles<'_> {
     }
 }
 
-/// The training data that the compiler of a host writes and reads.
+/// Returns the kind of training data that the compiler of a host writes and reads.
 ///
 /// # Errors
-/// [`Error::Profile`] where it has none, or the recipe does not say how to build with a profile.
+/// [`Error::Profile`] if the compiler is not GCC, or the recipe has no `[pgo]`; [`Error::Command`] if the compiler
+/// fails.
 pub fn data(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<TrainingData> {
     let unusable = |reason: String, remedy| Error::Profile {
         what: format!("for Python {}", recipe.full_version()),

@@ -1,4 +1,4 @@
-//! Resolve: from what a user asks for, a recipe and a host to the plan of a build.
+//! Resolve: makes the plan of a build from the user's choices, a recipe and a host.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ use crate::sys::toolchain::SEARCH_PATH;
 /// Resolves everything that decides the bytes of the output.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that cannot be told or found, and what the tools answer.
+/// [`Error::Library`] for a library that the compiler does not find, [`Error::Unowned`] for one that no package owns,
+/// [`Error::Command`] if the compiler fails, [`Error::Io`] if a file cannot be read.
 pub fn resolve(
     recipe: &ReleaseRecipe,
     flavor: Flavor,
@@ -82,7 +83,8 @@ fn configure_arguments(recipe: &ReleaseRecipe, prefix: &Prefix) -> Vec<String> {
         .collect()
 }
 
-/// Makes the plan of an instrumented build the one of the build with the profile it recorded.
+/// Sets the fields of a plan that depend on the optimisation. With the profile that an instrumented build recorded,
+/// this turns its plan into that of the optimised build.
 pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Optimisation) {
     plan.profile = match optimisation {
         Optimisation::Profile(profile) => Some(profile.digest),
@@ -92,14 +94,14 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
     plan.freeze = freeze(recipe, optimisation);
 }
 
-/// The interpreter that make has just built runs without `site`: at the prefix and below HOME there may be modules of an
-/// earlier installation. What make is told is recorded nowhere.
+/// The interpreter that make has just built runs without `site`: at the prefix and below HOME there may be modules of
+/// an earlier installation. Variables on make's command line are recorded nowhere.
 const PYTHON_FOR_BUILD: &str = "PYTHON_FOR_BUILD=./$(BUILDPYTHON) -E -s -S";
 
-/// What the compiler says of a profile is counted, so it has to say it, whatever the user's flags are.
+/// Turns on the compiler's warnings about a profile, which are counted, whatever the user's flags are.
 const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
 
-/// The arguments of make: the recipe's, and those of the optimisation.
+/// Returns the arguments of make: the recipe's, and those of the optimisation.
 fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
     let mut words = recipe.shared.make.arguments.clone();
     words.push(PYTHON_FOR_BUILD.to_owned());
@@ -108,19 +110,19 @@ fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<St
         Optimisation::None => return words,
         Optimisation::Instrumented(_) => (&pgo.instrument, &pgo.instrument),
         Optimisation::Profile(_) => {
-            // They are built beside, and what they write is there already.
+            // The stage `freeze` runs these in a copy of the tree, and their output is in the tree already.
             let helpers = pgo.freeze.iter().flat_map(|freeze| &freeze.helpers);
             words.extend(helpers.flat_map(|helper| ["-o".to_owned(), helper.clone()]));
             words.extend(pgo.make.iter().cloned());
             (&format!("{PROFILE_WARNINGS} {}", pgo.compile), &pgo.link)
         }
     };
-    // Beside what configure recorded of these two, and not in the place of it.
+    // CPython's Makefile adds these to `CONFIGURE_CFLAGS_NODIST` and `CONFIGURE_LDFLAGS_NODIST`, which configure wrote.
     words.extend([format!("CFLAGS_NODIST={compile}"), format!("LDFLAGS_NODIST={link}")]);
     words
 }
 
-/// The search path of the build: the system's, after the directory of a compiler that is named by its path.
+/// Returns the search path of the build: the directory of a compiler that is named by its path, then the system's.
 fn search_path(choices: &Choices) -> String {
     let driver = choices.cc().split_whitespace().next().map(Path::new).filter(|path| path.is_absolute());
     match driver
@@ -132,7 +134,7 @@ fn search_path(choices: &Choices) -> String {
     }
 }
 
-/// The scrubbed environment: what pykeel fixes, what the recipe wants, what the user chose.
+/// Returns the environment of the build: the recipe's variables, then pykeel's, then the user's.
 fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, String> {
     let path = search_path(choices);
     let fixed = [
@@ -140,13 +142,13 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
         ("PYTHONHASHSEED", "0"),
-        // No directory, so that nothing is below it.
+        // Not a directory, so no file can be below it.
         ("HOME", "/dev/null"),
         // Without this configure would read `share/config.site` and `etc/config.site` of the prefix.
         ("CONFIG_SITE", "/dev/null"),
         ("CC", choices.cc()),
-        // A release needs no other Python to be built; without this configure would record the
-        // name of whichever the host has.
+        // A release is built without another Python. Without this, configure would record the name of
+        // the one on the host.
         ("PYTHON_FOR_REGEN", "python3"),
     ];
     let mut variables: BTreeMap<String, String> = recipe.shared.configure.environment.clone();
@@ -155,7 +157,7 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
     variables
 }
 
-/// The identity of the toolchain: its programs by content, its packages by version and checksums.
+/// Returns the identity of the toolchain: its programs by content, its packages by version and checksums.
 fn toolchain(host: &Host<'_>) -> Result<ToolchainId> {
     let toolchain = &host.toolchain;
     let digest = |path: &PathBuf| -> Result<Digest> { Ok(Digest::of_reader(fs_err::File::open(path)?)?) };
@@ -172,19 +174,19 @@ fn toolchain(host: &Host<'_>) -> Result<ToolchainId> {
     })
 }
 
-/// Makes the frozen modules, in a build with a profile.
+/// Returns how the frozen modules are made: in a build with a profile, if the recipe says how.
 fn freeze(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Option<PlannedFreeze> {
     let freeze = recipe.shared.pgo.as_ref()?.freeze.as_ref()?;
     let Freeze { targets, writes, helpers } = freeze.clone();
     matches!(optimisation, Optimisation::Profile(_)).then_some(PlannedFreeze { targets, writes, helpers })
 }
 
-/// The package of a file, without which its `unknown` cannot be told.
+/// Returns the package of a file. `unknown` names what is unknown without one.
 fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path, unknown: &'static str) -> Result<&'o OwnedFile> {
     owners.get(path).ok_or_else(|| Error::Unowned { path: path.to_owned(), unknown })
 }
 
-/// The libraries that the recipe links and all that these need, glibc's left out.
+/// Returns the libraries that the recipe links and all that these need, without glibc's.
 fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibrary>> {
     let mut found: BTreeMap<String, (PathBuf, elf::ElfFile)> = BTreeMap::new();
     let mut queue: Vec<String> = Vec::new();
@@ -226,7 +228,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibra
         .collect()
 }
 
-/// The sonames that `-lNAME` links: the library's own, or those that a linker script names.
+/// Returns the sonames that `-lNAME` links: the library's own, or those that a linker script names.
 fn linked_sonames(host: &Host<'_>, name: &str, package: &str) -> Result<Vec<String>> {
     let missing = || Error::Library {
         soname: format!("lib{name}.so"),
@@ -252,8 +254,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The libraries that a linker script names: `INPUT(libncursesw.so.6 -ltinfo)`. Static ones and
-/// other words are left out.
+/// Returns the shared libraries that a linker script names: `INPUT(libncursesw.so.6 -ltinfo)`.
 fn script_inputs(script: &str) -> Vec<String> {
     script
         .split(|c: char| c.is_whitespace() || "(),".contains(c))

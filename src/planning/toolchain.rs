@@ -1,4 +1,4 @@
-//! The toolchain: what compiles, what it compiles for, and where it looks. It is resolved once and passed on.
+//! The toolchain: the compiler, its target, and the directories that it searches. It is resolved once and passed on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,47 +9,47 @@ use crate::error::{Error, Result};
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{Compiler, find_program};
 
-/// The programs that turn source into bytes or rewrite them, as the compiler names them.
+/// The programs that compile, assemble, link or rewrite, as the compiler names them.
 const PROGRAMS: &[&str] =
     &["cc1", "lto1", "lto-wrapper", "collect2", "as", "ld", "ar", "nm", "ranlib", "strip", "objcopy"];
 
-/// What is there for local use, and what no package owns.
+/// The directory of locally installed files, which no package owns.
 const LOCAL: &str = "/usr/local";
 
-/// A compiler and all that goes with it.
+/// A compiler, its programs and its search directories.
 pub struct Toolchain<'a> {
-    /// What it runs on.
+    /// The machine that it runs on.
     pub build: Target,
-    /// What it compiles for.
+    /// The machine that it compiles for.
     pub target: Target,
-    /// The root directory of the target's headers and libraries: `/` where it is this system's.
+    /// The root directory of the target's headers and libraries: `/` if it is this system's.
     pub sysroot: PathBuf,
-    /// The compiler. It finds no header outside the directories below.
+    /// The compiler. It searches for headers in `header_directories` only.
     pub compiler: Compiler<'a>,
     /// The version of the glibc that is linked: `2.36`.
     pub glibc: String,
     /// The programs that compile, assemble, link and rewrite, by the compiler's names for them.
     pub programs: BTreeMap<String, PathBuf>,
-    /// Where headers are looked for, in order.
+    /// The directories that are searched for headers, in order.
     pub header_directories: Vec<PathBuf>,
-    /// Where libraries and the compiler's own objects are looked for, in order.
+    /// The directories that are searched for libraries and the compiler's own objects, in order.
     pub library_directories: Vec<PathBuf>,
-    /// Where the compiler looks for its programs and its specs; they need not exist.
+    /// The directories in which the compiler searches for its programs and specs. They need not exist.
     pub program_directories: Vec<PathBuf>,
     /// Directories that are kept out of the search.
     pub kept_out: Vec<PathBuf>,
-    /// The compiler's own tree, where no package owns it.
+    /// The compiler's own tree, if no package owns it.
     pub tree: Option<PathBuf>,
     /// Directories and files that the user's flags name.
     pub named: Vec<PathBuf>,
 }
 
 impl<'a> Toolchain<'a> {
-    /// The toolchain of a compiler; none where there is no such program.
+    /// Resolves the toolchain of the user's compiler, or returns `None` if there is no such program.
     ///
     /// # Errors
-    /// [`Error::Musl`], [`Error::Command`] for a question that the compiler cannot answer, and [`Error::UnsupportedTarget`] for a
-    /// target that pykeel does not build for.
+    /// [`Error::Musl`]; [`Error::UnsupportedTarget`] for a target that pykeel does not build for; [`Error::Command`] if
+    /// the compiler fails; [`Error::Io`] if one of its directories cannot be read.
     pub fn resolve(runner: &'a dyn Runner, choices: &Choices) -> Result<Option<Self>> {
         let Some(mut compiler) = Compiler::find(runner, choices.cc()) else { return Ok(None) };
         let target = compiler.target()?;
@@ -68,18 +68,18 @@ impl<'a> Toolchain<'a> {
         let (local_libraries, library_directories): (Vec<_>, Vec<_>) =
             compiler.library_directories(&options)?.into_iter().partition(local);
         kept_out.extend(local_libraries);
-        // The linker has a list of its own, which the script leaves out.
+        // The linker has a list of directories of its own. The script of the build disables it.
         kept_out.extend(["lib", "lib64"].map(|name| Path::new(LOCAL).join(name)));
         kept_out.push(Path::new(LOCAL).join("lib").join(format!("{}-linux-gnu", target.arch())));
         let program_directories = compiler.program_directories()?.into_iter().filter(|path| !local(path)).collect();
         compiler.close(&header_directories);
         let mut programs = BTreeMap::new();
         for name in PROGRAMS {
-            // A compiler of one piece has no cc1: then the compiler itself decides.
+            // Clang has no cc1: then the compiler itself is the program.
             let path = compiler.program(name)?.unwrap_or_else(|| compiler.driver().to_owned());
             programs.insert((*name).to_owned(), path);
         }
-        // make runs these by the search path.
+        // make runs these from the search path.
         for name in ["ar", "nm", "ranlib"] {
             programs.extend(find_program(name).map(|path| (name.to_owned(), path)));
         }
@@ -105,8 +105,8 @@ impl<'a> Toolchain<'a> {
     }
 }
 
-/// The tree of a compiler that lies outside the directories of packages: `/opt/gcc-14` of `/opt/gcc-14/bin/gcc`; a
-/// program that is in no `bin` stands for itself.
+/// Returns the tree of a compiler outside the directories of packages: `/opt/gcc-14` for `/opt/gcc-14/bin/gcc`, and the
+/// program's own file if it is not in a directory `bin`.
 fn tree_of(driver: &Path) -> Result<Option<PathBuf>> {
     let driver = fs_err::canonicalize(driver)?;
     if is_packaged(&driver) {
@@ -116,7 +116,7 @@ fn tree_of(driver: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(parent.filter(|tree| *tree != Path::new("/")).unwrap_or(&driver).to_owned()))
 }
 
-/// The options of the user that change where the compiler looks.
+/// Returns the user's options that change where the compiler searches.
 fn search_options(choices: &Choices) -> Vec<String> {
     let mut options = Vec::new();
     let words = choices.policies.compiler_variables.iter().filter(|(name, _)| *name != "CC");
@@ -136,10 +136,10 @@ fn search_options(choices: &Choices) -> Vec<String> {
     options
 }
 
-/// The directories and files outside those of packages that the user's flags name, by their canonical names.
+/// Returns the canonical paths of the directories and files that the user's flags name, without those of packages.
 fn named_places(choices: &Choices) -> Vec<PathBuf> {
     let words = choices.policies.compiler_variables.values().flat_map(|text| text.split_whitespace());
-    // `-Wl,-T,/x.ld` and `-Wp,-I/x` hand their parts on.
+    // `-Wl,-T,/x.ld` and `-Wp,-I/x` pass their parts on.
     let parts = words.flat_map(|word| word.split(','));
     let named = parts.filter_map(|part| {
         // `/x`, `-I/x`, `-isystem/x`, `@/x`, `--sysroot=/x`; and no relative path such as `-Ia/b`.
@@ -150,7 +150,7 @@ fn named_places(choices: &Choices) -> Vec<PathBuf> {
     });
     let mut places = Vec::new();
     for place in named.filter_map(|place| std::fs::canonicalize(place).ok()) {
-        // Below /usr packages own what is there, and a file that none owns is refused or recorded.
+        // Packages own what is below /usr. A file there without an owner is an error when it is found or read.
         let is_system = SYSTEM.iter().any(|top| place == Path::new(top)) || is_packaged(&place);
         if !is_system && !places.contains(&place) {
             places.push(place);
@@ -159,13 +159,13 @@ fn named_places(choices: &Choices) -> Vec<PathBuf> {
     places
 }
 
-/// The options after which a place may follow without a space.
+/// The options after which a path may follow without a space.
 const NAMES_A_PLACE: &[&str] =
     &["-I", "-L", "-B", "-T", "-isystem", "-idirafter", "-iquote", "-include", "-imacros", "-isysroot"];
-/// Directories that are no place for a build's own files.
+/// Directories that are too general to be named by digest.
 const SYSTEM: &[&str] = &["/", "/dev", "/etc", "/proc", "/run", "/sys", "/usr/local", "/var"];
 
-/// Whether packages own what lies at a path.
+/// Whether a path is in a directory whose files belong to packages.
 fn is_packaged(path: &Path) -> bool {
     ["/usr", "/bin", "/sbin", "/lib", "/lib64"].iter().any(|top| path.starts_with(top)) && !path.starts_with(LOCAL)
 }

@@ -42,7 +42,7 @@ pub struct Catalog {
 /// each of them.
 ///
 /// # Errors
-/// The first mistake, or that the file cannot be read.
+/// [`Error::Mistake`] for the first mistake, [`Error::Unreadable`] if the file cannot be read.
 pub fn check_file(path: &Path) -> Result<Vec<Recipe>> {
     fs_err::metadata(path).map_err(Error::Unreadable)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -77,7 +77,7 @@ impl Catalog {
     /// directory takes the place of the one of its name, and may extend that one.
     ///
     /// # Errors
-    /// The first mistake in a recipe, or a file that cannot be read.
+    /// [`Error::Mistake`] for the first mistake in a recipe, [`Error::Unreadable`] for a file that cannot be read.
     pub fn load(overlay: Option<&Path>) -> Result<Self> {
         let files = Files::read(overlay)?;
         let mut catalog = Self { recipes: BTreeMap::new(), files, overlay: overlay.map(Path::to_owned) };
@@ -101,10 +101,10 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The whole recipe of a series as the text of one file that extends nothing.
+    /// Returns the whole recipe of a series as the text of one file that extends nothing.
     ///
     /// # Errors
-    /// None for a series that is there.
+    /// [`Error::Mistake`] for a series without a recipe.
     pub fn resolved(&self, series: Series) -> Result<String> {
         Ok(render(self.files.merged(&series.to_string())?.0.get_ref()))
     }
@@ -146,7 +146,7 @@ impl Catalog {
     /// The patches of a release, read and checked.
     ///
     /// # Errors
-    /// That one is missing or has another digest.
+    /// [`Error::Patch`] if one is missing or has another digest.
     pub fn patches(&self, recipe: &ReleaseRecipe) -> Result<Vec<PatchText>> {
         let text = |patch: &Patch| {
             let text = self.patch(patch).map_err(|reason| Error::Patch { name: patch.file.clone(), reason })?;
@@ -155,11 +155,11 @@ impl Catalog {
         recipe.shared.patches.iter().map(text).collect()
     }
 
-    /// The scripts that training runs, by their names: those of the overlay's `training/` over those
+    /// Returns the scripts that training runs, by their names. Those of the overlay's `training/` replace those
     /// compiled in.
     ///
     /// # Errors
-    /// What the system answers.
+    /// [`Error::Io`] if one of the overlay cannot be read.
     pub fn training_scripts(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut scripts = BTreeMap::new();
         for file in RECIPES.get_dir(TRAINING).into_iter().flat_map(Dir::files) {
@@ -256,7 +256,7 @@ impl Catalog {
             .find(|(_, row)| !row.version.is_pre_release())
     }
 
-    /// Up to three versions that are there and near to what was asked for.
+    /// Returns up to three versions with a recipe that are near to a request.
     fn nearest(&self, request: VersionRequest) -> Vec<String> {
         let variant = request.variant;
         match request.selector {

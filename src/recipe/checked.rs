@@ -42,14 +42,14 @@ pub struct Recipe {
     pub(super) shared: Arc<SeriesRecipe>,
 }
 
-/// What all releases of a series share, in one variant.
+/// The part of a recipe that all releases of a series share, in one variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SeriesRecipe {
     /// Where sources come from.
     pub source: SourceRecipe,
-    /// What configure is given, the variant's arguments included.
+    /// The arguments and the environment of configure, the variant's arguments included.
     pub configure: ConfigureRecipe,
-    /// What make is given.
+    /// The arguments of make.
     pub make: MakeRecipe,
     /// How an optimised build is made.
     pub pgo: Option<Pgo>,
@@ -57,13 +57,13 @@ pub struct SeriesRecipe {
     pub modules: ModulesRecipe,
     /// The libraries they need, by name.
     pub libraries: Vec<Library>,
-    /// What each flavor keeps.
+    /// What each flavor drops and adds.
     pub flavors: Flavors,
     /// The patches, in order.
     pub patches: Vec<Patch>,
 }
 
-/// All that a recipe says about one release in one variant.
+/// The recipe of one release in one variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseRecipe {
     /// The release.
@@ -74,7 +74,7 @@ pub struct ReleaseRecipe {
     pub sums: SourceSums,
     /// The profiles pinned for the release in its variant.
     pub profiles: Vec<PinnedProfile>,
-    /// What it shares with the other releases of its series.
+    /// The part that all releases of the series share.
     pub shared: Arc<SeriesRecipe>,
 }
 
@@ -85,7 +85,7 @@ impl ReleaseRecipe {
         format!("{}{}", self.version, self.variant)
     }
 
-    /// What the flavor keeps.
+    /// Returns what a flavor drops and adds.
     #[must_use]
     pub fn flavor(&self, flavor: Flavor) -> &FlavorRecipe {
         match flavor {
@@ -94,7 +94,7 @@ impl ReleaseRecipe {
         }
     }
 
-    /// How it is optimised if nobody says: with a profile where one is pinned for the target.
+    /// Returns the default optimisation: with a profile if one is pinned for the target.
     #[must_use]
     pub fn default_optimize(&self, target: Target) -> Optimize {
         let pinned = self.profiles.iter().any(|profile| profile.target == target);
@@ -126,7 +126,7 @@ impl ReleaseRecipe {
 }
 
 impl SeriesRecipe {
-    /// What decides bytes. A new field does not compile until somebody has said whether it does.
+    /// Returns what decides bytes. A new field does not compile until this function names it.
     fn deciding(&self) -> Value {
         let Self { source: _, configure, make, pgo, modules, libraries, flavors, patches } = self;
         // In an order that the libraries' names have no part in.

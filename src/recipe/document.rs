@@ -15,7 +15,7 @@ use super::section::{configure, flavor, library, make, modules, patch, pgo, prof
 use crate::domain::version::{Series, Variant};
 use crate::error::Mistake;
 
-/// A whole recipe: the sections that a series file and all that it extends come to.
+/// A whole recipe: the merged sections of a series file and of the files that it extends.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Document {
@@ -58,7 +58,7 @@ pub(super) struct Checked {
 /// Checks a merged recipe.
 ///
 /// # Errors
-/// The first mistake, with the place in the file that says it.
+/// [`Mistake`] for the first mistake, with its place in a file.
 pub(super) fn check(table: Spanned<DeTable<'_>>, at: &Layers<'_>) -> Result<Checked, Mistake> {
     let document = Document::deserialize(toml::Deserializer::from(table)).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);

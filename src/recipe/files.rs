@@ -19,14 +19,14 @@ pub(super) static RECIPES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes")
 /// A file as it was found.
 #[derive(Debug)]
 struct File {
-    /// As the user can open it.
+    /// Its path, for messages.
     name: String,
     bytes: Cow<'static, [u8]>,
 }
 
 /// A file that was parsed.
 struct Parsed<'a> {
-    /// The name that `extends` knows it by.
+    /// Its name in `extends`.
     name: String,
     file: &'a File,
     text: &'a str,
@@ -92,7 +92,7 @@ impl Files {
     /// A file and all that it extends, merged; the file itself is the last layer.
     ///
     /// # Errors
-    /// The first mistake in one of them.
+    /// [`Mistake`] for the first mistake in one of them.
     pub(super) fn merged(&self, name: &str) -> Result<(Spanned<DeTable<'_>>, Layers<'_>), Mistake> {
         let mut chain = Vec::new();
         let mut seen: BTreeSet<&str> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Inheritance: what a file says over what it extends.
+//! Inheritance: merges a file over the file that it extends.
 //!
 //! Tables are merged key by key. A list or any other value takes the place of the inherited one,
 //! and `{ add = […], remove = […] }` in the place of a list changes the inherited list. `remove` at
@@ -23,7 +23,7 @@ type Value<'t> = Spanned<DeValue<'t>>;
 /// Merges the tables of `layers`, which are in the same order.
 ///
 /// # Errors
-/// The first change that does not fit what is inherited.
+/// [`Mistake`] for the first change that does not fit what is inherited.
 pub(super) fn merge<'t>(
     tables: Vec<Spanned<DeTable<'t>>>,
     layers: &Layers<'t>,
@@ -41,7 +41,7 @@ pub(super) fn merge<'t>(
             merge.remove_keys(merged.get_mut(), list)?;
         }
         merge.table("", merged.get_mut(), table)?;
-        // What is missing in the end is missing in the file that was asked for.
+        // If a key is missing after the merge, it is missing in the requested file.
         merged = Spanned::new(span, merged.into_inner());
     }
     Ok(merged)

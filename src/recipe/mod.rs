@@ -1,7 +1,7 @@
 //! Recipes: how each series of CPython is downloaded, verified, patched, configured and compiled.
 //!
-//! `files` finds a recipe file and all that it extends, `merge` makes one of them, and `place` knows
-//! where each value stands. `section` has each section as written and as checked, `document` the
+//! `files` finds a recipe file and all that it extends, `merge` merges them, and `place` has the file,
+//! line and column of each value. `section` has each section as written and as checked, `document` the
 //! whole as written, and `checked` the [`Recipe`] that comes of it. `render` writes a merged recipe
 //! as one file, `pin` writes a profile into one, and `catalog` finds the recipe a user asks for.
 
@@ -37,7 +37,7 @@ impl Recipe {
     /// Reads and checks the text of a recipe file, which may extend those compiled in.
     ///
     /// # Errors
-    /// The first mistake, with file, line and column.
+    /// [`Mistake`] for the first mistake, with file, line and column.
     pub fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
         let files = files::Files::with_text(file, text);
         let (table, layers) = files.merged(&files::stem(std::path::Path::new(file)))?;

@@ -15,11 +15,11 @@ pub struct Pinned {
     pub unpinned: BTreeSet<String>,
 }
 
-/// Pins a profile for the release that it was recorded with, in the place of one that was pinned for
+/// Pins a profile for the release that it was recorded with. It replaces the one that is pinned for
 /// the same release, variant, target and compiler. `file` is its name below `profiles/`.
 ///
 /// # Errors
-/// What is wrong with the text, in words.
+/// The reason why the text cannot be changed.
 pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<Pinned, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let manifest = &profile.manifest;
@@ -36,7 +36,7 @@ pub fn pin(text: &str, file: &str, profile: &Profile) -> Result<Pinned, String> 
     Ok(Pinned { text: document.to_string(), unpinned })
 }
 
-/// The table of a name in another one, which is made if it is not there: `dotted` is written as a part
+/// Returns the table of a name in another one, and creates it if there is none: `dotted` is written as a part
 /// of the keys in it.
 fn below<'t>(table: &'t mut dyn TableLike, name: &str, dotted: bool) -> Result<&'t mut dyn TableLike, String> {
     let new = || {

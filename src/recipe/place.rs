@@ -1,4 +1,4 @@
-//! Where things stand in the files that a recipe is made of.
+//! The places of values in the files of a recipe.
 //!
 //! The files are numbered through as if they were one text, the base first: a byte offset names the
 //! file and the place in it. So every value keeps its place when files are merged.
@@ -21,12 +21,12 @@ pub(super) struct Layer<'t> {
     pub(super) start: usize,
 }
 
-/// The files that a recipe is made of: the base first, the file that was asked for last.
+/// The files of a recipe: the base first, the requested file last.
 #[derive(Debug)]
 pub(super) struct Layers<'t>(pub(super) Vec<Layer<'t>>);
 
 impl Layers<'_> {
-    /// The file that was asked for.
+    /// The requested file.
     pub(super) fn file(&self) -> &str {
         self.0.last().map(|layer| layer.file.as_str()).unwrap_or_default()
     }

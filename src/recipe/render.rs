@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use toml::de::{DeTable, DeValue};
 
-/// The order of what stands at the top. Other keys come last.
+/// The order of the keys at the top. Other keys come last.
 const ORDER: [&str; 13] = [
     "series",
     "end-of-life",

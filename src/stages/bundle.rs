@@ -17,7 +17,7 @@ use crate::sys::fs;
 /// The file that names the licence of a package that has no licence text.
 const NAMED_LICENSE: &str = "LICENSE";
 
-/// A staged prefix with the libraries that its library policy asks for.
+/// A staged prefix with the libraries of its library policy.
 #[derive(Debug)]
 pub struct BundledPrefix {
     staged: StagedPrefix,
@@ -29,13 +29,13 @@ impl BundledPrefix {
         self.staged.root()
     }
 
-    /// What was bundled.
+    /// The bundled libraries.
     #[must_use]
     pub fn libraries(&self) -> &[BundledLibrary] {
         &self.libraries.bundled
     }
 
-    /// What the runtime image has to install.
+    /// The packages that the runtime image has to install.
     #[must_use]
     pub fn runtime_packages(&self) -> &[String] {
         &self.libraries.runtime_packages
@@ -223,14 +223,14 @@ mod tests {
             toy
         }
 
-        /// The answer of `rpm --query --all`: the SHA-256 that its database has of the library.
+        /// The output of `rpm --query --all`: the SHA-256 of the library in its database.
         fn recorded(&self, sha256: &str) -> Answer {
             let path = self.library().display().to_string();
             Answer::new().out(&format!("toy\tx86_64\t1.0-1\ttoy-1.0-1.src.rpm\t8\t{sha256}\t0\t{path}\n"))
         }
     }
 
-    /// Bundles on a distribution with rpm, wherever the test runs: its database is asked through the runner.
+    /// Bundles on a distribution with rpm, wherever the test runs: its database is queried through the runner.
     fn bundled(toy: &Toy) -> Result<BundledPrefix> {
         let distro = Distro { name: "a distribution with rpm".into(), family: Family::Fedora };
         toy.build("work", |context| bundle_on(&distro, staged(context).unwrap(), context))

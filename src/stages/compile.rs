@@ -1,4 +1,4 @@
-//! Compile: make, with all that its output says of modules and of the profile.
+//! Compile: runs make, and reads what its output says of modules and of the profile.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct CompiledTree {
 }
 
 impl CompiledTree {
-    /// Where it is.
+    /// Returns the root of the tree.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.tree.root()
@@ -36,27 +36,28 @@ impl CompiledTree {
         self.tree.spec(program)
     }
 
-    /// Make as it was run, to install what it made: with other arguments it would make some anew.
+    /// Returns make with the arguments of the compilation. With others, `make install` would build some files again.
     pub(super) fn make(&self, plan: &BuildPlan) -> Spec {
         make(&self.tree, plan)
     }
 
-    /// What the launcher did, in a few words; empty without one.
+    /// Returns the launcher's cache hits and misses in a few words; empty without a launcher.
     #[must_use]
     pub fn launcher_results(&self) -> &str {
         &self.launcher
     }
 
-    /// Why a module is not there.
+    /// Returns why a module is missing.
     pub(super) fn reason(&self, module: &str) -> String {
         self.modules.reason(module)
     }
 }
 
-/// Compiles.
+/// Compiles, and compares every file that was read with the plan.
 ///
 /// # Errors
-/// The first compiler error; [`Error::ProfileMismatch`].
+/// [`Error::Command`] with the first compiler error; [`Error::ProfileMismatch`]; [`Error::UnplannedRead`];
+/// [`Error::Io`] if a record cannot be read.
 pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<CompiledTree> {
     let BuildContext { plan, recipe, jobs, log, .. } = *context;
     let tree = frozen.into_tree();
@@ -74,7 +75,7 @@ pub fn compile(frozen: FrozenTree, context: &BuildContext<'_>) -> Result<Compile
         }
     })?;
     if let (Some(digest), Some(pgo)) = (plan.profile, &recipe.shared.pgo) {
-        if let Some(reason) = profile.useless(pgo) {
+        if let Some(reason) = profile.mismatch(pgo) {
             return Err(Error::ProfileMismatch {
                 profile: digest.to_string(),
                 reason,
@@ -93,16 +94,16 @@ fn make(tree: &LaunchedTree, plan: &BuildPlan) -> Spec {
     tree.make().args(&plan.make).arg(tree.module_link())
 }
 
-/// What GCC says of the profile while it compiles.
+/// The compiler's warnings about the profile.
 #[derive(Debug, Default)]
 struct ProfileReport {
     /// Functions whose data are of another source.
     dropped: BTreeSet<String>,
     /// Objects that have no data.
     missing: BTreeSet<String>,
-    /// Data that the compiler does not read at all.
+    /// Data that the compiler cannot read.
     ignored: BTreeSet<String>,
-    /// Functions that are not in the data of their object: new ones, where the profile is of an earlier release.
+    /// Functions that are not in the data of their object: new ones, if the profile is of an earlier release.
     unknown: BTreeSet<String>,
     /// The first warnings.
     examples: Vec<String>,
@@ -112,8 +113,8 @@ impl ProfileReport {
     /// How many warnings are shown.
     const EXAMPLES: usize = 5;
 
-    /// The warnings of `gcc/coverage.cc`, the same from GCC 9 to 14. The compiler quotes names as
-    /// the locale has it.
+    /// Reads the warnings of `gcc/coverage.cc`, the same from GCC 9 to 14. The compiler's quotation marks depend on the
+    /// locale.
     fn line(&mut self, line: &str) {
         let Some((_, warning)) = line.split_once("warning: ").or_else(|| line.split_once("error: ")) else { return };
         let quoted = |text: &str| text.split(['\u{2018}', '\u{2019}', '\'']).nth(1).unwrap_or_default().to_owned();
@@ -135,8 +136,8 @@ impl ProfileReport {
         }
     }
 
-    /// Why the profile is of no use; none if it is.
-    fn useless(&self, pgo: &Pgo) -> Option<String> {
+    /// Returns why the profile does not match the source, or `None` if it does.
+    fn mismatch(&self, pgo: &Pgo) -> Option<String> {
         let data = pgo.evaluation_data.display().to_string();
         let of_loop = |name: &&String| name.ends_with(&format!(": {}", pgo.evaluation_loop));
         if !self.ignored.is_empty() {
@@ -172,7 +173,7 @@ impl ProfileReport {
     }
 }
 
-/// What CPython's own check says of modules that are not there.
+/// The report of CPython's own check about missing modules.
 #[derive(Debug, Default)]
 struct ModuleReport {
     section: Option<&'static str>,
@@ -249,12 +250,12 @@ mod tests {
         }
     }
 
-    fn useless(lines: &[&str]) -> Option<String> {
+    fn mismatch(lines: &[&str]) -> Option<String> {
         let mut report = ProfileReport::default();
         for line in lines {
             report.line(line);
         }
-        report.useless(&pgo())
+        report.mismatch(&pgo())
     }
 
     #[test]
@@ -265,29 +266,29 @@ mod tests {
             "./Modules/grp.c:9:1: warning: ‘/b/Modules/grp.gcda’ profile count data file not found [-Wmissing-profile]",
             "Objects/a.c:7:9: warning: unused variable ‘x’ [-Wunused-variable]",
         ];
-        assert_eq!(useless(&lines), None);
+        assert_eq!(mismatch(&lines), None);
     }
 
     #[test]
-    fn too_many_functions_or_objects_without_data_make_it_useless() {
+    fn too_many_functions_or_objects_without_data_are_a_mismatch() {
         let dropped = |name: &str| {
             format!(
                 "a.c:1:1: warning: number of counters in profile data for function '{name}' does not match its profile data (counter 'arcs', expected 2 and have 3)"
             )
         };
-        assert_eq!(useless(&[&dropped("f")]), None);
-        assert!(useless(&[&dropped("f"), &dropped("g")]).unwrap().contains("2 functions"));
+        assert_eq!(mismatch(&[&dropped("f")]), None);
+        assert!(mismatch(&[&dropped("f"), &dropped("g")]).unwrap().contains("2 functions"));
         let missing = |name: &str| format!("a.c:1:1: warning: '/b/{name}' profile count data file not found");
-        assert!(useless(&[&missing("a.gcda"), &missing("b.gcda")]).unwrap().contains("2 objects"));
+        assert!(mismatch(&[&missing("a.gcda"), &missing("b.gcda")]).unwrap().contains("2 objects"));
     }
 
     #[test]
     fn the_evaluation_loop_alone_makes_it_useless() {
         let dropped = "Python/ceval.c:1:1: error: the control flow of function ‘_PyEval_EvalFrameDefault’ does not match its profile data (counter ‘arcs’)";
-        assert!(useless(&[dropped]).unwrap().contains("evaluation loop"));
+        assert!(mismatch(&[dropped]).unwrap().contains("evaluation loop"));
         let missing = "Python/ceval.c:1:1: warning: ‘/b/Python/ceval.gcda’ profile count data file not found";
-        assert!(useless(&[missing]).unwrap().contains("evaluation loop"));
+        assert!(mismatch(&[missing]).unwrap().contains("evaluation loop"));
         let other = "a.c:1:1: warning: ‘/b/a.gcda’ is version ‘B42*’, expected version ‘B22*’";
-        assert!(useless(&[other]).unwrap().contains("the compiler ignores its data"));
+        assert!(mismatch(&[other]).unwrap().contains("the compiler ignores its data"));
     }
 }

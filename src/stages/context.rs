@@ -1,4 +1,4 @@
-//! What every stage of one build is given.
+//! The context that every stage of one build gets.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Runner;
 
-/// What a build is of, where it works, and with what. The plan alone decides the bytes of the output.
+/// The inputs, the directories and the tools of one build. Only the plan decides the bytes of the output.
 #[derive(Clone, Copy)]
 pub struct BuildContext<'a> {
     /// The plan of the artifact. The stages that several flavors share use that of the first.
     pub plan: &'a BuildPlan,
     /// The recipe that the plan was resolved from.
     pub recipe: &'a ReleaseRecipe,
-    /// What the interpreter is optimised with; the plan has its digest.
+    /// The profile of an optimised build. The plan has its digest.
     pub optimisation: &'a Optimisation,
     /// The work directory.
     pub work: &'a Path,

@@ -123,7 +123,7 @@ mod tests {
         assert!(split("no diff at all\n").is_err());
     }
 
-    /// A text of upstream as `tests/data/upstream-lines` has it: `scripts/upstream-lines` says how.
+    /// A text of upstream in the form of `tests/data/upstream-lines`, which `scripts/upstream-lines` writes.
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct UpstreamText {

@@ -1,5 +1,5 @@
-//! The compiler of a build: a script ahead on the search path that keeps the compiler to the directories of the
-//! plan and records every file that compiler and linker read, and the check of these records.
+//! The compiler of a build: a script ahead on the search path. It limits the compiler to the directories of the plan,
+//! and records every file that compiler and linker read. The records are compared with the plan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -16,11 +16,11 @@ use crate::sys::fs;
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::closed_search;
 
-/// The variable that says where records go.
+/// The environment variable with the directory of the records.
 const READS: &str = "RECORDED_READS";
-/// The variable that says where the compiler's temporary files go.
+/// The environment variable with the directory of the compiler's temporary files.
 const TEMPORARY: &str = "RECORDED_TMPDIR";
-/// The variable that names the launcher of the compiler.
+/// The environment variable with the path of the compiler's launcher.
 pub(super) const LAUNCHER: &str = "RECORDED_LAUNCHER";
 
 /// The script and the directory of its records.
@@ -37,7 +37,7 @@ impl Recorder {
     /// Writes the script into a work directory.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be written, [`Error::Command`] where the linker does not say what it can do.
+    /// [`Error::Io`] if it cannot be written, [`Error::Command`] if `ld --help` fails.
     pub(super) fn create(plan: &BuildPlan, work: &Path, runner: &dyn Runner) -> Result<Self> {
         let top = work.join("compiler");
         let name = plan.inputs.driver.file_name().unwrap_or_else(|| "gcc".as_ref());
@@ -60,7 +60,8 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// The environment of programs that start the compiler: the plan's, with the script ahead on the search path.
+    /// Returns the environment of programs that start the compiler: the plan's, with the script ahead on the search
+    /// path.
     pub(super) fn environment(&self, plan: &BTreeMap<String, OsString>) -> BTreeMap<String, OsString> {
         let mut environment = plan.clone();
         let mut path = self.programs.clone().into_os_string();
@@ -79,16 +80,16 @@ impl Recorder {
         &self.temporary
     }
 
-    /// The script, which stands for a compiler that is named by its path.
+    /// The script, which replaces a compiler that is named by its path.
     pub(super) fn script(&self) -> &Path {
         &self.script
     }
 
-    /// Holds all that was read so far against the plan.
+    /// Compares every file that was read so far with the plan.
     ///
     /// # Errors
-    /// [`Error::UnplannedRead`] with every file that is neither in the build's directory nor of a package or a tree
-    /// in the plan; [`Error::Io`] where a record cannot be read.
+    /// [`Error::UnplannedRead`] with every file that is neither in the work directory nor of a package or a tree in the
+    /// plan; [`Error::Io`] if a record cannot be read.
     pub(super) fn check(&self, inputs: &Inputs, work: &Path) -> Result<()> {
         let work = fs_err::canonicalize(work)?;
         let owners = Owners::new(inputs);
@@ -97,7 +98,7 @@ impl Recorder {
         if findings.is_empty() { Ok(()) } else { Err(Error::UnplannedRead { findings }) }
     }
 
-    /// Every file that is named in a record.
+    /// Returns every file that a record names.
     fn read_files(&self) -> Result<BTreeSet<PathBuf>> {
         let mut files = BTreeSet::new();
         for entry in fs_err::read_dir(&self.reads)? {
@@ -114,10 +115,10 @@ impl Recorder {
     }
 }
 
-/// Holds one file that the build is going to read against the plan.
+/// Compares one file that the build is going to read with the plan.
 ///
 /// # Errors
-/// [`Error::UnplannedRead`] where the plan does not have it, [`Error::Io`] where the work directory cannot be opened.
+/// [`Error::UnplannedRead`] if the plan does not cover it, [`Error::Io`] if the work directory cannot be opened.
 pub(super) fn check_file(path: &Path, inputs: &Inputs, work: &Path) -> Result<()> {
     match unplanned(path.to_owned(), &Owners::new(inputs), inputs, &fs_err::canonicalize(work)?) {
         None => Ok(()),
@@ -129,7 +130,7 @@ fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }
 
-/// The package of each file of the environment.
+/// The package of each file of the environment, and whether it is in the build key.
 struct Owners<'a>(HashMap<&'a Path, (&'a str, bool)>);
 
 impl<'a> Owners<'a> {
@@ -142,15 +143,14 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Where headers and libraries lie that stand in the place of hidden ones.
+/// The directories of placeholders that replace hidden headers and libraries.
 #[derive(Debug, Default)]
 struct Hidden {
     headers: Option<PathBuf>,
     libraries: Option<PathBuf>,
 }
 
-/// Makes headers and libraries that cannot be used and that are found first, so that configure finds neither these nor
-/// the host's.
+/// Makes unusable headers and libraries that are found first, so that configure finds none.
 fn hide(plan: &BuildPlan, place: &Path) -> Result<Hidden> {
     let mut hidden = Hidden::default();
     for name in &plan.hidden_headers {
@@ -160,14 +160,15 @@ fn hide(plan: &BuildPlan, place: &Path) -> Result<Hidden> {
     }
     for name in &plan.hidden_libraries {
         let directory = place.join("lib");
-        // A script of the linker that names what is not there.
+        // A linker script that names a missing file.
         fs::write_in_place(&directory.join(format!("lib{name}.so")), "INPUT(hidden-by-the-recipe)\n")?;
         hidden.libraries = Some(directory);
     }
     Ok(hidden)
 }
 
-/// Makes GCC's archivers stand beside the script of a compiler that is named by its path: recipes name them after it.
+/// Links GCC's archivers beside the script of a compiler that is named by its path: recipes derive their names from
+/// the compiler's.
 fn link_archivers(driver: &Path, programs: &Path) -> Result<()> {
     let name = driver.file_name().unwrap_or_default().to_string_lossy();
     for tool in ["ar", "nm", "ranlib"] {
@@ -180,12 +181,12 @@ fn link_archivers(driver: &Path, programs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with a file that was read; nothing if the plan has it.
+/// Returns why a file must not be read, or `None` if the plan covers it.
 fn unplanned(path: PathBuf, owners: &Owners<'_>, inputs: &Inputs, work: &Path) -> Option<InputFinding> {
     if ["/dev/null", "/dev/stdin"].iter().any(|device| path == Path::new(device)) {
         return None;
     }
-    // A temporary file of the work directory may be gone.
+    // A temporary file of the work directory may have been removed.
     let resolved = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
     if resolved.starts_with(work) || inputs.in_tree(&resolved) {
         return None;
@@ -195,20 +196,21 @@ fn unplanned(path: PathBuf, owners: &Owners<'_>, inputs: &Inputs, work: &Path) -
         Some((id, false)) => format!("it belongs to {id}, which is not in the build key"),
         None => "it belongs to no package of the plan".to_owned(),
     };
-    let remedy = "build where it is not found, or name its directory with -I or -L in CFLAGS or LDFLAGS, so that the \
-                  plan has its digest"
-        .to_owned();
+    let remedy =
+        "build on a host without it, or name its directory with -I in CFLAGS or -L in LDFLAGS, so that the plan \
+                  has its digest"
+            .to_owned();
     Some(InputFinding { path, reason, remedy })
 }
 
-/// Whether the linker can write what it read as a rule of make; older ones write a map.
+/// Whether the linker can list what it read as a rule of make. Older linkers write a map instead.
 fn writes_dependencies(inputs: &Inputs, runner: &dyn Runner) -> Result<bool> {
     let Some(linker) = inputs.programs.get("ld") else { return Ok(false) };
     let spec = Spec::new(linker).arg("--help").environment([("LC_ALL", "C.UTF-8")]);
     Ok(runner.capture(&spec.timeout(Duration::from_mins(1)))?.contains("--dependency-file"))
 }
 
-/// The script: the compiler with further options. What it reads is recorded in files of the script's process.
+/// Returns the script: the compiler with further options. Each process of it writes records of its own.
 fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
     let mut search: String = closed_search(&inputs.header_directories).iter().map(|word| quoted(word) + " ").collect();
     if inputs.header_directories.is_empty() {
@@ -217,7 +219,7 @@ fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
     if let Some(directory) = &hidden.headers {
         search.insert_str(0, &format!("-isystem {} ", quoted(&directory.display().to_string())));
     }
-    // Only in the directories that the driver names, and for the needs of shared libraries in the same ones first.
+    // The linker searches the directories of the plan only, and those first for dependencies of shared libraries.
     let places: Vec<String> = inputs.library_directories.iter().map(|path| path.display().to_string()).collect();
     let mut link = String::new();
     if !places.is_empty() {
@@ -241,7 +243,7 @@ fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
         if inputs.driver.as_os_str().is_empty() { "/usr/bin/gcc".into() } else { inputs.driver.display().to_string() };
     format!(
         r#"#!/bin/sh
-# The compiler of this build. It looks for headers and libraries in the directories of the plan alone, and
+# The compiler of this build. It searches for headers and libraries in the directories of the plan only, and
 # records what it reads.
 input= link=1 rule=1 local=
 for word do
@@ -279,19 +281,19 @@ TMPDIR=${TEMPORARY} exec ${LAUNCHER} {driver} "$@" {search}
     )
 }
 
-/// A word of a shell.
+/// Returns a word, quoted for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The prerequisites of rules of make, as compilers and linkers write them.
+/// Returns the prerequisites of make rules, in the form that compilers and linkers write.
 fn prerequisites(rules: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut name = String::new();
     let mut characters =
         rules.replace("\\\r\n", " ").replace("\\\n", " ").chars().collect::<Vec<_>>().into_iter().peekable();
     let mut end = |name: &mut String| {
-        // What ends with a colon is a target.
+        // A word that ends with a colon is a target.
         if !name.is_empty() && !name.ends_with(':') {
             names.push(name.clone());
         }
@@ -311,7 +313,7 @@ fn prerequisites(rules: &str) -> Vec<String> {
     names
 }
 
-/// The files that a linker's map says were loaded.
+/// Returns the files that a linker loaded, by its map.
 fn loaded(map: &str) -> Vec<String> {
     map.lines().filter_map(|line| line.strip_prefix("LOAD ")).map(|name| name.trim().to_owned()).collect()
 }
@@ -370,7 +372,7 @@ mod tests {
         let read = recorder.read_files().unwrap();
         assert!(read.iter().any(|path| path.ends_with("stddef.h")), "{read:?}");
         assert!(read.iter().any(|path| path.to_string_lossy().contains("libc.so")), "{read:?}");
-        // What is hidden is not found, and what is kept out is not looked into.
+        // Hidden headers and libraries are not found, and directories that are kept out are not searched.
         fs_err::write(work.path().join("h.c"), "#include <readline/readline.h>\n").unwrap();
         let spec = |args: &[&str]| {
             let spec = Spec::new(recorder.script()).directory(work.path()).environment(environment.clone());
@@ -380,21 +382,21 @@ mod tests {
         assert!(spec(&["a.c", "-lreadline", "-o", "b"]).is_err());
         fs_err::write(elsewhere.path().join("stddef.h"), "#error kept out\n").unwrap();
         spec(&[&format!("-I{}", elsewhere.path().display()), "-c", "a.c"]).unwrap();
-        // None of it is in the inputs, but for what is in the work directory.
+        // No package is in the inputs. Only files in the work directory are allowed.
         let Err(Error::UnplannedRead { findings }) = recorder.check(&inputs, work.path()) else { panic!() };
         assert!(findings.iter().all(|finding| !finding.path.ends_with("a.c")), "{findings:?}");
         let files = findings.iter().map(|finding| (unmerged(&fs_err::canonicalize(&finding.path).unwrap()), None));
         let package = InputPackage { in_key: true, reinstall: String::new(), files: files.collect() };
         inputs.packages.insert("all:amd64".into(), package);
         recorder.check(&inputs, work.path()).unwrap();
-        // A header of elsewhere is another thing.
+        // A header outside the work directory and the packages is refused.
         fs_err::write(&source, format!("#include \"{}\"\n", header.display())).unwrap();
         run(&["-c", "a.c", "-o", "a.o"]);
         let Err(Error::UnplannedRead { findings }) = recorder.check(&inputs, work.path()) else { panic!() };
         assert_eq!(findings.iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&header]);
         inputs.trees.insert(elsewhere.path().to_owned());
         recorder.check(&inputs, work.path()).unwrap();
-        // A package that is in the environment and not in the key.
+        // A package that is in the environment and not in the key may not be read.
         inputs.packages.get_mut("all:amd64").unwrap().in_key = false;
         assert!(recorder.check(&inputs, work.path()).is_err());
     }

@@ -52,7 +52,7 @@ impl StrippedPrefix {
 }
 
 /// Removes the files of the plan's patterns, strips the ELF files that this build linked, and writes bytecode
-/// caches if the plan asks for them.
+/// caches if the plan has them.
 ///
 /// # Errors
 /// [`Error::Command`](crate::error::Error::Command) if `strip`, `objcopy` or the interpreter fails,

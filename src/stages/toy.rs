@@ -110,7 +110,7 @@ fn keep_source(store: &Store, directory: &Path) -> Digest {
     digest
 }
 
-/// What the programs of a build answer.
+/// The scripted answers of a build's programs.
 fn script(files: &[(&str, &[u8])]) -> Scripted {
     let files: Vec<_> = files.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect();
     let makefile = |spec: &Spec| {

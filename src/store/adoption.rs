@@ -50,7 +50,7 @@ impl Store {
 impl Received<'_> {
     /// The manifest, if everything agrees.
     fn check(&self, build_key: Digest) -> Result<Manifest> {
-        // First of all: bytes that nobody asked for are neither decompressed nor parsed.
+        // First, so that bytes with another digest are neither decompressed nor parsed.
         check_digest(&self.tarball, self.digest)?;
         if let Some((path, digest)) = &self.debug {
             check_digest(path, *digest)?;
@@ -95,7 +95,7 @@ fn contains_manifest(tarball: &Path, expected: &[u8]) -> Result<bool> {
     archive::scan(&tarball.display().to_string(), reader, |path, reader| {
         if path == Path::new(MANIFEST_PATH) {
             let mut found = Vec::new();
-            // One byte more than expected is enough to tell.
+            // One byte more than expected is enough to see that they differ.
             reader.take(expected.len() as u64 + 1).read_to_end(&mut found)?;
             same = found == expected;
         }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_manifest_is_stored_as_it_was_received() {
-        // A manifest with other white space says the same, and is not what this version would write.
+        // A manifest with other white space has the same content, but not the bytes that this version writes.
         let directory = tempfile::tempdir().unwrap();
         let mut made_up = MadeUp::new(directory.path());
         let json = serde_json::to_vec(&made_up.manifest).unwrap();

@@ -1,4 +1,4 @@
-//! Artifacts and installed prefixes outside a store: reading the manifest, and telling the format of a tarball.
+//! Artifacts and installed prefixes outside a store: reads the manifest, and recognises the format of a tarball.
 
 use std::path::Path;
 
@@ -23,18 +23,18 @@ pub fn read_manifest(prefix: &Path) -> Result<Manifest> {
 /// Parses the bytes of a manifest; `path` is for the error.
 ///
 /// # Errors
-/// [`Error::NotAnArtifact`] for one of another format, [`Error::Damaged`] for what is none.
+/// [`Error::NotAnArtifact`] for a manifest of another format, [`Error::Damaged`] for bytes that are not a manifest.
 pub fn parse_manifest(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     serde_json::from_slice(bytes).map_err(|error| match format_in(bytes) {
         Some(format) if format != u64::from(FORMAT) => Error::NotAnArtifact {
             path: path.to_owned(),
-            reason: format!("it was made in format {format}, and this pykeel reads format {FORMAT} alone"),
+            reason: format!("it was made in format {format}, and this pykeel reads format {FORMAT} only"),
         },
         _ => Error::Damaged { what: path.display().to_string(), reason: error.to_string() },
     })
 }
 
-/// The format that a manifest names, in the place where it is now and where it was up to format 2.
+/// Returns the format that a manifest names, at its place since format 3 or at the one before.
 fn format_in(bytes: &[u8]) -> Option<u64> {
     let manifest: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     let places = ["/plan/request/format", "/plan/format"];
@@ -50,7 +50,7 @@ pub fn format_of(tarball: &Path) -> Result<Format> {
     let reason = if tarball.exists() {
         "it is neither a directory nor a .tar.zst, .tar.xz or .tar.gz"
     } else {
-        "it is not there"
+        "there is no such file"
     };
     Format::ALL
         .iter()

@@ -37,14 +37,14 @@ pub enum Kind {
     Partial,
 }
 
-/// What still needs a thing.
+/// What still refers to an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// `install` takes it: no newer artifact answers the same request.
+    /// `install` takes it: no newer artifact matches the same request.
     Install,
     /// Artifacts of these build keys were made of it, or by it.
     Artifacts(BTreeSet<Digest>),
-    /// The user asked for it to stay: `--keep-build`.
+    /// The user keeps it with `--keep-build`.
     Kept,
     /// Nothing.
     Nothing,
@@ -76,7 +76,7 @@ pub struct Item {
 /// A lock of a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Guard {
-    /// A lock file, which need not be there yet.
+    /// A lock file, which need not exist yet.
     Maker(PathBuf),
     /// The thing itself or a file in it, which its readers share.
     Readers(PathBuf),
@@ -143,18 +143,18 @@ impl Contents {
     }
 }
 
-/// What needs a thing in the store.
+/// What refers to an entry of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NeededBy {
-    /// Installing: no newer artifact stands for it.
+    /// `install`: no newer artifact replaces it.
     Install,
-    /// The user, who asked for it to be kept.
+    /// The user, with `--keep-build`.
     User,
     /// The artifact of this name.
     Artifact(String),
 }
 
-/// What an artifact was made of. Only this part of the manifest is read, so that a manifest of another version
+/// The inputs of an artifact. Only this part of the manifest is read, so that a manifest of another version
 /// of pykeel can be read too.
 #[derive(Debug)]
 struct Origin {
@@ -272,7 +272,7 @@ fn logs(store: &Store, artifacts: &[StoredArtifact]) -> Result<Vec<Item>> {
             .filter(|build_key| build_key.short() == key)
             .collect();
         let need = if keys.is_empty() { Need::Nothing } else { Need::Artifacts(keys) };
-        // Without a key in its name nothing says which build writes to it.
+        // Without a key in its name it is unknown which build writes to it.
         let of_build = |lock: &&PathBuf| key.len() == 12 && file_name(lock).starts_with(&key);
         let locks = locks.iter().filter(of_build).cloned().map(Guard::Maker).collect();
         items.push(Item { locks, ..item(Kind::Log, name, path, need) });

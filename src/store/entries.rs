@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, Silent};
 use crate::sys::lock::Lock;
 
-/// The file of an entry that says what is in it. It is written last.
+/// The record of an entry. It is written last.
 pub(super) const RECORD: &str = "record.json";
 
 /// The result of a look-up by build key.
 #[derive(Debug)]
 pub enum CacheStatus {
-    /// The artifact is there, whole and verified.
+    /// The store has the artifact, complete and verified.
     Hit(Box<StoredArtifact>),
-    /// It is not there. The holder of the lock builds it.
+    /// The store does not have it. The holder of the lock builds it.
     Miss(EntryLock),
 }
 
@@ -42,7 +42,7 @@ impl EntryLock {
 /// An artifact in a store.
 #[derive(Debug, Clone)]
 pub struct StoredArtifact {
-    /// What the store knows of it.
+    /// Its record.
     pub record: ArtifactRecord,
     pub(super) directory: PathBuf,
     /// Keeps it from being pruned. There is one if it was looked up, published or held.
@@ -146,7 +146,7 @@ impl Store {
         let directory = self.artifact_path(build_key);
         match StoredArtifact::read_verified(directory.clone()) {
             Ok(Some(artifact)) => {
-                // Nobody removes it while this process has its lock; the hold keeps it after that.
+                // No process removes it while this process has its lock; the hold keeps it after that.
                 if let Some(artifact) = self.hold(&artifact, reporter)? {
                     return Ok(CacheStatus::Hit(Box::new(artifact)));
                 }

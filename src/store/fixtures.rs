@@ -1,4 +1,4 @@
-//! What the tests of the store and of `stages::publish` share: an artifact that was never built.
+//! An artifact that was never built, for the tests of the store and of `stages::publish`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ pub(crate) fn manifest() -> Manifest {
     }
 }
 
-/// The lock of an entry that is not there.
+/// Returns the lock of an entry that the store does not have.
 pub(crate) fn lock(store: &Store, build_key: Digest) -> EntryLock {
     match store.lookup(build_key, &Silent).unwrap() {
         CacheStatus::Miss(lock) => lock,

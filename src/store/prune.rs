@@ -19,7 +19,7 @@ pub struct Policy {
     pub older_than: Option<Duration>,
     /// The store has more than this many bytes; the least recently used is removed first.
     pub max_size: Option<u64>,
-    /// It is there: everything is removed.
+    /// Everything is removed.
     pub all: bool,
 }
 
@@ -205,7 +205,7 @@ mod tests {
     fn age_and_size_are_reasons_of_their_own() {
         let old = Policy { older_than: Some(Duration::from_secs(750)), ..Policy::default() };
         assert_eq!(names(&items(), &old), ["old.tar.xz", "build-kept", "x-5"]);
-        // 1121 bytes are there: the least recently used go, and no more of them than must.
+        // The store has 1121 bytes: the least recently used are removed, and no more than necessary.
         let small = Policy { max_size: Some(450), ..Policy::default() };
         assert_eq!(names(&items(), &small), ["old", "old.tar.xz", "build-kept", "x-5"]);
         assert!(names(&items(), &Policy { max_size: Some(1121), ..Policy::default() }).is_empty());

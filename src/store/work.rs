@@ -22,7 +22,7 @@ pub(super) fn lock_of(directory: &Path) -> PathBuf {
     directory.with_extension("lock")
 }
 
-/// The file that says that a work directory stays after its process ends; it lies beside it, like the lock.
+/// The file that marks a work directory to be kept after its process ends. It is beside the directory, like the lock.
 pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
     directory.with_extension("kept")
 }
@@ -97,7 +97,7 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// Whether a place for work is this user's. In a directory that all can write to, somebody else may have made it
+/// Whether a directory for work belongs to this user. In a world-writable directory another user may have made it
 /// first, and could then change what is built there.
 fn is_own(place: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
@@ -151,7 +151,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().join("store"));
         let alive = WorkDirectory::create(&store, &[]).unwrap();
-        // A dead process leaves a directory and a lock that nobody holds.
+        // A dead process leaves a directory and a lock that no process holds.
         let dead = alive.path().with_file_name("build-dead");
         fs_err::create_dir_all(dead.join("deep")).unwrap();
         fs_err::write(lock_of(&dead), "").unwrap();
@@ -173,7 +173,7 @@ mod tests {
         drop(kept);
         drop(WorkDirectory::create(&store, &[]).unwrap());
         assert!(path.exists());
-        // Whoever looked at it has removed it, and the mark goes with it.
+        // The user has removed the directory. Its mark is removed with it.
         fs_err::remove_dir_all(&path).unwrap();
         drop(WorkDirectory::create(&store, &[]).unwrap());
         assert!(!kept_mark_of(&path).exists() && !lock_of(&path).exists());

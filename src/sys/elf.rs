@@ -135,7 +135,7 @@ pub fn section_differences(before: &[u8], after: &[u8]) -> std::result::Result<V
     let (before, after) = (sections(before)?, sections(after)?);
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let differs = |name: &&(String, usize)| before.get(*name) != after.get(*name);
-    let told = |name: &(String, usize)| match (before.get(name), after.get(name)) {
+    let describe = |name: &(String, usize)| match (before.get(name), after.get(name)) {
         (Some(a), Some(b)) if a.len() == b.len() => {
             let bytes = a.iter().zip(*b).filter(|(a, b)| a != b).count();
             format!("section {} ({bytes} of {} bytes)", name.0, a.len())
@@ -144,7 +144,7 @@ pub fn section_differences(before: &[u8], after: &[u8]) -> std::result::Result<V
         (Some(_), None) => format!("section {} is gone", name.0),
         (None, _) => format!("section {} is new", name.0),
     };
-    Ok(names.into_iter().filter(differs).map(told).collect())
+    Ok(names.into_iter().filter(differs).map(describe).collect())
 }
 
 /// Returns the content of each section, by its name and the number of earlier sections with that name.

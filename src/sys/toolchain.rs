@@ -1,4 +1,4 @@
-//! The compiler and its companions: where they are and what they are.
+//! The compiler: its version, its target, its programs, and the directories that it searches.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,36 +10,36 @@ use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
-/// The path that programs are looked for on: the directories that packages own, and the same on every host.
+/// The search path of programs: the directories that packages own, the same on every host.
 pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where a compiler's launcher may be besides. It decides no byte.
+/// The search path of launchers. They decide no byte, so they may be in `/usr/local/bin` too.
 const LAUNCHER_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
 
 /// A C compiler.
 pub struct Compiler<'a> {
     runner: &'a dyn Runner,
-    /// The words of `CC`: the program and the arguments it always gets.
+    /// The words of `CC`: the program and its first arguments.
     words: Vec<String>,
-    /// The driver's own file, as it was found.
+    /// The path of the driver, as it was found.
     driver: PathBuf,
-    /// What keeps its search for headers to the directories that packages own.
+    /// The options that limit its search for headers to some directories.
     closed: Vec<String>,
 }
 
-/// A launcher of compilers, which may be in `/usr/local/bin` too.
+/// Returns the path of a launcher: from the system's directories, then from `/usr/local/bin`.
 #[must_use]
 pub fn find_launcher(name: &str) -> Option<PathBuf> {
     which::which_in(name, Some(LAUNCHER_PATH), "/").ok()
 }
 
-/// A program of the search path.
+/// Returns the path of a program in [`SEARCH_PATH`]. A path is returned as it is.
 #[must_use]
 pub fn find_program(name: &str) -> Option<PathBuf> {
     which::which_in(name, Some(SEARCH_PATH), "/").ok()
 }
 
 impl<'a> Compiler<'a> {
-    /// The compiler that `CC` names; none where there is no such program.
+    /// Returns the compiler that `CC` names, or `None` if there is no such program.
     #[must_use]
     pub fn find(runner: &'a dyn Runner, cc: &str) -> Option<Self> {
         let words: Vec<String> = cc.split_whitespace().map(str::to_owned).collect();
@@ -47,19 +47,19 @@ impl<'a> Compiler<'a> {
         Some(Self { runner, words, driver, closed: Vec::new() })
     }
 
-    /// The driver's file, absolute: what the first word of `CC` means.
+    /// Returns the path of the driver, which the first word of `CC` names.
     #[must_use]
     pub fn driver(&self) -> &Path {
         &self.driver
     }
 
-    /// Whether `CC` names it by its path.
+    /// Whether `CC` names the compiler by its path.
     #[must_use]
     pub fn is_named_by_path(&self) -> bool {
         self.words.first().is_some_and(|word| word.contains('/'))
     }
 
-    /// Keeps the search for headers to some directories from now on.
+    /// Limits the search for headers to some directories from now on.
     pub fn close(&mut self, header_directories: &[PathBuf]) {
         self.closed = closed_search(header_directories);
     }
@@ -76,18 +76,19 @@ impl<'a> Compiler<'a> {
         self.runner.capture(&self.spec().args(args.iter().map(ToString::to_string)))
     }
 
-    /// The first line of `--version`.
+    /// Returns the first line of `--version`.
     ///
     /// # Errors
-    /// What the compiler answers.
+    /// [`Error::Command`] if the compiler fails.
     pub fn version(&self) -> Result<String> {
         Ok(self.ask(&["--version"])?.lines().next().unwrap_or_default().to_owned())
     }
 
-    /// What it compiles for.
+    /// Returns the machine that it compiles for.
     ///
     /// # Errors
-    /// [`Error::Musl`], or [`Error::UnsupportedTarget`] for another system that pykeel does not build for.
+    /// [`Error::Musl`]; [`Error::UnsupportedTarget`] for another system that pykeel does not build for;
+    /// [`Error::Command`] if the compiler fails.
     pub fn target(&self) -> Result<Target> {
         let machine = self.ask(&["-dumpmachine"])?;
         Target::from_machine(&machine).map_err(|reason| {
@@ -99,10 +100,10 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// The version of the glibc it links, from its headers.
+    /// Returns the version of the glibc that it links, from the headers.
     ///
     /// # Errors
-    /// [`Error::Musl`] where the C library is not glibc.
+    /// [`Error::Musl`] if the C library is not glibc; [`Error::Command`] if the compiler fails.
     pub fn glibc(&self) -> Result<String> {
         let text = self.preprocess(&["features.h"], "__GLIBC__ __GLIBC_MINOR__\n")?;
         let last =
@@ -113,15 +114,15 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Which of some headers it finds, with their paths.
+    /// Returns those of some headers that it finds, with their paths.
     ///
     /// # Errors
-    /// What the compiler answers to a program that includes only those that are there.
+    /// [`Error::Command`] if it cannot preprocess a program that includes these headers.
     pub fn headers(&self, names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
         use std::fmt::Write as _;
         let mut program = String::new();
         for name in names {
-            // In quotes, for `linux` alone is a macro.
+            // In quotes, because `linux` is a macro.
             let _ = write!(program, "#if __has_include(<{name}>)\npykeel-found \"{name}\"\n#endif\n");
         }
         let found = self.preprocess(&[], &program)?;
@@ -135,15 +136,15 @@ impl<'a> Compiler<'a> {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("pykeel.c");
         let includes: String = includes.iter().map(|name| format!("#include <{name}>\n")).collect();
-        // Some headers want others first: <editline/readline.h> takes FILE from <stdio.h>.
+        // Some headers need others first: <editline/readline.h> takes FILE from <stdio.h>.
         fs_err::write(&file, format!("#include <stddef.h>\n{includes}{program}"))?;
         self.runner.capture(&self.spec().arg("-E").arg(file).args(self.closed.clone()))
     }
 
-    /// The directories where it looks for headers, in order, with further options.
+    /// Returns the directories that it searches for headers with some further options, in order.
     ///
     /// # Errors
-    /// [`Error::Command`] where it cannot preprocess an empty file.
+    /// [`Error::Command`] if it cannot preprocess an empty file.
     pub fn header_directories(&self, options: &[String]) -> Result<Vec<PathBuf>> {
         let spec =
             self.spec().args(options.iter().cloned()).args(["-E", "-v", "-x", "c", "/dev/null"].map(str::to_owned));
@@ -160,11 +161,11 @@ impl<'a> Compiler<'a> {
         Ok(searched(&said))
     }
 
-    /// The directories where it looks for libraries and for its own objects, in order: those that exist, by their
+    /// Returns the directories that it searches for libraries and its own objects, in order: those that exist, by their
     /// canonical names.
     ///
     /// # Errors
-    /// [`Error::Command`] where it does not say, [`Error::Io`] for a directory that cannot be opened.
+    /// [`Error::Command`] if it fails, [`Error::Io`] for a directory that cannot be opened.
     pub fn library_directories(&self, options: &[String]) -> Result<Vec<PathBuf>> {
         let words: Vec<&str> = options.iter().map(String::as_str).chain(["-print-search-dirs"]).collect();
         let answer = self.ask(&words)?;
@@ -179,10 +180,11 @@ impl<'a> Compiler<'a> {
         Ok(directories)
     }
 
-    /// The directories where it looks for the programs that it runs, and for its specs. They need not exist.
+    /// Returns the directories that it searches for the programs that it runs, and for its specs, without those of
+    /// [`SEARCH_PATH`]. They need not exist.
     ///
     /// # Errors
-    /// [`Error::Command`] where it does not say.
+    /// [`Error::Command`] if it fails.
     pub fn program_directories(&self) -> Result<Vec<PathBuf>> {
         let answer = self.ask(&["-print-search-dirs"])?;
         let list = answer.lines().find_map(|line| line.strip_prefix("programs: ")).unwrap_or_default();
@@ -199,44 +201,44 @@ impl<'a> Compiler<'a> {
         Ok(directories)
     }
 
-    /// The file of a program that it runs (`cc1`, `as`, `ld`) or that goes with it (`strip`, `objcopy`); none where
-    /// there is none.
+    /// Returns the path of a program that it runs (`cc1`, `as`, `ld`) or that belongs to it (`strip`, `objcopy`), or
+    /// `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Command`] where it does not answer.
+    /// [`Error::Command`] if it fails.
     pub fn program(&self, name: &str) -> Result<Option<PathBuf>> {
         let answer = self.ask(&[&format!("-print-prog-name={name}")])?;
         let path = if Path::new(&answer).is_absolute() { Some(PathBuf::from(answer)) } else { find_program(&answer) };
         Ok(path.filter(|path| path.exists()))
     }
 
-    /// The root directory of the headers and libraries that it compiles with; `/` where it has none of its own.
+    /// Returns the root directory of the headers and libraries that it compiles with: `/` if it has none of its own.
     ///
     /// # Errors
-    /// [`Error::Command`] where it does not answer.
+    /// None today: a compiler that does not know the option has no root directory of its own.
     pub fn sysroot(&self) -> Result<PathBuf> {
-        // Clang does not know the question and answers with an error.
+        // Clang does not know this option and fails.
         let answer = self.ask(&["-print-sysroot"]).unwrap_or_default();
         Ok(if answer.is_empty() { PathBuf::from("/") } else { PathBuf::from(answer) })
     }
 
-    /// The file that `-lNAME` links, or a library by its file name; none where it does not find it.
+    /// Returns the canonical path of a library or object by its file name, or `None` if the compiler does not find it.
     ///
     /// # Errors
-    /// What the compiler answers.
+    /// [`Error::Command`] if it fails, [`Error::Io`] if the path cannot be resolved.
     pub fn library(&self, file_name: &str) -> Result<Option<PathBuf>> {
         let answer = self.ask(&[&format!("-print-file-name={file_name}")])?;
         let path = Path::new(&answer);
-        // It answers with the bare name when it finds nothing.
+        // It prints the bare name if it finds nothing.
         if path.is_absolute() && path.exists() { Ok(Some(fs_err::canonicalize(path)?)) } else { Ok(None) }
     }
 
-    /// What it is and in which version.
+    /// Returns its family and version.
     ///
     /// # Errors
-    /// What it answers, or [`Error::UnknownCompiler`] where it is neither GCC nor Clang.
+    /// [`Error::UnknownCompiler`] if it is neither GCC nor Clang; [`Error::Command`] if it fails.
     pub fn compiler_version(&self) -> Result<CompilerVersion> {
-        // Clang says that it is an old GCC, too.
+        // Clang defines the macros of an old GCC too.
         let program =
             "#ifdef __clang__\nclang __clang_major__ __clang_minor__\n#else\ngcc __GNUC__ __GNUC_MINOR__\n#endif\n";
         let text = self.preprocess(&[], program)?;
@@ -251,10 +253,10 @@ impl<'a> Compiler<'a> {
         parsed.ok_or_else(|| Error::UnknownCompiler { command: self.words.join(" ") })
     }
 
-    /// The version of the training data that it writes and reads; none where it is not GCC's kind.
+    /// Returns the version of the training data that it writes and reads, or `None` if it is not of GCC's kind.
     ///
     /// # Errors
-    /// What it answers to a program of one line, compiled with notes.
+    /// [`Error::Command`] if it cannot compile a program of one line with notes, [`Error::Io`] if these cannot be read.
     pub fn data_version(&self) -> Result<Option<DataVersion>> {
         let directory = tempfile::tempdir()?;
         let source = directory.path().join("pykeel.c");
@@ -269,17 +271,17 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The options that keep the search for headers to some directories.
+/// Returns the options that limit the search for headers to some directories.
 #[must_use]
 pub fn closed_search(header_directories: &[PathBuf]) -> Vec<String> {
     let directories = header_directories.iter().flat_map(|path| ["-isystem".to_owned(), path.display().to_string()]);
     std::iter::once("-nostdinc".to_owned()).chain(directories).collect()
 }
 
-/// The shared libraries that a program loads, the dynamic loader's answer; none for a static program or a script.
+/// Returns the shared libraries that a program loads, the loader included. Static programs and scripts load none.
 ///
 /// # Errors
-/// [`Error::Command`] where the loader does not find one.
+/// [`Error::Command`] if the loader does not find one, [`Error::Io`] if the program cannot be read.
 pub fn loaded_libraries(runner: &dyn Runner, program: &Path) -> Result<Vec<PathBuf>> {
     if !elf::is_elf(program)? {
         return Ok(Vec::new());
@@ -292,12 +294,12 @@ pub fn loaded_libraries(runner: &dyn Runner, program: &Path) -> Result<Vec<PathB
         .timeout(Duration::from_mins(1));
     let answer = runner.capture(&spec)?;
     let mut libraries = vec![loader];
-    // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; what is loaded by its path has no arrow.
+    // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; a library that is loaded by its path has no arrow.
     libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
     Ok(libraries)
 }
 
-/// The directories of `cc -E -v`, between two lines that are the same for GCC and Clang.
+/// Returns the directories in the output of `cc -E -v`, between two lines that are the same for GCC and Clang.
 fn searched(lines: &[String]) -> Vec<PathBuf> {
     let start = |line: &&String| !line.starts_with("#include <...> search starts here");
     let lines = lines.iter().skip_while(start).skip(1).take_while(|line| !line.starts_with("End of search list"));
@@ -311,7 +313,7 @@ fn searched(lines: &[String]) -> Vec<PathBuf> {
     directories
 }
 
-/// The path of an included header, from the markers `# 1 "/usr/include/zlib.h" 1` of `cc -E`.
+/// Returns the path of an included header, from the markers `# 1 "/usr/include/zlib.h" 1` of `cc -E`.
 fn header_path(markers: &str, name: &str) -> Option<PathBuf> {
     markers
         .lines()

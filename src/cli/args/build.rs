@@ -102,7 +102,7 @@ pub(in crate::cli) struct InstallArgs {
 }
 
 impl InstallArgs {
-    /// The versions among what is to be installed.
+    /// Returns the versions among the arguments.
     pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
         self.what.iter().filter_map(|wanted| match wanted {
             Wanted::Version(request) => Some(request),

@@ -1,4 +1,4 @@
-//! How a build is done. Nothing here decides bytes.
+//! The options of a build that decide no bytes.
 
 use std::ffi::OsString;
 use std::num::NonZeroU16;
@@ -14,7 +14,7 @@ use crate::stages::fetch;
 
 pub(super) const BUILD_OPTIONS: &str = "Build options";
 
-/// How a build is done.
+/// The options of a build that decide no bytes.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = BUILD_OPTIONS)]
 pub(in crate::cli) struct BuildFlags {
@@ -37,7 +37,7 @@ pub(in crate::cli) struct BuildFlags {
     pub offline: Option<bool>,
 
     /// Directory of source archives, or a URL with {file}, {version} and {base}; tried first
-    // Checked later: clap's errors would show what is wrong with its password.
+    // Checked later, because clap's errors would print the password of a URL.
     #[arg(long, value_name = "DIR|URL")]
     pub mirror: Vec<OsString>,
 
@@ -57,7 +57,7 @@ pub(in crate::cli) struct BuildFlags {
 }
 
 impl BuildFlags {
-    /// Puts what was given over the settings of the same name.
+    /// Copies the given options over the settings of the same name.
     ///
     /// # Errors
     /// [`crate::error::Error::Mirror`].

@@ -125,7 +125,7 @@ pub(super) enum Command {
 }
 
 impl Args {
-    /// What the command line says of the settings.
+    /// Returns the settings that the command line gives.
     ///
     /// # Errors
     /// [`crate::error::Error::Mirror`].
@@ -154,10 +154,10 @@ impl Args {
     }
 }
 
-/// The command as clap knows it. Options that are settings say their default and their variable.
+/// Returns the clap command. The help of a setting names its default and its variable.
 pub(super) fn command() -> clap::Command {
     with_settings(Args::command()).mut_subcommand("verify", |verify| {
-        // Verifying alone builds nothing.
+        // Without `--rebuild`, verify builds nothing.
         verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
     })
 }

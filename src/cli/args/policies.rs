@@ -1,5 +1,5 @@
-//! The policies: the options that decide which artifact is meant. One that files and the environment can set too is
-//! put over its setting in `apply_to`.
+//! The policies: the options that decide bytes. If one is a setting too, `apply_to` gives it precedence over files and
+//! the environment.
 
 use clap::Args as ClapArgs;
 
@@ -7,7 +7,7 @@ use super::super::settings::CliOverrides;
 use super::values::{ProfileName, named};
 use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
 
-/// The options that decide which artifact is meant.
+/// The options that decide bytes.
 #[derive(Debug, Clone, ClapArgs)]
 pub(in crate::cli) struct PolicyArgs {
     /// How to optimise the interpreter
@@ -28,7 +28,7 @@ pub(in crate::cli) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Puts what was given over the settings of the same name.
+    /// Copies the given options over the settings of the same name.
     pub(super) fn apply_to(&self, overrides: &mut CliOverrides) {
         overrides.optimize = self.optimize.map(Some);
         overrides.libraries = self.libraries;

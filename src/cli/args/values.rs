@@ -11,7 +11,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::planning::choices::NamedProfile;
 
-/// A profile as the command line names it.
+/// The profile that an option names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) enum ProfileName {
     File(PathBuf),
@@ -30,10 +30,10 @@ impl std::str::FromStr for ProfileName {
 }
 
 impl ProfileName {
-    /// The profile by its digest.
+    /// Returns the profile with its digest.
     ///
     /// # Errors
-    /// That the file cannot be read.
+    /// [`crate::error::Error::Unreadable`] if the file cannot be read.
     pub(in crate::cli) fn find(&self) -> Result<NamedProfile> {
         Ok(match self {
             Self::Stored(digest) => NamedProfile { digest: *digest, file: None },
@@ -69,16 +69,16 @@ impl std::str::FromStr for Wanted {
     }
 }
 
-/// As what timings are told.
+/// The form of the timings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) enum TimingsForm {
-    /// In the terminal.
+    /// A table in the terminal.
     Table,
-    /// As a page in that file.
+    /// A page in that file.
     Page(PathBuf),
 }
 
-/// By the ending of its name a browser knows a page for one.
+/// Parses `table`, or the path of a page, which must end in `.html` so that a browser recognises it.
 pub(super) fn timings_form(path: PathBuf) -> Result<TimingsForm, String> {
     if path.as_os_str() == "table" {
         Ok(TimingsForm::Table)
@@ -89,16 +89,16 @@ pub(super) fn timings_form(path: PathBuf) -> Result<TimingsForm, String> {
     }
 }
 
-/// A span of time as people write it: `12h`, `30d`, `2w`.
+/// Parses a duration: `12h`, `30d`, `2w`.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    // A day is 24 hours here: it is the age of a file that is asked for.
+    // A day is 24 hours, because this is the age of a file.
     let days = jiff::SpanRelativeTo::days_are_24_hours();
     let seconds = span.total((jiff::Unit::Second, days)).map_err(|error| format!("{error} (in days or weeks?)"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "it is negative".to_owned())
 }
 
-/// A parser of clap for an enum whose values have names.
+/// Returns a parser of clap for an enum whose values have names.
 pub(super) fn named<T: Named>() -> impl clap::builder::TypedValueParser<Value = T> {
     clap::builder::PossibleValuesParser::new(T::names()).try_map(|text| text.parse::<T>())
 }

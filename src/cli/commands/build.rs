@@ -21,7 +21,7 @@ use crate::store::{StoredArtifact, debug_file, manifest_file};
 use crate::sys::fs;
 use crate::sys::process::System;
 
-/// What one artifact came to.
+/// The result for one artifact.
 #[derive(Debug, Serialize)]
 struct Output {
     name: ArtifactName,
@@ -43,7 +43,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions(&args.versions, &catalog)?)?;
     let outcome = build(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
@@ -72,7 +72,7 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
     failure.map_or(Ok(0), Err)
 }
 
-/// Copies an artifact to where the user wants it.
+/// Copies an artifact to the directory that the user named.
 fn deliver(built: &Built, settings: &Settings, reporter: &dyn Reporter) -> Result<Output> {
     let artifact = &built.artifact;
     let name = &artifact.record.name;
@@ -123,7 +123,7 @@ fn copies(artifact: &StoredArtifact, out: &Path, format: Format) -> Result<(Path
     Ok((tarball, manifest, debug))
 }
 
-/// Writes a file under a temporary name first, so that nobody finds half of it.
+/// Writes a file under a temporary name and renames it, so that no reader finds an incomplete file.
 fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = fs::temporary_in(fs::directory_of(path))?;
     write(temporary.path())?;
@@ -139,7 +139,7 @@ fn optimisation(plan: &BuildPlan) -> String {
     }
 }
 
-/// A plan for people.
+/// Returns a plan as text for people.
 fn plan_text(plan: &BuildPlan) -> String {
     use std::fmt::Write as _;
     let mut text = format!(

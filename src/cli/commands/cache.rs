@@ -40,7 +40,7 @@ struct Listed<'a> {
 struct Outcome {
     dry_run: bool,
     removed: Vec<Entry>,
-    /// What would have gone, and somebody uses it.
+    /// The entries that were selected, and that a process uses.
     skipped: Vec<Entry>,
     /// Bytes.
     freed: u64,
@@ -68,7 +68,7 @@ fn entry(item: &Item, contents: &Contents) -> Entry {
     }
 }
 
-/// What needs a thing, as JSON names it.
+/// The users of an entry, as JSON names them.
 fn needed_by(what: NeededBy) -> String {
     match what {
         NeededBy::Install => "install".to_owned(),

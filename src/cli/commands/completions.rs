@@ -38,7 +38,7 @@ pub(super) fn run(args: &CompletionsArgs, config: &Config) -> Result<u8> {
     Ok(0)
 }
 
-/// What can be said for a version: series and releases, in each variant, and `latest`.
+/// Returns the words for a version: series and releases, in each variant, and `latest`.
 fn versions(catalog: &Catalog) -> Vec<String> {
     let mut versions = vec!["latest".to_owned()];
     for recipe in catalog.recipes().rev() {

@@ -35,7 +35,7 @@ fn text(output: &Output<'_>) -> String {
     text
 }
 
-/// A value as a file would say it, without quotes.
+/// Returns a value as in a file, without quotes.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),

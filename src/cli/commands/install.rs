@@ -1,4 +1,4 @@
-//! `pykeel install`: the store first, else build.
+//! `pykeel install`: installs from the store, or builds first.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
 use crate::sys::process::System;
 
-/// What an installation came to.
+/// The result of an installation.
 #[derive(Debug, Serialize)]
 struct Output {
     name: ArtifactName,
@@ -35,11 +35,11 @@ struct Output {
     #[serde(serialize_with = "super::lossy")]
     path: PathBuf,
     placement: Placement,
-    /// The runtime packages that the root lacks; none where it has no package database.
+    /// The runtime packages that the root lacks; `None` if it has no package database.
     missing_packages: Option<Vec<String>>,
 }
 
-/// One thing to install, and the prefix that decides where it goes.
+/// One artifact to install, and its destination.
 struct Item {
     name: String,
     what: What,
@@ -56,7 +56,7 @@ pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
     let outcome = install(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
@@ -78,7 +78,7 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
     failure.map_or(Ok(0), Err)
 }
 
-/// What was asked for, and what serves it.
+/// A request, and the artifact that is installed for it.
 struct Installation<'a> {
     args: &'a InstallArgs,
     config: &'a Config,
@@ -86,7 +86,7 @@ struct Installation<'a> {
 }
 
 impl Installation<'_> {
-    /// What is to be installed. Nothing is, where two things would go to one place.
+    /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
     fn items(&self) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for wanted in &self.args.what {
@@ -104,7 +104,7 @@ impl Installation<'_> {
                 }
             };
             match items.iter().find(|other| other.prefix == item.prefix) {
-                // By another name the same.
+                // The same version under another name.
                 Some(other) if other.name == item.name => {}
                 Some(other) => {
                     return Err(Error::Usage(format!(
@@ -121,19 +121,19 @@ impl Installation<'_> {
         Ok(items)
     }
 
-    /// Where an artifact goes.
+    /// Returns the destination of an artifact.
     fn destination(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
         let Some(prefix) = &self.args.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
-        // The places of a template are filled, in a path that need not be fit to be compiled in.
+        // Placeholders are replaced. The path may have characters that a compiled-in prefix cannot have.
         let prefix = match prefix.to_str() {
             Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
             None => prefix.clone(),
         };
-        // Below another root there is no current directory to be relative to.
+        // Below another root a relative path has no meaning.
         if self.args.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
     }
 
-    /// The artifacts of all items: those in the store, and those that are built now.
+    /// Returns the artifacts of all items: from the store, or built now.
     fn artifacts(&self, items: &[Item]) -> Result<Vec<Result<StoredArtifact>>> {
         let found: Vec<_> = items.iter().map(|item| self.in_store(&item.what)).collect();
         if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
@@ -171,7 +171,7 @@ impl Installation<'_> {
         Ok(results.map(artifact).collect())
     }
 
-    /// The prefix to compile in. A path that cannot be is still one that a tree can be moved to.
+    /// Returns the prefix to compile in. A tree can also be moved to a path that cannot be compiled in.
     fn wished_prefix(&self) -> Option<PrefixTemplate> {
         self.args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok())
     }
@@ -189,7 +189,7 @@ impl Installation<'_> {
         ))
     }
 
-    /// The artifact in the store; none where it is to be built.
+    /// Returns the artifact in the store, or `None` if it has to be built.
     fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
         let recipe = match what {
             What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
@@ -212,7 +212,7 @@ impl Installation<'_> {
         Ok(None)
     }
 
-    /// Places an artifact. One that turns out to be damaged is set aside, and another found or built.
+    /// Installs an artifact. A damaged one is set aside, and another one is found or built.
     fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
         let error = match self.place(item, artifact) {
             Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
@@ -220,7 +220,7 @@ impl Installation<'_> {
         };
         let aside = self.config.store.set_aside(artifact)?;
         self.config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
-        // The prefix is as it was. What is pinned or may not be built is an error now.
+        // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
         let What::Version(request, _) = &item.what else { return Err(error) };
         if self.args.no_build {
             return Err(error);
@@ -236,7 +236,7 @@ impl Installation<'_> {
         let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
         let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
         let options = InstallOptions { force: self.args.force, durability };
-        // Before anything is placed: what is said of it afterwards has to be true.
+        // Before the installation, because the report afterwards depends on it.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
         let reporter = self.pipeline.reporter;
@@ -258,7 +258,7 @@ impl Installation<'_> {
         let root = self.args.root.as_deref().unwrap_or(Path::new("/"));
         let missing_packages = match install::missing_packages(&manifest, root, &System) {
             Ok(missing) => missing,
-            // The Python is in place, whatever can be said of the packages it wants.
+            // The Python is installed; only its runtime packages are unknown.
             Err(error) => {
                 reporter.report(Event::Warning(format!("cannot list the packages of {}: {error}", root.display())));
                 None
@@ -277,7 +277,7 @@ fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
 }
 
-/// Says which versions of the libraries an artifact carries.
+/// Reports the versions of an artifact's bundled libraries.
 fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
     let packages: BTreeSet<String> = manifest
         .libraries
@@ -289,7 +289,7 @@ fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
     }
 }
 
-/// Says which packages have to be installed in the root.
+/// Reports the packages that have to be installed in the root.
 fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path, reporter: &dyn Reporter) {
     let place = if root == Path::new("/") { "this system".to_owned() } else { root.display().to_string() };
     let names = |packages: &[String]| packages.join(" ");
@@ -301,7 +301,7 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
             let how = line.map_or_else(String::new, |line| format!("; install them there with\n    {line}"));
             reporter.report(Event::Note(format!("{place} lacks the packages {}{how}", names(missing))));
         }
-        // The root of an image to be: what will be in it is not known.
+        // The directory becomes a layer of an image whose other layers are unknown.
         None if manifest.plan.request.policies.library_policy == LibraryPolicy::System => reporter.report(Event::Note(
             format!("the system that it runs on needs the packages {}", names(&manifest.runtime_packages)),
         )),
@@ -309,7 +309,7 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
     }
 }
 
-/// The artifact with a digest, or nothing.
+/// Returns the artifact with a digest.
 fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     warn_of_unreadable(config)?;
     let artifacts = config.store.list()?;
@@ -318,7 +318,7 @@ fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     held.flatten().ok_or(Error::NoSuchArtifact { digest })
 }
 
-/// What else of a series the store has, in words.
+/// Describes what else of a series the store has.
 fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
     let series = format!("cpython-{}.", recipe.version.series());
     let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());
@@ -326,17 +326,17 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
     Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
-/// The answer of the store to a request.
+/// The result of looking a request up in the store.
 enum InStore {
-    /// The newest artifact that runs here.
+    /// The newest artifact that runs on this system.
     Usable(Box<StoredArtifact>),
-    /// Each needs a newer glibc, in words.
+    /// All need a newer glibc; the reason.
     TooNew(String),
     /// None.
     Nothing,
 }
 
-/// The newest artifact of a request that runs on the glibc there is.
+/// Returns the newest artifact of a request that runs on this system's glibc.
 fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
     let artifacts = config.store.find(wanted.key(recipe))?;
     let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
@@ -345,9 +345,9 @@ fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, con
         let floor = artifact.record.glibc_floor;
         match glibc {
             Some(glibc) if floor > glibc => {
-                why = Some(format!("{} needs glibc {floor}, and here is {glibc}", artifact.record.name));
+                why = Some(format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name));
             }
-            // One that was pruned since the store was listed is not there.
+            // It may have been pruned since the store was listed.
             _ => {
                 if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
                     return Ok(InStore::Usable(Box::new(artifact)));

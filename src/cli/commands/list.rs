@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::pipeline::is_past;
 use crate::report::text::human;
 
-/// A version that there is a recipe for.
+/// A version with a recipe.
 #[derive(Debug, Serialize)]
 struct Known {
     series: Series,

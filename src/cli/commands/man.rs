@@ -14,7 +14,7 @@ use crate::sys::fs;
 struct Page {
     /// `pykeel-build.1`.
     file: String,
-    /// Where it was written; null where it was not.
+    /// The file that was written, if any.
     path: Option<PathBuf>,
     text: String,
 }
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ManArgs, config: &Config) -> Result<u8> {
 /// The page of a command and those of its subcommands.
 fn render(command: &clap::Command, pages: &mut Vec<Page>) -> Result<()> {
     let source = concat!("pykeel ", env!("CARGO_PKG_VERSION"));
-    // roff would take the source for the date, were there none: `\&` is nothing, and not empty.
+    // Without a date roff would read the next argument as one: `\&` prints nothing, but is not empty.
     let man = clap_mangen::Man::new(command.clone()).date("\\&").source(source).manual("pykeel");
     let mut text = Vec::new();
     man.render(&mut text)?;

@@ -1,4 +1,4 @@
-//! The commands, one file each. A command gives its exit code; its result goes to standard output.
+//! The commands, one file each. A command returns its exit code, and prints its result on standard output.
 
 mod build;
 mod cache;
@@ -29,7 +29,7 @@ use crate::store::StoredArtifact;
 /// Runs a command.
 ///
 /// # Errors
-/// What the command answers.
+/// The error of the command.
 pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
     match command {
         Command::Build(args) => build::run(args, config),
@@ -50,15 +50,15 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
 /// The releases that some requests mean, each with its variant.
 ///
 /// # Errors
-/// The first that there is no recipe for.
+/// [`Error::UnknownVersion`] for the first without a recipe.
 fn full_versions<'a>(requests: impl IntoIterator<Item = &'a VersionRequest>, catalog: &Catalog) -> Result<Vec<String>> {
     requests.into_iter().map(|request| Ok(catalog.find(*request)?.1.full_version())).collect()
 }
 
-/// What some versions came to: what the good ones gave, and one error for all others.
+/// Returns the results of the versions that succeeded, and one error for all others.
 ///
 /// # Errors
-/// The error of a single version, for which there is nothing to print; an interrupt.
+/// The error of a single version, because there is nothing to print; [`Error::Interrupted`].
 fn sorted_out<T>(results: impl IntoIterator<Item = (String, Result<T>)>) -> Result<(Vec<T>, Option<Error>)> {
     let (mut good, mut failed) = (Vec::new(), Vec::new());
     for (version, result) in results {
@@ -82,7 +82,7 @@ fn sorted_out<T>(results: impl IntoIterator<Item = (String, Result<T>)>) -> Resu
 /// Prints a result: as JSON, or as text.
 ///
 /// # Errors
-/// That standard output is closed or full.
+/// [`Error::Io`] if standard output is closed or full.
 fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     use std::io::Write as _;
     let mut output = if config.json {
@@ -97,7 +97,7 @@ fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String)
     }
     let written = anstream::stdout().write_all(output.as_bytes());
     match written {
-        // The reader has seen enough, as `head` has.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -112,10 +112,10 @@ fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
 }
 
-/// Names the entries of the store that may be looked for in vain.
+/// Warns of the entries of the store that cannot be read, because the user may look for one of them.
 ///
 /// # Errors
-/// That the store cannot be read.
+/// [`Error::Io`] if the store cannot be read.
 fn warn_of_unreadable(config: &Config) -> Result<()> {
     for error in config.store.unreadable()? {
         config.reporter.report(Event::Warning(error.to_string()));
@@ -123,7 +123,7 @@ fn warn_of_unreadable(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// A path in JSON, which has no other bytes than UTF-8: what is none becomes U+FFFD.
+/// Serialises a path. JSON is UTF-8, so U+FFFD replaces invalid bytes.
 fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }

@@ -49,7 +49,7 @@ fn show_toml(version: VersionRequest, config: &Config) -> Result<()> {
     })
 }
 
-/// A release as the recipe has it, with what does not decide how it is built.
+/// The recipe of a release, with facts that do not decide how it is built.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     pre_release: bool,
@@ -57,7 +57,7 @@ struct Shown<'a> {
     version: Release,
     variant: Variant,
     sums: SourceSums,
-    /// Of what decides the bytes.
+    /// The digest of what decides bytes.
     digest: Digest,
     profiles: &'a [PinnedProfile],
     #[serde(flatten)]

@@ -25,7 +25,7 @@ struct Output<'a> {
     digest: Digest,
     #[serde(serialize_with = "super::lossy")]
     path: PathBuf,
-    /// How many objects it has data of.
+    /// The number of objects with data.
     objects: usize,
     /// Bytes.
     size: u64,
@@ -38,7 +38,7 @@ pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.flags, full_versions([&args.version], &catalog)?)?;
     let outcome = train(args, config, &catalog, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
@@ -55,7 +55,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let mut choices = config.choices(config.settings.prefix.value.clone(), false, None)?;
     choices.optimize = Some(Optimize::Pgo);
     let options = config.build_options(&args.flags, choices, vec![Flavor::Runtime])?;
-    // It is held until it is saved.
+    // It is held against pruning until it is saved.
     let (recipe, Recorded { profile, held: _held }) = pipeline.train(args.version, &options)?;
     let path = config.store.profile_path(profile.digest);
     let saved = recipes.map(|directory| save(directory, &recipe, &profile, config)).transpose()?;
@@ -73,11 +73,11 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     Ok(0)
 }
 
-/// Puts a profile beside the recipes of a directory and pins it there.
+/// Writes a profile into a directory of recipes, and pins it there.
 fn save(directory: &Path, recipe: &ReleaseRecipe, profile: &Profile, config: &Config) -> Result<PathBuf> {
     let manifest = &profile.manifest;
     let compiler = manifest.compiler.to_string().replace(' ', "");
-    // With its digest in the name: another row may go on with the one that is there.
+    // The name contains the digest, because another row may still use the file of an earlier profile.
     let (version, arch, digest) = (recipe.full_version(), manifest.target.arch(), profile.digest.short());
     let name = format!("{version}-{arch}-{compiler}-{digest}.tar.xz");
     let bytes = config

@@ -15,16 +15,16 @@ use crate::prefix::site::Destination;
 use crate::prefix::uninstall::{self, Finding, Installed, Strays};
 use crate::report::text::human;
 
-/// What became of one prefix.
+/// The result for one prefix.
 #[derive(Debug, Serialize)]
 struct Output {
     path: PathBuf,
     outcome: Outcome,
-    /// The artifact that was there; null where an earlier removal was completed.
+    /// The artifact that was installed; null if an earlier removal was completed.
     name: Option<ArtifactName>,
     /// In bytes.
     size: u64,
-    /// The files that somebody added or changed.
+    /// The files that were added or changed.
     strays: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ struct Output {
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     Removed,
-    /// What an interrupted run had begun.
+    /// An interrupted run was completed.
     Completed,
     WouldBeRemoved,
 }
@@ -46,7 +46,7 @@ pub(super) fn run(args: &UninstallArgs, config: &Config) -> Result<u8> {
     for request in &args.versions {
         targets.push(search.version(*request)?);
     }
-    // All are looked at before the first goes.
+    // All are checked before the first is removed.
     for target in &targets {
         let found = uninstall::inspect(&target.destination, &config.reporter)?;
         target.refuse(&found, args.force, &search)?;
@@ -70,14 +70,14 @@ fn text(output: &Output) -> String {
     }
 }
 
-/// A prefix that is to go, and what is to be there.
+/// A prefix to remove, and the version that must be installed there.
 struct Target {
     destination: Destination,
     request: Option<VersionRequest>,
 }
 
 impl Target {
-    /// Says why what was found does not go.
+    /// Returns the error for a prefix that is not removed.
     fn refuse(&self, found: &Finding, force: bool, search: &Search<'_>) -> Result<()> {
         match found {
             Finding::Nothing => Err(search.not_installed(self.request, Some(&self.destination))?),
@@ -111,16 +111,16 @@ impl Target {
             Finding::Remains => {
                 Ok(Output { path, outcome: outcome(Outcome::Completed), name: None, size: 0, strays: Vec::new() })
             }
-            // Somebody else was faster.
+            // Another process has removed it.
             Finding::Nothing => Err(search.not_installed(self.request, Some(&self.destination))?),
         }
     }
 }
 
-/// Where prefixes are looked for.
+/// The places of prefixes.
 struct Search<'a> {
     root: Option<&'a Path>,
-    /// A place that was named; else the template says where.
+    /// The directory that was named; otherwise the template decides.
     fixed: Option<PathBuf>,
     template: PrefixTemplate,
 }
@@ -145,14 +145,14 @@ impl<'a> Search<'a> {
         Target { destination: Destination { root: self.root.map(Path::to_owned), prefix }, request }
     }
 
-    /// Whatever is at the place that was named.
+    /// Returns the prefix at the directory that was named.
     fn there(&self) -> Result<Target> {
         let fixed =
             self.fixed.clone().ok_or_else(|| Error::Usage("`--prefix` with placeholders needs a VERSION".into()))?;
         Ok(self.target(fixed, None))
     }
 
-    /// The prefix where a version is.
+    /// Returns the prefix of a version.
     fn version(&self, request: VersionRequest) -> Result<Target> {
         let release: Option<Release> = match request.selector {
             Selector::Latest => {
@@ -160,7 +160,7 @@ impl<'a> Search<'a> {
                 return Err(Error::Usage(reason.into()));
             }
             Selector::Release(release) => Some(release),
-            // Any release of the series will do, where all have one prefix.
+            // All releases of the series have the same prefix, so any of them gives it.
             Selector::Series(series) if !self.template.is_of_release() => format!("{series}.0").parse().ok(),
             Selector::Series(_) => None,
         };

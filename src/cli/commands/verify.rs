@@ -25,7 +25,7 @@ use crate::report::text::shown;
 use crate::stages::verify::{self, Report, Status};
 use crate::sys::process::System;
 
-/// What a rebuild came to, as JSON has it.
+/// The result of a rebuild, for JSON.
 #[derive(Serialize)]
 struct Output<'a> {
     name: &'a ArtifactName,
@@ -33,7 +33,7 @@ struct Output<'a> {
     tarball: Option<&'a Tarball>,
     /// Whether the bytes are the same.
     same: bool,
-    /// The fields of the plan that differ; where there is one nothing was built.
+    /// The fields of the plan that differ. If there are any, nothing was built.
     plan: Vec<Change<Value>>,
     /// The SHA-256 of the rebuild's `.tar.zst`.
     rebuilt: Option<Digest>,
@@ -72,7 +72,7 @@ fn rebuild(path: &Path, args: &VerifyArgs, config: &Config) -> Result<u8> {
     let recorder =
         Recorder::new(config, &args.flags, vec![format!("{}{}", plan.request.release, plan.request.variant)])?;
     let outcome = rebuild_of(path, &given, args, config, &recorder);
-    recorder.tell(outcome)
+    recorder.finish(outcome)
 }
 
 fn rebuild_of(
@@ -86,7 +86,7 @@ fn rebuild_of(
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let choices = config.choices(config.settings.prefix.value.clone(), false, args.profile.as_ref())?;
     let mut options = config.build_options(&args.flags, choices, Vec::new())?;
-    // A launcher gives what earlier builds kept. Only who asks for one here gets it.
+    // A launcher returns objects of earlier builds, so a rebuild uses one only if `--launcher` is given.
     options.launcher = Some(args.flags.launcher.unwrap_or(Launcher::None));
     let outcome = reproduce(&pipeline, path, given, options, args.diffoscope_report.as_deref())?;
 
@@ -113,10 +113,10 @@ fn rebuild_of(
             Ok(0)
         }
         Reproduction::Rebuilt { digest, differences, report } => {
-            let told = differences.iter().map(Difference::to_string).collect();
+            let lines = differences.iter().map(Difference::to_string).collect();
             let output = Output { rebuilt: Some(digest), differences, diffoscope: report.clone(), ..output };
             print(config, &output, String::new)?;
-            Err(Error::NotReproduced { what, differences: told, report })
+            Err(Error::NotReproduced { what, differences: lines, report })
         }
     }
 }

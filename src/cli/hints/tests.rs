@@ -38,7 +38,7 @@ fn of_optimisation() -> Vec<Error> {
         ProfileRemedy::Training,
         ProfileRemedy::PinnedFile,
     ];
-    let profile = |remedy| Error::Profile { what: "x.tar.xz".into(), reason: "it is cut".into(), remedy };
+    let profile = |remedy| Error::Profile { what: "x.tar.xz".into(), reason: "it is truncated".into(), remedy };
     let flag = |flag: &str, problem| Error::CompilerFlag { variable: "CFLAGS".into(), flag: flag.into(), problem };
     let mut errors: Vec<Error> = remedies.map(profile).into();
     errors.extend([
@@ -111,7 +111,7 @@ fn of_artifacts() -> Vec<Error> {
         Error::UnplannedRead { findings: findings() },
         Error::DigestMismatch { what: what(), found: digest, expected: Digest::of("y") },
         Error::HostileArchive { archive: what(), reason: "`../x` leaves it".into() },
-        Error::Damaged { what: what(), reason: "it is cut".into() },
+        Error::Damaged { what: what(), reason: "it is truncated".into() },
         Error::Verification { what: what(), failed: 1, total: 9, findings: vec!["ssl: no".into()] },
         Error::NotATarball { path: "/opt/python".into() },
         Error::OtherPlan {

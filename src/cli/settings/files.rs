@@ -1,4 +1,4 @@
-//! Configuration files: where they are, and what they say.
+//! Configuration files: where they are, and reading them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(super) struct File<D> {
 
 impl<D: DeserializeOwned> File<D> {
     pub(super) fn read(path: PathBuf) -> Result<Self> {
-        // A file that is there and cannot be read is not passed over: it may say what matters.
+        // A file that exists and cannot be read is an error: it may have an important setting.
         let text = fs_err::read_to_string(&path).map_err(Error::Unreadable)?;
         let document = toml::from_str(&text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
@@ -47,7 +47,7 @@ impl<D: DeserializeOwned> File<D> {
     }
 }
 
-/// The files that are there: the project's, the user's, the system's.
+/// Returns the existing files: the project's, the user's, the system's.
 pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let project = from.ancestors().map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file());
@@ -71,8 +71,8 @@ pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf
     Ok(files)
 }
 
-/// Whether a file lies where any user of the system may have put it for others to find, as in
-/// `/tmp`: a configuration decides what is built.
+/// Whether another user may have put a file into a directory that all can write to, such as `/tmp`: a configuration
+/// decides what is built.
 pub(super) fn anybody_could_have_put(path: &Path) -> Result<bool> {
     let owner = fs_err::metadata(path)?.uid();
     let own = owner == 0 || owner == rustix::process::geteuid().as_raw();
@@ -83,7 +83,7 @@ pub(super) fn anybody_could_have_put(path: &Path) -> Result<bool> {
     Ok(open && !own)
 }
 
-/// A directory as the XDG base directory specification has it: a relative path counts as none.
+/// Returns a directory by the XDG base directory specification: a relative path counts as unset.
 pub(super) fn base_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
     let directory = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     directory(variable).or_else(|| directory("HOME").map(|home| home.join(below_home)))

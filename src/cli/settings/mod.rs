@@ -1,6 +1,6 @@
-//! What can be set in more than one place: on the command line, in the environment, in files.
+//! The settings, which can be set on the command line, in the environment and in files.
 //!
-//! The table in `table` says which settings there are. The first layer that has a value decides, and the
+//! `table` lists the settings. The first layer that has a value decides, and the
 //! value keeps its origin. `docs/configuration.md` describes them for people.
 
 mod files;
@@ -54,9 +54,9 @@ pub(super) struct Setting<T> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key {
     field: &'static str,
-    /// What holds where nothing else is said, for people.
+    /// The default, as text for people.
     pub default: &'static str,
-    /// Another value, as a file says it.
+    /// Another value, as in a file.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests set every key to it"))]
     pub example: &'static str,
 }

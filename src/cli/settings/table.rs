@@ -1,4 +1,4 @@
-//! Which settings there are: name, type, default.
+//! The table of settings: name, type, default.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,11 +23,11 @@ macro_rules! settings {
         #[derive(Debug)]
         pub(in crate::cli) struct Settings {
             $(pub $field: Setting<$type>,)+
-            /// The configuration files that were read, the strongest first.
+            /// The configuration files that were read, the one with the highest precedence first.
             pub files: Vec<PathBuf>,
         }
 
-        /// What the command line says.
+        /// The settings that the command line gives.
         #[derive(Debug, Default)]
         pub(in crate::cli) struct CliOverrides {
             $(pub $field: Option<$type>,)+
@@ -47,7 +47,7 @@ macro_rules! settings {
             /// Resolves every setting: command line, environment, files in their order, default.
             ///
             /// # Errors
-            /// [`Error::Usage`] for a variable that cannot be read, or what a default answers.
+            /// [`Error::Usage`] for a variable that cannot be parsed, or if there is no place for the store.
             pub(super) fn resolve(
                 mut overrides: CliOverrides,
                 variable: &dyn Fn(&str) -> Option<OsString>,
@@ -96,7 +96,7 @@ settings! {
 }
 
 impl Settings {
-    /// The options that decide bytes; `debug_files` and the compiler's variables are no settings.
+    /// Returns the options that decide bytes. `debug_files` and the compiler's variables are not settings.
     pub(in crate::cli) fn policies(&self, debug_files: bool, compiler_variables: BTreeMap<String, String>) -> Policies {
         Policies {
             bytecode: self.bytecode.value,

@@ -1,4 +1,4 @@
-//! The types of settings, and how the environment and files say their values.
+//! The types of settings, and how they are read from the environment and from files.
 
 use std::ffi::OsStr;
 use std::num::NonZeroU16;
@@ -15,12 +15,12 @@ use crate::error::Result;
 use crate::stages::fetch;
 use crate::sys::http;
 
-/// What a setting can be: a value that the environment and files can say.
+/// The type of a setting: a value that can be read from the environment and from files.
 pub(super) trait Value: DeserializeOwned + Serialize {
     /// Reads the text of an environment variable.
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// The value as meant in a file of a directory: paths there are relative to the file.
+    /// Returns the value as meant in a file of a directory: paths in it are relative to the directory.
     fn said_in(self, _directory: &Path) -> Self {
         self
     }
@@ -64,7 +64,7 @@ impl FlavorChoice {
         }
     }
 
-    /// The one that is installed, for a prefix takes one.
+    /// Returns the flavor that is installed: a prefix holds one only.
     pub(in crate::cli) fn installed(self) -> Flavor {
         match self {
             Self::Runtime | Self::All => Flavor::Runtime,
@@ -118,7 +118,7 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// A place of source archives, as settings have it.
+/// A mirror of source archives, as a setting.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(in crate::cli) struct Mirror(pub fetch::Mirror);
@@ -140,7 +140,7 @@ impl std::str::FromStr for Mirror {
 }
 
 impl Serialize for Mirror {
-    /// For people to look at: without the password that a URL may hold.
+    /// For display: without the password that a URL may contain.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
             fetch::Mirror::Directory(path) => serializer.collect_str(&path.display()),

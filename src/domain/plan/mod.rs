@@ -16,14 +16,14 @@ use super::digest::Digest;
 use super::inputs::Inputs;
 use super::version::Variant;
 
-/// What is recorded of a build and decides no byte. It is not in the build key.
+/// Facts about a build that are recorded and decide no byte. They are not in the build key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// The digest of what the recipe says of the release.
+    /// The digest of the recipe of the release ([`ReleaseRecipe::digest`](crate::recipe::ReleaseRecipe::digest)).
     pub recipe: Option<Digest>,
-    /// The packages that own every file which the build may run or read, sorted, each as
-    /// `name:architecture=version`: the form that debrebuild and apt take.
+    /// The packages that own the files which the build may run or read, sorted, each as `name:architecture=version`:
+    /// the form that debrebuild and apt take.
     pub environment: Vec<String>,
 }
 
@@ -33,20 +33,19 @@ pub struct Provenance {
 pub struct BuildPlan {
     /// What the user asked for.
     pub request: ArtifactRequest,
-    /// The training data of the optimisation. An optimised build without any is the instrumented
-    /// one, which records them.
+    /// The profile of an optimised build. An optimised build without one is the instrumented build, which records it.
     pub profile: Option<Digest>,
-    /// The sums of the source archives. Upstream publishes one tree in two archives.
+    /// The SHA-256 of the source archives. Upstream publishes one tree in two archives.
     pub source: SourceSums,
     /// The patches, in order.
     pub patches: Vec<PlannedPatch>,
     /// The arguments of configure.
     pub configure: Vec<String>,
-    /// Headers that the compiler of the build does not find, whether the host has them or not.
+    /// The headers that are hidden from the compiler, whether the host has them or not.
     pub hidden_headers: Vec<String>,
-    /// Libraries that its linker does not find.
+    /// The libraries that are hidden from the linker, without `lib` and ending.
     pub hidden_libraries: Vec<String>,
-    /// The whole environment of configure and make, but for what names the build directory.
+    /// The environment of configure and make, without the variables that name the build directory.
     pub environment: BTreeMap<String, String>,
     /// The arguments of make.
     pub make: Vec<String>,
@@ -54,56 +53,56 @@ pub struct BuildPlan {
     pub module_link: String,
     /// Further arguments of `make install`.
     pub install: Vec<String>,
-    /// How the frozen modules are made; none in a build that leaves it to CPython's Makefile.
+    /// How the frozen modules are made, or `None` if CPython's Makefile makes them.
     pub freeze: Option<PlannedFreeze>,
     /// The closed list of extension modules.
     pub modules: Vec<String>,
-    /// The modules of the source that are turned off.
+    /// The modules of the source that are disabled.
     pub disabled: Vec<String>,
     /// The modules that are linked into the interpreter, and the source file of each below `Modules/`.
     pub builtin: BTreeMap<String, String>,
     /// The pkg-config modules that configure may see.
     pub pkg_config: Vec<String>,
-    /// What goes: globs relative to the prefix.
+    /// The files that the flavor drops: globs relative to the prefix.
     pub strip: Vec<String>,
     /// Whether pip is installed.
     pub pip: bool,
-    /// The message of `EXTERNALLY-MANAGED`, where there is one.
+    /// The message of `EXTERNALLY-MANAGED`, if the flavor has one.
     pub externally_managed: Option<String>,
-    /// The programs that compile it.
+    /// The compiler, its programs and their packages.
     pub toolchain: ToolchainId,
-    /// The libraries that the modules need, those that these need included.
+    /// The libraries that the modules need, directly or through others.
     pub libraries: Vec<PlannedLibrary>,
-    /// What the runtime image should install besides the artifact.
+    /// The packages that the runtime image should install.
     pub runtime_packages: Vec<String>,
-    /// What is recorded besides, and decides nothing.
+    /// Facts that are recorded and decide no byte.
     pub provenance: Provenance,
-    /// What of this host the build may read. Not a part of the plan: hosts differ in where it lies.
+    /// The files of this host that the build may read. It is not serialised: hosts differ in where they are.
     #[serde(skip)]
     pub inputs: Arc<Inputs>,
 }
 
 impl BuildPlan {
-    /// The build key: the SHA-256 of the plan without its [`Provenance`].
+    /// Returns the build key: the SHA-256 of the plan without its [`Provenance`].
     #[must_use]
     pub fn build_key(&self) -> Digest {
         Digest::of_json(&Self { provenance: Provenance::default(), ..self.clone() })
     }
 
-    /// The request key. A plan that does not say which recipe it follows has one that nobody asks by.
+    /// Returns the request key. Without a recipe digest in its provenance, the key of a plan matches no request.
     #[must_use]
     pub fn request_key(&self) -> Digest {
         self.request.key(self.provenance.recipe.unwrap_or_else(|| Digest::of("")))
     }
 
-    /// The short version of Python and variant, as files are named by it: `3.13t`.
+    /// Returns the series and variant, as in file names: `3.13t`.
     #[must_use]
     pub fn short_version(&self) -> String {
         format!("{}{}", self.request.release.series(), self.request.variant)
     }
 
-    /// The directory of the standard library, relative to the prefix. A debug build shares the
-    /// name of the ordinary one.
+    /// Returns the directory of the standard library, relative to the prefix. A debug build has the same as the default
+    /// variant.
     #[must_use]
     pub fn stdlib(&self) -> String {
         let variant = match self.request.variant {
@@ -113,7 +112,7 @@ impl BuildPlan {
         format!("lib/python{}{variant}", self.request.release.series())
     }
 
-    /// The interpreter, relative to the prefix: `bin/python3.13`.
+    /// Returns the path of the interpreter, relative to the prefix: `bin/python3.13`.
     #[must_use]
     pub fn interpreter(&self) -> String {
         format!("bin/python{}", self.short_version())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::digest::Digest;
 
-/// The SHA-256 sums of a release's source archives; at least one is there.
+/// The SHA-256 of a release's source archives. At least one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSums {
     /// Of `Python-X.Y.Z.tar.xz`.
@@ -26,20 +26,20 @@ pub struct PlannedPatch {
     pub sha256: Digest,
 }
 
-/// The programs that decide bytes, by what they are and not by where they lie.
+/// The identity of the toolchain: by content, not by place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolchainId {
     /// The first line of `cc --version`.
     pub compiler: String,
-    /// The C library that is linked: `2.36`.
+    /// The version of the glibc that is linked: `2.36`.
     pub glibc: String,
     /// The programs that compile, assemble, link and rewrite, each by the SHA-256 of its file.
     pub programs: BTreeMap<String, Digest>,
     /// The packages whose files these programs run, load or read, each as `name:architecture`.
     pub packages: BTreeMap<String, PlannedPackage>,
-    /// What no package owns: the tree of a compiler under `/opt`, directories that the user's flags
-    /// name, and single files. By where it is, with the SHA-256 of names and contents.
+    /// The trees and files that no package owns, by their paths, each with the SHA-256 of names and contents: the tree
+    /// of a compiler under `/opt`, and directories and files that the user's flags name.
     pub trees: BTreeMap<String, Digest>,
 }
 
@@ -59,9 +59,9 @@ pub struct PlannedLibrary {
     pub source_package: String,
     /// The source package's version.
     pub source_version: String,
-    /// The sonames it needs itself, glibc's left out.
+    /// The sonames that it needs, without glibc's.
     pub needs: Vec<String>,
-    /// Where it lies on this host. Not a part of the plan: hosts differ in it.
+    /// Its path on this host. It is not serialised: hosts differ in it.
     #[serde(skip)]
     pub path: PathBuf,
 }
@@ -72,19 +72,19 @@ pub struct PlannedLibrary {
 pub struct PlannedPackage {
     /// Its version.
     pub version: String,
-    /// The SHA-256 of the checksums that the package database has of its files: a package that was
-    /// built again under the same version is another one.
+    /// The SHA-256 of the checksums that the package database has of its files, and of its links: a package that was
+    /// rebuilt under the same version has another one.
     pub files: Digest,
 }
 
-/// Makes the modules of the standard library in frozen form, beside an optimised build.
+/// How the frozen modules of the standard library are made, apart from the optimised build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedFreeze {
-    /// The targets of make.
+    /// The make targets.
     pub targets: Vec<String>,
     /// Globs of the files that they write.
     pub writes: Vec<String>,
-    /// The programs that write them.
+    /// The programs that write these files.
     pub helpers: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The request: what a user asks for, in as far as it decides bytes.
+//! The request: the user's choices that decide bytes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::domain::target::Target;
 use crate::domain::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
-/// It is raised whenever the same plan would come out as other bytes.
+/// Raise it whenever the same plan would give other bytes.
 pub const FORMAT: u32 = 3;
 
 named_enum! {
@@ -29,7 +29,7 @@ named_enum! {
     pub enum Optimize {
         /// `-O3`, without a profile.
         None = "none",
-        /// With a profile of what a program does most, and across the borders of files: PGO and LTO.
+        /// With profile-guided and link-time optimisation (PGO and LTO).
         Pgo = "pgo",
     }
 }
@@ -60,29 +60,29 @@ named_enum! {
 pub struct Policies {
     /// Which `.pyc` files are shipped.
     pub bytecode: Bytecode,
-    /// Where shared libraries come from.
+    /// Where shared libraries come from at run time.
     pub library_policy: LibraryPolicy,
-    /// Whether files with debug information are kept aside.
+    /// Whether debug information is kept in a second tarball.
     pub debug_files: bool,
-    /// `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS` of the user; empty for nearly everybody.
+    /// The user's `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS`; usually none is set.
     pub compiler_variables: BTreeMap<String, String>,
 }
 
-/// What a user asks for, in as far as it decides bytes and can be said without a toolchain.
+/// The user's choices that decide bytes. All of them are known without a toolchain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactRequest {
-    /// [`FORMAT`] of the pykeel that asks.
+    /// [`FORMAT`] of the pykeel that made the request.
     pub format: u32,
     /// The release.
     pub release: Release,
     /// Its variant.
     pub variant: Variant,
-    /// What is kept.
+    /// Its flavor.
     pub flavor: Flavor,
-    /// What it runs on.
+    /// The machine that it runs on.
     pub target: Target,
-    /// Where it is compiled to be.
+    /// The compiled-in prefix.
     pub prefix: Prefix,
     /// How it is optimised.
     pub optimize: Optimize,
@@ -93,14 +93,14 @@ pub struct ArtifactRequest {
 }
 
 impl ArtifactRequest {
-    /// The request key: the SHA-256 of the request and of the digest of the recipe
+    /// Returns the request key: the SHA-256 of the request and of the digest of the recipe
     /// ([`ReleaseRecipe::digest`](crate::recipe::ReleaseRecipe::digest)). `install` looks up by it.
     #[must_use]
     pub fn key(&self, recipe: Digest) -> Digest {
         Digest::of_json(&(self, recipe))
     }
 
-    /// Whether a user says the same with both: the pykeel that reads it may differ.
+    /// Whether two requests differ in nothing but the format.
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         *self == Self { format: self.format, ..other.clone() }

@@ -1,11 +1,11 @@
-//! The installed packages, and what packages need in their turn.
+//! The installed packages, and the closure of their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::error::Result;
 use crate::sys::distro::{InstalledPackage, PackageDatabase};
 
-/// The installed packages, and which of them serves a need.
+/// The installed packages, with indices by name and by what they provide.
 pub(super) struct Installed {
     packages: BTreeMap<String, InstalledPackage>,
     by_name: HashMap<String, Vec<String>>,
@@ -13,6 +13,11 @@ pub(super) struct Installed {
 }
 
 impl Installed {
+    /// Reads the installed packages from a database.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) or [`Error::Command`](crate::error::Error::Command) if the database
+    /// cannot be read.
     pub(super) fn read(database: &dyn PackageDatabase) -> Result<Self> {
         let mut all = Self { packages: BTreeMap::new(), by_name: HashMap::new(), providers: HashMap::new() };
         for package in database.installed()? {
@@ -26,7 +31,7 @@ impl Installed {
         Ok(all)
     }
 
-    /// Some packages and all that they need.
+    /// Returns some packages and everything that they depend on, directly or through others.
     pub(super) fn closure(&self, roots: &BTreeSet<String>) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut queue: Vec<&String> = roots.iter().collect();
@@ -39,8 +44,8 @@ impl Installed {
         found
     }
 
-    /// The package that serves a need: the first alternative that is installed, of the architecture of who needs it
-    /// where there are several.
+    /// Returns the package that satisfies a dependency: the first alternative that is installed. If it is installed for
+    /// several architectures, the one with the architecture of the dependent package.
     fn server(&self, alternatives: &[String], architecture: &str) -> Option<&String> {
         let pick = |ids: &'_ Vec<String>| -> Option<usize> {
             let same = ids.iter().position(|id| self.packages[id].architecture == architecture);

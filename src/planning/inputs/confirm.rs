@@ -1,4 +1,4 @@
-//! Whether the files that a build may run or read are those of the package database.
+//! Compares the files that a build may run or read with the package database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 use crate::sys::distro::{PackageChecksum, PackageDatabase, unmerged};
 use crate::sys::toolchain::SEARCH_PATH;
 
-/// Programs that configure or make run if they are there, besides those of the environment's packages.
+/// Programs that configure or make run if they are installed, in addition to those of the environment's packages.
 const RUN_IF_THERE: &[&str] = &["gcc-ar", "gcc-nm", "gcc-ranlib", "git", "hg", "python3", "svnversion"];
 
 /// Compares the files that a build may run or read with the package database: every file of the environment's
-/// packages has the checksum that the database has of it, and every file that the toolchain could find in its
-/// directories, or the shell on the search path, belongs to a package.
+/// packages must have its recorded checksum, and every file that the toolchain can find in its directories, or the
+/// shell on the search path, must belong to a package.
 ///
 /// # Errors
-/// [`Error::Unconfirmed`] with every file that is not so; [`Error::Io`] and [`Error::Command`] where the database
-/// cannot be read.
+/// [`Error::Unconfirmed`] with every file that fails this; [`Error::Io`] and [`Error::Command`] if the database or a
+/// file cannot be read.
 pub fn confirm(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<()> {
     let mut findings = altered(inputs)?;
     findings.extend(unowned(inputs, database)?);
@@ -31,10 +31,10 @@ pub fn confirm(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<()> {
     Err(Error::Unconfirmed { findings })
 }
 
-/// A file of a package, with the checksum that the database has of it.
+/// A file of a package, with its recorded checksum.
 type Recorded<'a> = (&'a InputPackage, &'a PathBuf, &'a Option<String>);
 
-/// The files of packages that are not what the database says.
+/// Returns the files of packages that differ from the database.
 fn altered(inputs: &Inputs) -> Result<Vec<InputFinding>> {
     let packages = inputs.packages.values();
     let files = packages.flat_map(|package| package.files.iter().map(move |(path, sum)| (package, path, sum)));
@@ -45,7 +45,7 @@ fn altered(inputs: &Inputs) -> Result<Vec<InputFinding>> {
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        // Each takes every n-th file: the large ones of a compiler lie side by side.
+        // Each thread takes every n-th file: the large files of a compiler are next to each other.
         let share = |worker: usize| {
             let (files, check) = (&files, &check);
             move || -> Result<Vec<InputFinding>> {
@@ -62,51 +62,52 @@ fn altered(inputs: &Inputs) -> Result<Vec<InputFinding>> {
     })
 }
 
-/// What is wrong with a file of a package; nothing if it is what the database says.
+/// Returns how a file of a package differs from the database, or `None` if it is the same.
 fn wrong(path: &Path, sum: Option<&str>, inputs: &Inputs) -> Result<Option<String>> {
     let metadata = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        // A name below `/usr` that is there without it alone: an unmerged system has it so.
+        // The names are those below `/usr`. On a system without a merged `/usr` the file is at the short name.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let short = path.strip_prefix("/usr").map(|rest| Path::new("/").join(rest));
             return match short {
                 Ok(short) if short.symlink_metadata().is_ok() => wrong(&short, sum, inputs),
-                // Images leave out what no tool of a build looks for, such as character sets.
+                // Slim images leave out files that no tool of a build looks for, such as character sets.
                 _ if !is_looked_for(path, inputs) => Ok(None),
-                _ => Ok(Some("the package database has it, and it is missing".into())),
+                _ => Ok(Some("it is missing, and the package database has it".into())),
             };
         }
-        // What this user cannot look at, no program of the build can read.
+        // A file that this user cannot look up, no program of the build can read.
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     if !metadata.is_file() {
-        // Where a link leads to is confirmed by itself.
+        // The target of a link is compared as a file of its own.
         let replaced = sum.is_some() && !metadata.is_symlink();
-        return Ok(replaced.then(|| "the package database has a file of that name, and it is none".into()));
+        return Ok(replaced.then(|| "it is not a regular file, and in the package database it is one".into()));
     }
     let Some(recorded) = sum.and_then(PackageChecksum::parse) else {
         return Ok(Some("the package database has no checksum of it".into()));
     };
     let found = match recorded.of_file_as(path) {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            // A program can be run by those who cannot read it.
+            // A program can be executable without being readable.
             let runs = metadata.permissions().mode() & 0o111 != 0;
-            return Ok(runs.then(|| "it can be run but not read, so that it cannot be compared".into()));
+            return Ok(runs.then(|| "it is executable and not readable, so its checksum cannot be compared".into()));
         }
         found => found?,
     };
-    Ok((found != recorded).then(|| format!("it was changed: it has {found}, and the package database {recorded}")))
+    let changed = || format!("it was changed: its checksum is {found}, the package database has {recorded}");
+    Ok((found != recorded).then(changed))
 }
 
-/// Whether compiler, linker or shell would look for a file of that name.
+/// Whether compiler, linker or shell would search for a file of this name.
 fn is_looked_for(path: &Path, inputs: &Inputs) -> bool {
     let directories = inputs.library_directories.iter().chain(&inputs.program_directories);
     ["/usr/bin", "/usr/sbin", "/usr/include"].iter().any(|top| path.starts_with(top))
         || directories.map(|directory| unmerged(directory)).any(|directory| path.parent() == Some(&directory))
 }
 
-/// The files that compiler, linker or shell could find and that belong to no package.
+/// Returns the files that compiler, linker or shell could find and that belong to no package.
 fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputFinding>> {
     let own = OwnNames::new(inputs);
     let mut files = Vec::new();
@@ -119,12 +120,12 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
     for directory in inputs.program_directories.iter().filter(|directory| directory.is_dir()) {
         files.extend(below(directory, 1)?);
     }
-    // A merged /usr gives two names to a directory.
+    // With a merged /usr a directory has two names.
     let search_path = SEARCH_PATH.split(':').filter_map(|directory| fs_err::canonicalize(directory).ok());
     for directory in search_path.collect::<BTreeSet<_>>() {
         files.extend(below(&directory, 1)?.into_iter().filter(|file| own.is_run(file)));
     }
-    // The script that keeps others out is found by the compiler's name.
+    // Configure starts a compiler that is named by its path without the script that keeps `/usr/local` out.
     if inputs.driver_by_path {
         for directory in inputs.kept_out.iter().filter(|directory| directory.is_dir()) {
             if directory.ends_with("include") {
@@ -135,7 +136,7 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
         }
     }
     files.retain(|file| !inputs.in_tree(file));
-    // A link that leads nowhere is nothing to read. The files of a directory are judged when they are read.
+    // A dangling link cannot be read. The files below a linked directory are checked when they are read.
     let files: Vec<(PathBuf, PathBuf)> = files
         .into_iter()
         .filter_map(|file| Some((fs_err::canonicalize(&file).ok()?, file)))
@@ -151,8 +152,8 @@ fn unowned(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Vec<InputF
     Ok(strangers.map(|(path, _)| own.finding(path)).collect())
 }
 
-/// Whether a file that no package owns is a name of one that a package owns: another spelling of its directory, a link
-/// of `update-alternatives`, or a link of `ldconfig`, which is the beginning of what it leads to.
+/// Whether a path that no package owns is another name of an owned file: another name of its directory, a link of
+/// `update-alternatives`, or a link of `ldconfig`, whose name is the beginning of its target's name.
 fn is_made_by_the_system(file: &Path, resolved: &Path) -> bool {
     let name = |path: &Path| path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
     let parent = file.parent().and_then(|parent| fs_err::canonicalize(parent).ok()).unwrap_or_default();
@@ -162,7 +163,7 @@ fn is_made_by_the_system(file: &Path, resolved: &Path) -> bool {
     is_spelling || alternative || is_library && name(resolved).starts_with(&name(file))
 }
 
-/// The names of files of the environment's packages.
+/// The names of the files of the environment's packages, to recognise a file that could be read in place of one.
 struct OwnNames<'a> {
     names: BTreeMap<&'a OsStr, (&'a str, &'a InputPackage)>,
     programs: BTreeSet<&'a OsStr>,
@@ -183,8 +184,8 @@ impl<'a> OwnNames<'a> {
         own
     }
 
-    /// Whether a linker or compiler would take a file of a library directory: what `-l` and start-up objects are named
-    /// as, and what has the name of a library of the environment.
+    /// Whether a linker or compiler would read a file of a library directory: by the ending of libraries, start-up
+    /// objects and specs, or because it has the name of a file of the environment.
     fn is_linked(&self, file: &Path) -> bool {
         let name = file.file_name().unwrap_or_default();
         let text = name.to_string_lossy();
@@ -192,16 +193,18 @@ impl<'a> OwnNames<'a> {
         endings.iter().any(|ending| text.ends_with(ending)) || self.names.contains_key(name)
     }
 
+    /// Whether configure or make would run a program of this name.
     fn is_run(&self, file: &Path) -> bool {
         file.file_name().is_some_and(|name| self.programs.contains(name))
     }
 
+    /// Describes a file without an owner, and what to do about it.
     fn finding(&self, path: PathBuf) -> InputFinding {
         let owner = path.file_name().and_then(|name| self.names.get(name));
         let (reason, remedy) = match owner {
             Some((id, package)) => (
-                format!("no package owns it, and the build could take it for the file of {id}"),
-                format!("remove it, and if something is missing then: {}", package.reinstall),
+                format!("no package owns it, and the build could read it in place of the file of {id}"),
+                format!("remove it; if a file is missing afterwards, run {}", package.reinstall),
             ),
             None => (
                 "no package owns it, and the build could read it".to_owned(),
@@ -212,7 +215,7 @@ impl<'a> OwnNames<'a> {
     }
 }
 
-/// The files and links below a directory.
+/// Returns the files and links below a directory, to a depth.
 fn below(directory: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(directory).min_depth(1).max_depth(depth) {

@@ -1,5 +1,5 @@
-//! The inputs of a build besides the source: which packages own what the toolchain runs, loads and reads, and
-//! what is named by digest because no package owns it.
+//! The inputs of a build in addition to the source: the packages that own what the toolchain runs, loads and reads,
+//! and the trees that the plan names by digest because no package owns them.
 
 mod closure;
 mod confirm;
@@ -20,7 +20,7 @@ use crate::sys::distro::{PackageChecksum, PackageContents, PackageDatabase, unme
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{find_program, loaded_libraries};
 
-/// The programs of configure and make that are no part of the toolchain.
+/// The programs that configure and make run and that are not part of the toolchain.
 const SHELL_TOOLS: &[&str] = &[
     "sh",
     "bash",
@@ -48,32 +48,32 @@ const SHELL_TOOLS: &[&str] = &[
 ];
 /// Files of the compiler and the C library that every link reads.
 const STARTUP_FILES: &[&str] = &["crt1.o", "crti.o", "crtbegin.o", "libgcc.a", "libgcc_s.so", "libc.so", "libm.so"];
-/// The plugin by which the linker, ar and nm read objects of link-time optimisation.
+/// The plugin with which ld, ar and nm read objects of link-time optimisation.
 const LINKER_PLUGIN: &str = "liblto_plugin.so";
-/// Where binutils look for plugins.
+/// The directories in which binutils look for plugins.
 const PLUGIN_DIRECTORIES: &[&str] = &["/usr/lib/bfd-plugins", "/usr/lib64/bfd-plugins"];
-/// What a build can run or read of a package; documentation and translations are not in every image.
+/// The directories whose files a build can run or read. Slim images lack others, such as documentation.
 const READ: &[&str] =
     &["/usr/bin", "/usr/sbin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"];
 
-/// What the key and the build have to know of the inputs.
+/// The inputs, as the plan and the build need them.
 #[derive(Debug, Clone)]
 pub struct ResolvedInputs {
-    /// The packages in the key.
+    /// The packages in the build key.
     pub packages: BTreeMap<String, PlannedPackage>,
-    /// The trees in the key.
+    /// The trees in the build key, by their paths.
     pub trees: BTreeMap<String, Digest>,
-    /// All packages of the environment, as `name:architecture=version`.
+    /// All packages of the environment, sorted, as `name:architecture=version`.
     pub environment: Vec<String>,
-    /// What may be read, and where.
+    /// The files that the build may read, and where they are.
     pub inputs: Inputs,
 }
 
-/// Finds the inputs of a toolchain. `files` are headers and libraries that the recipe needs besides.
+/// Finds the inputs of a toolchain. `files` are the headers and libraries that the recipe needs.
 ///
 /// # Errors
-/// [`Error::Unowned`] for a program, a header or a library in the directories of packages that belongs to none;
-/// [`Error::Io`] and [`Error::Command`] where the database or a file cannot be read.
+/// [`Error::Unowned`] for a program, header or library that belongs to no package and to no tree of the plan;
+/// [`Error::Io`] and [`Error::Command`] if the database or a file cannot be read.
 pub fn find(
     toolchain: &Toolchain<'_>,
     files: &[PathBuf],
@@ -107,7 +107,7 @@ pub fn find(
     Ok(resolved)
 }
 
-/// The packages of the files that a build runs or reads first: all others follow from what these need.
+/// The packages of the files that a build runs or reads directly. The others are their dependencies.
 struct Roots {
     toolchain: BTreeSet<String>,
     shell: BTreeSet<String>,
@@ -141,13 +141,13 @@ impl Roots {
             Ok(paths.into_iter().filter(outside).collect())
         };
         let mut shell = owners_of(&canonical(&shell)?, database)?;
-        // The package of a link, such as `/usr/bin/gcc`, brings no file that is read, and an environment needs it.
+        // No file of a link's package is read (`/usr/bin/gcc`), but an environment needs the package.
         shell.extend(database.owners(&found)?.into_values().map(|owner| owner.id));
         Ok(Self { toolchain: owners_of(&canonical(&read)?, database)?, shell })
     }
 }
 
-/// Some programs and the libraries that they load.
+/// Returns some programs and the libraries that they load.
 fn loaded(programs: &[PathBuf], runner: &dyn Runner) -> Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     for program in programs {
@@ -181,7 +181,7 @@ fn input_package(in_key: bool, contents: &PackageContents, reinstall: String) ->
     InputPackage { in_key, reinstall, files: files.collect() }
 }
 
-/// The packages of some files.
+/// Returns the packages of some files.
 fn owners_of(files: &[PathBuf], database: &dyn PackageDatabase) -> Result<BTreeSet<String>> {
     let owners = database.owners(files)?;
     let of = |file: &PathBuf| match owners.get(file) {
@@ -191,11 +191,11 @@ fn owners_of(files: &[PathBuf], database: &dyn PackageDatabase) -> Result<BTreeS
     files.iter().map(of).collect()
 }
 
-/// The directories in which compiler and linker look.
+/// The directories in which compiler and linker search.
 struct Searched {
-    /// With all below them, by their names below `/usr`.
+    /// Those that are searched with their subdirectories, by their names below `/usr`.
     trees: Vec<PathBuf>,
-    /// The files in them alone.
+    /// Those that are searched without subdirectories.
     directories: Vec<PathBuf>,
 }
 
@@ -205,20 +205,20 @@ impl Searched {
         Self { trees: unmerged(&toolchain.header_directories), directories: unmerged(&toolchain.library_directories) }
     }
 
-    /// Whether a file can be found there.
+    /// Whether compiler or linker can find a file in them.
     fn finds(&self, file: &Path) -> bool {
         self.trees.iter().any(|tree| file.starts_with(tree) && file != tree)
-            // Directories lie there as well, `/usr/lib/python3` in every second package.
+            // The list of a package has directories too, such as `/usr/lib/python3`: they have no extension.
             || file.extension().is_some() && file.parent().is_some_and(|parent| self.directories.iter().any(|d| d == parent))
     }
 
-    /// What the links of a package say where compiler and linker look: the database has no checksum of them.
+    /// Returns the targets of a package's links in these directories: the database has no checksum of links.
     fn links(&self, contents: &PackageContents) -> BTreeMap<String, String> {
         let links = contents.files.iter().filter(|(file, sum)| sum.is_none() && self.finds(file));
-        let told = links.filter_map(|(file, _)| {
+        let targets = links.filter_map(|(file, _)| {
             let target = std::fs::read_link(file).ok()?;
             Some((file.display().to_string(), target.display().to_string()))
         });
-        told.collect()
+        targets.collect()
     }
 }

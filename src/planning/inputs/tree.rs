@@ -1,4 +1,4 @@
-//! Trees and files that no package owns, by digest.
+//! Digests of trees and files that no package owns.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,10 @@ use crate::domain::digest::Digest;
 use crate::error::Result;
 use crate::sys::fs;
 
-/// The SHA-256 of a file, or of the names, kinds and contents in a tree.
+/// Returns the SHA-256 of a file, or of the names, kinds and contents in a tree.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
 pub(super) fn digest_of(tree: &Path) -> Result<Digest> {
     let content = |path: &Path| -> Result<Digest> { Ok(Digest::of_reader(fs_err::File::open(path)?)?) };
     if !tree.is_dir() {
@@ -19,7 +22,7 @@ pub(super) fn digest_of(tree: &Path) -> Result<Digest> {
             fs::Kind::Directory => "directory".to_owned(),
             fs::Kind::File { executable, .. } => format!("file {executable} {}", content(&tree.join(&entry.path))?),
             fs::Kind::Symlink(target) => {
-                // What a link leads to out of the tree is read as if it were in it.
+                // The target of a link out of the tree is read as if it were in the tree.
                 let led_to = tree.join(&entry.path).canonicalize().ok().filter(|path| path.is_file());
                 let outside = led_to.filter(|path| !path.starts_with(tree)).map(|path| content(&path)).transpose()?;
                 format!("link {} {outside:?}", target.display())

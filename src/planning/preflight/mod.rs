@@ -1,4 +1,4 @@
-//! Preflight: whether this host can build a recipe, before the first minute is spent.
+//! Preflight: checks that this host can build a recipe, before anything is built.
 
 #[cfg(test)]
 mod tests;
@@ -17,17 +17,17 @@ use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{find_launcher, find_program};
 
-/// A host that has all that a recipe needs.
+/// A host that has everything that a recipe needs.
 pub struct Host<'a> {
-    /// The compiler and what goes with it.
+    /// The compiler, its programs and its search directories.
     pub toolchain: Toolchain<'a>,
-    /// What it runs, loads and reads.
+    /// The files that it runs, loads and reads.
     pub(super) inputs: ResolvedInputs,
     /// The packages of this system.
     pub(super) database: Box<dyn PackageDatabase + 'a>,
 }
 
-/// A program that a build runs, and the packages that bring it.
+/// A program that a build runs, and the packages that contain it.
 struct Tool {
     program: &'static str,
     debian: &'static [&'static str],
@@ -52,7 +52,7 @@ const fn launcher_tool(launcher: Launcher) -> Option<Tool> {
     }
 }
 
-/// What is not there.
+/// The missing programs and headers, and their packages.
 #[derive(Debug, Default)]
 struct Missing {
     things: Vec<String>,
@@ -85,12 +85,14 @@ pub struct Wanted<'a> {
     pub launcher: Launcher,
 }
 
-/// Checks that the compiler, its launcher, make and the header of every library that a required module needs
-/// are there; installs what is not, if `install` says so.
+/// Checks that the compiler, its launcher, make and the header of every library that a required module needs are
+/// installed, and that the package database confirms the files that a build may read. With `install`, missing packages
+/// are installed first.
 ///
 /// # Errors
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
-/// [`Error::Musl`]; [`Error::Unconfirmed`] with every file that the package database does not confirm.
+/// [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`]; [`Error::Unowned`] and
+/// [`Error::Unconfirmed`] for files that the package database does not confirm; [`Error::Command`] if a program fails.
 pub fn check<'a>(
     wanted: Wanted<'_>,
     install: bool,
@@ -108,7 +110,7 @@ fn check_on<'a>(
     runner: &'a dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<Host<'a>> {
-    // Before anything is installed for a build that could not be finished.
+    // First, so that nothing is installed if the package database is not supported.
     distro::database(runner, distro)?;
     let missing = match find(wanted, distro, runner)? {
         Found::Host(host) => return Ok(*host),
@@ -126,7 +128,7 @@ fn check_on<'a>(
     }
 }
 
-/// What a search for all that a recipe needs comes to.
+/// The result of a search for everything that a recipe needs.
 enum Found<'a> {
     Host(Box<Host<'a>>),
     Missing(Missing),
@@ -152,7 +154,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
         if toolchain.compiler.headers(&["features.h".into()])?.is_empty() {
             missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
         } else {
-            // First of all: on musl nothing that is missing is worth installing.
+            // Before anything else: on musl it is useless to install what is missing.
             toolchain.glibc = toolchain.compiler.glibc()?;
         }
         toolchain.compiler.headers(&wanted_headers(recipe))?
@@ -187,8 +189,8 @@ fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {
     recipe.shared.libraries.iter().flat_map(|library| library.headers.iter().cloned()).collect()
 }
 
-/// Which headers are there, by looking where distributions put them: all that can be done
-/// without a compiler, and enough to name everything that is missing at once.
+/// Returns the headers that are in the usual directories of distributions. Without a compiler this is the only way to
+/// name everything that is missing at once.
 fn headers_by_name(names: &[String]) -> BTreeMap<String, PathBuf> {
     let places = ["/usr/include".into(), format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH)];
     names
@@ -200,7 +202,7 @@ fn headers_by_name(names: &[String]) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// Refuses a system whose own C library is musl, whatever a compiler on it says.
+/// Refuses a system whose own C library is musl, whatever its compiler links.
 ///
 /// # Errors
 /// [`Error::Musl`].

@@ -25,14 +25,14 @@ pub(in crate::recipe) struct Written {
     hidden_libraries: Vec<Spanned<String>>,
 }
 
-/// What configure is given.
+/// The arguments and the environment of configure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigureRecipe {
     /// The arguments, without `--prefix`; those of the variant are at the end.
     pub arguments: Vec<String>,
     /// The environment of configure and make.
     pub environment: BTreeMap<String, String>,
-    /// Answers that configure is given, so that it does not ask the machine.
+    /// Results of configure checks, so that configure does not test the machine.
     pub cache: BTreeMap<String, String>,
     /// Headers that the build does not find, whether the host has them or not: `readline/readline.h`.
     pub hidden_headers: Vec<String>,
@@ -90,7 +90,7 @@ impl Written {
 }
 
 impl ConfigureRecipe {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { arguments, environment, cache, hidden_headers, hidden_libraries } = self;
         json!({

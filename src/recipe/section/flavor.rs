@@ -32,7 +32,7 @@ pub struct Flavors {
     pub builder: FlavorRecipe,
 }
 
-/// What a flavor keeps.
+/// What a flavor drops and adds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FlavorRecipe {
     /// Globs, relative to the prefix, of what is left out, sorted; `{stdlib}` is `lib/python3.13`.
@@ -61,7 +61,7 @@ impl WrittenFlavor {
 }
 
 impl Flavors {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { runtime, builder } = self;
         json!({ "runtime": runtime.deciding(), "builder": builder.deciding() })

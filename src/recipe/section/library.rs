@@ -26,7 +26,7 @@ pub(in crate::recipe) struct Written {
 /// A library that extension modules link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Library {
-    /// What people call it.
+    /// Its name in the recipe.
     pub name: String,
     /// The extension modules that need it.
     pub modules: Vec<String>,
@@ -72,7 +72,7 @@ impl Written {
 }
 
 impl Library {
-    /// What decides bytes. The headers' contents do, and they are named by the packages they are of.
+    /// Returns what decides bytes. The contents of headers decide bytes too; the plan names their packages.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { name: _, modules, headers: _, link, pkg_config, debian: _, fedora: _ } = self;
         json!({ "modules": modules, "link": link, "pkg_config": pkg_config })

@@ -20,7 +20,7 @@ pub(in crate::recipe) struct Written {
     launcher: Option<Spanned<String>>,
 }
 
-/// What make is given.
+/// The arguments of make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MakeRecipe {
     /// The arguments of `make all`.
@@ -29,7 +29,7 @@ pub struct MakeRecipe {
     pub module_link: String,
     /// Further arguments of `make install`.
     pub install: Vec<String>,
-    /// What compilers are started through unless the user says otherwise. It decides no byte.
+    /// The launcher of compilers, unless the user chose one. It decides no byte.
     pub launcher: Launcher,
 }
 
@@ -49,7 +49,7 @@ impl Written {
 }
 
 impl MakeRecipe {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { arguments, module_link, install, launcher: _ } = self;
         json!({ "arguments": arguments, "module_link": module_link, "install": install })

@@ -37,7 +37,7 @@ impl Written {
         for name in self.required.iter().chain(&self.disabled).chain(self.builtin.keys()) {
             at.name(name, "")?;
             if !seen.insert(name.get_ref()) {
-                return Err(at.error(name, format!("module {} is there twice", name.get_ref())));
+                return Err(at.error(name, format!("module {} is listed twice", name.get_ref())));
             }
         }
         for source in self.builtin.values() {
@@ -56,7 +56,7 @@ impl Written {
 }
 
 impl ModulesRecipe {
-    /// What decides bytes.
+    /// Returns what decides bytes.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { required, disabled, builtin } = self;
         json!({ "required": required, "disabled": disabled, "builtin": builtin })

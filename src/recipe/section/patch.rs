@@ -53,7 +53,7 @@ impl Written {
 }
 
 impl Patch {
-    /// What decides bytes; the name is recorded in the artifact.
+    /// Returns what decides bytes. The name is recorded in the artifact.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { file, sha256 } = self;
         json!({ "file": file, "sha256": sha256 })

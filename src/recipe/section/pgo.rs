@@ -51,9 +51,9 @@ pub struct Pgo {
     pub instrument: String,
     /// Further arguments of make in a build with a profile.
     pub make: Vec<String>,
-    /// What is built beside, where the series has modules in frozen form.
+    /// How the frozen modules are made, if the series has any.
     pub freeze: Option<Freeze>,
-    /// What the trained interpreter runs: the arguments of each run. `{jobs}` is the number of
+    /// The training: the arguments of each run of the instrumented interpreter. `{jobs}` is the number of
     /// processors, `{training}` the directory of the recipes' own scripts.
     pub training: Vec<Vec<String>>,
     /// The data of the object that holds the evaluation loop: `Python/ceval.gcda`.
@@ -112,8 +112,8 @@ impl WrittenFreeze {
 }
 
 impl Pgo {
-    /// What decides bytes: how the build is made. How the profile is recorded and judged does not,
-    /// for the profile itself is named by its digest.
+    /// Returns what decides bytes: how the build is made. How a profile is recorded and checked does not, because the
+    /// plan names the profile by its digest.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self {
             compile,

@@ -39,7 +39,7 @@ pub struct PinnedProfile {
     pub release: Release,
     /// The variant it is for.
     pub variant: Variant,
-    /// What it runs on.
+    /// The target of the interpreter that recorded it.
     pub target: Target,
     /// The compiler that can read it.
     pub compiler: CompilerVersion,
@@ -59,7 +59,7 @@ pub(in crate::recipe) fn check(
             let target: Target = at.parsed(target)?;
             for (compiler, row) in by_compiler {
                 if !optimises {
-                    return Err(at.error(compiler, "a profile is pinned, and there is no [pgo] to build with it"));
+                    return Err(at.error(compiler, "a profile is pinned, but the recipe has no [pgo]"));
                 }
                 let file = row.file.get_ref();
                 if Path::new(file).file_name() != Some(file.as_ref()) {
@@ -88,7 +88,7 @@ fn released(version: &Spanned<String>, known: &[ReleaseRow], at: &Layers<'_>) ->
 }
 
 impl PinnedProfile {
-    /// What decides bytes: for which target and compiler it is, and its contents.
+    /// Returns what decides bytes: its target, its compiler and its contents.
     pub(in crate::recipe) fn deciding(&self) -> Value {
         let Self { file: _, sha256, release: _, variant: _, target, compiler } = self;
         json!({ "sha256": sha256, "target": target, "compiler": compiler })

@@ -1,8 +1,8 @@
-//! The configure cache: what configure wrote in an earlier build with the same inputs. Running it takes
-//! as long as a quarter of an optimised build, on one processor.
+//! The configure cache: the output of configure from an earlier build with the same inputs. Configure takes a quarter
+//! of the time of an optimised build, on one processor.
 //!
-//! A restored tree is identical to a configured one: the key holds everything that configure reads. Only the
-//! path of the tree differs between builds, and it is replaced.
+//! A restored tree is identical to a configured one: the key covers everything that configure reads. Only the path of
+//! the tree differs between builds, and it is replaced.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,22 +19,22 @@ use crate::stages::patch::PatchedTree;
 use crate::store::Store;
 use crate::sys::{archive, fs};
 
-/// What stands for the path of the tree in what is kept.
+/// The placeholder for the path of the tree in a cache entry.
 const TREE: &[u8] = b"@pykeel:tree@";
-/// What configure writes for people alone.
+/// The log of configure, which no program reads.
 const LOG: &str = "config.log";
 
 /// The output of configure for one set of inputs.
 pub(super) struct ConfigureCache {
     key: Digest,
     root: PathBuf,
-    /// Upstream's files are this old, and what configure writes is newer.
+    /// The time of upstream's newest file. Files that configure writes are newer.
     epoch: u64,
 }
 
 impl ConfigureCache {
     pub(super) fn new(tree: &PatchedTree, plan: &BuildPlan, environment: &BTreeMap<String, OsString>) -> Result<Self> {
-        // Configure tests whether these are there and does not read them.
+        // Configure tests whether these exist, and does not read them.
         let unread = |path: &Path| path.starts_with("Lib") || path.extension().is_some_and(|name| name == "c");
         let patched: Vec<_> = tree.patched().iter().filter(|(path, _)| !unread(path)).collect();
         let environment: Vec<_> = environment.iter().map(|(name, value)| (name, value.to_string_lossy())).collect();
@@ -45,17 +45,17 @@ impl ConfigureCache {
             (&plan.configure, environment, &plan.pkg_config),
             (&plan.toolchain, &plan.libraries),
         ));
-        // As configure sees it.
+        // Configure uses the canonical path.
         Ok(Self { key, root: fs_err::canonicalize(tree.root())?, epoch: tree.epoch() })
     }
 
-    /// Writes what was kept into the tree, if anything was.
+    /// Writes the cached output into the tree. Returns whether there was a cache hit.
     pub(super) fn restore(&self, store: &Store, work: &Path, reporter: &dyn Reporter) -> Result<bool> {
         let Some(bytes) = store.intermediate(self.key, reporter)? else { return Ok(false) };
         reporter.report(Event::Detail("cache hit: the output of an earlier configure is restored".into()));
         let place = fs::temporary_directory_in(work, "configure-cache-")?;
         archive::unpack("the configure cache", archive::decoder(Format::Zst, &bytes[..])?, place.path())?;
-        // One time for all, or make would take one for older than what it is made of.
+        // One time for all, or make could consider a file older than its prerequisites.
         let now = SystemTime::now();
         for entry in fs::walk(place.path())? {
             let fs::Kind::File { executable, .. } = entry.kind else { continue };
@@ -67,7 +67,7 @@ impl ConfigureCache {
         Ok(true)
     }
 
-    /// Keeps what configure wrote.
+    /// Stores the output of configure.
     pub(super) fn keep(&self, store: &Store, work: &Path) -> Result<()> {
         let newest = SystemTime::UNIX_EPOCH + Duration::from_secs(self.epoch);
         let place = fs::temporary_directory_in(work, "configure-cache-")?;
@@ -97,7 +97,7 @@ fn write(path: &Path, bytes: &[u8], executable: bool) -> Result<()> {
     Ok(fs_err::set_permissions(path, PermissionsExt::from_mode(mode))?)
 }
 
-/// Replaces every occurrence of some bytes by others.
+/// Returns a text with every occurrence of some bytes replaced.
 fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     let mut last = 0;

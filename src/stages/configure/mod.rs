@@ -1,4 +1,4 @@
-//! Configure: from a patched tree to one that make can build.
+//! Configure: runs `./configure` in a patched tree, or restores its output.
 
 mod cache;
 
@@ -20,21 +20,21 @@ use crate::sys::process::{Outcome, Spec, Stream};
 /// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
 const MODULE_LINK_FLAGS: &str = "-Wl,--disable-new-dtags -Wl,-rpath,$ORIGIN/../..\n";
 
-/// What the compiler is told the build tree is called, in a response file beside it: where the tree
-/// lies then changes no recorded variable, in its text or in the lines it is wrapped to.
+/// The response file beside the tree that maps the tree's path in debug information. Because the flags name only this
+/// file, the path changes no recorded variable, neither its text nor its line breaks.
 const DEBUG_PATHS: &str = "debug-paths.rsp";
-/// The word by which the compiler is given that file.
+/// The word that passes that file to the compiler.
 pub const DEBUG_PATHS_WORD: &str = "@../debug-paths.rsp";
-/// The one directory of pkg-config files that the build sees, from the source tree.
+/// The only directory of pkg-config files that the build uses, relative to the source tree.
 const PKG_CONFIG: &str = "../pkgconfig";
 
-/// The directory that stands for the build tree in debug information and recorded variables.
+/// Returns the path that replaces the build tree's in debug information and recorded variables.
 #[must_use]
 pub fn source_name(plan: &BuildPlan) -> String {
     format!("/usr/src/python-{}", plan.request.release)
 }
 
-/// A tree that configure has been through.
+/// A configured tree.
 #[derive(Debug)]
 pub struct ConfiguredTree {
     root: PathBuf,
@@ -53,35 +53,37 @@ impl ConfiguredTree {
         self.epoch
     }
 
-    /// What records the files that the compiler reads.
+    /// Returns the recorder of the files that the compiler reads.
     pub(super) const fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// The environment of configure and make.
+    /// Returns the environment of configure and make.
     pub(super) const fn environment(&self) -> &BTreeMap<String, OsString> {
         &self.environment
     }
 
-    /// A program in the tree, in the build's environment.
+    /// Returns the specification of a program that runs in the tree, in the build's environment.
     pub(super) fn spec(&self, program: &str) -> Spec {
         Spec::new(program).directory(&self.root).environment(self.environment.clone())
     }
 
-    /// The argument of make that links extension modules.
+    /// Returns the argument of make that links extension modules.
     pub(super) fn module_link(&self) -> &str {
         &self.module_link
     }
 }
 
-/// Runs configure with exactly the plan's environment and arguments, or takes what it wrote when it
-/// was asked the same before.
+/// Runs configure with exactly the plan's environment and arguments, or restores its output from an earlier build with
+/// the same inputs.
 ///
 /// # Errors
-/// What configure answers.
+/// [`Error::Command`] if configure, pkg-config or the linker fails; [`Error::Unconfirmed`] for a zip of the standard
+/// library at the prefix; [`Error::UnplannedRead`] for a file that is not in the plan; [`Error::Io`] if a file cannot
+/// be read or written.
 pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<ConfiguredTree> {
     let BuildContext { plan, store, work, log, .. } = *context;
-    // A response file spares `$ORIGIN` its way through make and the shell.
+    // In a response file `$ORIGIN` needs no quoting for make and the shell.
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
     if plan.request.policies.debug_files {
@@ -113,8 +115,8 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
     Ok(configured)
 }
 
-/// Refuses a zip of the standard library at the prefix: the interpreter that is built looks there first, and would run
-/// what is in it while it builds the rest.
+/// Refuses a zip of the standard library at the prefix: the new interpreter searches it first, and would run its
+/// modules during the build.
 fn refuse_library_in_prefix(plan: &BuildPlan) -> Result<()> {
     let name = format!("lib/python{}.zip", plan.request.release.series().to_string().replace('.', ""));
     let path = plan.request.prefix.as_path().join(name);
@@ -125,17 +127,18 @@ fn refuse_library_in_prefix(plan: &BuildPlan) -> Result<()> {
     Err(Error::Unconfirmed { findings: vec![InputFinding { path, reason, remedy: "remove it".into() }] })
 }
 
-/// `Modules/Setup.local`: what CPython's `makesetup` reads before its own lists; its first line of a module wins.
+/// Returns the text of `Modules/Setup.local`. CPython's `makesetup` reads it before its own lists, and the first line
+/// of a module wins.
 fn setup(plan: &BuildPlan) -> String {
     let builtin = plan.builtin.iter().map(|(name, source)| format!("{name} {source}\n"));
     let disabled = plan.disabled.iter().map(|name| format!("{name}\n"));
-    // `make install` puts the file into the tree: no heading of nothing there.
+    // `make install` installs the file, so it has no empty section.
     let heading = (!plan.builtin.is_empty()).then(|| "*static*\n".to_owned());
     heading.into_iter().chain(builtin).chain(["*disabled*\n".to_owned()]).chain(disabled).collect()
 }
 
-/// Makes the directory with the pkg-config files of the plan's libraries and no others: what else the host
-/// has installed then changes nothing.
+/// Makes the directory with the pkg-config files of the plan's libraries and no others, so that other packages on the
+/// host change nothing.
 fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, work, .. } = *context;
     let directory = work.join("pkgconfig");
@@ -174,8 +177,8 @@ fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Of the places where pkg-config looks those that packages write to: what somebody installed by hand
-/// has no version that a plan could name.
+/// Returns those of pkg-config's directories that belong to packages: a locally installed file has no version that a
+/// plan could name.
 fn packaged(places: &str) -> String {
     places.split(':').filter(|place| !place.starts_with("/usr/local/")).collect::<Vec<_>>().join(":")
 }
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_by_hand_is_not_seen() {
+    fn local_pkg_config_files_are_not_used() {
         let debian = "/usr/local/lib/x86_64-linux-gnu/pkgconfig:/usr/local/lib/pkgconfig:/usr/local/share/pkgconfig:\
                       /usr/lib/x86_64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig";
         let expected = "/usr/lib/x86_64-linux-gnu/pkgconfig:/usr/lib/pkgconfig:/usr/share/pkgconfig";

@@ -1,4 +1,4 @@
-//! The source pool of the distribution, which apt knows.
+//! The source pool of the distribution, from apt's configuration.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Launch: sets up the compiler launcher (ccache or sccache) with which make starts the compiler.
 //!
-//! Only make knows of it, by an argument that it does not record: the plan and the installed files do not
-//! mention a launcher. The build's environment is closed, so a launcher gets only those variables of the user
-//! that are on its list in `variables`.
+//! Only make's environment names the launcher, for the script that starts the compiler (`recorder`): the plan and the
+//! installed files do not mention it. The build's environment is closed, so a launcher gets only those variables of
+//! the user that are on its list in `variables`.
 
 mod variables;
 
@@ -72,7 +72,7 @@ impl LaunchedTree {
         self.tree.spec(program)
     }
 
-    /// What records the files that the compiler reads.
+    /// Returns the recorder of the files that the compiler reads.
     pub(super) const fn recorder(&self) -> &Recorder {
         self.tree.recorder()
     }
@@ -91,7 +91,7 @@ impl LaunchedTree {
         self.tree.module_link()
     }
 
-    /// The cache hits and misses in a few words; empty if the launcher does not count. Counts that cannot be read
+    /// Returns the cache hits and misses in a few words; empty if the launcher does not count. Counts that cannot be read
     /// are no error, because everything is compiled.
     ///
     /// # Errors
@@ -128,10 +128,10 @@ impl LaunchedTree {
     }
 }
 
-/// Sets up a launcher; with [`Launcher::None`] the tree stays as it is.
+/// Sets up a launcher. With [`Launcher::None`] the tree stays as it is.
 ///
 /// # Errors
-/// [`Error::Command`] or [`Error::Spawn`] if the launcher does not show its configuration or its counts,
+/// [`Error::Command`] or [`Error::Spawn`] if the launcher fails to print its configuration or its counts,
 /// [`Error::Io`] if a file cannot be read or written.
 pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'_>) -> Result<LaunchedTree> {
     let (plan, runner, reporter) = (context.plan, context.runner(), context.reporter());
@@ -167,7 +167,7 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     Ok(ready)
 }
 
-/// The argument of make by which a compiler that is named by its path is started through the recorder's script.
+/// Returns the argument of make that replaces a compiler that is named by its path with the recorder's script.
 fn recorded_compiler(tree: &LaunchedTree, plan: &BuildPlan) -> Result<OsString> {
     let makefile = fs_err::read_to_string(tree.root().join("Makefile"))?;
     let words = compiler(&makefile).or_else(|| plan.environment.get("CC").map(String::as_str)).unwrap_or_default();
@@ -175,19 +175,19 @@ fn recorded_compiler(tree: &LaunchedTree, plan: &BuildPlan) -> Result<OsString> 
     Ok(format!("CC={} {rest}", tree.recorder().script().display()).trim_end().into())
 }
 
-/// The compiler in the Makefile; for some series with arguments, such as `-pthread`.
+/// Returns the compiler in the Makefile. In some series it has arguments, such as `-pthread`.
 fn compiler(makefile: &str) -> Option<&str> {
     makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
 }
 
-/// A launcher that runs in the user's own environment.
+/// Returns a launcher that runs in the user's own environment.
 fn asked(program: &str, arguments: &[&str]) -> Spec {
     Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
         .timeout(Duration::from_mins(1))
 }
 
-/// ccache's environment. Its home directory is not the user's, so the settings of the user's configuration files
+/// Returns ccache's environment. Its home directory is not the user's, so the settings of the user's configuration files
 /// are copied to a file in the work directory.
 fn ccache(
     user: &BTreeMap<String, OsString>,

@@ -55,7 +55,7 @@ fn relative_paths(value: &mut Value, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// As `Tools/build/generate-build-details.py` writes it, with the parts that have no paths cut.
+    /// The output of `Tools/build/generate-build-details.py`, without the parts that have no paths.
     const DETAILS: &str = r#"{
   "schema_version": "1.0",
   "base_prefix": "/opt/myorg/python-3.14",

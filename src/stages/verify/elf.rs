@@ -49,7 +49,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     }
     report.add_findings("ELF files are for the target", &findings.machine);
     report.add_findings("needed libraries are in the prefix or glibc's", &findings.needed);
-    report.add_findings("relative DT_RPATH on extension modules alone", &findings.rpath);
+    report.add_findings("relative DT_RPATH on extension modules only", &findings.rpath);
     report.add_findings("RELRO, BIND_NOW, no executable stack, no W+X, no TEXTREL", &findings.hardening);
     report.add_findings("stripped", &findings.symbols);
     let floor = floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
@@ -60,7 +60,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong, by check.
+/// The findings of each check.
 #[derive(Default)]
 struct Findings {
     machine: Vec<String>,

@@ -66,7 +66,7 @@ struct Subject<'a> {
     origin: Origin,
 }
 
-/// What checks a tree, whichever it is.
+/// The inputs of the checks of a tree.
 struct Verifier<'a> {
     /// A directory for what the checks write.
     scratch: &'a Path,

@@ -1,4 +1,4 @@
-//! What the Python does: runs the package `probe` in it, moved and at its prefix.
+//! Checks what the built Python does: runs the package `probe` in it, moved and at its prefix.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ enum Namespace {
     Unavailable(String),
 }
 
-/// What the probe needs.
+/// The inputs of the probe.
 pub(super) struct Probe<'a> {
     pub manifest: &'a Manifest,
     pub own: &'a Own,
@@ -131,7 +131,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             return Ok(Namespace::Unavailable(format!("the tree itself is below {}", top.display())));
         }
         let Some(unshare) = find_program("unshare") else {
-            return Ok(Namespace::Unavailable("there is no `unshare` here".into()));
+            return Ok(Namespace::Unavailable("`unshare` is not installed".into()));
         };
         let mut words: Vec<OsString> = vec![unshare.into()];
         if !rustix::process::geteuid().is_root() {

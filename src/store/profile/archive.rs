@@ -52,7 +52,7 @@ pub fn open(name: &str, bytes: &[u8]) -> Result<Profile> {
     Ok(Profile { digest: Digest::of(bytes), manifest, data })
 }
 
-/// What a training run left in a build tree, and how it was recorded.
+/// The data of a training run in a build tree, and how it was recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct Recording<'a> {
     /// The build tree with the `.gcda` files.

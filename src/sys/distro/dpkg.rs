@@ -1,6 +1,6 @@
-//! The database of dpkg, by its files: `status`, and below `info` the list of a package's files and
-//! their checksums. They are read at their fixed place, so that no variable of the environment and no
-//! program of the search path can show another database.
+//! The database of dpkg. It is read from its files: `status`, and below `info` the lists of a package's files and their
+//! checksums. Their place is fixed, so no environment variable and no program on the search path can point to another
+//! database.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
 
-/// Where the database lies.
+/// The directory of the database.
 const PLACE: &str = "/var/lib/dpkg";
 
 /// dpkg's database of this system.
@@ -18,7 +18,7 @@ pub(super) struct Dpkg {
     state: OnceCell<State>,
 }
 
-/// What the database says.
+/// The content of the database.
 struct State {
     packages: Vec<Record>,
     /// The packages by their names with an architecture.
@@ -33,11 +33,11 @@ struct Record {
     installed: InstalledPackage,
     source: String,
     source_version: String,
-    /// The beginning of the names of its files below `info`.
+    /// The common beginning of the names of its files below `info`.
     info: PathBuf,
 }
 
-/// A file that a package has under another name, because another package has the file of that name.
+/// A file of a package that is installed under another name, because another package has a file of that name.
 struct Diversion {
     from: PathBuf,
     to: PathBuf,
@@ -63,7 +63,7 @@ impl State {
         for (index, record) in packages.iter_mut().enumerate() {
             let (name, architecture) = (&record.installed.name, &record.installed.architecture);
             let info = place.join("info");
-            // A package that can be installed for several architectures has them in its files' names.
+            // If a package can be installed for several architectures, the names of its files contain the architecture.
             let several = info.join(format!("{name}:{architecture}"));
             record.info = if ending(&several, "list").exists() { several } else { info.join(name) };
             for line in text_or_nothing(&ending(&record.info, "list"))?.lines() {
@@ -79,14 +79,14 @@ impl State {
         self.packages.get(*self.files.get(&unmerged(file))?)
     }
 
-    /// The files of a package with their checksums, by their names below `/usr`.
+    /// Returns the files of a package with their checksums, by their names below `/usr`.
     fn contents(&self, record: &Record) -> Result<BTreeMap<PathBuf, Option<PackageChecksum>>> {
         let name = &record.installed.name;
         let place = |path: &Path| unmerged(&diverted(&self.diversions, name, path));
         let list = text_or_nothing(&ending(&record.info, "list"))?;
         let mut files: BTreeMap<PathBuf, Option<PackageChecksum>> =
             list.lines().map(|line| (place(Path::new(line)), None)).collect();
-        // A package of links and directories has none.
+        // A package that has only links and directories has no such file.
         let sums = text_or_nothing(&ending(&record.info, "md5sums"))?;
         for (sum, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
             let path = place(&Path::new("/").join(path));
@@ -109,7 +109,7 @@ impl PackageDatabase for Dpkg {
         Ok(files.iter().filter_map(|file| Some((file.clone(), owned(state.owner(file)?)))).collect())
     }
 
-    /// The file's MD5: dpkg has no other.
+    /// Returns the file's MD5: dpkg has no other checksum.
     fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>> {
         let state = self.state()?;
         match state.owner(file).filter(|record| record.installed.name == package) {
@@ -137,20 +137,19 @@ impl PackageDatabase for Dpkg {
         format!("apt-get install --reinstall {}", package.split(':').next().unwrap_or(package))
     }
 
-    /// Debian policy 12.5 says where it lies.
+    /// Returns the file that Debian policy 12.5 requires.
     fn license(&self, package: &str) -> Result<License> {
         let path = Path::new("/usr/share/doc").join(package).join("copyright");
         Ok(License::Texts(BTreeMap::from([("copyright".into(), path)])))
     }
 }
 
-/// The text of a file. Names of files and people in dpkg's database are UTF-8 by policy; a byte that is not
-/// stands in a description.
+/// Returns the text of a file. Names in dpkg's database are UTF-8 by policy; only descriptions may have other bytes.
 fn text(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }
 
-/// The text of a file; none where there is no such file, which dpkg takes for an empty one.
+/// Returns the text of a file, empty if there is none: dpkg treats the two alike.
 fn text_or_nothing(path: &Path) -> Result<String> {
     match text(path) {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -158,7 +157,7 @@ fn text_or_nothing(path: &Path) -> Result<String> {
     }
 }
 
-/// A file below `info`: a package's name may have dots.
+/// Returns the name of a file below `info`. A package's name may have dots, so the ending is appended.
 fn ending(stem: &Path, ending: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(".");
@@ -166,14 +165,14 @@ fn ending(stem: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The records of the installed packages.
+/// Returns the records of the installed packages.
 fn records(status: &str) -> impl Iterator<Item = Record> {
     status.split("\n\n").filter_map(record)
 }
 
 fn record(text: &str) -> Option<Record> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim);
-    // What is unpacked and not yet configured has its files all the same.
+    // An unpacked package that is not yet configured has its files already.
     field("Status").filter(|status| {
         ["installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"]
             .contains(&status.rsplit(' ').next().unwrap_or_default())
@@ -204,7 +203,7 @@ fn record(text: &str) -> Option<Record> {
     })
 }
 
-/// Reads `diversions`: three lines for each.
+/// Parses `diversions`: three lines for each.
 fn diversions(text: &str) -> Vec<Diversion> {
     let lines: Vec<&str> = text.lines().collect();
     let diversion = |lines: &[&str]| match lines {
@@ -214,16 +213,15 @@ fn diversions(text: &str) -> Vec<Diversion> {
     lines.chunks(3).filter_map(diversion).collect()
 }
 
-/// Where a package's file lies.
+/// Returns the path at which a package's file is installed.
 fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
     let name = unmerged(file);
     let found = diversions.iter().find(|diversion| unmerged(&diversion.from) == name && diversion.by != package);
     found.map_or_else(|| file.to_owned(), |diversion| diversion.to.clone())
 }
 
-/// What is installed in a root and what that provides; none where the root has no dpkg database.
-/// Its files are read, for the host of the root may have no dpkg, and a distroless image has its
-/// records in `status.d` alone.
+/// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no dpkg
+/// database. A distroless image has its records in `status.d` only.
 pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
     let place = root.join("var/lib/dpkg");
     let mut names = BTreeSet::new();
@@ -236,7 +234,7 @@ pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
         found = true;
         for entry in fs_err::read_dir(place.join("status.d"))? {
             let path = entry?.path();
-            // Beside each record lies a list of sums.
+            // Each record has a list of checksums beside it.
             if path.is_file() && path.extension().is_none_or(|extension| extension != "md5sums") {
                 names.extend(names_in(&fs_err::read_to_string(path)?, true));
             }
@@ -245,8 +243,8 @@ pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
     Ok(found.then_some(names))
 }
 
-/// The packages of dpkg's records that are installed, and what they provide. Records without a
-/// status count as `unstated` says.
+/// Returns the installed packages of dpkg's records and the names that they provide. `unstated` says whether a record
+/// without a status counts as installed.
 fn names_in(records: &str, unstated: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for record in records.split("\n\n") {

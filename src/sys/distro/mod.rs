@@ -1,4 +1,4 @@
-//! The distribution: what it is, how it installs packages, and what its package database knows.
+//! The distribution: its name, how it installs packages, and its package database.
 
 mod dpkg;
 mod rpm;
@@ -22,13 +22,13 @@ use crate::event::{Event, Reporter};
 pub enum Family {
     /// dpkg and apt: Debian, Ubuntu.
     Debian,
-    /// rpm and dnf: Fedora, Red Hat and its kin, Amazon Linux.
+    /// rpm and dnf: Fedora, Red Hat and its derivatives, Amazon Linux.
     Fedora,
     /// Something else.
     Other,
 }
 
-/// What runs here, from `/etc/os-release`.
+/// A distribution, from `/etc/os-release`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distro {
     /// `Debian GNU/Linux 12 (bookworm)`.
@@ -38,11 +38,11 @@ pub struct Distro {
 }
 
 impl Distro {
-    /// Reads `/etc/os-release` below a root, or `/usr/lib/os-release` where that is not there.
+    /// Reads `/etc/os-release` below a root, or `/usr/lib/os-release` if there is none.
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let texts = ["etc/os-release", "usr/lib/os-release"].map(|file| fs_err::read_to_string(root.join(file)));
-        // A root without either is a distribution that cannot be told.
+        // A root without either is an unknown distribution.
         Self::parse(&texts.into_iter().find_map(std::result::Result::ok).unwrap_or_default())
     }
 
@@ -67,8 +67,8 @@ impl Distro {
         Self { name: value("PRETTY_NAME").unwrap_or_else(|| "this distribution".into()), family }
     }
 
-    /// The commands that install some packages and nothing that these only recommend, in order.
-    /// None where the package manager is not known.
+    /// Returns the commands that install some packages without those that these only recommend, in order, or `None` if
+    /// the package manager is not known.
     #[must_use]
     pub fn install_commands(&self, packages: &[&str]) -> Option<Vec<String>> {
         let list = packages.join(" ");
@@ -78,7 +78,7 @@ impl Distro {
                 Some(vec!["apt-get update".into(), format!("apt-get install -y --no-install-recommends {list}")])
             }
             Family::Fedora => {
-                // Minimal images of Red Hat have the small one alone.
+                // Minimal images of Red Hat have microdnf only.
                 let program = if find_program("dnf").is_none() && find_program("microdnf").is_some() {
                     "microdnf"
                 } else {
@@ -90,15 +90,15 @@ impl Distro {
         }
     }
 
-    /// [`Distro::install_commands`] in one line for a shell.
+    /// Returns [`Distro::install_commands`] as one line for a shell.
     #[must_use]
     pub fn install_line(&self, packages: &[&str]) -> Option<String> {
         self.install_commands(packages).map(|commands| commands.join(" && "))
     }
 }
 
-/// The environment of package managers and their helpers: the system's search path, and of the user's variables
-/// those alone that say which proxy leads to the network.
+/// Returns the environment of package managers and their helpers: the system's search path, and the user's proxy
+/// variables.
 #[must_use]
 pub fn manager_environment() -> BTreeMap<String, OsString> {
     let proxies = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"];
@@ -110,10 +110,10 @@ pub fn manager_environment() -> BTreeMap<String, OsString> {
     variables
 }
 
-/// Installs packages as [`Distro::install_commands`] says.
+/// Installs packages with [`Distro::install_commands`].
 ///
 /// # Errors
-/// What the package manager answers.
+/// [`Error::UnknownPackageManager`]; [`Error::Command`] or [`Error::Spawn`] if the package manager fails.
 pub fn install_packages(
     runner: &dyn Runner,
     distro: &Distro,
@@ -166,17 +166,17 @@ pub struct OwnedFile {
 /// `md5:…` or `sha256:…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PackageChecksum {
-    /// What dpkg has, and rpm had before 2009. It tells accidents, not attacks.
+    /// dpkg's, and rpm's before 2009. It detects accidents, not attacks.
     Md5(String),
-    /// What rpm has.
+    /// rpm's.
     Sha256(String),
 }
 
 impl PackageChecksum {
-    /// The checksum of a file, by the same algorithm.
+    /// Returns the checksum of a file by the same algorithm.
     ///
     /// # Errors
-    /// That it cannot be read.
+    /// [`Error::Io`] if it cannot be read.
     pub fn of_file_as(&self, file: &Path) -> Result<Self> {
         Ok(match self {
             Self::Md5(_) => Self::Md5(md5_of(file)?),
@@ -184,7 +184,7 @@ impl PackageChecksum {
         })
     }
 
-    /// Reads what [`PackageChecksum`] prints.
+    /// Parses the printed form, or returns `None` for other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':')? {
@@ -207,7 +207,7 @@ impl fmt::Display for PackageChecksum {
 /// The licence of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum License {
-    /// Its texts: the name that each is kept by, and where it should lie on this system.
+    /// Its texts: the name of each in an artifact, and its path on this system.
     Texts(BTreeMap<PathBuf, PathBuf>),
     /// No text is packaged; the database names the licence.
     Named(String),
@@ -218,18 +218,18 @@ pub enum License {
 pub struct InstalledPackage {
     /// Its name.
     pub name: String,
-    /// Its architecture, in the distribution's words: `amd64`, `all`, `x86_64`, `noarch`.
+    /// Its architecture, as the distribution names it: `amd64`, `all`, `x86_64`, `noarch`.
     pub architecture: String,
     /// Its version.
     pub version: String,
-    /// What it needs: for each need the names of packages, any of which serves.
+    /// Its dependencies: for each the names of packages, any of which satisfies it.
     pub needs: Vec<Vec<String>>,
-    /// The other names that it serves under.
+    /// The other names that it provides.
     pub provides: Vec<String>,
 }
 
 impl InstalledPackage {
-    /// `gcc-12:amd64`: the name that one of several architectures has.
+    /// Returns the name with the architecture: `gcc-12:amd64`.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}:{}", self.name, self.architecture)
@@ -241,13 +241,13 @@ impl InstalledPackage {
 pub struct PackageContents {
     /// The package.
     pub package: InstalledPackage,
-    /// Each file by its name below `/usr` ([`unmerged`]), with the checksum that the database has of it;
-    /// links, directories and configuration files have none.
+    /// Each file by its name below `/usr` ([`unmerged`]), with its recorded checksum. Links, directories and
+    /// configuration files have none.
     pub files: BTreeMap<PathBuf, Option<PackageChecksum>>,
 }
 
 impl PackageContents {
-    /// The SHA-256 of the names and checksums.
+    /// Returns the SHA-256 of the names and checksums.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let sums = self.files.iter().filter_map(|(path, sum)| Some(format!("{}  {}\n", sum.as_ref()?, path.display())));
@@ -255,47 +255,47 @@ impl PackageContents {
     }
 }
 
-/// What a package database knows.
+/// A package database.
 pub trait PackageDatabase {
-    /// The packages that some files belong to. A file that belongs to none is left out.
+    /// Returns the packages that some files belong to. A file that belongs to none is left out.
     ///
     /// # Errors
-    /// What the package manager answers.
+    /// [`Error::Io`] or [`Error::Command`] if the database cannot be read.
     fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>>;
 
-    /// The checksum that the database has for a file of a package.
+    /// Returns the checksum that the database has for a file of a package.
     ///
     /// # Errors
-    /// What the package manager answers.
+    /// [`Error::Io`] or [`Error::Command`] if the database cannot be read.
     fn recorded_checksum(&self, package: &str, file: &Path) -> Result<Option<PackageChecksum>>;
 
-    /// All packages that are installed.
+    /// Returns all installed packages.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Command`] where the database cannot be read.
+    /// [`Error::Io`] or [`Error::Command`] if the database cannot be read.
     fn installed(&self) -> Result<Vec<InstalledPackage>>;
 
-    /// The files of some packages, which are named as [`InstalledPackage::id`] does. One that is not installed is
-    /// left out.
+    /// Returns the files of some packages by their [`InstalledPackage::id`]. A package that is not installed is left
+    /// out.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Command`] where the database cannot be read.
+    /// [`Error::Io`] or [`Error::Command`] if the database cannot be read.
     fn contents(&self, packages: &BTreeSet<String>) -> Result<BTreeMap<String, PackageContents>>;
 
-    /// The command that installs a package again, as it was.
+    /// Returns the command that reinstalls a package.
     fn reinstall(&self, package: &str) -> String;
 
-    /// The licence of a package.
+    /// Returns the licence of a package.
     ///
     /// # Errors
-    /// What the package manager answers.
+    /// [`Error::Io`] or [`Error::Command`] if the database cannot be read.
     fn license(&self, package: &str) -> Result<License>;
 }
 
 /// Opens the package database of this system.
 ///
 /// # Errors
-/// [`Error::UnknownPackageDatabase`] where pykeel cannot read the database.
+/// [`Error::UnknownPackageDatabase`] if pykeel does not support the database.
 pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn PackageDatabase + 'a>> {
     match distro.family {
         Family::Debian => Ok(Box::new(dpkg::Dpkg::default())),
@@ -304,11 +304,11 @@ pub fn database<'a>(runner: &'a dyn Runner, distro: &Distro) -> Result<Box<dyn P
     }
 }
 
-/// The names of all packages that are installed in a root, and the names that these provide too.
-/// None where the root has no package database that can be read here.
+/// Returns the names of all packages that are installed in a root, and the names that these provide, or `None` if the
+/// root has no package database that can be read here.
 ///
 /// # Errors
-/// That a database which is there cannot be read.
+/// [`Error::Io`] or [`Error::Command`] if the database of the root cannot be read.
 pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
     // A system of one family may have the other's tools installed, with an empty database.
     match Distro::read(root).family {
@@ -321,7 +321,7 @@ pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTr
     }
 }
 
-/// The name below `/usr` of a file that may be named without it: a merged `/usr` gives two names to a file.
+/// Returns the name below `/usr` of a file: with a merged `/usr` a file in `/lib` has two names.
 #[must_use]
 pub fn unmerged(file: &Path) -> PathBuf {
     if ["/lib", "/lib64", "/bin", "/sbin"].iter().any(|top| file.starts_with(top)) {
@@ -331,7 +331,7 @@ pub fn unmerged(file: &Path) -> PathBuf {
     }
 }
 
-/// The MD5 of a file in hexadecimal: not for safety, but because dpkg's database has no other.
+/// Returns the MD5 of a file in hexadecimal. It is not secure, but dpkg's database has no other checksum.
 fn md5_of(path: &Path) -> Result<String> {
     let mut hasher = Md5::new();
     let mut file = fs_err::File::open(path)?;
@@ -350,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distributions_are_told_by_what_they_are_like() {
+    fn distributions_are_recognised_by_their_family() {
         let family = |text: &str| Distro::parse(text).family;
         assert_eq!(family("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n"), Family::Debian);
         assert_eq!(family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Family::Debian);

@@ -1,5 +1,4 @@
-//! The database of rpm, through `rpm --query`. Fedora, Red Hat's distributions and Amazon Linux
-//! have it.
+//! The database of rpm, read by `rpm --query`. Fedora, Red Hat's distributions and Amazon Linux have it.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,18 +10,18 @@ use crate::error::Result;
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
 
-/// The program, by its absolute path: none of the search path is asked.
+/// The program, by its absolute path: no other program on the search path is run.
 const PROGRAM: &str = "/usr/bin/rpm";
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// One line for every file of a package: with `=` a tag is repeated, without it is the file's own.
+/// One line for every file of a package. A tag with `=` is the package's, one without is the file's.
 const FILES: &str = "[%{=NAME}\\t%{=ARCH}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t%{FILENAMES}\\n]";
 
-/// Where the database lies in a root: since Fedora 36, and before.
+/// The directories of the database in a root: since Fedora 36, and before.
 const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
 
-/// A query, in an environment of its own: no variable of the user can show another database.
+/// Returns a query in an environment of its own: no variable of the user can point to another database.
 fn asked() -> Spec {
     Spec::new(PROGRAM).arg("--query").environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]).timeout(LIMIT)
 }
@@ -33,7 +32,7 @@ pub(super) struct Rpm<'a> {
     records: OnceCell<BTreeMap<PathBuf, Vec<Record>>>,
 }
 
-/// What the database says of a file.
+/// The record of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     owner: OwnedFile,
@@ -50,8 +49,8 @@ impl<'a> Rpm<'a> {
         self.runner.capture(&spec)
     }
 
-    /// The records of all files of all packages, by the name below `/usr`. They are read once: to ask for one file
-    /// takes nearly as long.
+    /// Returns the records of all files of all packages, by the name below `/usr`. They are read once, because a query
+    /// for one file takes nearly as long.
     fn records(&self) -> Result<&BTreeMap<PathBuf, Vec<Record>>> {
         if let Some(records) = self.records.get() {
             return Ok(records);
@@ -70,7 +69,7 @@ impl<'a> Rpm<'a> {
         Ok(output.lines().filter(|line| line.starts_with('/')).map(PathBuf::from).collect())
     }
 
-    /// The installed packages that were made from the same source as one, itself left out.
+    /// Returns the other installed packages that were made from the same source as a package.
     fn siblings(&self, package: &str) -> Result<BTreeSet<String>> {
         let source = self.query(&["--queryformat", "%{SOURCERPM}\\n", package])?;
         let source = source.lines().next().unwrap_or_default().to_owned();
@@ -116,7 +115,7 @@ impl PackageDatabase for Rpm<'_> {
                 packages.insert(package.id(), package);
             }
         }
-        // Capabilities and files are needed and provided by their names: `libc.so.6()(64bit)`, `/bin/sh`.
+        // Dependencies are names of capabilities and files: `libc.so.6()(64bit)`, `/bin/sh`.
         for (tag, provides) in [("REQUIRENAME", false), ("PROVIDENAME", true)] {
             let format = format!("[%{{=NAME}}:%{{=ARCH}}\\t%{{{tag}}}\\n]");
             for line in self.query(&["--all", "--queryformat", &format])?.lines() {
@@ -153,8 +152,8 @@ impl PackageDatabase for Rpm<'_> {
         format!("dnf reinstall {}", package.split(':').next().unwrap_or(package))
     }
 
-    /// The files that the package marks with `%license`; those of its siblings where it has none,
-    /// as ncurses-libs leaves them to ncurses-base; else the licence's name.
+    /// Returns the files that the package marks with `%license`. If it has none, those of its siblings: ncurses-libs
+    /// leaves them to ncurses-base. If these have none either, the name of the licence.
     fn license(&self, package: &str) -> Result<License> {
         let mut files = self.license_files(package)?;
         if files.is_empty() {
@@ -170,24 +169,24 @@ impl PackageDatabase for Rpm<'_> {
     }
 }
 
-/// Reads a line of [`FILES`].
+/// Parses a line of [`FILES`].
 fn record(line: &str) -> Option<(PathBuf, Record)> {
     let mut fields = line.split('\t');
     let mut field = || fields.next();
     let (package, architecture, version, source, algorithm, sum, flags, file) =
         (field()?, field()?, field()?, field()?, field()?, field()?, field()?, field()?);
     let (source_package, source_version) = source_of(source)?;
-    // `%ghost`: the package owns the name and brings no file (RPMFILE_GHOST in rpmfiles.h).
+    // `%ghost`: the package owns the name and contains no file (RPMFILE_GHOST in rpmfiles.h).
     if flags.parse::<u32>().is_ok_and(|flags| flags & 0x40 != 0) {
         return None;
     }
     let checksum = match (algorithm, sum) {
-        // Of a directory or a link.
+        // A directory or a link.
         (_, "") => None,
-        // The numbers are of RFC 4880, section 9.4.
+        // The numbers are those of RFC 4880, section 9.4.
         ("1" | "(none)", sum) => Some(PackageChecksum::Md5(sum.to_owned())),
         ("8", sum) => Some(PackageChecksum::Sha256(sum.to_owned())),
-        // No distribution has another; without a checksum a file is not bundled.
+        // No distribution uses another. A file without a checksum is not bundled.
         _ => None,
     };
     let owner = OwnedFile {
@@ -200,7 +199,7 @@ fn record(line: &str) -> Option<(PathBuf, Record)> {
     Some((unmerged(Path::new(file)), Record { owner, checksum }))
 }
 
-/// Name and version in the name of a source package: `openssl-3.0.7-24.el9.src.rpm`.
+/// Returns name and version of a source package from its file name: `openssl-3.0.7-24.el9.src.rpm`.
 fn source_of(file: &str) -> Option<(&str, &str)> {
     let stem = file.strip_suffix(".src.rpm").or_else(|| file.strip_suffix(".nosrc.rpm"))?;
     let (rest, _) = stem.rsplit_once('-')?;
@@ -208,16 +207,16 @@ fn source_of(file: &str) -> Option<(&str, &str)> {
     Some((name, &stem[name.len() + 1..]))
 }
 
-/// The name that a licence file is kept by: what follows `/usr/share/licenses/<package>`, or the
-/// file's own.
+/// Returns the name of a licence file in an artifact: the path below `/usr/share/licenses/<package>`, or the file's own
+/// name.
 fn kept_as(file: &Path) -> PathBuf {
     let below = file.strip_prefix("/usr/share/licenses").map(|path| path.iter().skip(1).collect::<PathBuf>());
     let name = || PathBuf::from(file.file_name().unwrap_or_default());
     below.ok().filter(|path| path.file_name().is_some()).unwrap_or_else(name)
 }
 
-/// What is installed in a root and what that provides; none where the root has no rpm database, or
-/// this system no rpm to read it.
+/// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no rpm
+/// database, or if this system has no rpm to read it.
 pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
     let Some(place) = PLACES.iter().map(|place| root.join(place)).find(|place| place.is_dir()) else { return Ok(None) };
     if find_program("rpm").is_none() {

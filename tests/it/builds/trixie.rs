@@ -142,7 +142,7 @@ fn installs_by_floor(newer: &Artifact, newer_store: &Path, trixie: &Path) {
     run(command.env("PYKEEL_STORE", &both)).exits(0);
     assert_eq!(install(&alone, &new_root).exits(0).json()[0]["name"], newer.name.as_str());
     let floor = newer.manifest["glibc_floor"].as_str().expect("a floor");
-    install(&alone, &old).exits(2).says(&[&newer.name, &format!("needs glibc {floor}, and here is ")]);
+    install(&alone, &old).exits(2).says(&[&newer.name, &format!("needs glibc {floor}, and this system has ")]);
     // And it does run there, with its own libraries.
     let root = Root::copy_of(trixie);
     unpack(&older, &root.path().join(&PREFIX[1..]));

@@ -56,14 +56,14 @@ impl Host {
     }
 }
 
-/// The plan without what it only records.
+/// The plan without its provenance.
 fn key_of(plan: &Value) -> Value {
     let mut plan = plan.clone();
     plan.as_object_mut().expect("an object").remove("provenance");
     plan
 }
 
-/// Shows a copy of a file in its place, with a byte more at its end.
+/// Mounts a copy of a file over it, with one more byte at its end.
 fn altered(file: &Path) -> String {
     let file = fs_err::canonicalize(file).expect("a file");
     format!(
@@ -72,7 +72,7 @@ fn altered(file: &Path) -> String {
     )
 }
 
-/// A file that gcc names.
+/// The path of a file that gcc finds.
 fn of_gcc(name: &str) -> PathBuf {
     let path = check("gcc", &[format!("-print-file-name={name}")]);
     fs_err::canonicalize(path.trim()).expect("a file of the compiler")
@@ -116,12 +116,12 @@ fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
     }
     let host = Host::new(Behaviour::default());
     let place = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
-    // A copy of the directory in its place, with a file more.
+    // A copy of the directory is mounted over it, with one more file.
     let script =
         format!("cp -a {place} $work/include; touch $work/include/pthread.h; mount --bind $work/include {place}");
     let ended = host.plan_after(&script).exits(4);
     ended.says(&[&format!("{place}/pthread.h"), "no package owns it", "libc6-dev"]);
-    // A link is what it leads to.
+    // A link counts as its target.
     let script = format!(
         "cp -a {place} $work/linked; touch $work/evil.h; ln -s $work/evil.h $work/linked/evil.h; \
          mount --bind $work/linked {place}"
@@ -129,7 +129,7 @@ fn a_header_that_no_package_owns_is_refused_where_the_compiler_looks() {
     host.plan_after(&script).exits(4).says(&["evil.h", "no package owns it"]);
 }
 
-/// An overlay over `/usr` in which a script, which is told its top by `$usr`, changes something.
+/// A script that mounts an overlay over `/usr` and changes something in it.
 fn over_usr(change: &str) -> String {
     format!(
         "mkdir -p $work/over; mount -t tmpfs tmpfs $work/over; mkdir $work/over/upper $work/over/work; \
@@ -161,7 +161,7 @@ fn a_program_or_plugin_that_no_package_owns_is_refused_where_the_toolchain_looks
     ] {
         host.plan_after(&over_usr(&change)).exits(4).says(&[named, "no package owns it"]);
     }
-    // What no tool of a build looks for is nobody's business.
+    // Files that no tool of a build looks for are ignored.
     let change = "touch /usr/sbin/somebodys-own-tool /usr/lib/note.txt; rm -f /usr/lib/*/gconv/IBM*.so";
     assert_eq!(host.plan(&over_usr(change)), host.plan(""));
 }
@@ -237,7 +237,7 @@ fn the_environment_shows_no_other_package_database() {
     assert_eq!(host.plan(script), host.plan(""));
 }
 
-/// Shows a copy of dpkg's database that a sed script changed.
+/// Mounts a copy of a file of dpkg's database over it, changed by a sed script.
 fn database(file: &str, change: &str) -> String {
     format!("sed {change} /var/lib/dpkg/{file} > $work/db; mount --bind $work/db /var/lib/dpkg/{file}")
 }
@@ -258,7 +258,7 @@ fn another_version_of_a_shells_tool_is_the_same_key_and_recorded() {
             .any(|entry| entry.as_str().is_some_and(|entry| entry.starts_with("sed:") && entry.ends_with("=99-1")))
     );
     assert_ne!(there["provenance"], here["provenance"]);
-    // In a form and an order that are the same everywhere.
+    // Sorted, so that two hosts give the same list.
     let mut sorted: Vec<&str> = environment.iter().map(|entry| entry.as_str().expect("text")).collect();
     sorted.sort_unstable();
     assert_eq!(sorted, environment.iter().map(|entry| entry.as_str().expect("text")).collect::<Vec<_>>());
@@ -277,7 +277,7 @@ fn another_build_of_a_compilers_package_is_another_key() {
     let arch = check("dpkg", &["--print-architecture"]);
     let sums = [format!("{package}.md5sums"), format!("{package}:{}.md5sums", arch.trim())];
     let sums = sums.iter().find(|name| info.join(name).exists()).expect("the checksums of the compiler");
-    // The sum of a file that no tool reads.
+    // The checksum of a file that no tool reads changes.
     let there = host.plan(&database(&format!("info/{sums}"), "'/usr.share/s/^......../00000000/'"));
     assert_eq!(
         there["toolchain"]["packages"][format!("{package}:{}", arch.trim())]["version"],
@@ -300,7 +300,7 @@ fn a_file_that_the_plan_does_not_name_fails_the_build_when_it_was_read() {
     let ended = run(host.toy.build_command().args(["--optimize", "none"])).exits(4);
     ended.says(&["other.h", "it belongs to no package of the plan"]);
     host.toy.left_nothing();
-    // In the plan by its digest it may be read, and another content is another key.
+    // If the plan has its digest, it may be read, and other content gives another key.
     let flags = format!("-I{}", host.toy.path("other").display());
     let plan = |flags: &str| {
         let mut command = host.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);

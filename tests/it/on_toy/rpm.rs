@@ -272,8 +272,8 @@ fn a_library_that_rpm_has_otherwise_is_refused() {
     let ended = run(&mut fedora.shows(&toy.build_command())).exits(4);
     ended.says(&[
         "libz.so.1",
-        "it was changed: it has sha256:",
-        "the package database sha256:",
+        "it was changed: its checksum is sha256:",
+        "the package database has sha256:",
         "dnf reinstall everything-else",
     ]);
     toy.left_nothing();

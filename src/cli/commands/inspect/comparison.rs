@@ -1,4 +1,4 @@
-//! What differs between two artifacts, as text.
+//! Describes the differences between two artifacts as text.
 
 use std::fmt::{Display, Write as _};
 
@@ -13,7 +13,7 @@ use crate::report::text::{human, percent, shown};
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 
-/// The longest value that is shown whole, in characters.
+/// The length up to which a value is shown completely, in characters.
 const LONG: usize = 60;
 
 pub(super) fn text(comparison: &Comparison, top: usize) -> String {
@@ -104,7 +104,7 @@ fn sizes(before: u64, after: u64) -> String {
     if before == after {
         return human(before);
     }
-    // Of next to nothing a share tells nothing.
+    // A share of a very small size means nothing.
     let tells = before.saturating_mul(10) >= after;
     let share = if tells { format!(" ({})", percent(before.abs_diff(after), before)) } else { String::new() };
     format!("{} -> {}, {}{share}", human(before), human(after), difference(before, after))
@@ -123,7 +123,7 @@ fn both<T: Display>(change: &Change<T>) -> String {
     format!("{} -> {}", side(&change.before), side(&change.after))
 }
 
-/// What went after one sign, what came after another: `- _bz2 _dbm  + _ssl`.
+/// Returns removed items after a minus and added items after a plus: `- _bz2 _dbm  + _ssl`.
 fn list(removed: &[String], added: &[String]) -> String {
     let words = |words: &[String]| words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ");
     let mut sides = Vec::new();
@@ -153,7 +153,7 @@ fn library(change: &Change<LibraryVersion>) -> String {
     }
 }
 
-/// The values of a field of the plan. Of lists, what is in one alone.
+/// Returns the values of a field of the plan; of lists, the items that are in one only.
 fn values(change: &Change<serde_json::Value>) -> String {
     use serde_json::Value;
     let items = |value: &Option<Value>| -> Option<Vec<String>> {
@@ -176,7 +176,7 @@ fn plain(value: &serde_json::Value) -> String {
     text.parse::<Digest>().map_or_else(|_| text.to_owned(), Digest::short)
 }
 
-/// Two texts: whole if they are short, else the words that are in one alone.
+/// Returns two texts: completely if they are short, otherwise the words that are in one only.
 fn words(before: Option<String>, after: Option<String>) -> String {
     let side = |value: &Option<String>| match value.as_deref() {
         None => "none".to_owned(),
@@ -196,7 +196,7 @@ fn words(before: Option<String>, after: Option<String>) -> String {
     only(&split(before), &split(after))
 }
 
-/// What is in one list alone.
+/// Returns the items that are in one list only.
 fn only(before: &[String], after: &[String]) -> String {
     let lacks = |list: &[String], other: &[String]| -> Vec<String> {
         list.iter().filter(|item| !other.contains(item)).cloned().collect()

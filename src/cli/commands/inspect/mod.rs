@@ -22,7 +22,7 @@ use crate::report::treemap;
 use crate::store::StoredArtifact;
 use crate::sys::fs;
 
-/// What an artifact holds, as JSON has it.
+/// The contents of an artifact, for JSON.
 #[derive(Serialize)]
 struct Output<'a> {
     manifest: &'a Manifest,
@@ -62,7 +62,7 @@ pub(super) fn run(args: &InspectArgs, config: &Config) -> Result<u8> {
     Ok(0)
 }
 
-/// Reads what an argument names. A path that is there comes before a version of the same name.
+/// Reads what an argument names. An existing path takes precedence over a version of the same name.
 fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
     let wanted = match what.to_str() {
         Some(text) if text.starts_with("sha256:") => Some(text.parse().map_err(Error::Usage)?),
@@ -85,8 +85,8 @@ fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
     }
 }
 
-/// The one artifact of a version in the store. A series means its newest release that is there, and
-/// of artifacts that differ in nothing that a user says the newest counts.
+/// Returns the one artifact of a version in the store. A series means its newest release in the store. Of artifacts
+/// that differ in nothing that a user can choose, the newest counts.
 fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
     let describe = |artifact: &StoredArtifact| format!("sha256:{}  {}", artifact.record.digest, artifact.record.name);

@@ -1,4 +1,4 @@
-//! What one artifact is and holds, as text.
+//! Describes one artifact and its sizes as text.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub(super) fn text(contents: &Contents, top: usize) -> String {
         let (title, share, bar) = (part.part.title(), percent(part.bytes, total), bar(part.bytes, total));
         let _ =
             writeln!(text, "  {size:>9}  {share:>6}  {BAR}{bar}{BAR:#}  {BOLD}{title}{BOLD:#}, {}", files(part.files));
-        // A part that is one thing, but for a hundredth of it, is told by its own line.
+        // If one group is 99 hundredths of a part, the line of the part is enough.
         let one = part.groups.first().is_some_and(|group| group.bytes * 100 >= part.bytes * 99);
         let large = |group: &&GroupSize| group.bytes * 100 >= total && group.bytes > 0;
         let shown_groups: Vec<_> = part.groups.iter().filter(large).take(if one { 0 } else { top }).collect();
