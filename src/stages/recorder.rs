@@ -210,6 +210,43 @@ fn writes_dependencies(inputs: &Inputs, runner: &dyn Runner) -> Result<bool> {
     Ok(runner.capture(&spec.timeout(Duration::from_mins(1)))?.contains("--dependency-file"))
 }
 
+/// The script; [`script`] fills the places in it.
+const SCRIPT: &str = r#"#!/bin/sh
+# The compiler of this build. It searches for headers and libraries in the directories of the plan only, and
+# records what it reads.
+input= link=1 rule=1 drop=
+for word do
+  case $word in
+    @kept_out@) drop=1 ;;
+    -c | -S | -E | -fsyntax-only) link= ;;
+    -M | -MM) link= rule= ;;
+    -) input=1 ;;
+    -* | @*) ;;
+    *.[cCiSsoa] | *.cc | *.cpp | *.so) input=1 ;;
+  esac
+done
+if [ -n "$drop" ]; then
+  for word do
+    shift
+    case $word in
+      @kept_out@) ;;
+      *) set -- "$@" "$word" ;;
+    esac
+  done
+fi
+if [ -n "$input" ]; then
+  record=@reads@/$$
+  while [ -e "$record.cwd" ]; do record=${record}x; done
+  printf %s "$PWD" > "$record.cwd"
+  if [ -n "$rule" ]; then set -- "$@" -MD -MF "$record.d"; fi
+  if [ -n "$link" ]; then
+    printf %s "$PWD" > "$record.link.cwd"
+    set -- "$@" @link@
+  fi
+fi
+TMPDIR=@temporary@ exec @launcher@ @driver@ "$@" @search@
+"#;
+
 /// Returns the script: the compiler with further options. Each process of it writes records of its own.
 fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
     let mut search: String = closed_search(&inputs.header_directories).iter().map(|word| quoted(word) + " ").collect();
@@ -241,44 +278,16 @@ fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
     let kept_out = if kept_out.is_empty() { "-I-".to_owned() } else { kept_out.join(" | ") };
     let driver =
         if inputs.driver.as_os_str().is_empty() { "/usr/bin/gcc".into() } else { inputs.driver.display().to_string() };
-    format!(
-        r#"#!/bin/sh
-# The compiler of this build. It searches for headers and libraries in the directories of the plan only, and
-# records what it reads.
-input= link=1 rule=1 local=
-for word do
-  case $word in
-    {kept_out}) local=1 ;;
-    -c | -S | -E | -fsyntax-only) link= ;;
-    -M | -MM) link= rule= ;;
-    -) input=1 ;;
-    -* | @*) ;;
-    *.[cCiSsoa] | *.cc | *.cpp | *.so) input=1 ;;
-  esac
-done
-if [ -n "$local" ]; then
-  for word do
-    shift
-    case $word in
-      {kept_out}) ;;
-      *) set -- "$@" "$word" ;;
-    esac
-  done
-fi
-if [ -n "$input" ]; then
-  record=${READS}/$$
-  while [ -e "$record.cwd" ]; do record=${{record}}x; done
-  printf %s "$PWD" > "$record.cwd"
-  if [ -n "$rule" ]; then set -- "$@" -MD -MF "$record.d"; fi
-  if [ -n "$link" ]; then
-    printf %s "$PWD" > "$record.link.cwd"
-    set -- "$@" {link}
-  fi
-fi
-TMPDIR=${TEMPORARY} exec ${LAUNCHER} {driver} "$@" {search}
-"#,
-        driver = quoted(&driver),
-    )
+    let fillings = [
+        ("@kept_out@", kept_out),
+        ("@link@", link),
+        ("@search@", search),
+        ("@driver@", quoted(&driver)),
+        ("@reads@", format!("${READS}")),
+        ("@temporary@", format!("${TEMPORARY}")),
+        ("@launcher@", format!("${LAUNCHER}")),
+    ];
+    fillings.iter().fold(SCRIPT.to_owned(), |text, (place, value)| text.replace(place, value))
 }
 
 /// Returns a word, quoted for a shell.
