@@ -69,8 +69,9 @@ impl<'a> Toolchain<'a> {
             compiler.library_directories(&options)?.into_iter().partition(local);
         kept_out.extend(local_libraries);
         // The linker has a list of directories of its own. The script of the build disables it.
-        kept_out.extend(["lib", "lib64"].map(|name| Path::new(LOCAL).join(name)));
-        kept_out.push(Path::new(LOCAL).join("lib").join(format!("{}-linux-gnu", target.arch())));
+        let of_linker = ["lib", "lib64"].map(|name| Path::new(LOCAL).join(name));
+        let multiarch = of_linker[0].join(format!("{}-linux-gnu", target.arch()));
+        kept_out.extend(of_linker.into_iter().chain([multiarch]).filter(local));
         let program_directories = compiler.program_directories()?.into_iter().filter(|path| !local(path)).collect();
         compiler.close(&header_directories);
         let mut programs = BTreeMap::new();
@@ -211,6 +212,17 @@ mod tests {
         assert_eq!(named_places(&choices), names.map(|name| root.join(name)));
         let options = search_options(&choices).join(" ");
         assert!(options.contains("-fuse-ld=gold") && options.contains(&format!("-B {here}/tools")), "{options}");
+    }
+
+    #[test]
+    fn a_place_that_a_flag_names_is_not_kept_out() {
+        let kept_out = |flags: &str| {
+            let choices = choices(&[("LDFLAGS", flags)]);
+            let toolchain = Toolchain::resolve(&crate::sys::process::System, &choices).unwrap().unwrap();
+            toolchain.kept_out.contains(&PathBuf::from("/usr/local/lib"))
+        };
+        assert!(kept_out("-O2"));
+        assert!(!kept_out("-L/usr/local/lib"));
     }
 
     #[test]
