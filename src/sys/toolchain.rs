@@ -1,6 +1,6 @@
 //! The compiler: its version, its target, its programs, and the directories that it searches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -278,24 +278,29 @@ pub fn closed_search(header_directories: &[PathBuf]) -> Vec<String> {
     std::iter::once("-nostdinc".to_owned()).chain(directories).collect()
 }
 
-/// Returns the shared libraries that a program loads, the loader included. Static programs and scripts load none.
+/// Returns the shared libraries that some programs load, the loaders included. Static programs and scripts load none.
 ///
 /// # Errors
-/// [`Error::Command`] if the loader does not find one, [`Error::Io`] if the program cannot be read.
-pub fn loaded_libraries(runner: &dyn Runner, program: &Path) -> Result<Vec<PathBuf>> {
-    if !elf::is_elf(program)? {
-        return Ok(Vec::new());
+/// [`Error::Command`] if the loader does not find one, [`Error::Io`] if a program cannot be read.
+pub fn loaded_libraries(runner: &dyn Runner, programs: &BTreeSet<PathBuf>) -> Result<BTreeSet<PathBuf>> {
+    // One process for all programs of a loader: to start one takes longer than its answer.
+    const LIST: &str = r#"for program do "$0" --list "$program" || exit; done"#;
+    let mut by_loader: BTreeMap<PathBuf, Vec<&PathBuf>> = BTreeMap::new();
+    for program in programs {
+        if elf::is_elf(program)?
+            && let Some(loader) = elf::interpreter(program)?
+        {
+            by_loader.entry(loader).or_default().push(program);
+        }
     }
-    let Some(loader) = elf::interpreter(program)? else { return Ok(Vec::new()) };
-    let spec = Spec::new(&loader)
-        .arg("--list")
-        .arg(program)
-        .environment([("LC_ALL", "C.UTF-8")])
-        .timeout(Duration::from_mins(1));
-    let answer = runner.capture(&spec)?;
-    let mut libraries = vec![loader];
-    // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; a library that is loaded by its path has no arrow.
-    libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
+    let mut libraries = BTreeSet::new();
+    for (loader, programs) in by_loader {
+        let spec = Spec::new("/bin/sh").args(["-c", LIST]).arg(&loader).args(programs);
+        let answer = runner.capture(&spec.environment([("LC_ALL", "C.UTF-8")]).timeout(Duration::from_mins(1)))?;
+        // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; a library that is loaded by its path has no arrow.
+        libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
+        libraries.insert(loader);
+    }
     Ok(libraries)
 }
 
@@ -377,7 +382,9 @@ mod tests {
     #[test]
     fn the_libraries_of_a_program_are_what_the_loader_says() {
         let gcc = fs_err::canonicalize("/usr/bin/as").unwrap();
-        let libraries = loaded_libraries(&System, &gcc).unwrap();
+        let shell = fs_err::canonicalize("/bin/sh").unwrap();
+        let libraries = loaded_libraries(&System, &BTreeSet::from([gcc, shell])).unwrap();
+        assert!(libraries.iter().any(|path| path.to_string_lossy().contains("libbfd")), "{libraries:?}");
         assert!(libraries.iter().any(|path| path.to_string_lossy().contains("libc.so")), "{libraries:?}");
         assert!(libraries.iter().all(|path| path.is_absolute()));
     }

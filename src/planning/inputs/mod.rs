@@ -149,12 +149,8 @@ impl Roots {
 
 /// Returns some programs and the libraries that they load.
 fn loaded(programs: &[PathBuf], runner: &dyn Runner) -> Result<BTreeSet<PathBuf>> {
-    let mut files = BTreeSet::new();
-    for program in programs {
-        let program = fs_err::canonicalize(program)?;
-        files.extend(loaded_libraries(runner, &program)?);
-        files.insert(program);
-    }
+    let mut files = programs.iter().map(fs_err::canonicalize).collect::<Result<BTreeSet<_>, _>>()?;
+    files.extend(loaded_libraries(runner, &files)?);
     Ok(files)
 }
 
