@@ -173,8 +173,8 @@ fn a_library_that_the_loader_would_take_from_elsewhere_is_refused() {
     }
     let host = Host::new(Behaviour::default());
     let loaded = check("ldd", &["/usr/bin/sed"]);
-    let words = loaded.lines().filter(|line| line.contains("=> /") && !line.contains("libc.so"));
-    let library = words.filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))).next();
+    let mut lines = loaded.lines().filter(|line| line.contains("=> /") && !line.contains("libc.so"));
+    let library = lines.find_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     let library = library.expect("sed loads a library besides the C library's");
     let script = format!(
         "mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/lib; cp {library} /usr/local/lib/; \
