@@ -141,7 +141,7 @@ fn what_is_not_in_the_store_or_there_twice_is_said() {
     inspect("3.13").exits(2).says(&["Python 3.13", "it is empty", "pykeel build 3.13"]);
     inspect(&format!("sha256:{}", "0".repeat(64))).exits(2).says(&["no artifact 0000", "pykeel list"]);
     inspect("sha256:abc").exits(2).says(&["`abc`", "64"]);
-    inspect("nonsense").exits(2).says(&["nonsense", "not there"]);
+    inspect("nonsense").exits(2).says(&["nonsense", "there is no such file"]);
     toy.build().exits(0);
     inspect("3.13").exits(0);
     inspect("3.13.4").exits(2).says(&["Python 3.13.4", "it has cpython-3.13.5-"]);

@@ -431,7 +431,9 @@ fn arguments_that_are_not_utf8_are_used_or_named() {
     }
     run(pykeel().args(["build", "3.13", "--prefix"]).arg(latin1("/opt/\u{ff}"))).exits(2);
     run(pykeel().arg(latin1("--\u{ff}"))).exits(2);
-    run(pykeel().arg("inspect").arg(latin1("/no/such/\u{ff}.tar.zst"))).exits(2).says(&["/no/such/", "not there"]);
+    run(pykeel().arg("inspect").arg(latin1("/no/such/\u{ff}.tar.zst")))
+        .exits(2)
+        .says(&["/no/such/", "there is no such file"]);
     for name in ["CC", "CFLAGS", "LDFLAGS"] {
         let mut command = pykeel();
         command.args(["build", "3.13.5", "--dry-run"]).env(name, latin1("-O\u{ff}"));

@@ -269,7 +269,7 @@ fn what_an_artifact_says_is_not_believed() {
 fn only_a_tarball_can_be_rebuilt() {
     let toy = Toy::new(Behaviour::default());
     rebuilt(&toy, &toy.path("real")).exits(2).says(&["is an installed prefix", "name the tarball"]);
-    rebuilt(&toy, &toy.path("nothing.tar.zst")).exits(2).says(&["it is not there"]);
+    rebuilt(&toy, &toy.path("nothing.tar.zst")).exits(2).says(&["there is no such file"]);
     run(toy.command(&["verify", "--rebuild", "sha256:12"]).arg("--offline")).exits(2);
     let unknown = format!("sha256:{}", Digest::of("nothing"));
     run(&mut rebuild(&toy, &unknown)).exits(2).says(&["no artifact"]);

@@ -23,7 +23,9 @@ fn wrong_use_exits_with_2_and_says_what_is_there() {
     run(pykeel().args(["build", "2.7"])).exits(2).says(&["no recipe for Python 2.7", "the nearest are"]);
     run(pykeel().args(["build", "3.13", "--prefix", "opt"])).exits(2).says(&["it is not absolute"]);
     run(pykeel().args(["build", "3.13", "--bytecode", "maybe"])).exits(2).says(&["strip, unchecked-hash"]);
-    run(pykeel().args(["inspect", "/no/such/path.tar.zst"])).exits(2).says(&["/no/such/path.tar.zst", "not there"]);
+    run(pykeel().args(["inspect", "/no/such/path.tar.zst"]))
+        .exits(2)
+        .says(&["/no/such/path.tar.zst", "there is no such file"]);
     run(pykeel().args(["verify", "/etc"])).exits(2).says(&["/etc", "share/pykeel/manifest.json"]);
     run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(2).says(&["/no/such.toml"]);
     run(pykeel().args(["list", "--all", "--recipes", "/no/such"])).exits(2).says(&["/no/such"]);
