@@ -217,8 +217,11 @@ impl<'a> Compiler<'a> {
     /// # Errors
     /// None today: a compiler that does not know the option has no root directory of its own.
     pub fn sysroot(&self) -> Result<PathBuf> {
-        // Clang does not know this option and fails.
-        let answer = self.ask(&["-print-sysroot"]).unwrap_or_default();
+        let answer = match self.ask(&["-print-sysroot"]) {
+            // Clang does not know this option and fails.
+            Err(Error::Command { .. }) => String::new(),
+            answer => answer?,
+        };
         Ok(if answer.is_empty() { PathBuf::from("/") } else { PathBuf::from(answer) })
     }
 

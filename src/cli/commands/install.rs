@@ -181,7 +181,7 @@ impl Installation<'_> {
     }
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
-        let target = Target::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH)).map_err(Error::Usage)?;
+        let target = Target::of_this_program().map_err(|reason| Error::UnsupportedTarget { reason })?;
         Ok(self.config.choices(prefix.clone(), false, self.args.policies.profile.as_ref())?.request(
             recipe,
             self.flavor(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::parts::{PlannedFreeze, PlannedLibrary, PlannedPackage, PlannedPatch, SourceSums, ToolchainId};
-pub use self::request::{ArtifactRequest, Bytecode, FORMAT, Flavor, LibraryPolicy, Optimize, Policies};
+pub use self::request::*;
 use super::digest::Digest;
 use super::inputs::Inputs;
 use super::version::Variant;
