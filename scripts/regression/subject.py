@@ -70,7 +70,7 @@ class Subject:
         self.built = {}
         for artifact in json.loads(ended.stdout):
             artifact["manifest"] = json.loads(Path(artifact["manifest"]).read_text())
-            self.built[artifact["manifest"]["plan"]["flavor"]] = artifact
+            self.built[artifact["manifest"]["plan"]["request"]["flavor"]] = artifact
         kept = re.search(r"the build stays in (.+)", ended.stderr)
         return Path(kept[1]) if kept else None
 

@@ -143,12 +143,12 @@ impl Artifact {
 
     /// The prefix that is compiled in: `/opt/myorg/python-3.13`.
     pub fn prefix(&self) -> &str {
-        self.manifest["plan"]["prefix"].as_str().expect("a prefix")
+        self.manifest["plan"]["request"]["prefix"].as_str().expect("a prefix")
     }
 
     /// The name of the interpreter: `python3.13`.
     pub fn python(&self) -> String {
-        let release = self.manifest["plan"]["release"].as_str().expect("a release");
+        let release = self.manifest["plan"]["request"]["release"].as_str().expect("a release");
         let (series, _) = release.rsplit_once('.').expect("a release");
         format!("python{series}")
     }

@@ -56,7 +56,7 @@ fn cpythons_own_tests_run_as_in_an_untouched_build() {
 
     let report: Value = serde_json::from_slice(&fs_err::read(output).expect("a report")).expect("JSON");
     for artifact in [&runtime, &builder] {
-        let flavor = artifact.manifest["plan"]["flavor"].as_str().expect("a flavor");
+        let flavor = artifact.manifest["plan"]["request"]["flavor"].as_str().expect("a flavor");
         assert_eq!(report["artifacts"][flavor]["digest"], artifact.digest);
         assert_eq!(report["artifacts"][flavor]["build_key"], artifact.build_key);
     }

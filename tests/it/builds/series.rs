@@ -177,6 +177,6 @@ fn a_series_past_its_end_of_life_says_since_when_and_how_to_have_it_all_the_same
         let ended = run(pykeel().args(["build", series, "--dry-run"])).exits(2);
         ended.says(&[&format!("Python {series} is past its end of life ({day})"), "--allow-eol"]);
         let ended = run(pykeel().args(["build", series, "--dry-run", "--allow-eol", "--json"])).exits(0);
-        assert_eq!(ended.json()[0]["prefix"], format!("/opt/myorg/python-{series}"));
+        assert_eq!(ended.json()[0]["request"]["prefix"], format!("/opt/myorg/python-{series}"));
     }
 }

@@ -49,7 +49,7 @@ fn expected(tree: &Path, variant: &str) -> String {
 fn variants_are_what_they_say_and_pass_verification() {
     for (artifact, variant) in variants().iter().zip(["t", "d"]) {
         assert!(artifact.name.starts_with(&format!("cpython-{RELEASE}{variant}-")), "{}", artifact.name);
-        assert_eq!(artifact.manifest["plan"]["prefix"], format!("/opt/myorg/python-3.13{variant}"));
+        assert_eq!(artifact.manifest["plan"]["request"]["prefix"], format!("/opt/myorg/python-3.13{variant}"));
         run(pykeel().arg("verify").arg(&artifact.tarball)).exits(0);
         let place = tempfile::tempdir().expect("a directory");
         let tree = place.path().canonicalize().expect("a directory").join("moved");

@@ -25,8 +25,8 @@ fn a_plan_is_printed_and_nothing_is_made() {
         run(pykeel().args(["build", "3.13.5", "--dry-run", "--json"]).env("PYKEEL_STORE", store.path().join("new")))
             .exits(0);
     let plan = &ended.json()[0];
-    assert_eq!(plan["release"], "3.13.5");
-    assert_eq!(plan["prefix"], "/opt/myorg/python-3.13");
+    assert_eq!(plan["request"]["release"], "3.13.5");
+    assert_eq!(plan["request"]["prefix"], "/opt/myorg/python-3.13");
     assert!(!store.path().join("new").exists());
     // What only the toolchain can say is said.
     assert!(plan["toolchain"]["glibc"].as_str().is_some_and(|glibc| glibc.starts_with("2.")), "{plan}");

@@ -52,7 +52,7 @@ pub fn probe_by(
     let bin = fs_err::read_dir(root.join(&prefix[1..]).join("bin")).expect("bin");
     let scripts: Vec<String> =
         bin.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-    let flavor = &artifact.manifest["plan"]["flavor"];
+    let flavor = &artifact.manifest["plan"]["request"]["flavor"];
     let request = serde_json::json!({
         "prefix": prefix,
         "compiled_prefix": artifact.prefix(),
