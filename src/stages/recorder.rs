@@ -85,7 +85,7 @@ impl Recorder {
         &self.script
     }
 
-    /// Compares every file that was read so far with the plan.
+    /// Compares every file that was read since the last check with the plan.
     ///
     /// # Errors
     /// [`Error::UnplannedRead`] with every file that is neither in the work directory nor of a package or a tree in the
@@ -95,7 +95,11 @@ impl Recorder {
         let owners = Owners::new(inputs);
         let findings: Vec<InputFinding> =
             self.read_files()?.into_iter().filter_map(|path| unplanned(path, &owners, inputs, &work)).collect();
-        if findings.is_empty() { Ok(()) } else { Err(Error::UnplannedRead { findings }) }
+        if !findings.is_empty() {
+            return Err(Error::UnplannedRead { findings });
+        }
+        fs_err::remove_dir_all(&self.reads)?;
+        Ok(fs_err::create_dir(&self.reads)?)
     }
 
     /// Returns every file that a record names.
@@ -407,6 +411,9 @@ mod tests {
         recorder.check(&inputs, work.path()).unwrap();
         // A package that is in the environment and not in the key may not be read.
         inputs.packages.get_mut("all:amd64").unwrap().in_key = false;
+        recorder.check(&inputs, work.path()).unwrap();
+        fs_err::write(&source, "#include <stddef.h>\n").unwrap();
+        run(&["-c", "a.c", "-o", "a.o"]);
         assert!(recorder.check(&inputs, work.path()).is_err());
     }
 }
