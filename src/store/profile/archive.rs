@@ -84,7 +84,8 @@ pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)>
     }
     let flags = ["OPT", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"].into_iter();
     let environment = flags.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
-    let made = plan.make.iter().filter_map(|word| word.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let made = plan.make.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "PYTHON_FOR_BUILD");
+    let made = made.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let manifest = ProfileManifest {
         format: PROFILE_FORMAT,
         release: plan.request.release,
