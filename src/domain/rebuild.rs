@@ -132,6 +132,7 @@ fn line(change: &Change<Value>) -> String {
     let name = &change.name;
     let what = match name.split('.').collect::<Vec<_>>()[..] {
         ["format"] => "the format".to_owned(),
+        ["recipe"] => "the recipe of the release".to_owned(),
         ["toolchain", "compiler"] => "the compiler".to_owned(),
         ["toolchain", "glibc"] => "the C library".to_owned(),
         ["toolchain", "programs", ..] => format!("the program `{}`", &name["toolchain.programs.".len()..]),
