@@ -77,3 +77,16 @@ pub struct NamedProfile {
     /// The file; none if it is to be found in the store by its digest.
     pub file: Option<PathBuf>,
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::Choices;
+    use crate::domain::plan::tests::plan;
+
+    /// The choices of a user who sets some compiler variables and nothing else.
+    pub(in crate::planning) fn choices(variables: &[(&str, &str)]) -> Choices {
+        let mut policies = plan().request.policies;
+        policies.compiler_variables = variables.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+        Choices { prefix: "/opt/python".parse().unwrap(), optimize: None, profile: None, policies }
+    }
+}

@@ -174,21 +174,7 @@ fn is_packaged(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::plan::{Bytecode, LibraryPolicy, Policies};
-
-    fn choices(variables: &[(&str, &str)]) -> Choices {
-        Choices {
-            prefix: "/opt/python".parse().unwrap(),
-            optimize: None,
-            profile: None,
-            policies: Policies {
-                bytecode: Bytecode::Strip,
-                library_policy: LibraryPolicy::Bundle,
-                debug_files: false,
-                compiler_variables: variables.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect(),
-            },
-        }
-    }
+    use crate::planning::choices::tests::choices;
 
     #[test]
     fn places_in_flags_are_found() {

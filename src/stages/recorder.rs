@@ -296,7 +296,8 @@ fn script(inputs: &Inputs, hidden: &Hidden, dependencies: bool) -> String {
 
 /// Returns a word, quoted for a shell.
 fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+    // A path has no NUL, the one thing that cannot be quoted.
+    shlex::try_quote(word).map_or_else(|_nul| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Returns the prerequisites of make rules, in the form that compilers and linkers write.

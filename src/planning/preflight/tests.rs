@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::domain::plan::{Bytecode, LibraryPolicy, Policies};
 use crate::event::Silent;
+use crate::planning::choices::tests::choices;
 use crate::recipe::Catalog;
 use crate::sys::process::scripted::{Answer, Scripted};
 
@@ -27,17 +27,7 @@ impl Scene {
 
     fn choices(&self, cc: &str) -> Choices {
         let cc = self.directory.path().join(cc).display().to_string();
-        Choices {
-            prefix: "/opt/python".parse().unwrap(),
-            optimize: None,
-            profile: None,
-            policies: Policies {
-                bytecode: Bytecode::Strip,
-                library_policy: LibraryPolicy::Bundle,
-                debug_files: false,
-                compiler_variables: BTreeMap::from([("CC".to_owned(), cc)]),
-            },
-        }
+        choices(&[("CC", &cc)])
     }
 
     /// Checks a host of a distribution, and returns what is missing and the line that installs it.
