@@ -13,7 +13,7 @@ use crate::domain::plan::{
 use crate::domain::prefix::Prefix;
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
-use crate::recipe::{Freeze, ReleaseRecipe};
+use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::OwnedFile;
 use crate::sys::elf;
 use crate::sys::toolchain::SEARCH_PATH;
@@ -176,9 +176,8 @@ fn toolchain(host: &Host<'_>) -> Result<ToolchainId> {
 
 /// Returns how the frozen modules are made: in a build with a profile, if the recipe says how.
 fn freeze(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Option<PlannedFreeze> {
-    let freeze = recipe.shared.pgo.as_ref()?.freeze.as_ref()?;
-    let Freeze { targets, writes, helpers } = freeze.clone();
-    matches!(optimisation, Optimisation::Profile(_)).then_some(PlannedFreeze { targets, writes, helpers })
+    let freeze = recipe.shared.pgo.as_ref()?.freeze.clone()?;
+    matches!(optimisation, Optimisation::Profile(_)).then_some(freeze)
 }
 
 /// Returns the package of a file. `unknown` names what is unknown without one.
@@ -199,7 +198,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibra
         if elf::is_glibc(&soname) || found.contains_key(&soname) {
             continue;
         }
-        let path = host.toolchain.compiler.library(&soname)?.ok_or_else(|| Error::Library {
+        let path = host.toolchain.library(&soname)?.ok_or_else(|| Error::Library {
             soname: soname.clone(),
             reason: "the compiler does not find it".into(),
             remedy: "install the package that has it".into(),
@@ -235,7 +234,7 @@ fn linked_sonames(host: &Host<'_>, name: &str, package: &str) -> Result<Vec<Stri
         reason: "the compiler does not find it".into(),
         remedy: format!("reinstall {package}"),
     };
-    let path = host.toolchain.compiler.library(&format!("lib{name}.so"))?.ok_or_else(missing)?;
+    let path = host.toolchain.library(&format!("lib{name}.so"))?.ok_or_else(missing)?;
     if elf::is_elf(&path)? {
         let soname = elf::read(&path)?.soname;
         return Ok(vec![soname.unwrap_or_else(|| file_name(&path))]);
@@ -266,6 +265,17 @@ fn script_inputs(script: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neither_the_home_nor_the_prefix_has_a_say_in_the_build() {
+        let catalog = crate::recipe::Catalog::load(None).unwrap();
+        let (_, recipe) = catalog.find("3.13.5".parse().unwrap()).unwrap();
+        let environment = environment(&recipe, &crate::planning::choices::tests::choices(&[]));
+        assert_eq!((&environment["HOME"][..], &environment["CONFIG_SITE"][..]), ("/dev/null", "/dev/null"));
+        let words = make_arguments(&recipe, &Optimisation::None);
+        let python = words.iter().find_map(|word| word.strip_prefix("PYTHON_FOR_BUILD=")).unwrap();
+        assert!(["-E", "-s", "-S"].iter().all(|option| python.split(' ').any(|word| word == *option)), "{python}");
+    }
 
     #[test]
     fn linker_scripts_name_libraries() {

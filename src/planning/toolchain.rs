@@ -104,6 +104,16 @@ impl<'a> Toolchain<'a> {
             named,
         }))
     }
+
+    /// Returns the canonical path of a library or object by its file name, or `None` if no directory of the search has
+    /// it. The linker and the compiler's driver search in the same order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the path cannot be resolved.
+    pub fn library(&self, file_name: &str) -> Result<Option<PathBuf>> {
+        let mut places = self.library_directories.iter().map(|directory| directory.join(file_name));
+        Ok(places.find(|path| path.exists()).map(fs_err::canonicalize).transpose()?)
+    }
 }
 
 /// Returns the tree of a compiler outside the directories of packages: `/opt/gcc-14` for `/opt/gcc-14/bin/gcc`, and the
@@ -222,6 +232,17 @@ mod tests {
         }
         assert_eq!(tree_of(&root.join("bin/gcc")).unwrap(), Some(root.clone()));
         assert_eq!(tree_of(&root.join("alone")).unwrap(), Some(root.join("alone")));
+    }
+
+    #[test]
+    fn libraries_are_found_where_the_compiler_finds_them() {
+        let toolchain = Toolchain::resolve(&crate::sys::process::System, &choices(&[])).unwrap().unwrap();
+        for name in ["crt1.o", "crtbegin.o", "libgcc.a", "libgcc_s.so", "libc.so", "libc.so.6", "libm.so"] {
+            let found = toolchain.library(name).unwrap();
+            assert!(found.is_some(), "{name}");
+            assert_eq!(found, toolchain.compiler.file(name).unwrap(), "{name}");
+        }
+        assert_eq!(toolchain.library("libno-such.so").unwrap(), None);
     }
 
     #[test]

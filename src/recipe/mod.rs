@@ -26,7 +26,7 @@ pub use section::library::Library;
 pub use section::make::MakeRecipe;
 pub use section::modules::ModulesRecipe;
 pub use section::patch::Patch;
-pub use section::pgo::{Freeze, Pgo};
+pub use section::pgo::Pgo;
 pub use section::profile::PinnedProfile;
 pub use section::release::ReleaseRow;
 pub use section::source::SourceRecipe;

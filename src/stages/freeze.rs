@@ -17,11 +17,10 @@ use super::dropped::invalid;
 use super::launch::LaunchedTree;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
+use crate::domain::plan::{BuildPlan, PlannedFreeze};
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::recipe::Freeze;
 use crate::sys::{archive, fs};
 
 /// The compiler options for the programs that freeze modules. Their output does not depend on them.
@@ -47,7 +46,7 @@ impl FrozenTree {
 /// cannot be read or written.
 pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTree> {
     if let Optimisation::Profile(profile) = context.optimisation {
-        if let Some(freeze) = context.recipe.shared.pgo.as_ref().and_then(|pgo| pgo.freeze.as_ref()) {
+        if let Some(freeze) = &context.plan.freeze {
             frozen(&tree, freeze, context)?;
         }
         for (path, bytes) in &profile.data {
@@ -58,7 +57,7 @@ pub fn freeze(tree: LaunchedTree, context: &BuildContext<'_>) -> Result<FrozenTr
 }
 
 /// The key of the frozen modules of a source.
-fn frozen_key(plan: &BuildPlan, freeze: &Freeze) -> Digest {
+fn frozen_key(plan: &BuildPlan, freeze: &PlannedFreeze) -> Digest {
     Digest::of_json(&(
         "frozen modules",
         (plan.request.format, plan.request.release, plan.request.variant, &plan.source, &plan.patches),
@@ -79,7 +78,7 @@ pub fn keep_frozen(compiled: &Path, context: &BuildContext<'_>) -> Result<()> {
 }
 
 /// Puts the frozen modules into a tree: those of an earlier build of the same source, or new ones.
-fn frozen(tree: &LaunchedTree, freeze: &Freeze, context: &BuildContext<'_>) -> Result<()> {
+fn frozen(tree: &LaunchedTree, freeze: &PlannedFreeze, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, store, jobs, work, log, .. } = *context;
     let key = frozen_key(plan, freeze);
     if let Some(bytes) = store.intermediate(key, log.reporter())? {
@@ -112,7 +111,7 @@ fn helper_arguments(plan: &BuildPlan) -> Vec<OsString> {
 }
 
 /// The frozen modules in a tree, sorted.
-fn written(root: &Path, freeze: &Freeze) -> Result<Vec<PathBuf>> {
+fn written(root: &Path, freeze: &PlannedFreeze) -> Result<Vec<PathBuf>> {
     let mut globs = GlobSetBuilder::new();
     for pattern in &freeze.writes {
         globs.add(Glob::new(pattern).map_err(|error| invalid(&error))?);

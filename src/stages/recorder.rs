@@ -108,11 +108,11 @@ impl Recorder {
         for entry in fs_err::read_dir(&self.reads)? {
             let path = entry?.path();
             let named = match path.extension().and_then(|extension| extension.to_str()) {
-                Some("d") => prerequisites(&text(&path)?),
-                Some("map") => loaded(&text(&path)?),
+                Some("d") => prerequisites(&fs::lossy_text(&path)?),
+                Some("map") => loaded(&fs::lossy_text(&path)?),
                 _ => continue,
             };
-            let directory = PathBuf::from(text(&path.with_extension("cwd"))?);
+            let directory = PathBuf::from(fs::lossy_text(&path.with_extension("cwd"))?);
             files.extend(named.into_iter().map(|name| directory.join(name)));
         }
         Ok(files)
@@ -128,10 +128,6 @@ pub(super) fn check_file(path: &Path, inputs: &Inputs, work: &Path) -> Result<()
         None => Ok(()),
         Some(finding) => Err(Error::UnplannedRead { findings: vec![finding] }),
     }
-}
-
-fn text(path: &Path) -> Result<String> {
-    Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
 }
 
 /// The package of each file of the environment, and whether it is in the build key.

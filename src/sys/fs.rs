@@ -93,6 +93,14 @@ pub fn write_in_place(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     Ok(fs_err::write(path, bytes)?)
 }
 
+/// Returns the text of a file. Bytes that are not UTF-8 are replaced.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) if it cannot be read.
+pub fn lossy_text(path: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
+}
+
 /// Copies a file with its mode and creates the parent directories of the copy.
 ///
 /// # Errors

@@ -225,11 +225,12 @@ impl<'a> Compiler<'a> {
         Ok(if answer.is_empty() { PathBuf::from("/") } else { PathBuf::from(answer) })
     }
 
-    /// Returns the canonical path of a library or object by its file name, or `None` if the compiler does not find it.
+    /// Returns the canonical path of a library, object or plugin by its file name, or `None` if the compiler does not
+    /// find it.
     ///
     /// # Errors
     /// [`Error::Command`] if it fails, [`Error::Io`] if the path cannot be resolved.
-    pub fn library(&self, file_name: &str) -> Result<Option<PathBuf>> {
+    pub fn file(&self, file_name: &str) -> Result<Option<PathBuf>> {
         let answer = self.ask(&[&format!("-print-file-name={file_name}")])?;
         let path = Path::new(&answer);
         // It prints the bare name if it finds nothing.
@@ -359,9 +360,9 @@ mod tests {
 
     #[test]
     fn a_library_is_found_or_not() {
-        let libc = compiler().library("libc.so.6").unwrap().unwrap();
+        let libc = compiler().file("libc.so.6").unwrap().unwrap();
         assert!(crate::sys::elf::is_elf(&libc).unwrap());
-        assert_eq!(compiler().library("libno-such.so").unwrap(), None);
+        assert_eq!(compiler().file("libno-such.so").unwrap(), None);
     }
 
     #[test]

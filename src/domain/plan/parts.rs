@@ -77,7 +77,8 @@ pub struct PlannedPackage {
     pub files: Digest,
 }
 
-/// How the frozen modules of the standard library are made, apart from the optimised build.
+/// How the frozen modules of the standard library are made, apart from the optimised build: C that programs of the
+/// same build make of Python, and that depends on the source alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedFreeze {

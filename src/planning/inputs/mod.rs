@@ -123,9 +123,10 @@ impl Roots {
     ) -> Result<Self> {
         let mut read = files.to_vec();
         for name in STARTUP_FILES {
-            read.extend(toolchain.compiler.library(name)?);
+            read.extend(toolchain.library(name)?);
         }
-        let plugin = toolchain.compiler.library(LINKER_PLUGIN)?;
+        // The compiler alone knows where it is: some versions look for it among their programs.
+        let plugin = toolchain.compiler.file(LINKER_PLUGIN)?;
         let programs: Vec<PathBuf> = toolchain.programs.values().cloned().chain(plugin).collect();
         let mut shell: Vec<PathBuf> = SHELL_TOOLS.iter().filter_map(|name| find_program(name)).collect();
         let found: Vec<PathBuf> = programs.iter().chain(&shell).cloned().collect();

@@ -178,7 +178,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     let mut files: Vec<PathBuf> = headers.into_values().collect();
     files.extend(toolchain.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
     for name in recipe.shared.libraries.iter().flat_map(|library| &library.link) {
-        files.extend(toolchain.compiler.library(&format!("lib{name}.so"))?);
+        files.extend(toolchain.library(&format!("lib{name}.so"))?);
     }
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
     inputs::confirm(&inputs.inputs, database.as_ref())?;

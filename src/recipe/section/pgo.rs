@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use toml::Spanned;
 
+use crate::domain::plan::PlannedFreeze;
 use crate::error::Mistake;
 use crate::recipe::place::{Layers, texts};
 
@@ -52,7 +53,7 @@ pub struct Pgo {
     /// Further arguments of make in a build with a profile.
     pub make: Vec<String>,
     /// How the frozen modules are made, if the series has any.
-    pub freeze: Option<Freeze>,
+    pub freeze: Option<PlannedFreeze>,
     /// The training: the arguments of each run of the instrumented interpreter. `{jobs}` is the number of
     /// processors, `{training}` the directory of the recipes' own scripts.
     pub training: Vec<Vec<String>>,
@@ -64,18 +65,6 @@ pub struct Pgo {
     pub max_dropped: usize,
     /// How many objects at most may have no data.
     pub max_missing: usize,
-}
-
-/// The standard library's modules in frozen form: C that is made of Python by programs of the
-/// same build, and depends on the source alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Freeze {
-    /// The targets of make that need them all.
-    pub targets: Vec<String>,
-    /// Globs of the files, in the build tree.
-    pub writes: Vec<String>,
-    /// The programs that write them.
-    pub helpers: Vec<String>,
 }
 
 impl Written {
@@ -103,11 +92,11 @@ impl Written {
 }
 
 impl WrittenFreeze {
-    fn check(self, at: &Layers<'_>) -> Result<Freeze, Mistake> {
+    fn check(self, at: &Layers<'_>) -> Result<PlannedFreeze, Mistake> {
         for pattern in &self.writes {
             at.glob(pattern, pattern.get_ref())?;
         }
-        Ok(Freeze { targets: self.targets, writes: texts(self.writes), helpers: self.helpers })
+        Ok(PlannedFreeze { targets: self.targets, writes: texts(self.writes), helpers: self.helpers })
     }
 }
 
@@ -127,9 +116,6 @@ impl Pgo {
             max_dropped: _,
             max_missing: _,
         } = self;
-        let freeze = freeze.as_ref().map(
-            |Freeze { targets, writes, helpers }| json!({ "targets": targets, "writes": writes, "helpers": helpers }),
-        );
         json!({ "compile": compile, "link": link, "instrument": instrument, "make": make, "freeze": freeze })
     }
 }

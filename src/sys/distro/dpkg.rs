@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
+use crate::sys::fs::lossy_text;
 
 /// The directory of the database.
 const PLACE: &str = "/var/lib/dpkg";
@@ -57,7 +58,7 @@ impl Dpkg {
 
 impl State {
     fn read(place: &Path) -> Result<Self> {
-        let mut packages: Vec<Record> = records(&text(&place.join("status"))?).collect();
+        let mut packages: Vec<Record> = records(&lossy_text(&place.join("status"))?).collect();
         let diversions = diversions(&text_or_nothing(&place.join("diversions"))?);
         let mut files = HashMap::new();
         for (index, record) in packages.iter_mut().enumerate() {
@@ -144,14 +145,9 @@ impl PackageDatabase for Dpkg {
     }
 }
 
-/// Returns the text of a file. Names in dpkg's database are UTF-8 by policy; only descriptions may have other bytes.
-fn text(path: &Path) -> Result<String> {
-    Ok(String::from_utf8_lossy(&fs_err::read(path)?).into_owned())
-}
-
-/// Returns the text of a file, empty if there is none: dpkg treats the two alike.
+/// Returns the text of a file of the database, empty if there is none: dpkg treats the two alike.
 fn text_or_nothing(path: &Path) -> Result<String> {
-    match text(path) {
+    match lossy_text(path) {
         Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         other => other,
     }
