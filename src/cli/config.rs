@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::args::{Args, BuildFlags, ProfileName};
 use super::reporter::CliReporter;
-use super::settings::{self, Settings};
+use super::settings::{self, OfOneBuild, Settings};
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, FlagProblem, Result};
@@ -62,7 +62,7 @@ impl Config {
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
-        debug_files: bool,
+        once: OfOneBuild,
         profile: Option<&ProfileName>,
     ) -> Result<Choices> {
         let mut compiler_variables = BTreeMap::new();
@@ -77,7 +77,7 @@ impl Config {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
-            policies: self.settings.policies(debug_files, compiler_variables),
+            policies: self.settings.policies(once, compiler_variables),
         };
         choices.refuse_flags(OF_THIS_MACHINE, FlagProblem::HostSpecific)?;
         Ok(choices)

@@ -8,9 +8,9 @@ use super::choices::Choices;
 use super::preflight::Host;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{
-    BuildPlan, Flavor, LibraryPolicy, PlannedFreeze, PlannedLibrary, PlannedPatch, Provenance, ToolchainId,
+    ArtifactRequest, BuildPlan, Flavor, Hardening, LibraryPolicy, PlannedFreeze, PlannedLibrary, PlannedPatch,
+    Policies, Provenance, ToolchainId,
 };
-use crate::domain::prefix::Prefix;
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
@@ -48,10 +48,10 @@ pub fn resolve(
             .iter()
             .map(|patch| PlannedPatch { name: patch.file.clone(), sha256: patch.sha256 })
             .collect(),
-        configure: configure_arguments(recipe, &request.prefix),
+        configure: configure_arguments(recipe, &request),
         hidden_headers: recipe.shared.configure.hidden_headers.clone(),
         hidden_libraries: recipe.shared.configure.hidden_libraries.clone(),
-        environment: environment(recipe, choices),
+        environment: environment(recipe, choices, &request),
         request,
         freeze: None,
         make: Vec::new(),
@@ -76,10 +76,12 @@ pub fn resolve(
     Ok(plan)
 }
 
-fn configure_arguments(recipe: &ReleaseRecipe, prefix: &Prefix) -> Vec<String> {
-    std::iter::once(format!("--prefix={prefix}"))
+fn configure_arguments(recipe: &ReleaseRecipe, request: &ArtifactRequest) -> Vec<String> {
+    std::iter::once(format!("--prefix={}", request.prefix))
         .chain(recipe.shared.configure.arguments.iter().cloned())
         .chain(recipe.shared.configure.cache.iter().map(|(name, value)| format!("{name}={value}")))
+        // The last of several arguments with the same name counts.
+        .chain(request.policies.configure_arguments.iter().cloned())
         .collect()
 }
 
@@ -90,7 +92,7 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
         Optimisation::Profile(profile) => Some(profile.digest),
         Optimisation::None | Optimisation::Instrumented(_) => None,
     };
-    plan.make = make_arguments(recipe, optimisation);
+    plan.make = make_arguments(recipe, &plan.request.policies, optimisation);
     plan.freeze = freeze(recipe, optimisation);
 }
 
@@ -101,10 +103,27 @@ const PYTHON_FOR_BUILD: &str = "PYTHON_FOR_BUILD=./$(BUILDPYTHON) -E -s -S";
 /// Turns on the compiler's warnings about a profile, which are counted, whatever the user's flags are.
 const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
 
-/// Returns the arguments of make: the recipe's, and those of the optimisation.
-fn make_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
+/// Returns the arguments of make: the recipe's, those of the optimisation, and those of hardening.
+fn make_arguments(recipe: &ReleaseRecipe, policies: &Policies, optimisation: &Optimisation) -> Vec<String> {
     let mut words = recipe.shared.make.arguments.clone();
     words.push(PYTHON_FOR_BUILD.to_owned());
+    words.extend(optimising_arguments(recipe, optimisation));
+    if policies.hardening == Hardening::Full {
+        let hardening = &recipe.shared.hardening;
+        let of_static = if policies.shared { &[][..] } else { &hardening.make_static };
+        for word in hardening.make.iter().chain(of_static) {
+            if let Some((variable, _)) = word.split_once('=') {
+                words.retain(|other| other.split_once('=').is_none_or(|(name, _)| name != variable));
+            }
+            words.push(word.clone());
+        }
+    }
+    words
+}
+
+/// Returns the arguments of make that optimise.
+fn optimising_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
+    let mut words = Vec::new();
     let Some(pgo) = &recipe.shared.pgo else { return words };
     let (compile, link) = match optimisation {
         Optimisation::None => return words,
@@ -134,8 +153,9 @@ fn search_path(choices: &Choices) -> String {
     }
 }
 
-/// Returns the environment of the build: the recipe's variables, then pykeel's, then the user's.
-fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, String> {
+/// Returns the environment of the build: the recipe's variables with the flags of hardening, then pykeel's, then the
+/// user's.
+fn environment(recipe: &ReleaseRecipe, choices: &Choices, request: &ArtifactRequest) -> BTreeMap<String, String> {
     let path = search_path(choices);
     let fixed = [
         ("PATH", path.as_str()),
@@ -152,9 +172,27 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices) -> BTreeMap<String, St
         ("PYTHON_FOR_REGEN", "python3"),
     ];
     let mut variables: BTreeMap<String, String> = recipe.shared.configure.environment.clone();
+    if request.policies.hardening == Hardening::Full {
+        // Configure adds these to what compiles and links CPython itself, and to nothing that users build.
+        let hardening = &recipe.shared.hardening;
+        append(&mut variables, "CFLAGS_NODIST", &hardening.compiler_options(request.target));
+        append(&mut variables, "LDFLAGS_NODIST", &hardening.link);
+    }
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(choices.policies.compiler_variables.clone());
     variables
+}
+
+/// Appends words to a variable.
+fn append(variables: &mut BTreeMap<String, String>, name: &str, words: &str) {
+    if words.is_empty() {
+        return;
+    }
+    let value = variables.entry(name.to_owned()).or_default();
+    if !value.is_empty() {
+        value.push(' ');
+    }
+    value.push_str(words);
 }
 
 /// Returns the identity of the toolchain: its programs by content, its packages by version and checksums.
@@ -270,9 +308,11 @@ mod tests {
     fn neither_the_home_nor_the_prefix_has_a_say_in_the_build() {
         let catalog = crate::recipe::Catalog::load(None).unwrap();
         let (_, recipe) = catalog.find("3.13.5".parse().unwrap()).unwrap();
-        let environment = environment(&recipe, &crate::planning::choices::tests::choices(&[]));
+        let choices = crate::planning::choices::tests::choices(&[]);
+        let request = choices.request(&recipe, Flavor::Runtime, crate::domain::target::Target::X86_64);
+        let environment = environment(&recipe, &choices, &request);
         assert_eq!((&environment["HOME"][..], &environment["CONFIG_SITE"][..]), ("/dev/null", "/dev/null"));
-        let words = make_arguments(&recipe, &Optimisation::None);
+        let words = make_arguments(&recipe, &request.policies, &Optimisation::None);
         let python = words.iter().find_map(|word| word.strip_prefix("PYTHON_FOR_BUILD=")).unwrap();
         assert!(["-E", "-s", "-S"].iter().all(|option| python.split(' ').any(|word| word == *option)), "{python}");
     }

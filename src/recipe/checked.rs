@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::section::configure::ConfigureRecipe;
 use super::section::flavor::{FlavorRecipe, Flavors};
+use super::section::hardening::HardeningRecipe;
 use super::section::library::Library;
 use super::section::make::MakeRecipe;
 use super::section::modules::ModulesRecipe;
@@ -51,6 +52,8 @@ pub struct SeriesRecipe {
     pub configure: ConfigureRecipe,
     /// The arguments of make.
     pub make: MakeRecipe,
+    /// The flags that harden what is compiled and linked.
+    pub hardening: HardeningRecipe,
     /// How an optimised build is made.
     pub pgo: Option<Pgo>,
     /// The closed list of extension modules.
@@ -128,13 +131,14 @@ impl ReleaseRecipe {
 impl SeriesRecipe {
     /// Returns what decides bytes. A new field does not compile until this function names it.
     fn deciding(&self) -> Value {
-        let Self { source: _, configure, make, pgo, modules, libraries, flavors, patches } = self;
+        let Self { source: _, configure, make, hardening, pgo, modules, libraries, flavors, patches } = self;
         // In an order that the libraries' names have no part in.
         let mut libraries: Vec<Value> = libraries.iter().map(Library::deciding).collect();
         libraries.sort_by_cached_key(Value::to_string);
         json!({
             "configure": configure.deciding(),
             "make": make.deciding(),
+            "hardening": hardening.deciding(),
             "pgo": pgo.as_ref().map(Pgo::deciding),
             "modules": modules.deciding(),
             "libraries": libraries,

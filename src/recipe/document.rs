@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use super::checked::{Recipe, SeriesRecipe};
 use super::place::Layers;
-use super::section::{configure, flavor, library, make, modules, patch, pgo, profile, release, source};
+use super::section::{configure, flavor, hardening, library, make, modules, patch, pgo, profile, release, source};
 use crate::domain::version::{Series, Variant};
 use crate::error::Mistake;
 
@@ -24,6 +24,8 @@ struct Document {
     source: source::Written,
     configure: configure::Written,
     make: make::Written,
+    #[serde(default)]
+    hardening: hardening::Written,
     pgo: Option<pgo::Written>,
     modules: modules::Written,
     #[serde(default)]
@@ -80,6 +82,7 @@ impl Document {
             source: self.source.check(series, at)?,
             configure: self.configure.check(at)?,
             make: self.make.check(at)?,
+            hardening: self.hardening.check(at)?,
             pgo: self.pgo.map(|pgo| pgo.check(at)).transpose()?,
             libraries: library::check(self.library, &modules, at)?,
             modules,

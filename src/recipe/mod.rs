@@ -22,6 +22,7 @@ pub use checked::{Recipe, ReleaseRecipe, SeriesRecipe};
 pub use pin::{Pinned, pin};
 pub use section::configure::ConfigureRecipe;
 pub use section::flavor::{FlavorRecipe, Flavors};
+pub use section::hardening::HardeningRecipe;
 pub use section::library::Library;
 pub use section::make::MakeRecipe;
 pub use section::modules::ModulesRecipe;

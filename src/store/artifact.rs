@@ -68,7 +68,7 @@ mod tests {
         let parse = |text: &str| parse_manifest(Path::new("manifest.json"), text.as_bytes()).unwrap_err().to_string();
         assert!(parse("{\"plan\": {\"format\": 2}}").contains("format 2"));
         assert!(parse("{\"plan\": {\"request\": {\"format\": 9}}}").contains("format 9"));
-        assert!(parse("{\"plan\": {\"request\": {\"format\": 3}}}").contains("damaged"));
+        assert!(parse(&format!("{{\"plan\": {{\"request\": {{\"format\": {FORMAT}}}}}}}")).contains("damaged"));
         assert!(parse("nothing").contains("damaged"));
     }
 }

@@ -3,9 +3,9 @@
 
 use clap::Args as ClapArgs;
 
-use super::super::settings::CliOverrides;
+use super::super::settings::{CliOverrides, OfOneBuild};
 use super::values::{ProfileName, named};
-use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize};
+use crate::domain::plan::{Bytecode, Hardening, LibraryPolicy, Optimize};
 
 /// The options that decide bytes.
 #[derive(Debug, Clone, ClapArgs)]
@@ -25,13 +25,32 @@ pub(in crate::cli) struct PolicyArgs {
     /// Which .pyc files to ship: none, or one deterministic set
     #[arg(long, value_name = "POLICY", value_parser = named::<Bytecode>())]
     pub bytecode: Option<Bytecode>,
+
+    /// Which hardening flags to compile and link with: the recipe's, or none
+    #[arg(long, value_name = "FLAGS", value_parser = named::<Hardening>())]
+    pub hardening: Option<Hardening>,
+
+    /// Build libpython as a shared library, for programs that embed Python
+    #[arg(long)]
+    pub shared: bool,
+
+    /// Further argument of configure, after the recipe's; can be given several times
+    #[arg(long = "configure-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub configure_arguments: Vec<String>,
 }
 
 impl PolicyArgs {
+    /// Returns the options that are no settings.
+    pub(in crate::cli) fn once(&self, debug_files: bool) -> OfOneBuild {
+        OfOneBuild { debug_files, configure_arguments: self.configure_arguments.clone() }
+    }
+
     /// Copies the given options over the settings of the same name.
     pub(super) fn apply_to(&self, overrides: &mut CliOverrides) {
         overrides.optimize = self.optimize.map(Some);
         overrides.libraries = self.libraries;
         overrides.bytecode = self.bytecode;
+        overrides.hardening = self.hardening;
+        overrides.shared = self.shared.then_some(true);
     }
 }

@@ -50,7 +50,11 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let jobs = config.jobs()?;
     let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
     let settings = &config.settings;
-    let choices = config.choices(settings.prefix.value.clone(), args.debug_files, args.policies.profile.as_ref())?;
+    let choices = config.choices(
+        settings.prefix.value.clone(),
+        args.policies.once(args.debug_files),
+        args.policies.profile.as_ref(),
+    )?;
     let mut options = config.build_options(&args.flags, choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;

@@ -162,7 +162,8 @@ impl Installation<'_> {
             return Ok(Vec::new());
         }
         let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, false, self.args.policies.profile.as_ref())?;
+        let choices =
+            self.config.choices(prefix, self.args.policies.once(false), self.args.policies.profile.as_ref())?;
         let options = self.config.build_options(&self.args.flags, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
@@ -182,11 +183,10 @@ impl Installation<'_> {
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
         let target = Target::of_this_program().map_err(|reason| Error::UnsupportedTarget { reason })?;
-        Ok(self.config.choices(prefix.clone(), false, self.args.policies.profile.as_ref())?.request(
-            recipe,
-            self.flavor(),
-            target,
-        ))
+        Ok(self
+            .config
+            .choices(prefix.clone(), self.args.policies.once(false), self.args.policies.profile.as_ref())?
+            .request(recipe, self.flavor(), target))
     }
 
     /// Returns the artifact in the store, or `None` if it has to be built.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::args::VerifyArgs;
 use super::super::config::Config;
+use super::super::settings::OfOneBuild;
 use super::super::timings::Recorder;
 use super::{by_digest, print};
 use crate::audit::compare;
@@ -84,7 +85,7 @@ fn rebuild_of(
 ) -> Result<u8> {
     let (catalog, jobs) = (config.catalog()?, config.jobs()?);
     let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
-    let choices = config.choices(config.settings.prefix.value.clone(), false, args.profile.as_ref())?;
+    let choices = config.choices(config.settings.prefix.value.clone(), OfOneBuild::default(), args.profile.as_ref())?;
     let mut options = config.build_options(&args.flags, choices, Vec::new())?;
     // A launcher returns objects of earlier builds, so a rebuild uses one only if `--launcher` is given.
     options.launcher = Some(args.flags.launcher.unwrap_or(Launcher::None));

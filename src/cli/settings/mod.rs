@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use self::files::{FILE_VARIABLE, File, search};
-pub(super) use self::table::{CliOverrides, KEYS, Settings};
+pub(super) use self::table::{CliOverrides, KEYS, OfOneBuild, Settings};
 use self::value::Value;
 pub(super) use self::value::{FlavorChoice, Mirror};
 use crate::error::{Error, Result};

@@ -13,7 +13,7 @@ use super::value::{FlavorChoice, Mirror, Value};
 use super::{Entry, Key, Setting, first};
 use crate::domain::artifact::Format;
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::{Bytecode, LibraryPolicy, Optimize, Policies};
+use crate::domain::plan::{Bytecode, Hardening, LibraryPolicy, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Result};
 
@@ -85,6 +85,8 @@ settings! {
     optimize: Option<Optimize> = Ok(None), shown "pgo if the recipe pins a profile, or none", such as "'none'";
     libraries: LibraryPolicy = text("bundle"), shown "bundle", such as "'system'";
     bytecode: Bytecode = text("strip"), shown "strip", such as "'unchecked-hash'";
+    hardening: Hardening = text("full"), shown "full", such as "'none'";
+    shared: bool = Ok(false), shown "false", such as "true";
     format: Format = text("zst"), shown "zst", such as "'xz'";
     out: Option<PathBuf> = Ok(None), shown "none", such as "'dist'";
     jobs: NonZeroU16 = Ok(processors()), shown "the number of processors", such as "3";
@@ -96,15 +98,27 @@ settings! {
 }
 
 impl Settings {
-    /// Returns the options that decide bytes. `debug_files` and the compiler's variables are not settings.
-    pub(in crate::cli) fn policies(&self, debug_files: bool, compiler_variables: BTreeMap<String, String>) -> Policies {
+    /// Returns the options that decide bytes. Those of one build and the compiler's variables are not settings.
+    pub(in crate::cli) fn policies(&self, once: OfOneBuild, compiler_variables: BTreeMap<String, String>) -> Policies {
         Policies {
             bytecode: self.bytecode.value,
             library_policy: self.libraries.value,
-            debug_files,
+            hardening: self.hardening.value,
+            shared: self.shared.value,
+            debug_files: once.debug_files,
+            configure_arguments: once.configure_arguments,
             compiler_variables,
         }
     }
+}
+
+/// The options that decide bytes and that only the command line has.
+#[derive(Debug, Clone, Default)]
+pub(in crate::cli) struct OfOneBuild {
+    /// Whether debug information is kept.
+    pub debug_files: bool,
+    /// Further arguments of configure.
+    pub configure_arguments: Vec<String>,
 }
 
 fn text<T: Value>(text: &str) -> Result<T> {

@@ -12,7 +12,7 @@ use crate::domain::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
 /// Raise it whenever the same plan would give other bytes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 named_enum! {
     /// What is kept of a build.
@@ -54,6 +54,16 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// Which of the recipe's hardening flags a build uses.
+    pub enum Hardening {
+        /// All of them.
+        Full = "full",
+        /// None beyond RELRO and BIND_NOW.
+        None = "none",
+    }
+}
+
 /// The options of a user that decide bytes and that do not depend on the release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,8 +72,14 @@ pub struct Policies {
     pub bytecode: Bytecode,
     /// Where shared libraries come from at run time.
     pub library_policy: LibraryPolicy,
+    /// Which hardening flags are used.
+    pub hardening: Hardening,
+    /// Whether libpython is a shared library, which the interpreter loads.
+    pub shared: bool,
     /// Whether debug information is kept in a second tarball.
     pub debug_files: bool,
+    /// The user's further arguments of configure, which come after the recipe's.
+    pub configure_arguments: Vec<String>,
     /// The user's `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS`; usually none is set.
     pub compiler_variables: BTreeMap<String, String>,
 }

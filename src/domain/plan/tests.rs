@@ -17,12 +17,7 @@ pub(crate) fn plan() -> BuildPlan {
             prefix: "/opt/myorg/python-3.13".parse().unwrap(),
             optimize: Optimize::None,
             named_profile: None,
-            policies: Policies {
-                bytecode: Bytecode::Strip,
-                library_policy: LibraryPolicy::Bundle,
-                debug_files: false,
-                compiler_variables: BTreeMap::new(),
-            },
+            policies: policies(),
         },
         profile: None,
         source: SourceSums { xz: Some(Digest::of("xz")), tgz: None },
@@ -68,6 +63,19 @@ pub(crate) fn plan() -> BuildPlan {
     }
 }
 
+/// The defaults.
+fn policies() -> Policies {
+    Policies {
+        bytecode: Bytecode::Strip,
+        library_policy: LibraryPolicy::Bundle,
+        hardening: Hardening::Full,
+        shared: false,
+        debug_files: false,
+        configure_arguments: Vec::new(),
+        compiler_variables: BTreeMap::new(),
+    }
+}
+
 #[test]
 fn the_key_does_not_know_where_a_library_lies() {
     let mut moved = plan();
@@ -78,7 +86,7 @@ fn the_key_does_not_know_where_a_library_lies() {
 #[test]
 fn the_key_changes_with_what_decides_bytes() {
     let key = plan().build_key();
-    let edits: [fn(&mut BuildPlan); 12] = [
+    let edits: [fn(&mut BuildPlan); 15] = [
         |plan| plan.request.flavor = Flavor::Builder,
         |plan| plan.request.policies.bytecode = Bytecode::UncheckedHash,
         |plan| plan.request.prefix = "/opt/other".parse().unwrap(),
@@ -88,6 +96,9 @@ fn the_key_changes_with_what_decides_bytes() {
         |plan| plan.source.tgz = Some(Digest::of("tgz")),
         |plan| plan.toolchain.compiler.push('x'),
         |plan| plan.request.policies.debug_files = true,
+        |plan| plan.request.policies.hardening = Hardening::None,
+        |plan| plan.request.policies.shared = true,
+        |plan| plan.request.policies.configure_arguments.push("--with-dtrace".into()),
         |plan| plan.freeze = Some(PlannedFreeze { targets: vec![], writes: vec![], helpers: vec![] }),
         |plan| {
             plan.toolchain.trees.insert("/opt/gcc".into(), Digest::of("tree"));

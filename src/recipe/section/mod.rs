@@ -3,6 +3,7 @@
 
 pub(super) mod configure;
 pub(super) mod flavor;
+pub(super) mod hardening;
 pub(super) mod library;
 pub(super) mod make;
 pub(super) mod modules;
