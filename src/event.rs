@@ -56,6 +56,15 @@ pub enum Event {
     Warning(String),
     /// Information that only `-v` shows: a command line, a decision.
     Detail(String),
+    /// No profile fits a release and the compiler, so one is recorded before the build.
+    Training {
+        /// The release with its variant: `3.12.3`.
+        version: String,
+        /// The compiler: `gcc 12.2`.
+        compiler: String,
+        /// Why no profile fits.
+        reason: String,
+    },
     /// Another build or another process holds a lock that this work needs.
     Waiting {
         /// What is locked.

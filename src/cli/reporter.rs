@@ -116,6 +116,11 @@ impl CliReporter {
                 Some(format!("{GREEN}{stage:>12}{GREEN:#} {task}{detail} {DIM}{}{DIM:#}", seconds(cost.wall)))
             }
             Event::Note(text) => Some(format!("{GREEN}{:>12}{GREEN:#} {task}{text}", "note")),
+            Event::Training { version, compiler, reason } => Some(format!(
+                "{GREEN}{:>12}{GREEN:#} {task}{reason} for Python {version} and {compiler}: recording one first, which \
+                 takes about as long as the build itself (`pykeel train {version} --save --recipes DIR` pins one)",
+                "note"
+            )),
             Event::Waiting { what, lock } => Some(format!(
                 "{YELLOW}{:>12}{YELLOW:#} {task}for {what}, locked by another process ({})",
                 "waiting",
@@ -249,6 +254,9 @@ fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
             "succeeded": succeeded,
         }),
         Event::Note(text) => json!({"event": "note", "text": text}),
+        Event::Training { version, compiler, reason } => {
+            json!({"event": "training", "version": version, "compiler": compiler, "reason": reason})
+        }
         Event::Warning(text) => json!({"event": "warning", "text": text}),
         Event::Detail(text) => json!({"event": "detail", "text": text}),
         Event::Waiting { what, lock } => json!({"event": "waiting", "what": what, "lock": lock}),

@@ -145,6 +145,21 @@ impl fmt::Display for Optimisation {
     }
 }
 
+impl Optimisation {
+    /// Returns what a build is optimised with, for people.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::None => "not optimised".into(),
+            Self::Instrumented(_) => "optimised with a profile that is recorded first".into(),
+            Self::Profile(profile) => {
+                let ProfileManifest { release, variant, .. } = &profile.manifest;
+                format!("optimised with profile {} of Python {release}{variant}", profile.digest.short())
+            }
+        }
+    }
+}
+
 /// A compiler, and the version of the training data that it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingData {

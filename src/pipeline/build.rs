@@ -3,7 +3,7 @@
 
 use super::{BuildOptions, Pipeline, Planned, order};
 use crate::domain::plan::BuildPlan;
-use crate::domain::profile::Optimisation;
+use crate::domain::profile::{Optimisation, TrainingData};
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::{Event, staged};
@@ -94,27 +94,54 @@ impl Pipeline<'_> {
     }
 
     fn build_planned(&self, recipe: &ReleaseRecipe, planned: &Planned, options: &BuildOptions) -> Result<Vec<Built>> {
-        let trained;
-        let planned = match (&planned.optimisation, planned.plans.first()) {
-            (Optimisation::Instrumented(data), Some(plan)) => {
-                self.reporter.report(Event::Note(format!(
-                    "no profile is pinned for Python {} and this compiler: training one first",
-                    recipe.full_version()
-                )));
-                let Recorded { profile, held } = self.record(recipe, plan, *data, options)?;
-                let mut plans = planned.plans.clone();
-                let optimisation = Optimisation::Profile(Box::new(profile));
-                for plan in &mut plans {
-                    resolve::optimise(plan, recipe, &optimisation);
-                }
-                trained = Planned { optimisation, plans, _held: Some(held) };
-                &trained
-            }
-            _ => planned,
+        if let Optimisation::Instrumented(data) = planned.chosen.optimisation {
+            self.report_training(recipe, data, "no profile is pinned".into());
+            let trained = self.trained(recipe, &planned.plans, data, options)?;
+            return self.build_chosen(recipe, &trained, options);
+        }
+        let built = self.build_chosen(recipe, planned, options);
+        let (Some(data), Err(Error::ProfileMismatch { reason, .. })) = (planned.chosen.borrowed, &built) else {
+            return built;
         };
+        // Nothing was published. The next plan has another profile, and so another key.
+        let reason = format!("the profile of another release does not match: {reason}");
+        self.report_training(recipe, data, reason);
+        let trained = self.trained(recipe, &planned.plans, data, options)?;
+        self.build_chosen(recipe, &trained, options)
+    }
+
+    /// Records a profile, and resolves the plans with it.
+    fn trained(
+        &self,
+        recipe: &ReleaseRecipe,
+        plans: &[BuildPlan],
+        data: TrainingData,
+        options: &BuildOptions,
+    ) -> Result<Planned> {
+        let mut plans = plans.to_vec();
+        let optimise = |plans: &mut [BuildPlan], optimisation: &Optimisation| {
+            plans.iter_mut().for_each(|plan| resolve::optimise(plan, recipe, optimisation));
+        };
+        optimise(&mut plans, &Optimisation::Instrumented(data));
+        let Some(first) = plans.first() else {
+            return Ok(Planned { chosen: Optimisation::None.into(), plans, _held: None });
+        };
+        let Recorded { profile, held } = self.record(recipe, first, data, options)?;
+        let optimisation = Optimisation::Profile(Box::new(profile));
+        optimise(&mut plans, &optimisation);
+        Ok(Planned { chosen: optimisation.into(), plans, _held: Some(held) })
+    }
+
+    fn report_training(&self, recipe: &ReleaseRecipe, data: TrainingData, reason: String) {
+        let (version, compiler) = (recipe.full_version(), data.compiler.to_string());
+        self.reporter.report(Event::Training { version, compiler, reason });
+    }
+
+    /// Builds what the store does not have, with a profile that is there or without one.
+    fn build_chosen(&self, recipe: &ReleaseRecipe, planned: &Planned, options: &BuildOptions) -> Result<Vec<Built>> {
         let (mut built, misses) = self.look_up(&planned.plans)?;
         if !misses.is_empty() {
-            built.extend(self.run(recipe, &planned.optimisation, misses, options)?);
+            built.extend(self.run(recipe, &planned.chosen.optimisation, misses, options)?);
         }
         built.sort_by_key(|built| built.plan.request.flavor);
         Ok(built)

@@ -12,14 +12,14 @@ use std::path::PathBuf;
 pub use self::build::{Built, VersionResult};
 pub use self::rebuild::{Again, Rebuilt, Replanned};
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::{BuildPlan, Flavor};
+use crate::domain::plan::{BuildPlan, Flavor, Hardening};
 use crate::domain::profile::Optimisation;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::planning::choices::Choices;
 use crate::planning::preflight::{self, Host, Wanted};
-use crate::planning::profile::Profiles;
+use crate::planning::profile::{Chosen, Profiles};
 use crate::planning::resolve;
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
@@ -71,19 +71,26 @@ impl BuildOptions {
 
 /// The plans of a release, and what they are optimised with.
 struct Planned {
-    optimisation: Optimisation,
+    chosen: Chosen,
     plans: Vec<BuildPlan>,
     /// Keeps a profile in the store until the artifact that names it is published.
     _held: Option<HeldProfile>,
 }
 
 impl Planned {
-    /// The build keys, for people. Those of a release that is trained first are not known yet.
+    /// The build keys, and how the build is optimised and hardened, for people. The keys of a release that is trained
+    /// first are not known yet.
     fn summary(&self) -> String {
-        if matches!(self.optimisation, Optimisation::Instrumented(_)) {
-            return "no profile yet".into();
-        }
-        self.plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", ")
+        let keys = match self.chosen.optimisation {
+            Optimisation::Instrumented(_) => "keys after training".to_owned(),
+            _ => self.plans.iter().map(|plan| plan.build_key().short()).collect::<Vec<_>>().join(", "),
+        };
+        let hardening = match self.plans.first().map(|plan| plan.request.policies.hardening) {
+            Some(Hardening::Full) => ", hardened",
+            Some(Hardening::None) => ", not hardened",
+            None => "",
+        };
+        format!("{keys} ({}{hardening})", self.chosen.optimisation.in_words())
     }
 }
 
@@ -141,10 +148,10 @@ impl Pipeline<'_> {
 
     fn resolve(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Planned> {
         let (choices, host) = (&options.choices, self.preflight(recipe, options)?);
-        let optimisation = self.profiles().choose(recipe, choices, &host)?;
-        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &optimisation, &host);
+        let chosen = self.profiles().choose(recipe, choices, &host)?;
+        let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &chosen.optimisation, &host);
         let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
-        Ok(Planned { optimisation, plans, _held: None })
+        Ok(Planned { chosen, plans, _held: None })
     }
 }
 

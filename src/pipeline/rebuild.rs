@@ -7,6 +7,7 @@ use crate::domain::profile::Optimisation;
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::planning::choices::{Choices, NamedProfile};
+use crate::planning::profile::Chosen;
 use crate::planning::resolve;
 use crate::recipe::ReleaseRecipe;
 use crate::stages::package::PackedArtifact;
@@ -81,7 +82,7 @@ impl Pipeline<'_> {
             (None, Some(named)) => return other("profile", "none".into(), Some(named.digest.to_string().into())),
             (wanted, named) => named.clone().or(wanted.map(|digest| NamedProfile { digest, file: None })),
         };
-        let optimisation = self.profiles().choose(&recipe, &Choices { profile, ..choices }, &host)?;
+        let Chosen { optimisation, .. } = self.profiles().choose(&recipe, &Choices { profile, ..choices }, &host)?;
         resolve::optimise(&mut plan, &recipe, &optimisation);
         let changes = plan_changes(wanted, &plan);
         if changes.is_empty() {

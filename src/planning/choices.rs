@@ -46,10 +46,10 @@ impl Choices {
 
     /// Returns how a release is optimised.
     #[must_use]
-    pub fn optimize(&self, recipe: &ReleaseRecipe, target: Target) -> Optimize {
+    pub fn optimize(&self, recipe: &ReleaseRecipe) -> Optimize {
         // To name a profile is to ask for an optimised build.
         let named = self.profile.as_ref().map(|_| Optimize::Pgo);
-        self.optimize.or(named).unwrap_or_else(|| recipe.default_optimize(target))
+        self.optimize.or(named).unwrap_or_else(|| recipe.default_optimize())
     }
 
     /// Returns the request, by which `install` looks up: everything that can be chosen without a toolchain.
@@ -62,7 +62,7 @@ impl Choices {
             flavor,
             target,
             prefix: self.prefix.prefix(recipe.version, recipe.variant),
-            optimize: self.optimize(recipe, target),
+            optimize: self.optimize(recipe),
             named_profile: self.profile.as_ref().map(|profile| profile.digest),
             policies: self.policies.clone(),
         }

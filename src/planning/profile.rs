@@ -22,30 +22,48 @@ pub struct Profiles<'a> {
     pub reporter: &'a dyn Reporter,
 }
 
+/// How a release is optimised.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// What it is optimised with.
+    pub optimisation: Optimisation,
+    /// If the profile is pinned for another release only: what to record if it does not match the source.
+    pub borrowed: Option<TrainingData>,
+}
+
+impl From<Optimisation> for Chosen {
+    fn from(optimisation: Optimisation) -> Self {
+        Self { optimisation, borrowed: None }
+    }
+}
+
 impl Profiles<'_> {
     /// Chooses how a release is optimised: the profile that the user named, the one that the recipe
-    /// pins for the compiler, or training.
+    /// pins for the release and the compiler, the one that it pins for another release, or training.
     ///
     /// # Errors
     /// [`Error::Profile`] if the compiler supports no profiles or cannot read this one;
     /// [`Error::ProfileWithoutOptimization`]; [`Error::CompilerFlag`]; and the errors of reading the profile.
-    pub fn choose(&self, recipe: &ReleaseRecipe, choices: &Choices, host: &Host<'_>) -> Result<Optimisation> {
-        if choices.optimize(recipe, host.toolchain.target) == Optimize::None {
+    pub fn choose(&self, recipe: &ReleaseRecipe, choices: &Choices, host: &Host<'_>) -> Result<Chosen> {
+        if choices.optimize(recipe) == Optimize::None {
             return match &choices.profile {
-                None => Ok(Optimisation::None),
+                None => Ok(Optimisation::None.into()),
                 Some(_) => Err(Error::ProfileWithoutOptimization),
             };
         }
         choices.refuse_flags(&["-w"], FlagProblem::HidesWarnings)?;
         let data = data(recipe, host)?;
         let compiler = data.compiler;
+        let pinned = recipe.pinned_profile(host.toolchain.target, compiler);
+        let mut borrowed = false;
         let profile = if let Some(named) = &choices.profile {
             let bytes = self.named_bytes(named)?;
             open(&named.digest.to_string(), &bytes)?
-        } else if let Some(pinned) = recipe.pinned_profile(host.toolchain.target, compiler) {
+        } else if let Some(pinned) = pinned {
+            borrowed = pinned.release != recipe.version;
             open(&pinned.file, &self.catalog.profile(pinned)?)?
         } else {
-            return Ok(Optimisation::Instrumented(data));
+            return Ok(Optimisation::Instrumented(data).into());
         };
         let manifest = &profile.manifest;
         let mismatch = |reason: String| Error::profile(profile.digest, reason);
@@ -71,7 +89,8 @@ impl Profiles<'_> {
                 recipe.full_version()
             )));
         }
-        Ok(Optimisation::Profile(Box::new(profile)))
+        let optimisation = Optimisation::Profile(Box::new(profile));
+        Ok(Chosen { optimisation, borrowed: borrowed.then_some(data) })
     }
 
     /// Whether the store has a profile. A profile that the recipe pins, for any compiler, is copied into it first.

@@ -75,7 +75,8 @@ pub struct ReleaseRecipe {
     pub variant: Variant,
     /// The SHA-256 of its source archives.
     pub sums: SourceSums,
-    /// The profiles pinned for the release in its variant.
+    /// The profiles for the release in its variant, one for each target and compiler: the one pinned for the release,
+    /// else the one pinned for the nearest other release of the series.
     pub profiles: Vec<PinnedProfile>,
     /// The part that all releases of the series share.
     pub shared: Arc<SeriesRecipe>,
@@ -97,14 +98,15 @@ impl ReleaseRecipe {
         }
     }
 
-    /// Returns the default optimisation: with a profile if one is pinned for the target.
+    /// Returns the default optimisation: with a profile, unless it is a debug build or the recipe has no `[pgo]`.
     #[must_use]
-    pub fn default_optimize(&self, target: Target) -> Optimize {
-        let pinned = self.profiles.iter().any(|profile| profile.target == target);
-        if pinned { Optimize::Pgo } else { Optimize::None }
+    pub fn default_optimize(&self) -> Optimize {
+        let optimises = self.shared.pgo.is_some() && self.variant != Variant::Debug;
+        if optimises { Optimize::Pgo } else { Optimize::None }
     }
 
-    /// The profile pinned for a target and a compiler.
+    /// The profile for a target and a compiler: the one pinned for the release, else for the nearest other release of
+    /// the series.
     #[must_use]
     pub fn pinned_profile(&self, target: Target, compiler: CompilerVersion) -> Option<&PinnedProfile> {
         self.profiles.iter().find(|profile| (profile.target, profile.compiler) == (target, compiler))
@@ -157,9 +159,22 @@ impl Recipe {
             let more = self.variants.get(&variant)?;
             Arc::make_mut(&mut shared).configure.arguments.extend(more.iter().cloned());
         }
-        let pinned = |profile: &&PinnedProfile| profile.variant == variant && profile.release == row.version;
-        let profiles = self.profiles.iter().filter(pinned).cloned().collect();
+        let profiles = self.profiles_of(row.version, variant);
         Some(ReleaseRecipe { version: row.version, variant, sums: row.sums, profiles, shared })
+    }
+
+    /// The profiles for a release, the nearest first, one for each target and compiler.
+    fn profiles_of(&self, release: Release, variant: Variant) -> Vec<PinnedProfile> {
+        let place = |release| self.releases.iter().position(|row| row.version == release).unwrap_or_default();
+        let mut near: Vec<&PinnedProfile> = self.profiles.iter().filter(|profile| profile.variant == variant).collect();
+        near.sort_by_key(|profile| place(profile.release).abs_diff(place(release)));
+        let mut chosen: Vec<PinnedProfile> = Vec::new();
+        for profile in near {
+            if !chosen.iter().any(|other| (other.target, other.compiler) == (profile.target, profile.compiler)) {
+                chosen.push(profile.clone());
+            }
+        }
+        chosen
     }
 
     /// The newest release that is not a pre-release, else the newest.

@@ -164,6 +164,10 @@ impl Toy {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = pykeel();
         command.args(args).env("PYKEEL_STORE", self.store()).env("PYKEEL_RECIPES", self.path("recipes"));
+        // Without an evaluation loop there is nothing to train.
+        if !self.path("source-3.13.5/Python/ceval.c").exists() {
+            command.env("PYKEEL_OPTIMIZE", "none");
+        }
         command
     }
 

@@ -127,14 +127,28 @@ fn training_gives_a_profile_and_a_build_with_it_names_it() {
 #[test]
 fn without_a_profile_an_optimised_build_records_one_first() {
     let toy = trainable(PROGRAM);
-    let built = run(&mut build_with(&toy, &["--optimize", "pgo"])).exits(0);
-    built.says(&["no profile is pinned for Python 3.13.5", "training one first"]);
-    let built = run(&mut build_with(&toy, &["--optimize", "pgo", "--dry-run"])).exits(0);
+    let built = run(&mut build_with(&toy, &["--dry-run"])).exits(0);
     assert_eq!(built.json()[0]["profile"], serde_json::Value::Null, "nothing is known before the training");
-    // The recipe's default is what it was: there is no pinned profile.
-    let plan = plan_of(&toy.build().exits(0));
-    assert_eq!(plan["request"]["optimize"], "none");
-    assert_eq!(plan["profile"], serde_json::Value::Null);
+    // To optimise is the default.
+    let built = toy.build().exits(0).says(&[
+        "no profile is pinned for Python 3.13.5 and gcc ",
+        "recording one first",
+        "pykeel train 3.13.5 --save",
+    ]);
+    let plan = plan_of(&built);
+    assert_eq!(plan["request"]["optimize"], "pgo");
+    assert!(plan["profile"].is_string(), "{plan}");
+    // `install` that may not build never trains.
+    fs_err::remove_dir_all(toy.store().join("artifacts")).unwrap();
+    let prefix = toy.path("prefix");
+    let ended = run(toy.command(&["install", "3.13.5", "--no-build", "--prefix"]).arg(&prefix)).exits(2);
+    ended.says_not(&["recording"]);
+    // Who asks for none gets none, and is told so.
+    let built = run(&mut build_with(&toy, &["--optimize", "none"])).exits(0).says(&["(not optimised, hardened)"]);
+    assert_eq!(plan_of(&built)["profile"], serde_json::Value::Null);
+    // A debug build is not optimised by default.
+    let mut debug = toy.command(&["build", "3.13.5d", "--dry-run", "--json"]);
+    assert_eq!(run(&mut debug).exits(0).json()[0]["request"]["optimize"], "none");
 }
 
 #[test]
@@ -181,6 +195,44 @@ fn saving_pins_the_profile_and_makes_it_the_default() {
     toy.build().exits(2).says(&reason).says(&["train --save"]);
     fs_err::remove_file(&saved).unwrap();
     toy.build().exits(2).says(&["there is none", digest]);
+}
+
+/// A toy of two releases, of which 3.13.5 has a pinned profile.
+fn with_another_release(program: &'static str) -> Toy {
+    let toy = trainable(PROGRAM);
+    train(&toy, &["--save"]).exits(0);
+    toy.add_source("3.13.7", Behaviour { program, ..Behaviour::default() });
+    let recipe = fs_err::read_to_string(toy.path("recipes/3.13.toml")).unwrap();
+    let rows = format!("[release]\n{}", toy.row("3.13.7"));
+    fs_err::write(toy.path("recipes/3.13.toml"), recipe.replace("[release]\n", &rows)).unwrap();
+    toy
+}
+
+#[test]
+fn the_profile_of_another_release_of_the_series_is_borrowed() {
+    let toy = with_another_release(PROGRAM);
+    let own = run(&mut toy.build_of(&["3.13.5"])).exits(0);
+    let borrowed = run(&mut toy.build_of(&["3.13.7"])).exits(0);
+    let borrowed = borrowed
+        .says(&["using the profile of Python 3.13.5 for 3.13.7", "of Python 3.13.5, hardened)"])
+        .says_not(&["recording"]);
+    assert_eq!(plan_of(&borrowed)["profile"], plan_of(&own)["profile"]);
+    // A free-threaded build has nothing to do with the profile of another variant.
+    run(toy.build_of(&["3.13.7t"]).arg("--dry-run")).exits(0).says_not(&["using the profile"]);
+}
+
+#[test]
+fn a_borrowed_profile_that_does_not_match_is_replaced_by_training() {
+    let toy = with_another_release(CHANGED_LOOP);
+    let planned = run(toy.build_of(&["3.13.7"]).arg("--dry-run")).exits(0).json()[0].clone();
+    let built = run(&mut toy.build_of(&["3.13.7"])).exits(0);
+    let built =
+        built.says(&["the profile of another release does not match", "evaluation loop", "recording one first"]);
+    let plan = plan_of(&built);
+    assert!(plan["profile"].is_string() && plan["profile"] != planned["profile"], "{plan}");
+    // Nothing was published under the key of the first plan.
+    assert_eq!(fs_err::read_dir(toy.store().join("artifacts")).unwrap().count(), 1);
+    toy.left_nothing();
 }
 
 #[test]
@@ -395,11 +447,12 @@ fn answers_of_configure_know_where_the_tree_is() {
     let all = "test \"$(cat answers.txt)\" = \"here = $(CURDIR)\" && test -x config.status";
     let all: &'static str = Box::leak(all.replace("$(cat", "$$(cat").into_boxed_str());
     let toy = Toy::new(Behaviour { configure, all, program, ..Behaviour::default() });
-    toy.build().exits(0);
-    run(&mut build_with(&toy, &["--bytecode", "unchecked-hash"])).exits(0);
+    let none = ["--optimize", "none"];
+    run(&mut build_with(&toy, &none)).exits(0);
+    run(build_with(&toy, &none).args(["--bytecode", "unchecked-hash"])).exits(0);
     assert_eq!(lines(&toy, "configure.log"), 1);
     // Another option of the compiler is another question.
-    run(build_with(&toy, &[]).env("CFLAGS", "-DX")).exits(0);
+    run(build_with(&toy, &none).env("CFLAGS", "-DX")).exits(0);
     assert_eq!(lines(&toy, "configure.log"), 2);
 }
 
