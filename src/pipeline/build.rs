@@ -120,7 +120,9 @@ impl Pipeline<'_> {
     ) -> Result<Planned> {
         let mut plans = plans.to_vec();
         let optimise = |plans: &mut [BuildPlan], optimisation: &Optimisation| {
-            plans.iter_mut().for_each(|plan| resolve::optimise(plan, recipe, optimisation));
+            for plan in plans {
+                resolve::optimise(plan, recipe, optimisation);
+            }
         };
         optimise(&mut plans, &Optimisation::Instrumented(data));
         let Some(first) = plans.first() else {

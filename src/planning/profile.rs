@@ -180,7 +180,7 @@ mod tests {
             for row in &recipe.releases {
                 for variant in std::iter::once(Variant::Default).chain(recipe.variants.keys().copied()) {
                     let release = recipe.release(row, variant).unwrap();
-                    for pinned in &release.profiles {
+                    for pinned in release.profiles.iter().filter(|pinned| pinned.release == release.version) {
                         let profile = open(&pinned.file, &catalog.profile(pinned).unwrap()).unwrap();
                         let manifest = &profile.manifest;
                         assert_eq!(profile.digest, pinned.sha256);

@@ -62,8 +62,11 @@ const FILES: [(&str, &str); 15] = [
     ("share/man/man1/python3.13.1", ".TH PYTHON 1\n"),
 ];
 
-/// How everything is linked that pykeel's checks look at.
-const HARDENED: &str = "-Wl,-z,relro,-z,now";
+/// How everything is compiled and linked that pykeel's checks look at.
+const HARDENED: [&str; 5] =
+    ["-Wl,-z,relro,-z,now", "-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", BRANCH_PROTECTION];
+const BRANCH_PROTECTION: &str =
+    if cfg!(target_arch = "x86_64") { "-fcf-protection" } else { "-mbranch-protection=standard" };
 
 fn write(root: &Path, name: &str, text: &str) {
     let path = root.join(name);
@@ -87,7 +90,8 @@ fn link_modules(root: &Path, source: &Path) {
         let output = root.join(file).display().to_string();
         let of_module = recipe.shared.libraries.iter().filter(|library| library.modules.contains(name));
         let linked: Vec<String> = of_module.flat_map(|library| &library.link).map(|link| format!("-l{link}")).collect();
-        let mut words = vec!["-shared", "-fPIC", &defined, "-o", &output, &source, HARDENED];
+        let mut words = vec!["-shared", "-fPIC", &defined, "-o", &output, &source];
+        words.extend(HARDENED);
         words.extend(["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/../..", "-Wl,--no-as-needed"]);
         words.extend(linked.iter().map(String::as_str));
         words.push("-lc");
@@ -113,7 +117,8 @@ fn make(root: &Path, source: &Path) {
     fs_err::write(source.join("python.c"), PYTHON).expect("a file");
     fs_err::write(source.join("module.c"), MODULE).expect("a file");
     let python = root.join("bin/python3.13").display().to_string();
-    cc(&["-O1", "-fPIE", "-pie", HARDENED, "-o", &python, &source.join("python.c").display().to_string()]);
+    let source_of_python = source.join("python.c").display().to_string();
+    cc(&[&["-fPIE", "-pie", "-rdynamic", "-o", &python, &source_of_python], &HARDENED[..]].concat());
     for (link, target) in [("python3", "python3.13"), ("pydoc3", "pydoc3.13")] {
         fs_err::os::unix::fs::symlink(target, root.join("bin").join(link)).expect("a link");
     }

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::Subject;
+use super::hardening::Promises;
 use super::report::Report;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
@@ -22,6 +23,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     let plan = &manifest.plan;
     let modules = Path::new(&plan.stdlib()).join("lib-dynload");
     let mut findings = Findings::default();
+    let mut promises = Promises::of(plan);
     let mut floor = None;
     for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
         // Files that were installed later are not checked.
@@ -45,12 +47,16 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
             .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
         if !manifest.libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname)) {
             findings.linked_here(&name, &file, entry.path.starts_with(&modules));
+            promises.check(&name, &file);
         }
     }
     report.add_findings("ELF files are for the target", &findings.machine);
     report.add_findings("needed libraries are in the prefix or glibc's", &findings.needed);
     report.add_findings("relative DT_RPATH on extension modules only", &findings.rpath);
     report.add_findings("RELRO, BIND_NOW, no executable stack, no W+X, no TEXTREL", &findings.hardening);
+    let leaked = promises.leaked(prefix, Path::new(&plan.stdlib()))?;
+    report.add_findings("no hardening flag among those for extension modules", &leaked);
+    report.add_findings("PIE, stack protector, FORTIFY and branch protection as recorded", &promises.broken());
     report.add_findings("stripped", &findings.symbols);
     let floor = floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
     let expected = manifest.glibc_floor.to_string();

@@ -4,6 +4,7 @@
 //! the linked objects, `probe` the Python itself.
 
 mod elf;
+mod hardening;
 mod probe;
 mod report;
 mod tree;

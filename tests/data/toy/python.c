@@ -1,10 +1,24 @@
 /* The interpreter of the toy: a real program for the ELF checks, which hands its arguments to the
    script beside the toy's standard library. */
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A function that the checks of hardening look for. Its arguments and an array are on the stack. */
+int Py_BuildValue(const char *format, ...);
+
+int Py_BuildValue(const char *format, ...)
+{
+    char text[64];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return text[0];
+}
 
 int main(int argc, char **argv)
 {

@@ -1,4 +1,6 @@
-//! Reads the headers of ELF files.
+//! Reads the headers of ELF files, and what the compiler left in their code.
+
+mod compiled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -8,6 +10,7 @@ use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DF_TEXTREL, DT_RPATH, DT_RUNPATH, DT_TEXTREL};
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader};
 
+pub use self::compiled::Compiled;
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::manifest::Hardening;
 use crate::error::{Error, Result};
@@ -25,8 +28,12 @@ pub struct ElfFile {
     pub rpath: Vec<String>,
     /// DT_RUNPATH, split at colons.
     pub runpath: Vec<String>,
+    /// Whether it names a dynamic loader, as programs do.
+    pub interpreter: bool,
     /// The hardening options that it was linked with.
     pub hardening: Hardening,
+    /// What the options of the compiler left in its code.
+    pub compiled: Compiled,
     /// The newest glibc symbol version that it needs, if any.
     pub glibc_floor: Option<GlibcVersion>,
     /// Whether it has a symbol table or debug information that `strip` would remove.
@@ -107,7 +114,9 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
         needed: elf.libraries.iter().map(|&name| name.to_owned()).collect(),
         rpath: paths(DT_RPATH, &elf.rpaths),
         runpath: paths(DT_RUNPATH, &elf.runpaths),
+        interpreter: elf.interpreter.is_some(),
         hardening,
+        compiled: Compiled::parse(bytes)?,
         glibc_floor: glibc_floor(&elf),
         unstripped: elf.section_headers.iter().any(|header| {
             let name = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default();

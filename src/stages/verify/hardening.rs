@@ -1,0 +1,176 @@
+//! Checks that the recorded hardening flags are in the code of everything that the build linked, and not among the flags
+//! with which users build extension modules.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::domain::comparison::is_sysconfig;
+use crate::domain::plan::{BuildPlan, Hardening};
+use crate::domain::sysconfig::{self, Value};
+use crate::error::Result;
+use crate::sys::elf::{Compiled, ElfFile};
+
+/// Exported functions of every series that have a list of arguments (`va_list`) on the stack, which the stack protector
+/// guards.
+const PROTECTED: &[&str] = &["Py_BuildValue", "PyErr_Format", "PyUnicode_FromFormat", "PyObject_CallFunction"];
+
+/// The variables of `sysconfig` with which tools build extension modules.
+const OF_EXTENSIONS: &[&str] = &[
+    "BASECFLAGS",
+    "BLDSHARED",
+    "CC",
+    "CCSHARED",
+    "CFLAGS",
+    "CPPFLAGS",
+    "CXX",
+    "LDCXXSHARED",
+    "LDFLAGS",
+    "LDSHARED",
+    "LINKFORSHARED",
+    "OPT",
+    "PY_CFLAGS",
+    "PY_CPPFLAGS",
+    "PY_LDFLAGS",
+];
+
+/// A property that flags give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Promise {
+    PositionIndependent,
+    StackProtector,
+    Fortify,
+    BranchProtection,
+}
+
+/// The beginnings of flags of the compiler, and what each gives.
+const FLAGS: &[(&str, Promise)] = &[
+    ("-fstack-protector", Promise::StackProtector),
+    ("-D_FORTIFY_SOURCE=", Promise::Fortify),
+    ("-fcf-protection", Promise::BranchProtection),
+    ("-mbranch-protection", Promise::BranchProtection),
+];
+
+/// What the plan's flags promise.
+pub(super) struct Promises {
+    kept: BTreeSet<Promise>,
+    /// The flags, as words.
+    words: Vec<String>,
+    /// Whether a file had one of the known functions.
+    seen: bool,
+    findings: Vec<String>,
+}
+
+impl Promises {
+    pub(super) fn of(plan: &BuildPlan) -> Self {
+        let hardened = plan.request.policies.hardening == Hardening::Full;
+        let variables = ["CFLAGS_NODIST", "LDFLAGS_NODIST"].iter().filter_map(|name| plan.environment.get(*name));
+        let words: Vec<String> = variables.flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+        let mut kept = BTreeSet::new();
+        if hardened {
+            let given = |start: &str| words.iter().any(|word| word.starts_with(start));
+            kept.extend(FLAGS.iter().filter(|(start, _)| given(start)).map(|(_, promise)| *promise));
+            let makes_pie = plan.make.iter().flat_map(|word| word.split_whitespace()).any(|word| word == "-pie");
+            kept.extend(makes_pie.then_some(Promise::PositionIndependent));
+        }
+        Self { kept, words, seen: false, findings: Vec::new() }
+    }
+
+    fn has(&self, promise: Promise) -> bool {
+        self.kept.contains(&promise)
+    }
+
+    /// Compares a file that the build linked with the promises.
+    pub(super) fn check(&mut self, name: &str, file: &ElfFile) {
+        let Compiled { fixed_address, position_independent_executable, without_landing_pad, .. } = &file.compiled;
+        let is_program = file.interpreter;
+        if self.has(Promise::PositionIndependent) && (*fixed_address || is_program && !position_independent_executable)
+        {
+            self.findings.push(format!("{name} is not a position-independent executable"));
+        }
+        if self.has(Promise::BranchProtection) && !without_landing_pad.is_empty() {
+            let (first, count) = (&without_landing_pad[0], without_landing_pad.len());
+            self.findings.push(format!("{name} has {count} exported functions without branch protection: {first}, …"));
+        }
+        let known = PROTECTED.iter().filter_map(|function| Some((function, file.compiled.is_protected(function)?)));
+        for (function, is_protected) in known {
+            self.seen = true;
+            if self.has(Promise::StackProtector) && !is_protected {
+                self.findings.push(format!("{name} has no stack protector in {function}"));
+            }
+            if self.has(Promise::Fortify) && !file.compiled.fortified {
+                self.findings.push(format!("{name} calls no function of FORTIFY"));
+            }
+        }
+    }
+
+    /// Returns what the files do not keep.
+    pub(super) fn broken(mut self) -> Vec<String> {
+        if self.has(Promise::StackProtector) && !self.seen {
+            self.findings.push(format!("no file exports {}", PROTECTED[0]));
+        }
+        self.findings.dedup();
+        self.findings
+    }
+
+    /// Returns the hardening flags among those with which users build extension modules. RELRO and BIND_NOW are
+    /// distributions' defaults too, and do no harm.
+    pub(super) fn leaked(&self, prefix: &Path, stdlib: &Path) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        for entry in fs_err::read_dir(prefix.join(stdlib))? {
+            let entry = entry?;
+            if !is_sysconfig(&stdlib.join(entry.file_name())) {
+                continue;
+            }
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            let variables = match sysconfig::parse(&fs_err::read(&path)?) {
+                Ok(variables) => variables,
+                Err(error) => {
+                    findings.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            for variable in OF_EXTENSIONS {
+                let Some(Value::Text(text)) = variables.get(*variable) else { continue };
+                let leaked = text.split_whitespace().find(|word| self.words.iter().any(|flag| flag == word));
+                findings.extend(leaked.map(|word| format!("{variable} of {name} has {word}")));
+            }
+        }
+        Ok(findings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plan::tests::plan;
+    use crate::recipe::Catalog;
+
+    #[test]
+    fn every_series_promises_all_of_it() {
+        let catalog = Catalog::load(None).unwrap();
+        for recipe in catalog.recipes() {
+            let release = recipe.release(recipe.newest().unwrap(), crate::domain::version::Variant::Default).unwrap();
+            let hardening = &release.shared.hardening;
+            let mut plan = plan();
+            let target = plan.request.target;
+            plan.environment.insert("CFLAGS_NODIST".into(), hardening.compiler_options(target));
+            plan.make.extend(hardening.make.clone());
+            let promises = Promises::of(&plan);
+            assert_eq!(promises.kept.len(), 4, "{}: {:?}", recipe.series, promises.kept);
+            plan.request.policies.hardening = Hardening::None;
+            assert!(Promises::of(&plan).kept.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flag_that_leaks_into_sysconfig_is_found() {
+        let tree = tempfile::tempdir().unwrap();
+        let text =
+            "build_time_vars = {'CFLAGS': '-O3 -fcf-protection', 'CONFIGURE_CFLAGS_NODIST': '-fcf-protection'}\n";
+        crate::sys::fs::write_in_place(&tree.path().join("lib/python3.13/_sysconfigdata__x.py"), text).unwrap();
+        let mut plan = plan();
+        plan.environment.insert("CFLAGS_NODIST".into(), "-fcf-protection".into());
+        let leaked = Promises::of(&plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
+        assert_eq!(leaked, ["CFLAGS of _sysconfigdata__x.py has -fcf-protection"]);
+    }
+}
