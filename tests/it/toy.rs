@@ -165,7 +165,8 @@ impl Toy {
         let mut command = pykeel();
         command.args(args).env("PYKEEL_STORE", self.store()).env("PYKEEL_RECIPES", self.path("recipes"));
         // Without an evaluation loop there is nothing to train.
-        if !self.path("source-3.13.5/Python/ceval.c").exists() {
+        let program = fs_err::read_to_string(self.path("source-3.13.5/Python/ceval.c")).unwrap_or_default();
+        if !program.contains("_PyEval_EvalFrameDefault") {
             command.env("PYKEEL_OPTIMIZE", "none");
         }
         command

@@ -39,7 +39,10 @@ pub fn directory_until_next_run(purpose: &str) -> tempfile::TempDir {
 /// The program with the toy's store and recipe.
 pub fn pykeel() -> Command {
     let mut command = support::pykeel();
-    command.env("PYKEEL_STORE", BUILT.toy.store()).env("PYKEEL_RECIPES", BUILT.toy.path("recipes"));
+    command
+        .env("PYKEEL_STORE", BUILT.toy.store())
+        .env("PYKEEL_RECIPES", BUILT.toy.path("recipes"))
+        .env("PYKEEL_OPTIMIZE", "none");
     command
 }
 

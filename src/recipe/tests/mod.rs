@@ -201,7 +201,7 @@ fn the_digest_covers_what_decides_bytes_and_nothing_else() {
         ("e949d8a0", "e949d8a1"),
         ("3.13/ssl-certificate", "3.13/tls-certificate"),
         ("\"93e583f2", "\"93e583f3"),
-        ("\"65dcb3b5", "\"65dcb3b6"),
+        ("\"6a82ef9a", "\"6a82ef9b"),
         ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
         ("\"gcc 12.2\"", "\"gcc 12.3\""),
     ];
