@@ -2,6 +2,7 @@
 
 mod baseline;
 mod newest;
+mod other_pool;
 mod regression;
 mod reproducible;
 mod series;
