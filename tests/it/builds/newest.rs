@@ -1,6 +1,5 @@
 //! The newest series whose source mirrors keep.
 
-use crate::level::is_full;
 use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Artifact, pykeel, run};
@@ -12,10 +11,6 @@ const NEWEST: &str = "3.14.6";
 fn the_newest_series_builds_and_passes_verification() {
     let mut command = pykeel();
     command.args(["build", NEWEST, "--flavor", "all", "--json"]);
-    // A profile is recorded in the full run alone: it takes longer than the build.
-    if !is_full() {
-        command.args(["--optimize", "none"]);
-    }
     let ended = run(&mut command);
     if ended.code == 3 {
         skip!(Missing::Source(NEWEST), "no mirror has the source of Python {NEWEST}: {}", ended.err.trim());
