@@ -110,3 +110,34 @@ fn a_sum_is_of_one_release_alone() {
         }
     }
 }
+
+#[test]
+fn the_profiles_are_small_enough_to_be_compiled_in() {
+    let sizes = RECIPES.get_dir("profiles").unwrap().files().map(|file| file.contents().len());
+    assert!(sizes.sum::<usize>() <= 8_000_000);
+}
+
+#[test]
+fn a_release_without_a_profile_has_that_of_the_nearest_one() {
+    let rows = "\"3.12.1\".x86_64-linux-gnu.\"gcc 12.2\" = { file = \"a\", sha256 = \"@a\" }\n\
+                \"3.12.6\".x86_64-linux-gnu.\"gcc 12.2\" = { file = \"b\", sha256 = \"@b\" }\n\
+                \"3.12.6\".x86_64-linux-gnu.\"gcc 14.2\" = { file = \"c\", sha256 = \"@c\" }\n";
+    let rows = ["a", "b", "c"]
+        .iter()
+        .fold(rows.to_owned(), |text, name| text.replace(&format!("@{name}"), &Digest::of(name).to_string()));
+    let text = include_str!("../../../recipes/3.12.toml");
+    let (before, after) = text.split_once("[release]\n").unwrap();
+    let before = before.split("[profile]\n").next().unwrap();
+    let recipe = Recipe::parse("3.12.toml", &format!("{before}[profile]\n{rows}\n[release]\n{after}")).unwrap();
+    let files = |version: &str, variant| {
+        let row = recipe.releases.iter().find(|row| row.version.to_string() == version).unwrap();
+        let profiles = recipe.release(row, variant).unwrap().profiles;
+        let mut files: Vec<String> = profiles.into_iter().map(|profile| profile.file).collect();
+        files.sort_unstable();
+        files
+    };
+    assert_eq!(files("3.12.1", Variant::Default), ["a", "c"]);
+    assert_eq!(files("3.12.3", Variant::Default), ["a", "c"]);
+    assert_eq!(files("3.12.7", Variant::Default), ["b", "c"]);
+    assert_eq!(files("3.12.7", Variant::Debug), [""; 0]);
+}
