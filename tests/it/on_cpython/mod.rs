@@ -10,6 +10,7 @@ pub mod roots;
 mod settings;
 mod sysconfig;
 
+mod sqlite;
 pub mod system;
 mod treemap;
 mod uninstall;

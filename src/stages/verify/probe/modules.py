@@ -15,6 +15,7 @@ def module_checks(request):
         ("lzma:round-trip", lzma_round_trip, ["_lzma"]),
         ("zstd:round-trip", zstd_round_trip, ["_zstd"]),
         ("sqlite3:database", sqlite3_database, ["_sqlite3"]),
+        ("sqlite3:extensions", sqlite3_extensions, ["_sqlite3"]),
         ("ctypes:call", ctypes_call, ["_ctypes"]),
         ("ctypes:callback", ctypes_callback, ["_ctypes"]),
         ("curses:terminal", curses_terminal, ["_curses"]),
@@ -77,6 +78,17 @@ def sqlite3_database(request):
         database.close()
         expect(found == rows, f"{place}: {found}")
     return f"SQLite {sqlite3.sqlite_version}"
+
+
+def sqlite3_extensions(request):
+    import sqlite3
+    database = sqlite3.connect(":memory:")
+    database.enable_load_extension(True)
+    try:
+        database.load_extension(request.scratch_path("no-such-extension"))
+    except sqlite3.OperationalError as error:
+        expect("no-such-extension" in str(error), f"it does not look for the file: {error}")
+    database.close()
 
 
 def ctypes_call(_request):
