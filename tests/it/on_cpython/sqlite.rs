@@ -1,4 +1,4 @@
-//! SQLite's own extensions: a library that is loaded into a database.
+//! Extensions of the database library: a library that is loaded into a database.
 
 use std::process::Command;
 
