@@ -76,12 +76,7 @@ fn of_build(error: &Error) -> Option<String> {
         Error::UnknownPackageManager { .. } => {
             "leave `--install-deps` out, and install the packages with this distribution's package manager".into()
         }
-        Error::MissingDependencies { install: Some(command), .. } => {
-            format!("install them with\n    {command}\nor let `--install-deps` do it")
-        }
-        Error::MissingDependencies { install: None, .. } => {
-            "install them with the package manager of this distribution".into()
-        }
+        Error::MissingDependencies { install, unpackaged, .. } => of_missing(install.as_deref(), unpackaged.as_deref()),
         Error::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => format!(
             "the system kills processes when memory runs out: lower `--jobs`, or give the container more memory; the \
              whole log is {}",
@@ -104,6 +99,18 @@ fn of_build(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// Says how to get what a build needs.
+fn of_missing(install: Option<&str>, unpackaged: Option<&str>) -> String {
+    match (install, unpackaged) {
+        (Some(command), None) => format!("install them with\n    {command}\nor let `--install-deps` do it"),
+        (None, None) => "install them with the package manager of this distribution".into(),
+        (None, Some(cc)) => format!("set CC to a compiler that is installed, or install {cc}"),
+        (Some(command), Some(cc)) => format!(
+            "set CC to a compiler that is installed, or install {cc}; the packages of the others come with\n    {command}"
+        ),
+    }
 }
 
 /// For errors of artifacts, in the store or elsewhere.

@@ -175,8 +175,10 @@ pub enum Error {
     MissingDependencies {
         /// Programs and headers that are not there.
         missing: Vec<String>,
-        /// The command that installs them, where the distribution is known.
+        /// The command that installs them, where the distribution and the packages are known.
         install: Option<String>,
+        /// The compiler, if it is missing and no package is known that brings it.
+        unpackaged: Option<String>,
     },
 
     /// Exit code 1.

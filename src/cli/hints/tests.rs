@@ -64,9 +64,10 @@ fn of_builds() -> Vec<Error> {
         output: output.into(),
         log,
     };
-    let missing = |install: Option<&str>| Error::MissingDependencies {
-        missing: vec!["make".into()],
+    let missing = |install: Option<&str>, unpackaged: Option<&str>| Error::MissingDependencies {
+        missing: ["make"].into_iter().chain(unpackaged).map(str::to_owned).collect(),
         install: install.map(str::to_owned),
+        unpackaged: unpackaged.map(str::to_owned),
     };
     let modules = |packages: &[&str]| Error::MissingModules {
         modules: vec![("_ssl".into(), "no openssl/ssl.h".into()), ("_bz2".into(), "no bzlib.h".into())],
@@ -81,8 +82,10 @@ fn of_builds() -> Vec<Error> {
         Error::UnknownCompiler { command: "tcc".into() },
         Error::UnknownPackageManager { distro: distro() },
         Error::UnknownPackageDatabase { distro: distro() },
-        missing(Some("apt-get install -y make")),
-        missing(None),
+        missing(Some("apt-get install -y make"), None),
+        missing(None, None),
+        missing(Some("apt-get install -y make"), Some("tcc")),
+        missing(None, Some("tcc")),
         Error::Spawn { program: "make".into(), reason: "no such file".into() },
         command("a.c:1:1: error", log()),
         command("fatal error: Killed signal terminated program cc1", log()),
