@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
 use crate::error::{Error, FlagProblem, ProfileRemedy};
 
@@ -62,9 +63,35 @@ fn of_profile(error: &Error) -> Option<String> {
         Error::CompilerFlag { problem: FlagProblem::HostSpecific, .. } => {
             "name the processor, as in -march=x86-64-v3".into()
         }
+        Error::ConfigureArgument { problem, .. } => of_argument(*problem).into(),
         _ => return None,
     };
     Some(hint)
+}
+
+/// Says what to use instead of an argument of configure.
+const fn of_argument(problem: ArgumentProblem) -> &'static str {
+    match problem {
+        ArgumentProblem::Form => "write the argument whole, as in `--configure-arg --without-doc-strings`",
+        ArgumentProblem::Character | ArgumentProblem::Layout | ArgumentProblem::Running | ArgumentProblem::Program => {
+            "leave it out, or add it to `configure.arguments` of your own recipe (docs/recipes.md)"
+        }
+        ArgumentProblem::Unknown => "correct its spelling; `./configure --help` in the source lists the options",
+        ArgumentProblem::Prefix => "use `--prefix DIR`",
+        ArgumentProblem::Machine => "build on a machine of that kind",
+        ArgumentProblem::Shared => "use `--shared` for a shared libpython",
+        ArgumentProblem::Debug => "ask for the debug variant, such as 3.13d",
+        ArgumentProblem::FreeThreaded => "ask for the free-threaded variant, such as 3.13t",
+        ArgumentProblem::Optimisation => "use `--optimize pgo` or `--optimize none`",
+        ArgumentProblem::Pip => "use `--flavor builder`, which has pip",
+        ArgumentProblem::Modules => "change `modules` of your own recipe (docs/recipes.md)",
+        ArgumentProblem::Library => {
+            "change `library`, `modules` and `configure.arguments` of your own recipe (docs/recipes.md)"
+        }
+        ArgumentProblem::Flags => {
+            "set CFLAGS, CPPFLAGS or LDFLAGS, or change `configure.environment` of your own recipe (docs/recipes.md)"
+        }
+    }
 }
 
 /// For errors of the build host, the recipe and the programs that run.

@@ -14,6 +14,7 @@ pub use self::exit_code::ExitCode;
 pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
+use crate::domain::configure::ArgumentProblem;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::rebuild::Topic;
@@ -103,6 +104,15 @@ pub enum Error {
         flag: String,
         /// Why a build cannot have it.
         problem: FlagProblem,
+    },
+
+    /// Exit code 2.
+    #[error("configure cannot get `{argument}`: {problem}")]
+    ConfigureArgument {
+        /// The argument of the user's.
+        argument: String,
+        /// Why a build cannot have it.
+        problem: ArgumentProblem,
     },
 
     /// Exit code 2.

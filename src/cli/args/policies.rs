@@ -34,7 +34,7 @@ pub(in crate::cli) struct PolicyArgs {
     #[arg(long)]
     pub shared: bool,
 
-    /// Further argument of configure, after the recipe's; can be given several times
+    /// Further argument of configure, such as --without-doc-strings; can be given several times
     #[arg(long = "configure-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub configure_arguments: Vec<String>,
 }

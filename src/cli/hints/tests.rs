@@ -4,6 +4,7 @@ use std::io;
 
 use super::super::settings::KEYS;
 use super::*;
+use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
@@ -52,6 +53,29 @@ fn of_optimisation() -> Vec<Error> {
         flag("-w", FlagProblem::HidesWarnings),
         flag("-march=native", FlagProblem::HostSpecific),
     ]);
+    let arguments = [
+        "shared",
+        "--with-x=$(y)",
+        "--prefix=/x",
+        "--libdir=/x",
+        "--srcdir=/x",
+        "--host=x",
+        "--enable-shared",
+        "--with-pydebug",
+        "--disable-gil",
+        "--with-lto",
+        "--with-ensurepip",
+        "--enable-test-modules",
+        "--with-openssl=/x",
+        "CFLAGS=-O2",
+        "CC=clang",
+    ];
+    errors.extend(arguments.map(|argument| {
+        let problem = check_argument(argument).unwrap_err();
+        Error::ConfigureArgument { argument: argument.into(), problem }
+    }));
+    let problem = ArgumentProblem::Unknown;
+    errors.push(Error::ConfigureArgument { argument: "--with-dokstrings".into(), problem });
     errors
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the pipeline on the toy source: they need what a build of CPython needs, and no CPython.
 
 mod archives;
+mod arguments;
 mod faults;
 mod files;
 mod inputs;

@@ -38,6 +38,25 @@ fn wrong_use_exits_with_2_and_says_what_is_there() {
 }
 
 #[test]
+fn an_argument_of_configure_that_breaks_a_promise_is_refused_with_what_to_use() {
+    for (argument, remedy) in [
+        ("--prefix=/x", "`--prefix DIR`"),
+        ("--enable-shared", "`--shared`"),
+        ("--with-pydebug", "3.13d"),
+        ("--disable-gil", "3.13t"),
+        ("--enable-optimizations", "`--optimize pgo`"),
+        ("--with-ensurepip", "`--flavor builder`"),
+        ("CFLAGS=-O2", "CFLAGS"),
+        ("shared", "--configure-arg --without-doc-strings"),
+    ] {
+        for command in ["build", "install"] {
+            let ended = run(pykeel().args([command, "3.13", "--configure-arg", argument]));
+            ended.exits(2).says(&[&format!("configure cannot get `{argument}`"), remedy]);
+        }
+    }
+}
+
+#[test]
 fn no_home_and_no_store_is_said() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
     command.arg("list").env_clear();
