@@ -23,7 +23,9 @@ fn of_request(error: &Error) -> Option<String> {
         Error::UnknownVersion { nearest, .. } => {
             format!("the nearest are {}; `pykeel list --all` lists every version", nearest.join(", "))
         }
-        Error::Mirror { .. } => "name a directory, `--mirror DIR`, or a URL with {file} in it, `--mirror URL`".into(),
+        Error::Mirror { .. } => {
+            "name a directory, `--mirror DIR`, or a URL with {file} or {sha256} in it, `--mirror URL`".into()
+        }
         Error::EndOfLife { .. } => "build it all the same with `--allow-eol`".into(),
         Error::SourceUnavailable { .. } => {
             "take the archive from elsewhere with `--mirror DIR`, or `--mirror URL` with {file} in it".into()

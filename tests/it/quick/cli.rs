@@ -30,7 +30,7 @@ fn wrong_use_exits_with_2_and_says_what_is_there() {
     run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(2).says(&["/no/such.toml"]);
     run(pykeel().args(["list", "--all", "--recipes", "/no/such"])).exits(2).says(&["/no/such"]);
     run(pykeel().args(["build", "3.13", "--mirror", "https://mirror.test/x"])).exits(2).says(&["{file}"]);
-    run(pykeel().args(["build", "3.13", "--mirror", "file:///srv"])).exits(2).says(&["name a directory by its path"]);
+    run(pykeel().args(["build", "3.13", "--mirror", "file://host/srv"])).exits(2).says(&["empty or localhost"]);
     run(pykeel().args(["build", "3.13", "--offline", "--install-deps"])).exits(2).says(&["cannot be used with"]);
     let ended = run(pykeel().args(["build", "2.7", "--progress", "json"])).exits(2);
     let event: serde_json::Value = serde_json::from_str(&ended.err).expect("one line of JSON");
