@@ -36,7 +36,8 @@ Examples:
   pykeel install 3.11 3.13                       two versions side by side
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          into any directory: Python is relocatable
-  pykeel install sha256:1a2b...                  exactly that artifact of the store";
+  pykeel install sha256:1a2b...                  exactly that artifact of the store
+  pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first";
 
 pub(super) const VERIFY_HELP: &str = "\
 `--rebuild` takes every option that decides the bytes from the artifact's own plan. CC, CFLAGS, CPPFLAGS

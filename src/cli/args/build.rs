@@ -66,8 +66,8 @@ pub(in crate::cli) struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct InstallArgs {
-    /// Versions, or sha256:DIGEST of an artifact in the store
-    #[arg(required = true, value_name = "VERSION|sha256:DIGEST")]
+    /// Versions, sha256:DIGEST of an artifact in the store, or the path of a tarball
+    #[arg(required = true, value_name = "VERSION|sha256:DIGEST|TARBALL")]
     pub what: Vec<Wanted>,
 
     /// Directory to install into; any path [default: the prefix that is compiled in]
@@ -106,7 +106,7 @@ impl InstallArgs {
     pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
         self.what.iter().filter_map(|wanted| match wanted {
             Wanted::Version(request) => Some(request),
-            Wanted::Artifact(_) => None,
+            Wanted::Artifact(_) | Wanted::Tarball(_) => None,
         })
     }
 }

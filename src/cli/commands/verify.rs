@@ -135,6 +135,6 @@ fn text(report: &Report) -> String {
             let _ = writeln!(text, "skipped {}: {reason}", check.name);
         }
     }
-    text.push_str(&report.summary());
+    text.push_str(&report.counts_text());
     text
 }

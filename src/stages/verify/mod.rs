@@ -118,6 +118,20 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
     verifier.tarball(path)
 }
 
+/// Checks the files of an unpacked artifact, and runs nothing of it. Findings are in the report.
+///
+/// # Errors
+/// Those of [`read_manifest`]; [`Error::Io`] if a file cannot be read.
+pub fn check_files(unpacked: &Path) -> Result<Report> {
+    let manifest = read_manifest(unpacked)?;
+    let mut report = Report::default();
+    let own = tree::Own::read(unpacked, &manifest);
+    let subject = Subject { prefix: unpacked, manifest: &manifest, own: &own, origin: Origin::Tarball };
+    tree::check(&subject, &[], &mut report)?;
+    elf::check(&subject, &mut report)?;
+    Ok(report)
+}
+
 /// Fails if a path is not UTF-8: the probe's request is JSON.
 fn utf8(path: &Path) -> Result<()> {
     match path.to_str() {

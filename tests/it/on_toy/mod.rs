@@ -4,6 +4,7 @@ mod archives;
 mod arguments;
 mod faults;
 mod files;
+mod foreign;
 mod inputs;
 mod launchers;
 mod network;
