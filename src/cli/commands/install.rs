@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
 use super::super::timings::Recorder;
-use super::{full_versions, print, sorted_out, warn_of_unreadable};
+use super::{copies, full_versions, place_name, print, sorted_out, warn_of_unreadable};
 use crate::audit::tarball::TarballArtifact;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
+use crate::prefix::copies::OtherCopy;
 use crate::prefix::install::{self, Durability, InstallOptions, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
@@ -38,6 +39,8 @@ struct Output {
     placement: Placement,
     /// The runtime packages that the root lacks; `None` if it has no package database.
     missing_packages: Option<Vec<String>>,
+    /// The libraries of the root that have the names of bundled ones and other bytes.
+    other_copies: Vec<OtherCopy>,
 }
 
 /// One artifact to install, and its destination.
@@ -297,12 +300,16 @@ impl Installation<'_> {
                 None
             }
         };
+        let other_copies = copies::found(&manifest, root, reporter);
         if placement != Placement::AlreadyThere {
             report_libraries(&manifest, reporter);
+            if let Some(note) = copies::note(&other_copies, root) {
+                reporter.report(Event::Note(note));
+            }
             report_packages(&manifest, missing_packages.as_deref(), root, reporter);
         }
         let (name, digest) = (record.name.clone(), record.digest);
-        Ok(Output { name, digest, path: destination.path(), placement, missing_packages })
+        Ok(Output { name, digest, path: destination.path(), placement, missing_packages, other_copies })
     }
 }
 
@@ -324,7 +331,7 @@ fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
 
 /// Reports the packages that have to be installed in the root.
 fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path, reporter: &dyn Reporter) {
-    let place = if root == Path::new("/") { "this system".to_owned() } else { root.display().to_string() };
+    let place = place_name(root);
     let names = |packages: &[String]| packages.join(" ");
     match missing {
         Some([]) => {}

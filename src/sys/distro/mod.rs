@@ -335,6 +335,15 @@ pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTr
     }
 }
 
+/// Returns the packages that some files of a root belong to, each file by its path in the root. It is empty for a root
+/// without a dpkg database.
+///
+/// # Errors
+/// [`Error::Io`] if the database of the root cannot be read.
+pub fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
+    dpkg::owners_in(root, files)
+}
+
 /// Returns the name below `/usr` of a file: with a merged `/usr` a file in `/lib` has two names.
 #[must_use]
 pub fn unmerged(file: &Path) -> PathBuf {

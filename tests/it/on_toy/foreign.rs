@@ -104,3 +104,28 @@ fn a_tarball_that_was_packed_again_with_a_change_is_refused() {
     repacked("cd .. && mv python-3.13 other && cd other").exits(4).says(&["top directory is other"]);
     scene.is_untouched();
 }
+
+#[test]
+fn a_root_with_another_copy_of_a_bundled_library_is_noted() {
+    let scene = Scene::new();
+    let manifest = artifact("runtime").manifest;
+    let bundled = manifest["libraries"].as_array().expect("an array");
+    let target = manifest["plan"]["request"]["target"].as_str().expect("a target");
+    let place = scene.path("root/usr/lib").join(target);
+    fs_err::create_dir_all(&place).expect("a directory");
+    let name = |index: usize| bundled[index]["soname"].as_str().expect("a name");
+    // One copy is another, and one is the same: the host has what the toy was built with.
+    fs_err::write(place.join(name(0)), "another").expect("a file");
+    fs_err::copy(Path::new("/usr/lib").join(target).join(name(1)), place.join(name(1))).expect("a file");
+    let ended = scene.install(&scene.tarball, &[]).exits(0);
+    let ended = ended.says(&["other copies of bundled libraries", name(0), "--libraries system"]);
+    let copies = ended.json()[0]["other_copies"].clone();
+    assert_eq!(copies.as_array().map(Vec::len), Some(1), "{copies}");
+    assert_eq!((&copies[0]["soname"], &copies[0]["package"]), (&name(0).into(), &serde_json::Value::Null));
+
+    // Of a prefix in another root, the libraries of that root count, and of a tarball those of this system.
+    let verify = |path: &Path| run(pykeel().args(["verify", "--json"]).arg(path));
+    let verified = verify(&scene.path("root/opt/myorg/python-3.13"));
+    assert_eq!(verified.json()["other_copies"], copies);
+    assert_eq!(verify(&scene.tarball).json()["other_copies"], serde_json::json!([]));
+}
