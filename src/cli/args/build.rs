@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::super::settings::FlavorChoice;
 use super::flags::BuildFlags;
-use super::policies::PolicyArgs;
+use super::policies::{ConfigureArgs, PolicyArgs};
 use super::values::{Wanted, named};
 use crate::domain::artifact::Format;
 use crate::domain::plan::Flavor;
@@ -55,6 +55,9 @@ pub(in crate::cli) struct TrainArgs {
     /// Version: 3.13, 3.13.5, 3.13t, latest
     #[arg(value_name = "VERSION")]
     pub version: VersionRequest,
+
+    #[command(flatten)]
+    pub configure: ConfigureArgs,
 
     /// Save the profile in profiles/ of the recipe directory, and pin it in the recipe
     #[arg(long)]
