@@ -1,6 +1,7 @@
 //! Events: the code below the command line reports what it does, and the command line draws it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cost::{Cost, Meter};
 
@@ -65,13 +66,28 @@ pub enum Event {
         /// Why no profile fits.
         reason: String,
     },
-    /// Another build or another process holds a lock that this work needs.
+    /// Another build or another process holds a lock that this work needs. It is reported again from time to time.
     Waiting {
         /// What is locked.
         what: String,
         /// The lock file.
         lock: PathBuf,
+        /// How long this process has waited; zero for the first report.
+        waited: Duration,
+        /// The process that holds the lock, if it is known.
+        holder: Option<Holder>,
     },
+}
+
+/// The process that holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number, in its own container.
+    pub pid: u32,
+    /// How long it has held the lock.
+    pub held: Duration,
+    /// The program that its build ran last, by its log: `make all`.
+    pub step: Option<String>,
 }
 
 /// The unit of an [`Event::Progress`].

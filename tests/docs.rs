@@ -123,3 +123,17 @@ fn the_readme_is_read_in_two_minutes() {
     let words = Document::read("README.md".into()).text.split_whitespace().count();
     assert!(words <= README_WORDS, "{words} words");
 }
+
+#[test]
+fn every_setting_is_described() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pykeel"));
+    command.args(["config", "--json"]).env("PYKEEL_CONFIG", "/dev/null").env("PYKEEL_STORE", "/store");
+    let output = command.output().expect("pykeel");
+    let config: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = Document::read("docs/configuration.md".into()).text;
+    for setting in config["settings"].as_array().expect("an array") {
+        let key = setting["key"].as_str().expect("a key");
+        assert!(text.contains(&format!("\n| `{key}` | ")), "{key} has no row");
+        assert!(text.lines().any(|line| line.starts_with(&format!("{key} "))), "{key} is not in the example");
+    }
+}

@@ -1,5 +1,7 @@
-//! Reads existing artifacts: what one contains, how two differ, and whether one is reproducible.
+//! Reads existing artifacts: what one contains, how two differ, whether one is reproducible, and whether a
+//! tarball is fit to be installed.
 
 pub mod compare;
 pub mod inspect;
 pub mod reproduce;
+pub mod tarball;

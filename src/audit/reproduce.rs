@@ -80,7 +80,8 @@ pub fn reproduce(
     Ok(Reproduction::Rebuilt { digest: compared.digest, differences: compared.differences, report })
 }
 
-/// Returns the choices that give an artifact's plan, with the compiler's variables and the profile of `here`.
+/// Returns the choices that give an artifact's plan, with the compiler's variables and the profile of `here`. Arguments
+/// of configure that name programs are refused.
 fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
     let prefix = plan.request.prefix.to_string().parse().map_err(|error| Error::Damaged {
         what: path.display().to_string(),
@@ -88,7 +89,11 @@ fn choices_of(plan: &BuildPlan, here: Choices, path: &Path) -> Result<Choices> {
     })?;
     // The compiler's variables are those of the user who rebuilds: they name programs to run.
     let policies = Policies { compiler_variables: here.policies.compiler_variables, ..plan.request.policies.clone() };
-    Ok(Choices { prefix, policies, ..here })
+    let choices = Choices { prefix, policies, ..here };
+    choices
+        .check_arguments()
+        .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: format!("its plan: {error}") })?;
+    Ok(choices)
 }
 
 /// Has diffoscope write its report. Where it fails the comparison still counts.

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use super::args::{Args, BuildFlags, ProfileName};
 use super::reporter::CliReporter;
 use super::settings::{self, OfOneBuild, Settings};
+use super::variables;
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, FlagProblem, Result};
+use crate::event::{Event, Reporter as _};
 use crate::pipeline::BuildOptions;
 use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
@@ -43,6 +45,9 @@ impl Config {
         let reporter = CliReporter::new(&args.global);
         let settings = settings::load(args.global.config.as_deref(), args.overrides()?, &reporter)?;
         let store = Store::new(std::path::absolute(&settings.store.value)?);
+        if let Some(note) = Some(variables::is_set).filter(|_| args.command.builds()).and_then(variables::note) {
+            reporter.report(Event::Note(note));
+        }
         Ok(Self { store, reporter, json: args.global.json, settings })
     }
 
@@ -58,7 +63,8 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Usage`] for a variable that is not UTF-8, [`Error::CompilerFlag`] for a flag whose
-    /// meaning depends on the machine, [`Error::Unreadable`] for a profile that cannot be read.
+    /// meaning depends on the machine, [`Error::ConfigureArgument`] for an argument that a build cannot have,
+    /// [`Error::Unreadable`] for a profile that cannot be read.
     pub(super) fn choices(
         &self,
         prefix: PrefixTemplate,
@@ -79,6 +85,7 @@ impl Config {
             profile: profile.map(ProfileName::find).transpose()?,
             policies: self.settings.policies(once, compiler_variables),
         };
+        choices.check_arguments()?;
         choices.refuse_flags(OF_THIS_MACHINE, FlagProblem::HostSpecific)?;
         Ok(choices)
     }

@@ -16,6 +16,8 @@ Examples:
   pykeel build 3.13.5 --flavor all --out dist    runtime and builder tarballs from one compilation
   pykeel build 3.11 3.12 3.13                    several versions in parallel
   pykeel build 3.13 --bytecode unchecked-hash    ship .pyc files: larger, and faster to start
+  pykeel build 3.13 --configure-arg --without-doc-strings
+                                                 one more argument of configure
   pykeel build 3.13 --mirror /srv/sources        read the source archive from a directory
   pykeel build 3.13 --timings=timings.html       where the time goes, as an HTML page
   pykeel build 3.13 --dry-run --json             the plan as JSON, without building";
@@ -34,7 +36,8 @@ Examples:
   pykeel install 3.11 3.13                       two versions side by side
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          into any directory: Python is relocatable
-  pykeel install sha256:1a2b...                  exactly that artifact of the store";
+  pykeel install sha256:1a2b...                  exactly that artifact of the store
+  pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first";
 
 pub(super) const VERIFY_HELP: &str = "\
 `--rebuild` takes every option that decides the bytes from the artifact's own plan. CC, CFLAGS, CPPFLAGS

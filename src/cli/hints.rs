@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
 use crate::error::{Error, FlagProblem, ProfileRemedy};
 
@@ -22,7 +23,9 @@ fn of_request(error: &Error) -> Option<String> {
         Error::UnknownVersion { nearest, .. } => {
             format!("the nearest are {}; `pykeel list --all` lists every version", nearest.join(", "))
         }
-        Error::Mirror { .. } => "name a directory, `--mirror DIR`, or a URL with {file} in it, `--mirror URL`".into(),
+        Error::Mirror { .. } => {
+            "name a directory, `--mirror DIR`, or a URL with {file} or {sha256} in it, `--mirror URL`".into()
+        }
         Error::EndOfLife { .. } => "build it all the same with `--allow-eol`".into(),
         Error::SourceUnavailable { .. } => {
             "take the archive from elsewhere with `--mirror DIR`, or `--mirror URL` with {file} in it".into()
@@ -62,9 +65,35 @@ fn of_profile(error: &Error) -> Option<String> {
         Error::CompilerFlag { problem: FlagProblem::HostSpecific, .. } => {
             "name the processor, as in -march=x86-64-v3".into()
         }
+        Error::ConfigureArgument { problem, .. } => of_argument(*problem).into(),
         _ => return None,
     };
     Some(hint)
+}
+
+/// Says what to use instead of an argument of configure.
+const fn of_argument(problem: ArgumentProblem) -> &'static str {
+    match problem {
+        ArgumentProblem::Form => "write the argument whole, as in `--configure-arg --without-doc-strings`",
+        ArgumentProblem::Character | ArgumentProblem::Layout | ArgumentProblem::Running | ArgumentProblem::Program => {
+            "leave it out, or add it to `configure.arguments` of your own recipe (docs/recipes.md)"
+        }
+        ArgumentProblem::Unknown => "correct its spelling; `./configure --help` in the source lists the options",
+        ArgumentProblem::Prefix => "use `--prefix DIR`",
+        ArgumentProblem::Machine => "build on a machine of that kind",
+        ArgumentProblem::Shared => "use `--shared` for a shared libpython",
+        ArgumentProblem::Debug => "ask for the debug variant, such as 3.13d",
+        ArgumentProblem::FreeThreaded => "ask for the free-threaded variant, such as 3.13t",
+        ArgumentProblem::Optimisation => "use `--optimize pgo` or `--optimize none`",
+        ArgumentProblem::Pip => "use `--flavor builder`, which has pip",
+        ArgumentProblem::Modules => "change `modules` of your own recipe (docs/recipes.md)",
+        ArgumentProblem::Library => {
+            "change `library`, `modules` and `configure.arguments` of your own recipe (docs/recipes.md)"
+        }
+        ArgumentProblem::Flags => {
+            "set CFLAGS, CPPFLAGS or LDFLAGS, or change `configure.environment` of your own recipe (docs/recipes.md)"
+        }
+    }
 }
 
 /// For errors of the build host, the recipe and the programs that run.
@@ -76,12 +105,7 @@ fn of_build(error: &Error) -> Option<String> {
         Error::UnknownPackageManager { .. } => {
             "leave `--install-deps` out, and install the packages with this distribution's package manager".into()
         }
-        Error::MissingDependencies { install: Some(command), .. } => {
-            format!("install them with\n    {command}\nor let `--install-deps` do it")
-        }
-        Error::MissingDependencies { install: None, .. } => {
-            "install them with the package manager of this distribution".into()
-        }
+        Error::MissingDependencies { install, unpackaged, .. } => of_missing(install.as_deref(), unpackaged.as_deref()),
         Error::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => format!(
             "the system kills processes when memory runs out: lower `--jobs`, or give the container more memory; the \
              whole log is {}",
@@ -104,6 +128,18 @@ fn of_build(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// Says how to get what a build needs.
+fn of_missing(install: Option<&str>, unpackaged: Option<&str>) -> String {
+    match (install, unpackaged) {
+        (Some(command), None) => format!("install them with\n    {command}\nor let `--install-deps` do it"),
+        (None, None) => "install them with the package manager of this distribution".into(),
+        (None, Some(cc)) => format!("set CC to a compiler that is installed, or install {cc}"),
+        (Some(command), Some(cc)) => format!(
+            "set CC to a compiler that is installed, or install {cc}; the packages of the others come with\n    {command}"
+        ),
+    }
 }
 
 /// For errors of artifacts, in the store or elsewhere.

@@ -10,6 +10,7 @@ mod render;
 mod reporter;
 mod settings;
 mod timings;
+mod variables;
 
 use clap::FromArgMatches as _;
 

@@ -109,6 +109,7 @@ mod tests {
             Error::MissingDependencies {
                 missing: vec!["make".into(), "openssl/ssl.h (for _ssl, _hashlib)".into()],
                 install: Some("apt-get update && apt-get install -y --no-install-recommends libssl-dev make".into()),
+                unpackaged: None,
             },
             Error::SourceUnavailable {
                 release: "3.13.5".into(),

@@ -1,5 +1,6 @@
 //! Draws events: bars on a terminal, lines elsewhere, JSON lines for programs.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use super::args::{Global, Progress};
 use super::render;
 use crate::cost::Cost;
-use crate::event::{Event, Reporter, Unit};
+use crate::event::{Event, Holder, Reporter, Unit};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default();
@@ -47,6 +48,8 @@ struct Bar {
     line: Option<ProgressBar>,
     steps: Option<u64>,
     drawn: Option<Instant>,
+    /// Whether it shows that a lock is waited for.
+    is_waiting: bool,
 }
 
 impl CliReporter {
@@ -121,11 +124,12 @@ impl CliReporter {
                  takes about as long as the build itself (`pykeel train {version} --save --recipes DIR` pins one)",
                 "note"
             )),
-            Event::Waiting { what, lock } => Some(format!(
-                "{YELLOW}{:>12}{YELLOW:#} {task}for {what}, locked by another process ({})",
-                "waiting",
-                lock.display()
-            )),
+            // The bar goes on to show it.
+            Event::Waiting { waited, .. } if !waited.is_zero() && matches!(self.manner, Manner::Bars(_)) => None,
+            Event::Waiting { what, lock, waited, holder } => {
+                let (for_what, lock) = (waiting(what, *waited, holder.as_ref()), lock.display());
+                Some(format!("{YELLOW}{:>12}{YELLOW:#} {task}{for_what} ({lock})", "waiting"))
+            }
             Event::Detail(text) if self.verbose => Some(format!("{DIM}{:>12} {text}{DIM:#}", name.unwrap_or_default())),
             _ => None,
         }
@@ -163,8 +167,16 @@ impl Bar {
                 bar.reset_elapsed();
                 bar.set_prefix(*stage);
                 bar.set_message(if task.contains(detail.as_str()) { task } else { format!("{task}{detail}") });
-                self.steps = None;
+                (self.steps, self.is_waiting) = (None, false);
             }
+            Event::Waiting { what, waited, holder, .. } => {
+                let bar = self.line.get_or_insert_with(|| bars.add(spinner()));
+                bar.set_prefix("waiting");
+                bar.set_message(format!("{task}{}", waiting(what, *waited, holder.as_ref())));
+                self.is_waiting = true;
+            }
+            // No stage begins if the other process did all the work.
+            _ if self.is_waiting => self.clear(),
             Event::Progress { done, unit: Unit::Steps, .. } => self.steps = Some(*done),
             Event::Progress { done, total, unit: Unit::Bytes } => {
                 let total = total.map(|total| format!(" of {}", HumanBytes(total))).unwrap_or_default();
@@ -190,6 +202,7 @@ impl Bar {
     }
 
     fn clear(&mut self) {
+        self.is_waiting = false;
         if let Some(bar) = self.line.take() {
             bar.finish_and_clear();
         }
@@ -200,6 +213,19 @@ impl Drop for Bar {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Describes what is waited for: `for the build 1a2b, locked by another process (pid 7) for 2m 10s, which runs make all`.
+fn waiting(what: &str, waited: Duration, holder: Option<&Holder>) -> String {
+    let mut text = format!("for {what}, locked by another process");
+    if let Some(Holder { pid, held, step }) = holder {
+        let step = step.as_ref().map(|step| format!(", which runs {step}")).unwrap_or_default();
+        let _ = write!(text, " (pid {pid}) for {}{step}", minutes(*held));
+    }
+    if !waited.is_zero() {
+        let _ = write!(text, "; waited {}", minutes(waited));
+    }
+    text
 }
 
 fn spinner() -> ProgressBar {
@@ -225,6 +251,14 @@ fn shortened(line: &str) -> String {
 
 fn seconds(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
+}
+
+/// `2m 10s`, `45s`.
+fn minutes(time: Duration) -> String {
+    match (time.as_secs() / 60, time.as_secs() % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m {seconds}s"),
+    }
 }
 
 /// Returns an event as a line of JSON. `docs/json.md` describes them.
@@ -259,7 +293,15 @@ fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
         }
         Event::Warning(text) => json!({"event": "warning", "text": text}),
         Event::Detail(text) => json!({"event": "detail", "text": text}),
-        Event::Waiting { what, lock } => json!({"event": "waiting", "what": what, "lock": lock}),
+        Event::Waiting { what, lock, waited, holder } => json!({
+            "event": "waiting",
+            "what": what,
+            "lock": lock,
+            "waited_seconds": waited.as_secs(),
+            "pid": holder.as_ref().map(|holder| holder.pid),
+            "held_seconds": holder.as_ref().map(|holder| holder.held.as_secs()),
+            "step": holder.as_ref().and_then(|holder| holder.step.as_ref()),
+        }),
         Event::Output(_) => return None,
     };
     if let Some(task) = task {
@@ -271,6 +313,16 @@ fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_holds_a_lock_is_said_with_the_time_and_the_step() {
+        let holder = Holder { pid: 7, held: Duration::from_secs(130), step: Some("make all".into()) };
+        assert_eq!(waiting("the build 1a2b", Duration::ZERO, None), "for the build 1a2b, locked by another process");
+        assert_eq!(
+            waiting("the build 1a2b", Duration::from_mins(1), Some(&holder)),
+            "for the build 1a2b, locked by another process (pid 7) for 2m 10s, which runs make all; waited 1m 0s"
+        );
+    }
 
     #[test]
     fn a_compilation_is_shown_by_its_source() {

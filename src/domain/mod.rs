@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod comparison;
+pub mod configure;
 pub mod contents;
 pub mod digest;
 pub mod inputs;

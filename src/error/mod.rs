@@ -14,6 +14,7 @@ pub use self::exit_code::ExitCode;
 pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
+use crate::domain::configure::ArgumentProblem;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::rebuild::Topic;
@@ -106,6 +107,15 @@ pub enum Error {
     },
 
     /// Exit code 2.
+    #[error("configure cannot get `{argument}`: {problem}")]
+    ConfigureArgument {
+        /// The argument of the user's.
+        argument: String,
+        /// Why a build cannot have it.
+        problem: ArgumentProblem,
+    },
+
+    /// Exit code 2.
     #[error("patch {name}: {reason}")]
     Patch {
         /// The patch, below `patches/`.
@@ -175,8 +185,10 @@ pub enum Error {
     MissingDependencies {
         /// Programs and headers that are not there.
         missing: Vec<String>,
-        /// The command that installs them, where the distribution is known.
+        /// The command that installs them, where the distribution and the packages are known.
         install: Option<String>,
+        /// The compiler, if it is missing and no package is known that brings it.
+        unpackaged: Option<String>,
     },
 
     /// Exit code 1.

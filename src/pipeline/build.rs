@@ -178,6 +178,9 @@ impl Pipeline<'_> {
         let Some(first) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
         let site = self.site("", first, options)?;
         let context = site.context(recipe, first, optimisation);
+        for miss in &misses {
+            miss.lock.set_log(context.log.path());
+        }
         // Between the two a build waits for a slot: the configure of another version may run while this one
         // compiles.
         let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
@@ -42,6 +43,16 @@ impl Choices {
                 Err(Error::CompilerFlag { variable: variable.to_owned(), flag: flag.to_owned(), problem })
             }
         }
+    }
+
+    /// Checks the further arguments of configure.
+    ///
+    /// # Errors
+    /// [`Error::ConfigureArgument`] for the first that a build cannot have.
+    pub fn check_arguments(&self) -> Result<()> {
+        self.policies.configure_arguments.iter().try_for_each(|argument| {
+            check_argument(argument).map_err(|problem| Error::ConfigureArgument { argument: argument.clone(), problem })
+        })
     }
 
     /// Returns how a release is optimised.

@@ -229,7 +229,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibra
     let mut queue: Vec<String> = Vec::new();
     for library in &recipe.shared.libraries {
         for name in &library.link {
-            queue.extend(linked_sonames(host, name, &library.debian)?);
+            queue.extend(linked_sonames(host, name, host.family.name(&library.debian, &library.fedora))?);
         }
     }
     while let Some(soname) = queue.pop() {

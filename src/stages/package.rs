@@ -125,7 +125,15 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
 pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
-    let mut reader = archive::decoder(Format::Zst, fs_err::File::open(tarball)?)?;
+    recompress(tarball, Format::Zst, format, to)
+}
+
+/// Compresses a tarball of one format in another.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
+pub fn recompress(tarball: &Path, from: Format, format: Format, to: &Path) -> Result<()> {
+    let mut reader = archive::decoder(from, fs_err::File::open(tarball)?)?;
     let file = std::io::BufWriter::new(fs_err::File::create(to)?);
     let (mut file, _) = archive::encode(format, file, |writer| Ok(std::io::copy(&mut reader, writer)?))?;
     Ok(file.flush()?)

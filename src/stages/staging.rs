@@ -7,7 +7,7 @@ use super::BuildContext;
 use super::compile::CompiledTree;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
-use crate::sys::distro::{Distro, Family};
+use crate::sys::distro::Distro;
 use crate::sys::fs;
 use crate::sys::process::Spec;
 
@@ -102,10 +102,7 @@ fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: 
             .libraries
             .iter()
             .filter(|library| library.modules.iter().any(|name| missing.contains(&name)))
-            .map(|library| match family {
-                Family::Fedora => library.fedora.clone(),
-                Family::Debian | Family::Other => library.debian.clone(),
-            })
+            .map(|library| family.name(&library.debian, &library.fedora).clone())
             .collect();
         return Err(Error::MissingModules {
             modules: missing.into_iter().map(|name| (name.clone(), tree.reason(name))).collect(),

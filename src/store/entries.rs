@@ -28,7 +28,7 @@ pub enum CacheStatus {
 #[derive(Debug)]
 pub struct EntryLock {
     build_key: Digest,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl EntryLock {
@@ -36,6 +36,11 @@ impl EntryLock {
     #[must_use]
     pub const fn build_key(&self) -> Digest {
         self.build_key
+    }
+
+    /// Names the log of the build, for processes that wait for the entry.
+    pub fn set_log(&self, log: &Path) {
+        self.lock.set_log(log);
     }
 }
 
@@ -163,7 +168,7 @@ impl Store {
             }
             Err(error) => return Err(error),
         }
-        Ok(CacheStatus::Miss(EntryLock { build_key, _lock: lock }))
+        Ok(CacheStatus::Miss(EntryLock { build_key, lock }))
     }
 
     /// The artifacts of a request key, newest first.

@@ -2,25 +2,79 @@
 //! stays: removing it would break the lock of the next process.
 
 use std::fs::TryLockError;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::interrupt;
+use serde::{Deserialize, Serialize};
+
+use super::{interrupt, log};
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter};
+use crate::event::{Event, Holder, Reporter};
+
+/// The time between two reports of a process that waits.
+const REPORTED_EVERY: Duration = Duration::from_secs(30);
+/// The largest note of a holder that is read.
+const LARGEST_NOTE: u64 = 8 << 10;
 
 /// A held lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
     // Closing the file releases the lock.
     file: std::fs::File,
+    /// Whether this process wrote a note into the file.
+    has_note: bool,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.has_note {
+            // The next holder may be a program that writes none.
+            let _emptied = self.file.set_len(0);
+        }
+    }
+}
+
+/// What a holder writes into its lock file for those who wait.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    pid: u32,
+    /// The time when the lock was taken, in seconds since 1970.
+    since: u64,
+    /// The log of the build that holds it.
+    log: Option<PathBuf>,
+}
+
+impl Note {
+    fn of_this_process() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { pid: std::process::id(), since: since.as_secs(), log: None }
+    }
+
+    fn write(&self, file: &std::fs::File) {
+        // Those who wait can do without it.
+        let Ok(bytes) = serde_json::to_vec(self) else { return };
+        let _written = file.set_len(0).and_then(|()| file.write_all_at(&bytes, 0));
+    }
+
+    /// Reads the note of the process that holds a lock; none if it wrote none.
+    fn read(path: &Path) -> Option<Self> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path).ok()?.take(LARGEST_NOTE).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn holder(self) -> Holder {
+        let since = UNIX_EPOCH + Duration::from_secs(self.since);
+        let held = SystemTime::now().duration_since(since).unwrap_or_default();
+        Holder { pid: self.pid, held, step: self.log.as_deref().and_then(log::last_program) }
+    }
 }
 
 impl Lock {
     /// Takes an exclusive lock, and creates the lock file. It waits for another holder and reports
-    /// [`Event::Waiting`] once; `what` names the locked thing for the user.
+    /// [`Event::Waiting`] at once and every 30 seconds; `what` names the locked thing for the user.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be created or locked, [`Error::Interrupted`].
@@ -56,11 +110,16 @@ impl Lock {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(error)) => return Err(not_locked(path, &error)),
             }
-            let lock = Self { file };
+            let lock = Self { file, has_note: false };
             // The previous holder may have removed the file, and another process may have created it again.
             Ok(lock.is_of(path)?.then_some(Some(lock)))
         };
         Self::wait(path, what, reporter, attempt)
+    }
+
+    /// Names the log of the build that holds the lock, for those who wait for it.
+    pub fn set_log(&self, log: &Path) {
+        Note { log: Some(log.to_owned()), ..Note::of_this_process() }.write(&self.file);
     }
 
     /// Whether the locked file is still the one at `path`.
@@ -79,14 +138,16 @@ impl Lock {
         reporter: &dyn Reporter,
         attempt: impl Fn(&Path) -> Result<Option<T>>,
     ) -> Result<T> {
-        let mut said = false;
+        let (started, mut last) = (Instant::now(), None);
         loop {
             if let Some(lock) = attempt(path)? {
                 return Ok(lock);
             }
-            if !said {
-                reporter.report(Event::Waiting { what: what.to_owned(), lock: PathBuf::from(path) });
-                said = true;
+            if is_due(started.elapsed(), last) {
+                let waited = last.map_or(Duration::ZERO, |_| started.elapsed());
+                let holder = Note::read(path).map(Note::holder);
+                reporter.report(Event::Waiting { what: what.to_owned(), lock: path.to_owned(), waited, holder });
+                last = Some(started.elapsed());
             }
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(50));
@@ -102,7 +163,12 @@ impl Lock {
             fs_err::create_dir_all(parent)?;
         }
         let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0;
-        Self::try_lock(file, path)
+        let mut lock = Self::try_lock(file, path)?;
+        if let Some(lock) = &mut lock {
+            lock.has_note = true;
+            Note::of_this_process().write(&lock.file);
+        }
+        Ok(lock)
     }
 
     /// Takes an exclusive lock on an existing file without waiting, and creates no file.
@@ -128,11 +194,16 @@ impl Lock {
 
     fn try_lock(file: std::fs::File, path: &Path) -> Result<Option<Self>> {
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => Ok(Some(Self { file, has_note: false })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(not_locked(path, &error)),
         }
     }
+}
+
+/// Whether a process that waits is to report it again.
+fn is_due(waited: Duration, last: Option<Duration>) -> bool {
+    last.is_none_or(|last| waited.saturating_sub(last) >= REPORTED_EVERY)
 }
 
 /// The result of [`Lock::try_existing`].
@@ -163,6 +234,34 @@ mod tests {
         assert!(Lock::try_acquire(&path).unwrap().is_none());
         drop(lock);
         assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_holder_says_who_it_is_and_what_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.lock");
+        let lock = Lock::acquire(&path, "a thing", &Silent).unwrap();
+        let holder = Note::read(&path).unwrap().holder();
+        assert_eq!((holder.pid, holder.step), (std::process::id(), None));
+        assert!(holder.held < Duration::from_mins(1));
+        let log = directory.path().join("x.log");
+        std::fs::write(&log, "$ ./configure --prefix=/x\nchecking\n$ make -s 'A=b c' all\ngcc -c x.c\n").unwrap();
+        lock.set_log(&log);
+        assert_eq!(Note::read(&path).unwrap().holder().step.as_deref(), Some("make all"));
+        // A note that is damaged, or of another program, is none.
+        std::fs::write(&path, "x").unwrap();
+        assert!(Note::read(&path).is_none());
+        drop(lock);
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn who_waits_says_so_at_once_and_every_30_seconds() {
+        let at = Duration::from_secs;
+        assert!(is_due(at(0), None));
+        assert!(!is_due(at(29), Some(at(0))));
+        assert!(is_due(at(30), Some(at(0))));
+        assert!(!is_due(at(59), Some(at(30))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The log of a build: a file with every command line and its output.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::process::{Runner, Spec};
@@ -22,6 +22,24 @@ pub struct BuildLog<'a> {
     file: fs_err::File,
     runner: &'a dyn Runner,
     reporter: &'a dyn Reporter,
+}
+
+/// The part of a log that is searched for its last program, from the end.
+const SEARCHED: u64 = 1 << 20;
+
+/// Returns the program that ran last by a log, with its goal: `make all`. `None` if the log cannot be read or names
+/// none near its end.
+#[must_use]
+pub fn last_program(log: &Path) -> Option<String> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(SEARCHED).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let words = shlex::split(text.lines().rev().find_map(|line| line.strip_prefix("$ "))?)?;
+    let (program, args) = words.split_first()?;
+    Some(Spec::new(program).args(args).name())
 }
 
 impl<'a> BuildLog<'a> {

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::super::settings::FlavorChoice;
 use super::flags::BuildFlags;
-use super::policies::PolicyArgs;
+use super::policies::{ConfigureArgs, PolicyArgs};
 use super::values::{Wanted, named};
 use crate::domain::artifact::Format;
 use crate::domain::plan::Flavor;
@@ -56,6 +56,9 @@ pub(in crate::cli) struct TrainArgs {
     #[arg(value_name = "VERSION")]
     pub version: VersionRequest,
 
+    #[command(flatten)]
+    pub configure: ConfigureArgs,
+
     /// Save the profile in profiles/ of the recipe directory, and pin it in the recipe
     #[arg(long)]
     pub save: bool,
@@ -66,8 +69,8 @@ pub(in crate::cli) struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct InstallArgs {
-    /// Versions, or sha256:DIGEST of an artifact in the store
-    #[arg(required = true, value_name = "VERSION|sha256:DIGEST")]
+    /// Versions, sha256:DIGEST of an artifact in the store, or the path of a tarball
+    #[arg(required = true, value_name = "VERSION|sha256:DIGEST|TARBALL")]
     pub what: Vec<Wanted>,
 
     /// Directory to install into; any path [default: the prefix that is compiled in]
@@ -106,7 +109,7 @@ impl InstallArgs {
     pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
         self.what.iter().filter_map(|wanted| match wanted {
             Wanted::Version(request) => Some(request),
-            Wanted::Artifact(_) => None,
+            Wanted::Artifact(_) | Wanted::Tarball(_) => None,
         })
     }
 }

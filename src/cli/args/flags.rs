@@ -36,7 +36,7 @@ pub(in crate::cli) struct BuildFlags {
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub offline: Option<bool>,
 
-    /// Directory of source archives, or a URL with {file}, {version} and {base}; tried first
+    /// Directory of source archives, or a URL with {file}, {sha256}, {version} and {base}; tried first
     // Checked later, because clap's errors would print the password of a URL.
     #[arg(long, value_name = "DIR|URL")]
     pub mirror: Vec<OsString>,

@@ -124,6 +124,17 @@ pub(super) enum Command {
     Man(ManArgs),
 }
 
+impl Command {
+    /// Whether it builds, or may build.
+    pub(super) const fn builds(&self) -> bool {
+        match self {
+            Self::Build(_) | Self::Train(_) | Self::Install(_) => true,
+            Self::Verify(args) => args.rebuild,
+            _ => false,
+        }
+    }
+}
+
 impl Args {
     /// Returns the settings that the command line gives.
     ///

@@ -34,15 +34,29 @@ pub(in crate::cli) struct PolicyArgs {
     #[arg(long)]
     pub shared: bool,
 
-    /// Further argument of configure, after the recipe's; can be given several times
+    #[command(flatten)]
+    pub configure: ConfigureArgs,
+}
+
+/// What configure gets, which decides the program that a profile is of too.
+#[derive(Debug, Clone, ClapArgs)]
+pub(in crate::cli) struct ConfigureArgs {
+    /// Further argument of configure, such as --without-doc-strings; can be given several times
     #[arg(long = "configure-arg", value_name = "ARG", allow_hyphen_values = true)]
-    pub configure_arguments: Vec<String>,
+    pub arguments: Vec<String>,
+}
+
+impl ConfigureArgs {
+    /// Returns the options that are no settings.
+    pub(in crate::cli) fn once(&self, debug_files: bool) -> OfOneBuild {
+        OfOneBuild { debug_files, configure_arguments: self.arguments.clone() }
+    }
 }
 
 impl PolicyArgs {
     /// Returns the options that are no settings.
     pub(in crate::cli) fn once(&self, debug_files: bool) -> OfOneBuild {
-        OfOneBuild { debug_files, configure_arguments: self.configure_arguments.clone() }
+        self.configure.once(debug_files)
     }
 
     /// Copies the given options over the settings of the same name.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::TypedValueParser as _;
 
 use crate::domain::Named;
+use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
@@ -46,16 +47,21 @@ impl ProfileName {
 }
 
 /// What to install.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) enum Wanted {
     Version(VersionRequest),
     Artifact(Digest),
+    Tarball(PathBuf),
 }
 
 impl std::str::FromStr for Wanted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // No version has a slash or ends like this.
+        if text.contains('/') || Format::ALL.iter().any(|format| text.ends_with(&format!(".tar.{format}"))) {
+            return Ok(Self::Tarball(text.into()));
+        }
         match text.strip_prefix("sha256:") {
             Some(digest) => digest
                 .parse()
@@ -121,5 +127,13 @@ mod tests {
         assert!(matches!("3.13t".parse(), Ok(Wanted::Version(_))));
         assert!(matches!(format!("sha256:{}", "a".repeat(64)).parse(), Ok(Wanted::Artifact(_))));
         assert!("sha256:abc".parse::<Wanted>().unwrap_err().contains("64"));
+    }
+
+    #[test]
+    fn a_tarball_is_wanted_by_its_path() {
+        for path in ["./x", "/srv/cpython-3.13.5.tar.zst", "x.tar.xz", "x.tar.gz", "dist/3.13"] {
+            assert_eq!(path.parse(), Ok(Wanted::Tarball(path.into())), "{path}");
+        }
+        assert!("x.tar.bz2".parse::<Wanted>().is_err() && "3.13.tar".parse::<Wanted>().is_err());
     }
 }

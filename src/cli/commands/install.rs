@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
 use super::super::timings::Recorder;
-use super::{full_versions, print, sorted_out, warn_of_unreadable};
+use super::{copies, full_versions, place_name, print, sorted_out, warn_of_unreadable};
+use crate::audit::tarball::TarballArtifact;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
+use crate::prefix::copies::OtherCopy;
 use crate::prefix::install::{self, Durability, InstallOptions, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
@@ -37,6 +39,8 @@ struct Output {
     placement: Placement,
     /// The runtime packages that the root lacks; `None` if it has no package database.
     missing_packages: Option<Vec<String>>,
+    /// The libraries of the root that have the names of bundled ones and other bytes.
+    other_copies: Vec<OtherCopy>,
 }
 
 /// One artifact to install, and its destination.
@@ -48,6 +52,7 @@ struct Item {
 
 enum What {
     Pinned(Box<StoredArtifact>),
+    Tarball(Box<TarballArtifact>),
     Version(VersionRequest, Box<ReleaseRecipe>),
 }
 
@@ -96,6 +101,13 @@ impl Installation<'_> {
                     let prefix = self.destination(&artifact.read_manifest()?.plan.request)?;
                     Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
                 }
+                Wanted::Tarball(path) => {
+                    let tarball = self.tarball(path)?;
+                    let artifact = tarball.artifact();
+                    let prefix = self.destination(&artifact.read_manifest()?.plan.request)?;
+                    let name = artifact.record.name.to_string();
+                    Item { name, what: What::Tarball(Box::new(tarball)), prefix }
+                }
                 Wanted::Version(request) => {
                     let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
                     let name = recipe.full_version();
@@ -119,6 +131,25 @@ impl Installation<'_> {
             }
         }
         Ok(items)
+    }
+
+    /// Reads a tarball, and checks that it runs on the system that it is installed into.
+    fn tarball(&self, path: &Path) -> Result<TarballArtifact> {
+        let tarball = staged(
+            self.pipeline.reporter,
+            "check",
+            path.display().to_string(),
+            || TarballArtifact::read(path),
+            |tarball| format!("{} is whole", tarball.artifact().record.name),
+        )?;
+        let artifact = tarball.artifact();
+        let (here, target) = (Target::of_this_program(), artifact.read_manifest()?.plan.request.target);
+        let reason = match (here, too_new(artifact, self.args.root.as_deref())) {
+            (Ok(here), _) if here != target => format!("{} is for {target}; this is {here}", path.display()),
+            (Err(reason), _) | (Ok(_), Some(reason)) => reason,
+            (Ok(_), None) => return Ok(tarball),
+        };
+        Err(Error::UnsupportedTarget { reason })
     }
 
     /// Returns the destination of an artifact.
@@ -193,6 +224,7 @@ impl Installation<'_> {
     fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
         let recipe = match what {
             What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
+            What::Tarball(tarball) => return Ok(Some(tarball.artifact().clone())),
             What::Version(_, recipe) => recipe,
         };
         let mut why = None;
@@ -218,6 +250,10 @@ impl Installation<'_> {
             Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
             other => return other,
         };
+        // It is not in the store.
+        if matches!(item.what, What::Tarball(_)) {
+            return Err(error);
+        }
         let aside = self.config.store.set_aside(artifact)?;
         self.config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
         // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
@@ -264,12 +300,16 @@ impl Installation<'_> {
                 None
             }
         };
+        let other_copies = copies::found(&manifest, root, reporter);
         if placement != Placement::AlreadyThere {
             report_libraries(&manifest, reporter);
+            if let Some(note) = copies::note(&other_copies, root) {
+                reporter.report(Event::Note(note));
+            }
             report_packages(&manifest, missing_packages.as_deref(), root, reporter);
         }
         let (name, digest) = (record.name.clone(), record.digest);
-        Ok(Output { name, digest, path: destination.path(), placement, missing_packages })
+        Ok(Output { name, digest, path: destination.path(), placement, missing_packages, other_copies })
     }
 }
 
@@ -291,7 +331,7 @@ fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
 
 /// Reports the packages that have to be installed in the root.
 fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path, reporter: &dyn Reporter) {
-    let place = if root == Path::new("/") { "this system".to_owned() } else { root.display().to_string() };
+    let place = place_name(root);
     let names = |packages: &[String]| packages.join(" ");
     match missing {
         Some([]) => {}
@@ -326,6 +366,13 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
     Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
+/// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
+fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
+    let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")))?;
+    let floor = artifact.record.glibc_floor;
+    (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
+}
+
 /// The result of looking a request up in the store.
 enum InStore {
     /// The newest artifact that runs on this system.
@@ -339,16 +386,12 @@ enum InStore {
 /// Returns the newest artifact of a request that runs on this system's glibc.
 fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
     let artifacts = config.store.find(wanted.key(recipe))?;
-    let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")));
     let mut why = None;
     for artifact in artifacts {
-        let floor = artifact.record.glibc_floor;
-        match glibc {
-            Some(glibc) if floor > glibc => {
-                why = Some(format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name));
-            }
+        match too_new(&artifact, root) {
+            Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
-            _ => {
+            None => {
                 if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
                     return Ok(InStore::Usable(Box::new(artifact)));
                 }

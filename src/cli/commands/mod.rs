@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod completions;
 mod config;
+mod copies;
 mod inspect;
 mod install;
 mod list;
@@ -110,6 +111,11 @@ fn print(config: &Config, value: &impl Serialize, text: impl FnOnce() -> String)
 fn by_digest(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let mut artifacts = config.store.list()?.into_iter();
     artifacts.find(|artifact| artifact.record.digest == digest).ok_or(Error::NoSuchArtifact { digest })
+}
+
+/// The name of a root for people.
+fn place_name(root: &Path) -> String {
+    if root == Path::new("/") { "this system".to_owned() } else { root.display().to_string() }
 }
 
 /// Warns of the entries of the store that cannot be read, because the user may look for one of them.

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::super::args::TrainArgs;
 use super::super::config::Config;
-use super::super::settings::OfOneBuild;
 use super::super::timings::Recorder;
 use super::{full_versions, print};
 use crate::domain::digest::Digest;
@@ -53,7 +52,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
         (true, Some(directory)) => Some(directory.as_path()),
         (false, _) => None,
     };
-    let mut choices = config.choices(config.settings.prefix.value.clone(), OfOneBuild::default(), None)?;
+    let mut choices = config.choices(config.settings.prefix.value.clone(), args.configure.once(false), None)?;
     choices.optimize = Some(Optimize::Pgo);
     let options = config.build_options(&args.flags, choices, vec![Flavor::Runtime])?;
     // It is held against pruning until it is saved.

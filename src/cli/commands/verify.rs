@@ -10,7 +10,7 @@ use super::super::args::VerifyArgs;
 use super::super::config::Config;
 use super::super::settings::OfOneBuild;
 use super::super::timings::Recorder;
-use super::{by_digest, print};
+use super::{by_digest, copies, print};
 use crate::audit::compare;
 use crate::audit::reproduce::{Reproduction, reproduce};
 use crate::domain::artifact::ArtifactName;
@@ -18,13 +18,23 @@ use crate::domain::comparison::Change;
 use crate::domain::contents::{Contents, Tarball};
 use crate::domain::digest::Digest;
 use crate::domain::launcher::Launcher;
+use crate::domain::manifest::Manifest;
 use crate::domain::rebuild::{Difference, explain, topics};
 use crate::error::{Error, Result};
-use crate::event::staged;
+use crate::event::{Event, Reporter as _, staged};
 use crate::pipeline::Pipeline;
+use crate::prefix::copies::OtherCopy;
 use crate::report::text::shown;
-use crate::stages::verify::{self, Report, Status};
+use crate::stages::verify::{self, Check, Report, Status};
 use crate::sys::process::System;
+
+/// The result of a verification, for JSON.
+#[derive(Serialize)]
+struct Verified<'a> {
+    checks: &'a [Check],
+    /// The libraries of this system that have the names of bundled ones and other bytes.
+    other_copies: Vec<OtherCopy>,
+}
 
 /// The result of a rebuild, for JSON.
 #[derive(Serialize)]
@@ -50,10 +60,32 @@ pub(super) fn run(args: &VerifyArgs, config: &Config) -> Result<u8> {
     }
     let what = path.display().to_string();
     let reporter = &config.reporter;
-    let report = staged(reporter, "verify", &what, || verify::verify_path(&path, &System, reporter), Report::summary)?;
-    print(config, &report, || text(&report))?;
+    let verify = || verify::verify_path(&path, &System, reporter);
+    let (report, manifest) = staged(reporter, "verify", &what, verify, |(report, _)| report.summary())?;
+    let root = root_of(&path, &manifest)?;
+    let other_copies = copies::found(&manifest, &root, reporter);
+    if let Some(note) = copies::note(&other_copies, &root) {
+        reporter.report(Event::Note(note));
+    }
+    print(config, &Verified { checks: &report.checks, other_copies }, || text(&report))?;
     report.require(&what)?;
     Ok(0)
+}
+
+/// Returns the root that a prefix is in: `/image` for `/image/opt/python`, if `/opt/python` is compiled in.
+fn root_of(path: &Path, manifest: &Manifest) -> Result<PathBuf> {
+    let below = manifest.plan.request.prefix.as_str().trim_start_matches('/');
+    let system = || PathBuf::from("/");
+    if !path.is_dir() {
+        return Ok(system());
+    }
+    let prefix = fs_err::canonicalize(path)?;
+    let depth = Path::new(below).iter().count();
+    Ok(if prefix.ends_with(below) {
+        prefix.ancestors().nth(depth).map_or_else(system, Path::to_owned)
+    } else {
+        system()
+    })
 }
 
 /// The tarball or prefix that an argument names.
@@ -135,6 +167,6 @@ fn text(report: &Report) -> String {
             let _ = writeln!(text, "skipped {}: {reason}", check.name);
         }
     }
-    text.push_str(&report.summary());
+    text.push_str(&report.counts_text());
     text
 }

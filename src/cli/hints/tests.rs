@@ -4,6 +4,7 @@ use std::io;
 
 use super::super::settings::KEYS;
 use super::*;
+use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
@@ -52,6 +53,29 @@ fn of_optimisation() -> Vec<Error> {
         flag("-w", FlagProblem::HidesWarnings),
         flag("-march=native", FlagProblem::HostSpecific),
     ]);
+    let arguments = [
+        "shared",
+        "--with-x=$(y)",
+        "--prefix=/x",
+        "--libdir=/x",
+        "--srcdir=/x",
+        "--host=x",
+        "--enable-shared",
+        "--with-pydebug",
+        "--disable-gil",
+        "--with-lto",
+        "--with-ensurepip",
+        "--enable-test-modules",
+        "--with-openssl=/x",
+        "CFLAGS=-O2",
+        "CC=clang",
+    ];
+    errors.extend(arguments.map(|argument| {
+        let problem = check_argument(argument).unwrap_err();
+        Error::ConfigureArgument { argument: argument.into(), problem }
+    }));
+    let problem = ArgumentProblem::Unknown;
+    errors.push(Error::ConfigureArgument { argument: "--with-dokstrings".into(), problem });
     errors
 }
 
@@ -64,9 +88,10 @@ fn of_builds() -> Vec<Error> {
         output: output.into(),
         log,
     };
-    let missing = |install: Option<&str>| Error::MissingDependencies {
-        missing: vec!["make".into()],
+    let missing = |install: Option<&str>, unpackaged: Option<&str>| Error::MissingDependencies {
+        missing: ["make"].into_iter().chain(unpackaged).map(str::to_owned).collect(),
         install: install.map(str::to_owned),
+        unpackaged: unpackaged.map(str::to_owned),
     };
     let modules = |packages: &[&str]| Error::MissingModules {
         modules: vec![("_ssl".into(), "no openssl/ssl.h".into()), ("_bz2".into(), "no bzlib.h".into())],
@@ -81,8 +106,10 @@ fn of_builds() -> Vec<Error> {
         Error::UnknownCompiler { command: "tcc".into() },
         Error::UnknownPackageManager { distro: distro() },
         Error::UnknownPackageDatabase { distro: distro() },
-        missing(Some("apt-get install -y make")),
-        missing(None),
+        missing(Some("apt-get install -y make"), None),
+        missing(None, None),
+        missing(Some("apt-get install -y make"), Some("tcc")),
+        missing(None, Some("tcc")),
         Error::Spawn { program: "make".into(), reason: "no such file".into() },
         command("a.c:1:1: error", log()),
         command("fatal error: Killed signal terminated program cc1", log()),

@@ -1,5 +1,6 @@
 //! Preflight: checks that this host can build a recipe, before anything is built.
 
+mod compiler;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,8 @@ pub struct Host<'a> {
     pub toolchain: Toolchain<'a>,
     /// The files that it runs, loads and reads.
     pub(super) inputs: ResolvedInputs,
+    /// How the distribution names its packages.
+    pub(super) family: Family,
     /// The packages of this system.
     pub(super) database: Box<dyn PackageDatabase + 'a>,
 }
@@ -40,8 +43,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "strip", debian: &["binutils"], fedora: &["binutils"] },
 ];
 
-/// The packages of the default compiler.
-const COMPILER: Tool = Tool { program: "gcc", debian: &["gcc", "libc6-dev"], fedora: &["gcc", "glibc-devel"] };
+/// The packages of the C library's headers, which a compiler's package only recommends.
+const HEADERS: Tool = Tool { program: "the C library's headers", debian: &["libc6-dev"], fedora: &["glibc-devel"] };
 
 /// The package of a launcher.
 const fn launcher_tool(launcher: Launcher) -> Option<Tool> {
@@ -57,20 +60,32 @@ const fn launcher_tool(launcher: Launcher) -> Option<Tool> {
 struct Missing {
     things: Vec<String>,
     packages: BTreeSet<String>,
+    /// The compiler, if no package is known that brings it.
+    unpackaged: Option<String>,
 }
 
 impl Missing {
     fn tool(&mut self, tool: &Tool, distro: &Distro) {
         self.things.push(tool.program.to_owned());
-        let packages = if distro.family == Family::Fedora { tool.fedora } else { tool.debian };
+        let packages = distro.family.name(tool.debian, tool.fedora);
         self.packages.extend(packages.iter().map(|&name| name.to_owned()));
     }
-}
 
-impl Missing {
+    fn compiler(&mut self, choices: &Choices, distro: &Distro) {
+        let cc = choices.cc();
+        let is_named = choices.policies.compiler_variables.contains_key("CC");
+        self.things.push(if is_named { format!("{cc} (named by CC)") } else { cc.to_owned() });
+        let packages = compiler::packages(cc, distro.family);
+        if packages.is_empty() {
+            self.unpackaged = Some(cc.to_owned());
+        }
+        self.packages.extend(packages);
+    }
+
     fn error(self, distro: &Distro) -> Error {
         let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
-        Error::MissingDependencies { install: distro.install_line(&packages), missing: self.things }
+        let install = distro.install_line(&packages);
+        Error::MissingDependencies { install, missing: self.things, unpackaged: self.unpackaged }
     }
 }
 
@@ -116,7 +131,8 @@ fn check_on<'a>(
         Found::Host(host) => return Ok(*host),
         Found::Missing(missing) => missing,
     };
-    if !install {
+    // Packages that do not bring the compiler would be installed for nothing.
+    if !install || missing.unpackaged.is_some() {
         return Err(missing.error(distro));
     }
     let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
@@ -152,25 +168,20 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     let headers = if let Some(toolchain) = &mut toolchain {
         // A compiler without a C library's headers finds none of the others either.
         if toolchain.compiler.headers(&["features.h".into()])?.is_empty() {
-            missing.tool(&Tool { program: "the C library's headers", ..COMPILER }, distro);
+            missing.tool(&HEADERS, distro);
         } else {
             // Before anything else: on musl it is useless to install what is missing.
             toolchain.glibc = toolchain.compiler.glibc()?;
         }
         toolchain.compiler.headers(&wanted_headers(recipe))?
     } else {
-        if choices.cc() == COMPILER.program {
-            missing.tool(&COMPILER, distro);
-        } else {
-            missing.things.push(format!("{} (named by CC)", choices.cc()));
-        }
+        missing.compiler(choices, distro);
         headers_by_name(&wanted_headers(recipe))
     };
     for library in &recipe.shared.libraries {
         for header in library.headers.iter().filter(|header| !headers.contains_key(*header)) {
             missing.things.push(format!("{header} (for {})", library.modules.join(", ")));
-            let package = if distro.family == Family::Fedora { &library.fedora } else { &library.debian };
-            missing.packages.insert(package.clone());
+            missing.packages.insert(distro.family.name(&library.debian, &library.fedora).clone());
         }
     }
     let Some(toolchain) = toolchain.filter(|_| missing.things.is_empty()) else { return Ok(Found::Missing(missing)) };
@@ -182,7 +193,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     }
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
     inputs::confirm(&inputs.inputs, database.as_ref())?;
-    Ok(Found::Host(Box::new(Host { toolchain, inputs, database })))
+    Ok(Found::Host(Box::new(Host { toolchain, inputs, family: distro.family, database })))
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {

@@ -35,7 +35,7 @@ impl Scene {
         let choices = self.choices(cc);
         let wanted = Wanted { recipe: &self.recipe, choices: &choices, launcher: Launcher::None };
         match check_on(distro, wanted, install, runner, &Silent) {
-            Err(Error::MissingDependencies { missing, install: Some(line) }) => (missing, line),
+            Err(Error::MissingDependencies { missing, install: Some(line), unpackaged: None }) => (missing, line),
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("nothing is missing"),
         }
@@ -98,9 +98,43 @@ fn a_compiler_that_is_missing_is_named_without_asking_one() {
     let Err(error) = check_on(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent) else {
         panic!("there is such a compiler")
     };
-    let Error::MissingDependencies { missing, .. } = error else { panic!("{error}") };
+    let Error::MissingDependencies { missing, unpackaged, .. } = error else { panic!("{error}") };
     assert!(missing.contains(&format!("{} (named by CC)", choices.cc())), "{missing:?}");
+    assert_eq!(unpackaged.as_deref(), Some(choices.cc()));
     assert!(runner.specs().is_empty());
+}
+
+#[test]
+fn nothing_is_installed_for_a_compiler_that_no_package_brings() {
+    let scene = Scene::new();
+    let choices = scene.choices("no-such-cc");
+    let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
+    let runner = Scripted::new();
+    let checked = check_on(&Distro::parse("ID=debian"), wanted, true, &runner, &Silent);
+    assert!(matches!(checked, Err(Error::MissingDependencies { unpackaged: Some(_), .. })));
+    assert!(runner.specs().is_empty());
+}
+
+#[test]
+fn a_compiler_that_is_missing_has_its_package_in_the_line() {
+    let scene = Scene::new();
+    let choices = choices(&[("CC", "clang-99")]);
+    let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
+    let runner = Scripted::new();
+    let checked = check_on(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent);
+    let Err(Error::MissingDependencies { missing, install: Some(line), unpackaged: None }) = checked else {
+        panic!("there is such a compiler")
+    };
+    assert!(missing.contains(&"clang-99 (named by CC)".to_owned()), "{missing:?}");
+    assert!(line.contains(" clang-99 ") && line.contains(" libc6-dev"), "{line}");
+}
+
+#[test]
+fn without_a_known_package_there_is_no_line() {
+    let cc = "/no/such/gcc";
+    let missing = Missing { things: vec![cc.into()], unpackaged: Some(cc.into()), ..Missing::default() };
+    let error = missing.error(&Distro::parse("ID=debian"));
+    assert!(matches!(error, Error::MissingDependencies { install: None, .. }), "{error:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use self::cache::ConfigureCache;
 use super::BuildContext;
 use super::patch::PatchedTree;
 use super::recorder::{self, Recorder};
+use crate::domain::configure::ArgumentProblem;
 use crate::domain::inputs::InputFinding;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
@@ -78,7 +79,8 @@ impl ConfiguredTree {
 /// the same inputs.
 ///
 /// # Errors
-/// [`Error::Command`] if configure, pkg-config or the linker fails; [`Error::Unconfirmed`] for a zip of the standard
+/// [`Error::Command`] if configure, pkg-config or the linker fails; [`Error::ConfigureArgument`] for one of the user's
+/// arguments that configure does not know; [`Error::Unconfirmed`] for a zip of the standard
 /// library at the prefix; [`Error::UnplannedRead`] for a file that is not in the plan; [`Error::Io`] if a file cannot
 /// be read or written.
 pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<ConfiguredTree> {
@@ -107,12 +109,24 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
         let mut environment = configured.environment.clone();
         environment.insert("TMPDIR".into(), configured.recorder.temporary().into());
         let spec = configured.spec("./configure").args(&plan.configure).environment(environment);
-        log.run(&spec, |_| {})?;
+        let mut unknown = None;
+        log.run(&spec, |line| unknown = unknown.take().or_else(|| unknown_argument(line, plan)))?;
+        if let Some(argument) = unknown {
+            return Err(Error::ConfigureArgument { argument, problem: ArgumentProblem::Unknown });
+        }
         configured.recorder.check(&plan.inputs, work)?;
         cache.keep(store, work)?;
     }
     fs_err::write(tree.root().join("Modules/Setup.local"), setup(plan))?;
     Ok(configured)
+}
+
+/// Returns the first of the user's arguments that a line of configure's output names as unknown. Configure itself only
+/// warns, and a misspelt option would have no effect.
+fn unknown_argument(line: &str, plan: &BuildPlan) -> Option<String> {
+    let names = line.strip_prefix("configure: WARNING: unrecognized options: ")?;
+    let is_unknown = |argument: &&String| names.split(", ").any(|name| argument.split('=').next() == Some(name));
+    plan.request.policies.configure_arguments.iter().find(is_unknown).cloned()
 }
 
 /// Refuses a zip of the standard library at the prefix: the new interpreter searches it first, and would run its
@@ -207,6 +221,17 @@ mod tests {
         assert_eq!(setup(&plan), "*disabled*\n_dbm\nnis\n");
         plan.builtin = [("math".to_owned(), "mathmodule.c".to_owned())].into();
         assert_eq!(setup(&plan), "*static*\nmath mathmodule.c\n*disabled*\n_dbm\nnis\n");
+    }
+
+    #[test]
+    fn an_argument_that_configure_does_not_know_is_found_in_its_warning() {
+        let mut plan = crate::domain::plan::tests::plan();
+        plan.request.policies.configure_arguments = vec!["--with-assertions".into(), "--with-dokstrings=no".into()];
+        let warning = "configure: WARNING: unrecognized options: --enable-old, --with-dokstrings";
+        assert_eq!(unknown_argument(warning, &plan).as_deref(), Some("--with-dokstrings=no"));
+        // The recipe's own arguments are the recipe's business.
+        assert_eq!(unknown_argument("configure: WARNING: unrecognized options: --enable-old", &plan), None);
+        assert_eq!(unknown_argument("checking for --with-assertions... no", &plan), None);
     }
 
     #[test]

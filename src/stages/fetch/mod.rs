@@ -74,8 +74,30 @@ fn archives(release: Release, sums: SourceSums) -> Vec<Archive> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Directory(PathBuf),
+    File(PathBuf),
     Url(String),
     Pool(String),
+}
+
+impl Place {
+    /// Returns the place that a mirror's URL names.
+    fn of_user(url: String) -> Self {
+        let is_file = url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
+        // The template was checked when it was parsed.
+        match mirror::file_path(&url) {
+            Ok(path) if is_file => Self::File(path),
+            _ => Self::Url(url),
+        }
+    }
+}
+
+/// Fills in the placeholders of a URL.
+fn expanded(template: &str, release: Release, archive: &Archive) -> String {
+    template
+        .replace("{version}", &release.to_string())
+        .replace("{base}", &release.base())
+        .replace("{sha256}", &archive.digest.to_string())
+        .replace("{file}", &archive.file)
 }
 
 /// Fetches the source of a release: from the store, the user's mirrors, the recipe's mirrors, upstream, or the
@@ -144,21 +166,16 @@ struct Fetcher<'a> {
 
 impl Fetcher<'_> {
     fn places(&self, archive: &Archive) -> Vec<Place> {
-        let expand = |template: &str| {
-            template
-                .replace("{version}", &self.recipe.version.to_string())
-                .replace("{base}", &self.recipe.version.base())
-                .replace("{file}", &archive.file)
-        };
+        let expand = |template: &str| expanded(template, self.recipe.version, archive);
         let user = self.options.mirrors.iter().map(|mirror| match mirror {
-            Mirror::Url(url) => Place::Url(expand(url)),
+            Mirror::Url(url) => Place::of_user(expand(url)),
             Mirror::Directory(directory) => Place::Directory(directory.clone()),
         });
         let source = &self.recipe.shared.source;
         let recipe = source.mirrors.iter().chain([&source.url]).map(|url| Place::Url(expand(url)));
         let mut places: Vec<_> = user.chain(recipe).collect();
         if self.options.offline {
-            places.retain(|place| matches!(place, Place::Directory(_)));
+            places.retain(|place| matches!(place, Place::Directory(_) | Place::File(_)));
         } else if let Some(package) = &source.pool {
             places.extend(
                 pool::urls(self.runner, package, self.recipe.version, archive.format).into_iter().map(Place::Pool),
@@ -171,6 +188,7 @@ impl Fetcher<'_> {
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
         let found = match place {
             Place::Directory(directory) => copy::copy(&directory.join(&archive.file), slot, self.options.limits)?,
+            Place::File(file) => copy::copy(file, slot, self.options.limits)?,
             Place::Url(url) => self.download(url, archive.digest, slot)?,
             Place::Pool(url) => pool::download(url, slot, self.runner)?,
         };
@@ -216,7 +234,7 @@ impl Fetcher<'_> {
 /// A place for messages, without user and password.
 fn shown(place: &Place) -> String {
     match place {
-        Place::Directory(directory) => directory.display().to_string(),
+        Place::Directory(path) | Place::File(path) => path.display().to_string(),
         Place::Url(url) | Place::Pool(url) => http::shown(url),
     }
 }
@@ -224,6 +242,20 @@ fn shown(place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mirror_can_name_an_archive_by_its_digest() {
+        let digest = Digest::of("x");
+        let archive = Archive { file: "Python-3.14.0b1.tar.xz".into(), format: Format::Xz, digest };
+        let release: Release = "3.14.0b1".parse().unwrap();
+        let filled = |template| expanded(template, release, &archive);
+        let hex = digest.to_string();
+        assert!(hex.len() == 64 && hex.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)), "{hex}");
+        assert_eq!(filled("https://m.test/{sha256}"), format!("https://m.test/{hex}"));
+        assert_eq!(filled("{base}/{version}/{file}"), "3.14.0/3.14.0b1/Python-3.14.0b1.tar.xz");
+        assert_eq!(Place::of_user(filled("file:///a%20b/{file}")), Place::File("/a b/Python-3.14.0b1.tar.xz".into()));
+        assert!(matches!(Place::of_user(filled("https://m.test/{file}")), Place::Url(_)));
+    }
 
     #[test]
     fn credentials_are_not_shown() {

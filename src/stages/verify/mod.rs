@@ -10,7 +10,7 @@ mod report;
 mod tree;
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use report::{Check, Report, Status};
 
@@ -93,12 +93,12 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
     Ok(VerifiedArtifact { packed, report })
 }
 
-/// Verifies a tarball, or an installed prefix in place. Findings are in the report.
+/// Verifies a tarball, or an installed prefix in place. Findings are in the report. Returns the manifest too.
 ///
 /// # Errors
 /// [`Error::NoExec`] if programs cannot be run there, [`Error::Io`] or [`Error::Damaged`] if there is no
 /// readable artifact at the path, [`Error::PathNotUtf8`] if it is not UTF-8.
-pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<Report> {
+pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<(Report, Manifest)> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
     let verifier = Verifier { scratch: scratch.path(), forbidden: &[], runner, reporter };
@@ -111,12 +111,27 @@ pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) ->
         if has_mode && !fs::may_be_run(&interpreter) {
             return Err(Error::NoExec { path: prefix });
         }
-        return verifier.tree(&prefix, Origin::Prefix);
+        return Ok((verifier.tree(&prefix, Origin::Prefix)?, read_manifest(&prefix)?));
     }
     if !fs::runs_programs(scratch.path())? {
         return Err(Error::NoExec { path: scratch.path().to_owned() });
     }
-    verifier.tarball(path)
+    let report = verifier.tarball(path)?;
+    Ok((report, read_manifest(&verifier.unpacked())?))
+}
+
+/// Checks the files of an unpacked artifact, and runs nothing of it. Findings are in the report.
+///
+/// # Errors
+/// Those of [`read_manifest`]; [`Error::Io`] if a file cannot be read.
+pub fn check_files(unpacked: &Path) -> Result<Report> {
+    let manifest = read_manifest(unpacked)?;
+    let mut report = Report::default();
+    let own = tree::Own::read(unpacked, &manifest);
+    let subject = Subject { prefix: unpacked, manifest: &manifest, own: &own, origin: Origin::Tarball };
+    tree::check(&subject, &[], &mut report)?;
+    elf::check(&subject, &mut report)?;
+    Ok(report)
 }
 
 /// Fails if a path is not UTF-8: the probe's request is JSON.
@@ -128,9 +143,14 @@ fn utf8(path: &Path) -> Result<()> {
 }
 
 impl Verifier<'_> {
+    /// The directory that a tarball is unpacked into.
+    fn unpacked(&self) -> PathBuf {
+        self.scratch.join("moved")
+    }
+
     /// Unpacks a tarball into the scratch directory and verifies it there, and at its prefix if that is possible.
     fn tarball(&self, tarball: &Path) -> Result<Report> {
-        let prefix = self.scratch.join("moved");
+        let prefix = self.unpacked();
         fs_err::create_dir(&prefix)?;
         let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let format = format_of(tarball)?;

@@ -133,20 +133,26 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         let Some(unshare) = find_program("unshare") else {
             return Ok(Namespace::Unavailable("`unshare` is not installed".into()));
         };
-        let mut words: Vec<OsString> = vec![unshare.into()];
-        if !rustix::process::geteuid().is_root() {
-            words.extend(["--user", "--map-root-user"].map(OsString::from));
+        // Most containers forbid namespaces, so try it. Some allow one only with a user namespace, also to root.
+        let with_user: &[&[&str]] = &[&["--user", "--map-root-user"]];
+        let both: &[&[&str]] = &[&[], &["--user", "--map-root-user"]];
+        let mut refusal = String::new();
+        for options in if rustix::process::geteuid().is_root() { both } else { with_user } {
+            let mut words: Vec<OsString> = vec![unshare.clone().into()];
+            words.extend(options.iter().map(OsString::from));
+            let entered = ["--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "sh"];
+            words.extend(entered.map(OsString::from));
+            words.extend([top.clone().into_os_string(), tree.into(), compiled.into()]);
+            let place = Place::Namespace(words);
+            match self.runner.capture(&self.spec(&place, Path::new("/bin/true"))) {
+                Ok(_) => return Ok(Namespace::Works(place)),
+                Err(Error::Command { output, .. }) if refusal.is_empty() => refusal = output,
+                Err(Error::Command { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        words.extend(["--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "sh"].map(OsString::from));
-        words.extend([top.into_os_string(), tree.into(), compiled.into()]);
-        let place = Place::Namespace(words);
-        // Most containers forbid namespaces, so try it.
-        let trial = self.spec(&place, Path::new("/bin/true"));
-        Ok(match self.runner.capture(&trial) {
-            Ok(_) => Namespace::Works(place),
-            Err(Error::Command { output, .. }) => Namespace::Unavailable(output),
-            Err(error) => return Err(error),
-        })
+        let refusal = refusal.lines().next().unwrap_or_default();
+        Ok(Namespace::Unavailable(format!("this system allows no mount namespace ({refusal})")))
     }
 
     /// Returns how to run a program in a place.

@@ -67,9 +67,25 @@ impl Report {
         })
     }
 
-    /// Returns the counts as text.
+    /// Returns the counts as text, with the checks that were skipped and the reasons.
     #[must_use]
     pub fn summary(&self) -> String {
+        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+        for check in &self.checks {
+            let Status::Skipped(reason) = &check.status else { continue };
+            match by_reason.iter_mut().find(|(other, _)| other == reason) {
+                Some((_, names)) => names.push(&check.name),
+                None => by_reason.push((reason, vec![&check.name])),
+            }
+        }
+        let skipped: Vec<String> =
+            by_reason.into_iter().map(|(reason, names)| format!("{}: {reason}", names.join(", "))).collect();
+        if skipped.is_empty() { self.counts_text() } else { format!("{} ({})", self.counts_text(), skipped.join("; ")) }
+    }
+
+    /// Returns the counts as text.
+    #[must_use]
+    pub fn counts_text(&self) -> String {
         let (passed, failed, skipped) = self.counts();
         let more = |count: usize, what: &str| if count == 0 { String::new() } else { format!(", {count} {what}") };
         format!("{passed} checks passed{}{}", more(failed, "failed"), more(skipped, "skipped"))
@@ -92,5 +108,26 @@ impl Report {
             return Ok(());
         }
         Err(Error::Verification { what: what.to_owned(), failed: findings.len(), total: self.checks.len(), findings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_what_was_skipped_and_why() {
+        let mut report = Report::default();
+        report.add("modes", Status::Passed);
+        assert_eq!(report.summary(), "1 checks passed");
+        report.add("at its prefix", Status::Skipped("this system allows no mount namespace".into()));
+        report.add("moved: time zones", Status::Skipped("there is no tzdata".into()));
+        report.add("moved: zoneinfo", Status::Skipped("there is no tzdata".into()));
+        assert_eq!(
+            report.summary(),
+            "1 checks passed, 3 skipped (at its prefix: this system allows no mount namespace; moved: time zones, \
+             moved: zoneinfo: there is no tzdata)"
+        );
+        assert_eq!(report.counts_text(), "1 checks passed, 3 skipped");
     }
 }

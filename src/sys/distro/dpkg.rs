@@ -76,6 +76,17 @@ impl State {
         Ok(Self { packages, by_name, files, diversions })
     }
 
+    fn owners(&self, files: &[PathBuf]) -> BTreeMap<PathBuf, OwnedFile> {
+        let owned = |record: &Record| OwnedFile {
+            id: record.installed.id(),
+            package: record.installed.name.clone(),
+            version: record.installed.version.clone(),
+            source_package: record.source.clone(),
+            source_version: record.source_version.clone(),
+        };
+        files.iter().filter_map(|file| Some((file.clone(), owned(self.owner(file)?)))).collect()
+    }
+
     fn owner(&self, file: &Path) -> Option<&Record> {
         self.packages.get(*self.files.get(&unmerged(file))?)
     }
@@ -99,15 +110,7 @@ impl State {
 
 impl PackageDatabase for Dpkg {
     fn owners(&self, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-        let state = self.state()?;
-        let owned = |record: &Record| OwnedFile {
-            id: record.installed.id(),
-            package: record.installed.name.clone(),
-            version: record.installed.version.clone(),
-            source_package: record.source.clone(),
-            source_version: record.source_version.clone(),
-        };
-        Ok(files.iter().filter_map(|file| Some((file.clone(), owned(state.owner(file)?)))).collect())
+        Ok(self.state()?.owners(files))
     }
 
     /// Returns the file's MD5: dpkg has no other checksum.
@@ -214,6 +217,15 @@ fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
     let name = unmerged(file);
     let found = diversions.iter().find(|diversion| unmerged(&diversion.from) == name && diversion.by != package);
     found.map_or_else(|| file.to_owned(), |diversion| diversion.to.clone())
+}
+
+/// Returns the packages that some files of a root belong to; none if the root has no database, or a distroless one.
+pub(super) fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
+    let place = root.join("var/lib/dpkg");
+    if !place.join("status").is_file() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(State::read(&place)?.owners(files))
 }
 
 /// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no dpkg

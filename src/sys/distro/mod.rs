@@ -28,6 +28,17 @@ pub enum Family {
     Other,
 }
 
+impl Family {
+    /// Returns the one of two names of a package that this family uses. An unknown distribution gets Debian's.
+    #[must_use]
+    pub fn name<'n, T: ?Sized>(self, debian: &'n T, fedora: &'n T) -> &'n T {
+        match self {
+            Self::Fedora => fedora,
+            Self::Debian | Self::Other => debian,
+        }
+    }
+}
+
 /// A distribution, from `/etc/os-release`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distro {
@@ -90,9 +101,12 @@ impl Distro {
         }
     }
 
-    /// Returns [`Distro::install_commands`] as one line for a shell.
+    /// Returns [`Distro::install_commands`] as one line for a shell, or `None` if there is nothing to install.
     #[must_use]
     pub fn install_line(&self, packages: &[&str]) -> Option<String> {
+        if packages.is_empty() {
+            return None;
+        }
         self.install_commands(packages).map(|commands| commands.join(" && "))
     }
 }
@@ -321,6 +335,15 @@ pub fn installed_packages(root: &Path, runner: &dyn Runner) -> Result<Option<BTr
     }
 }
 
+/// Returns the packages that some files of a root belong to, each file by its path in the root. It is empty for a root
+/// without a dpkg database.
+///
+/// # Errors
+/// [`Error::Io`] if the database of the root cannot be read.
+pub fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
+    dpkg::owners_in(root, files)
+}
+
 /// Returns the name below `/usr` of a file: with a merged `/usr` a file in `/lib` has two names.
 #[must_use]
 pub fn unmerged(file: &Path) -> PathBuf {
@@ -370,6 +393,7 @@ mod tests {
         assert_eq!(line("ID=debian").unwrap(), "apt-get update && apt-get install -y --no-install-recommends gcc make");
         assert_eq!(line("ID=fedora").unwrap(), "dnf install -y --setopt=install_weak_deps=0 gcc make");
         assert_eq!(line("ID=arch"), None);
+        assert_eq!(Distro::parse("ID=debian").install_line(&[]), None);
     }
 
     #[test]

@@ -175,6 +175,21 @@ fn a_recipe_error_names_file_line_and_column() {
     run(toy.command(&["recipe", "check"]).arg(&file)).exits(2).says(&["there is no patch"]);
 }
 
+#[test]
+fn a_patch_that_does_not_fit_names_the_line_and_what_is_there() {
+    let toy = Toy::failing();
+    let diff = "--- a/Makefile\n+++ b/Makefile\n@@ -1,2 +1,2 @@\n .PHONY: all install\n-all: other\n+all: mine\n";
+    fs_err::create_dir_all(toy.path("recipes/patches/3.13")).expect("a directory");
+    fs_err::write(toy.path("recipes/patches/3.13/misfit.patch"), diff).expect("a file");
+    let sum = pykeel::domain::digest::Digest::of(diff);
+    toy.write_recipe(|text| {
+        format!("{text}[patch]\nmisfit = {{ file = \"3.13/misfit.patch\", sha256 = \"{sum}\" }}\n")
+    });
+    let line = "hunk 1: line 2 has to be `all: other`, and it is `all: `";
+    toy.build().exits(2).says(&["patch 3.13/misfit.patch: it does not fit Makefile", line, "recipe check"]);
+    toy.left_nothing();
+}
+
 /// Starts a build whose make hangs, and waits until it does.
 fn hanging(toy: &Toy) -> Child {
     let child = toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");

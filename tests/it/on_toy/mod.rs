@@ -1,8 +1,10 @@
 //! Tests of the pipeline on the toy source: they need what a build of CPython needs, and no CPython.
 
 mod archives;
+mod arguments;
 mod faults;
 mod files;
+mod foreign;
 mod inputs;
 mod launchers;
 mod network;

@@ -228,6 +228,27 @@ fn a_lock_that_a_dead_process_left_keeps_nobody_out() {
 }
 
 #[test]
+fn a_build_that_waits_for_another_says_what_that_one_does() {
+    let toy = Toy::without_tree(Behaviour { all: "touch @toy@/begun; sleep 60", ..Behaviour::default() });
+    let mut builder = toy.build_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pykeel");
+    while !toy.path("begun").exists() {
+        assert!(builder.try_wait().expect("pykeel").is_none(), "the build ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mut command = toy.build_command();
+    let mut waiter = command.args(["--progress", "json"]).stderr(Stdio::piped()).spawn().expect("pykeel");
+    let mut lines = BufReader::new(waiter.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let said = lines.find(|line| line.contains("\"waiting\"")).expect("that it waits");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["pid"], &said["step"]), (&builder.id().into(), &"make all".into()));
+    assert_eq!(said["waited_seconds"], 0);
+    for process in [&mut waiter, &mut builder] {
+        check("kill", &["-TERM", &process.id().to_string()]);
+        process.wait().expect("pykeel");
+    }
+}
+
+#[test]
 fn what_holds_a_lock_is_named_while_it_is_waited_for() {
     let toy = Toy::new(Behaviour::default());
     let key = toy.build().exits(0).json()[0]["build_key"].as_str().expect("a key").to_owned();
@@ -247,6 +268,8 @@ fn what_holds_a_lock_is_named_while_it_is_waited_for() {
     let mut lines = BufReader::new(waiter.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
     let said = lines.find(|line| line.contains("waiting")).expect("that it waits");
     assert!(said.contains(&key[..12]) && said.contains(&lock.display().to_string()), "{said}");
+    // flock says nothing of itself, and what pykeel's own process said ended with it.
+    assert!(!said.contains("pid"), "{said}");
     drop(holder.stdin.take());
     holder.wait().expect("flock");
     std::thread::spawn(move || lines.for_each(drop));

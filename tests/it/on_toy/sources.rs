@@ -46,6 +46,26 @@ fn a_stored_source_that_was_damaged_is_set_aside_and_fetched_again() {
 }
 
 #[test]
+fn a_mirror_is_also_a_url_of_files() {
+    let toy = Toy::failing();
+    let copies = toy.path("my copies");
+    fs_err::create_dir(&copies).expect("a directory");
+    fs_err::rename(toy.archive(), copies.join("Python-3.13.5.tar.xz")).expect("the archive");
+    let sum = pykeel::domain::digest::Digest::of(fs_err::read(copies.join("Python-3.13.5.tar.xz")).expect("a file"));
+    fs_err::hard_link(copies.join("Python-3.13.5.tar.xz"), copies.join(sum.to_string())).expect("a file");
+    let encoded = copies.display().to_string().replace(' ', "%20");
+    for url in ["file://@", "file://localhost@", "file://@/{file}", "file://@/{sha256}"] {
+        let url = url.replace('@', &encoded);
+        let mut command = toy.command(&["build", "3.13.5", "--offline", "--mirror", &url]);
+        run(&mut command).exits(1).says(&["fetch Python-3.13.5.tar.xz", "make"]);
+        fs_err::remove_dir_all(toy.store().join("sources")).expect("a directory");
+    }
+    let url = format!("file://{encoded}/{{version}}/{{file}}");
+    let mut command = toy.command(&["build", "3.13.5", "--offline", "--mirror", &url]);
+    run(&mut command).exits(3).says(&["my copies/3.13.5/Python-3.13.5.tar.xz"]);
+}
+
+#[test]
 fn nothing_to_try_is_said() {
     let toy = Toy::new(Behaviour::default());
     run(&mut toy.command(&["build", "3.13.5", "--offline"])).exits(3).says(&["--offline"]);

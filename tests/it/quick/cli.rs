@@ -30,11 +30,30 @@ fn wrong_use_exits_with_2_and_says_what_is_there() {
     run(pykeel().args(["recipe", "check", "/no/such.toml"])).exits(2).says(&["/no/such.toml"]);
     run(pykeel().args(["list", "--all", "--recipes", "/no/such"])).exits(2).says(&["/no/such"]);
     run(pykeel().args(["build", "3.13", "--mirror", "https://mirror.test/x"])).exits(2).says(&["{file}"]);
-    run(pykeel().args(["build", "3.13", "--mirror", "file:///srv"])).exits(2).says(&["name a directory by its path"]);
+    run(pykeel().args(["build", "3.13", "--mirror", "file://host/srv"])).exits(2).says(&["empty or localhost"]);
     run(pykeel().args(["build", "3.13", "--offline", "--install-deps"])).exits(2).says(&["cannot be used with"]);
     let ended = run(pykeel().args(["build", "2.7", "--progress", "json"])).exits(2);
     let event: serde_json::Value = serde_json::from_str(&ended.err).expect("one line of JSON");
     assert_eq!((event["event"].as_str(), event["code"].as_i64()), (Some("error"), Some(2)));
+}
+
+#[test]
+fn an_argument_of_configure_that_breaks_a_promise_is_refused_with_what_to_use() {
+    for (argument, remedy) in [
+        ("--prefix=/x", "`--prefix DIR`"),
+        ("--enable-shared", "`--shared`"),
+        ("--with-pydebug", "3.13d"),
+        ("--disable-gil", "3.13t"),
+        ("--enable-optimizations", "`--optimize pgo`"),
+        ("--with-ensurepip", "`--flavor builder`"),
+        ("CFLAGS=-O2", "CFLAGS"),
+        ("shared", "--configure-arg --without-doc-strings"),
+    ] {
+        for command in ["build", "install"] {
+            let ended = run(pykeel().args([command, "3.13", "--configure-arg", argument]));
+            ended.exits(2).says(&[&format!("configure cannot get `{argument}`"), remedy]);
+        }
+    }
 }
 
 #[test]

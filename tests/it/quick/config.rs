@@ -116,7 +116,7 @@ fn mistakes_name_the_place() {
     home.project("jobs = 2\nstroe = '/s'\n");
     fails(&mut home.command(&["list"]), &["project/pykeel.toml:2:1: unknown field `stroe`, expected one of `store`"]);
     home.project("mirror = ['/srv', 'https://x.test/']\n");
-    fails(&mut home.command(&["list"]), &["pykeel.toml:1:", "it has no {file}"]);
+    fails(&mut home.command(&["list"]), &["pykeel.toml:1:", "it has neither {file} nor {sha256}"]);
     home.project("offline = true\n");
     home.user("install-deps = true\n");
     let build = ["build", "3.13.5"];

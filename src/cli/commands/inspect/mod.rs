@@ -70,7 +70,7 @@ fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
         _ => None,
     };
     let artifact = match wanted {
-        None => return inspect::contents(what),
+        None | Some(Wanted::Tarball(_)) => return inspect::contents(what),
         Some(Wanted::Artifact(digest)) => by_digest(digest, config)?,
         Some(Wanted::Version(request)) => by_version(request, flavor, config)?,
     };

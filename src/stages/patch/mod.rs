@@ -1,5 +1,7 @@
 //! Patch: applies the patches of the recipe to upstream's source tree.
 
+mod misfit;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -34,16 +36,21 @@ impl PatchedTree {
 /// Applies patches in order. Every hunk must fit exactly.
 ///
 /// # Errors
-/// [`Error::Patch`] with the file that does not fit, [`Error::Io`] if a file cannot be read or written.
+/// [`Error::Patch`] with the file and the line that do not fit, [`Error::Io`] if a file cannot be read or written.
 pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
     let (root, epoch) = tree.into_parts();
     let mut changed = BTreeMap::new();
     for patch in patches {
         for (file, diff) in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
             let path = root.join(&file);
-            let before = fs_err::read_to_string(&path)?;
+            let before = match fs_err::read_to_string(&path) {
+                Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(error(&patch.name, format!("the source has no file {}", file.display())));
+                }
+                before => before?,
+            };
             let after = patched(&before, &diff)
-                .map_err(|reason| error(&patch.name, format!("it does not apply to {}: {reason}", file.display())))?;
+                .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
             let modified = fs_err::metadata(&path)?.modified()?;
             fs_err::write(&path, &after)?;
             changed.insert(file, Digest::of(after));
@@ -60,7 +67,7 @@ fn error(name: &str, reason: impl Into<String>) -> Error {
 
 fn patched(before: &str, diff: &str) -> Result<String, String> {
     let patch = diffy::Patch::from_str(diff).map_err(|error| error.to_string())?;
-    diffy::apply(before, &patch).map_err(|error| error.to_string())
+    diffy::apply(before, &patch).map_err(|error| misfit::explain(before, diff).unwrap_or_else(|| error.to_string()))
 }
 
 /// Splits a patch into the diffs of single files, each with its path. The text before the first `---` line is

@@ -1,0 +1,156 @@
+//! Other copies of bundled libraries: those that the system an artifact runs on has under the same names. A process
+//! loads only one file of a name, the first that it needs, and whatever needs the other copy gets that one.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use serde::Serialize;
+
+use crate::domain::digest::Digest;
+use crate::domain::manifest::{BundledLibrary, Manifest};
+use crate::error::Result;
+use crate::sys::distro;
+
+/// A library of a system that has the name of a bundled one and other bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherCopy {
+    /// The name.
+    pub soname: String,
+    /// The version of the package that the bundled one is of.
+    pub bundled_version: String,
+    /// The path of the other one in its root.
+    pub path: String,
+    /// The package of the other one, if the root's package database says it.
+    pub package: Option<String>,
+    /// That package's version.
+    pub version: Option<String>,
+}
+
+/// Returns the other copies that a root has of an artifact's bundled libraries, where the loader finds them.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) if a library or the package database of the root cannot be read.
+pub fn other_copies(manifest: &Manifest, root: &Path) -> Result<Vec<OtherCopy>> {
+    let target = manifest.plan.request.target;
+    let directories = [
+        format!("/usr/lib/{target}"),
+        format!("/lib/{target}"),
+        "/usr/lib64".into(),
+        "/lib64".into(),
+        "/usr/lib".into(),
+        "/lib".into(),
+    ];
+    let mut found: Vec<(&BundledLibrary, PathBuf)> = Vec::new();
+    for library in &manifest.libraries {
+        let paths = directories.iter().map(|directory| Path::new(directory).join(&library.soname));
+        let opened = paths.map(|path| (open_in(root, &path), path)).find_map(|(file, path)| Some((file?, path)));
+        if let Some((file, path)) = opened
+            && !is_same(file, library)?
+        {
+            found.push((library, path));
+        }
+    }
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<PathBuf> = found.iter().map(|(_, path)| path.clone()).collect();
+    let owners = distro::owners_in(root, &paths)?;
+    let copy = |(library, path): (&BundledLibrary, PathBuf)| {
+        let owner = owners.get(&path);
+        OtherCopy {
+            soname: library.soname.clone(),
+            bundled_version: library.version.clone(),
+            package: owner.map(|owner| owner.package.clone()),
+            version: owner.map(|owner| owner.version.clone()),
+            path: path.display().to_string(),
+        }
+    };
+    Ok(found.into_iter().map(copy).collect())
+}
+
+/// Opens a file of a root for reading; links lead nowhere but into the root. `None` if there is no such file.
+fn open_in(root: &Path, path: &Path) -> Option<File> {
+    let file: File = if root == Path::new("/") {
+        File::open(path).ok()?
+    } else {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let root = File::open(root).ok()?;
+        rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?.into()
+    };
+    file.metadata().ok()?.is_file().then_some(file)
+}
+
+fn is_same(file: File, library: &BundledLibrary) -> Result<bool> {
+    Ok(file.metadata()?.len() == library.size && Digest::of_reader(file)? == library.sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::manifest::Hardening;
+    use crate::store::fixtures::MadeUp;
+
+    /// A manifest with two bundled libraries of the given bytes.
+    fn manifest(directory: &Path) -> Manifest {
+        let mut manifest = MadeUp::new(directory).manifest;
+        manifest.libraries = ["libssl.so.3", "libz.so.1"].map(|soname| bundled(soname, b"bundled")).into();
+        manifest
+    }
+
+    fn bundled(soname: &str, bytes: &[u8]) -> BundledLibrary {
+        BundledLibrary {
+            soname: soname.into(),
+            sha256: Digest::of(bytes),
+            size: bytes.len() as u64,
+            package: "libx".into(),
+            version: "3.0.17-1".into(),
+            source_package: "x".into(),
+            source_version: "3.0.17-1".into(),
+            package_checksum: "md5:x".into(),
+            hardening: Hardening {
+                relro: true,
+                bind_now: true,
+                executable_stack: false,
+                writable_code: false,
+                text_relocations: false,
+            },
+        }
+    }
+
+    #[test]
+    fn another_copy_is_found_with_its_package_and_the_same_one_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let manifest = manifest(directory.path());
+        let root = directory.path().join("root");
+        let target = manifest.plan.request.target;
+        let libraries = root.join(format!("usr/lib/{target}"));
+        assert_eq!(other_copies(&manifest, &root).unwrap(), []);
+        fs_err::create_dir_all(&libraries).unwrap();
+        fs_err::write(libraries.join("libz.so.1"), "bundled").unwrap();
+        assert_eq!(other_copies(&manifest, &root).unwrap(), []);
+
+        // An absolute link is one of the root.
+        fs_err::write(libraries.join("libssl.so.3.5"), "another").unwrap();
+        let link = format!("/usr/lib/{target}/libssl.so.3.5");
+        fs_err::os::unix::fs::symlink(link, libraries.join("libssl.so.3")).unwrap();
+        let path = format!("/usr/lib/{target}/libssl.so.3");
+        let mut expected = OtherCopy {
+            soname: "libssl.so.3".into(),
+            bundled_version: "3.0.17-1".into(),
+            path: path.clone(),
+            package: None,
+            version: None,
+        };
+        assert_eq!(other_copies(&manifest, &root).unwrap(), [expected.clone()]);
+
+        let dpkg = root.join("var/lib/dpkg");
+        fs_err::create_dir_all(dpkg.join("info")).unwrap();
+        let record = "Package: libssl3t64\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.5.1-1\n";
+        fs_err::write(dpkg.join("status"), record).unwrap();
+        fs_err::write(dpkg.join("info/libssl3t64:amd64.list"), format!("{path}\n")).unwrap();
+        expected.package = Some("libssl3t64".into());
+        expected.version = Some("3.5.1-1".into());
+        assert_eq!(other_copies(&manifest, &root).unwrap(), [expected]);
+    }
+}
