@@ -35,6 +35,7 @@ impl Error {
             | Self::Profile { .. }
             | Self::ProfileWithoutOptimization
             | Self::CompilerFlag { .. }
+            | Self::ConfigureArgument { .. }
             | Self::Patch { .. }
             | Self::Pattern { .. }
             | Self::Mirror { .. }

@@ -5,5 +5,6 @@ mod newest;
 mod regression;
 mod reproducible;
 mod series;
+mod shared;
 mod trixie;
 mod variants;
