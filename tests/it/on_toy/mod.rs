@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod inputs;
 mod launchers;
+mod libpython;
 mod network;
 mod plans;
 mod processes;
