@@ -14,7 +14,7 @@ use crate::domain::target::Target;
 use crate::domain::version::{Release, Series, VersionRequest};
 use crate::recipe::Recipe;
 use crate::stages::relocate;
-use crate::sys::{archive, elf};
+use crate::sys::{ar, archive, elf};
 
 /// A function that takes untrusted bytes and panics if something is wrong.
 pub type Function = fn(&[u8]);
@@ -116,6 +116,7 @@ pub fn archive(bytes: &[u8]) {
 /// An ELF file.
 pub fn elf(bytes: &[u8]) {
     let _may_be_refused = elf::parse(bytes);
+    let _may_be_refused = ar::objects(bytes);
     let _may_be_refused = elf::defined_glibc(bytes);
 }
 

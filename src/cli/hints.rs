@@ -101,6 +101,12 @@ fn of_build(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Patch { .. } => "correct the patch or the recipe, then run `pykeel recipe check`".into(),
         Error::Musl { .. } => "build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into(),
+        Error::LibpythonArgument { argument } if argument.starts_with("--enable-shared") => {
+            "leave it out, and build with `--shared`".into()
+        }
+        Error::LibpythonArgument { .. } => {
+            "leave it out: without `--shared` the flavor `builder` has a static library".into()
+        }
         Error::UnknownCompiler { .. } => "set CC to gcc or clang".into(),
         Error::UnknownPackageManager { .. } => {
             "leave `--install-deps` out, and install the packages with this distribution's package manager".into()

@@ -71,7 +71,8 @@ impl FromStr for GlibcVersion {
 serde_by_display!(GlibcVersion);
 
 /// The name of an artifact, without the ending:
-/// `cpython-3.13.5-x86_64-linux-gnu-glibc2.36-runtime-1a2b3c4d5e6f`.
+/// `cpython-3.13.5-x86_64-linux-gnu-glibc2.36-runtime-1a2b3c4d5e6f`, with `-shared` after the flavor if libpython is a
+/// shared library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ArtifactName {
     release: Release,
@@ -79,6 +80,7 @@ pub struct ArtifactName {
     target: Target,
     floor: GlibcVersion,
     flavor: Flavor,
+    shared: bool,
     key: String,
 }
 
@@ -92,6 +94,7 @@ impl ArtifactName {
             target: plan.request.target,
             floor,
             flavor: plan.request.flavor,
+            shared: plan.request.policies.shared,
             key: plan.build_key().short(),
         }
     }
@@ -114,6 +117,12 @@ impl ArtifactName {
         self.flavor
     }
 
+    /// Whether libpython is a shared library.
+    #[must_use]
+    pub const fn shared(&self) -> bool {
+        self.shared
+    }
+
     /// The file name of the tarball.
     #[must_use]
     pub fn file(&self, format: Format) -> String {
@@ -123,8 +132,9 @@ impl ArtifactName {
 
 impl fmt::Display for ArtifactName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { release, variant, target, floor, flavor, key } = self;
-        write!(f, "cpython-{release}{variant}-{target}-glibc{floor}-{flavor}-{key}")
+        let Self { release, variant, target, floor, flavor, shared, key } = self;
+        let shared = if *shared { "-shared" } else { "" };
+        write!(f, "cpython-{release}{variant}-{target}-glibc{floor}-{flavor}{shared}-{key}")
     }
 }
 
@@ -140,7 +150,11 @@ impl FromStr for ArtifactName {
         let (target, rest) = rest.split_once("-glibc").ok_or_else(error)?;
         let mut fields = rest.split('-');
         let mut field = || fields.next().ok_or_else(error);
-        let (floor, flavor, key) = (field()?, field()?, field()?);
+        let (floor, flavor, mut key) = (field()?, field()?, field()?);
+        let shared = key == "shared";
+        if shared {
+            key = field()?;
+        }
         let sound = key.len() == 12 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !sound || fields.next().is_some() {
             return Err(error());
@@ -151,6 +165,7 @@ impl FromStr for ArtifactName {
             target: target.parse()?,
             floor: floor.parse()?,
             flavor: flavor.parse()?,
+            shared,
             key: key.to_owned(),
         })
     }
@@ -194,6 +209,10 @@ mod tests {
             plan.request.variant = *variant;
             let name = ArtifactName::new(&plan, "2.36".parse().unwrap());
             assert_eq!(name.to_string().parse::<ArtifactName>().unwrap(), name);
+            plan.request.policies.shared = true;
+            let shared = ArtifactName::new(&plan, "2.36".parse().unwrap());
+            assert!(shared.to_string().contains("-glibc2.36-runtime-shared-"), "{shared}");
+            assert_eq!(shared.to_string().parse::<ArtifactName>().unwrap(), shared);
             let file = name.file(Format::Zst);
             assert!(file.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{file}");
         }

@@ -36,6 +36,7 @@ impl Error {
             | Self::ProfileWithoutOptimization
             | Self::CompilerFlag { .. }
             | Self::ConfigureArgument { .. }
+            | Self::LibpythonArgument { .. }
             | Self::Patch { .. }
             | Self::Pattern { .. }
             | Self::Mirror { .. }

@@ -116,6 +116,13 @@ pub enum Error {
     },
 
     /// Exit code 2.
+    #[error("`{argument}` of configure would change how libpython is linked, which is not decided there")]
+    LibpythonArgument {
+        /// The argument, of the recipe or of the user.
+        argument: String,
+    },
+
+    /// Exit code 2.
     #[error("patch {name}: {reason}")]
     Patch {
         /// The patch, below `patches/`.

@@ -175,7 +175,9 @@ impl Pipeline<'_> {
         misses: Vec<Miss<'_>>,
         options: &BuildOptions,
     ) -> Result<Vec<Built>> {
-        let Some(first) = misses.first().map(|miss| miss.plan) else { return Ok(Vec::new()) };
+        // One that keeps the static library needs objects that serve the others as well.
+        let with_static = misses.iter().find(|miss| miss.plan.static_library);
+        let Some(first) = with_static.or(misses.first()).map(|miss| miss.plan) else { return Ok(Vec::new()) };
         let site = self.site("", first, options)?;
         let context = site.context(recipe, first, optimisation);
         for miss in &misses {

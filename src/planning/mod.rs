@@ -3,6 +3,7 @@
 
 pub mod choices;
 pub mod inputs;
+mod libpython;
 pub mod preflight;
 pub mod profile;
 pub mod resolve;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::choices::Choices;
+use super::libpython;
 use super::preflight::Host;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{
     ArtifactRequest, BuildPlan, Flavor, Hardening, LibraryPolicy, PlannedFreeze, PlannedLibrary, PlannedPatch,
-    Policies, Provenance, ToolchainId,
+    Provenance, ToolchainId,
 };
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ pub fn resolve(
     host: &Host<'_>,
 ) -> Result<BuildPlan> {
     let request = choices.request(recipe, flavor, host.toolchain.target);
+    libpython::refuse_arguments(recipe, &request.policies)?;
     let kept = recipe.flavor(flavor);
     let libraries = libraries(recipe, host)?;
     let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
@@ -62,6 +64,7 @@ pub fn resolve(
         builtin: recipe.shared.modules.builtin.clone(),
         pkg_config: recipe.shared.libraries.iter().flat_map(|library| library.pkg_config.iter().cloned()).collect(),
         strip: Vec::new(),
+        static_library: false,
         pip: kept.pip,
         externally_managed: kept.externally_managed.clone(),
         toolchain: toolchain(host)?,
@@ -70,9 +73,10 @@ pub fn resolve(
         provenance: Provenance { recipe: Some(recipe.digest()), environment: host.inputs.environment.clone() },
         inputs: Arc::new(host.inputs.inputs.clone()),
     };
-    optimise(&mut plan, recipe, optimisation);
     let stdlib = plan.stdlib();
     plan.strip = kept.strip.iter().map(|pattern| pattern.replace("{stdlib}", &stdlib)).collect();
+    plan.static_library = libpython::is_kept_static(&plan)?;
+    optimise(&mut plan, recipe, optimisation);
     Ok(plan)
 }
 
@@ -80,6 +84,7 @@ fn configure_arguments(recipe: &ReleaseRecipe, request: &ArtifactRequest) -> Vec
     std::iter::once(format!("--prefix={}", request.prefix))
         .chain(recipe.shared.configure.arguments.iter().cloned())
         .chain(recipe.shared.configure.cache.iter().map(|(name, value)| format!("{name}={value}")))
+        .chain(recipe.shared.shared.configure.iter().filter(|_| request.policies.shared).cloned())
         // The last of several arguments with the same name counts.
         .chain(request.policies.configure_arguments.iter().cloned())
         .collect()
@@ -92,7 +97,7 @@ pub fn optimise(plan: &mut BuildPlan, recipe: &ReleaseRecipe, optimisation: &Opt
         Optimisation::Profile(profile) => Some(profile.digest),
         Optimisation::None | Optimisation::Instrumented(_) => None,
     };
-    plan.make = make_arguments(recipe, &plan.request.policies, optimisation);
+    plan.make = make_arguments(recipe, plan, optimisation);
     plan.freeze = freeze(recipe, optimisation);
 }
 
@@ -103,11 +108,12 @@ const PYTHON_FOR_BUILD: &str = "PYTHON_FOR_BUILD=./$(BUILDPYTHON) -E -s -S";
 /// Turns on the compiler's warnings about a profile, which are counted, whatever the user's flags are.
 const PROFILE_WARNINGS: &str = "-Wcoverage-mismatch -Wmissing-profile";
 
-/// Returns the arguments of make: the recipe's, those of the optimisation, and those of hardening.
-fn make_arguments(recipe: &ReleaseRecipe, policies: &Policies, optimisation: &Optimisation) -> Vec<String> {
+/// Returns the arguments of make: the recipe's, those of the optimisation, of hardening, and of a shared libpython.
+fn make_arguments(recipe: &ReleaseRecipe, plan: &BuildPlan, optimisation: &Optimisation) -> Vec<String> {
+    let policies = &plan.request.policies;
     let mut words = recipe.shared.make.arguments.clone();
     words.push(PYTHON_FOR_BUILD.to_owned());
-    words.extend(optimising_arguments(recipe, optimisation));
+    words.extend(optimising_arguments(recipe, plan, optimisation));
     if policies.hardening == Hardening::Full {
         let hardening = &recipe.shared.hardening;
         let of_static = if policies.shared { &[][..] } else { &hardening.make_static };
@@ -118,22 +124,29 @@ fn make_arguments(recipe: &ReleaseRecipe, policies: &Policies, optimisation: &Op
             words.push(word.clone());
         }
     }
+    if policies.shared {
+        libpython::link_program(&mut words, &recipe.shared.shared.program_link);
+    }
     words
 }
 
 /// Returns the arguments of make that optimise.
-fn optimising_arguments(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Vec<String> {
+fn optimising_arguments(recipe: &ReleaseRecipe, plan: &BuildPlan, optimisation: &Optimisation) -> Vec<String> {
     let mut words = Vec::new();
     let Some(pgo) = &recipe.shared.pgo else { return words };
     let (compile, link) = match optimisation {
         Optimisation::None => return words,
-        Optimisation::Instrumented(_) => (&pgo.instrument, &pgo.instrument),
+        Optimisation::Instrumented(_) => (pgo.instrument.clone(), pgo.instrument.clone()),
         Optimisation::Profile(_) => {
             // The stage `freeze` runs these in a copy of the tree, and their output is in the tree already.
             let helpers = pgo.freeze.iter().flat_map(|freeze| &freeze.helpers);
             words.extend(helpers.flat_map(|helper| ["-o".to_owned(), helper.clone()]));
             words.extend(pgo.make.iter().cloned());
-            (&format!("{PROFILE_WARNINGS} {}", pgo.compile), &pgo.link)
+            let mut compile = format!("{PROFILE_WARNINGS} {}", pgo.compile);
+            if plan.static_library {
+                compile = format!("{compile} {}", pgo.static_library);
+            }
+            (compile, if plan.request.policies.shared { libpython::link(&pgo.link) } else { pgo.link.clone() })
         }
     };
     // CPython's Makefile adds these to `CONFIGURE_CFLAGS_NODIST` and `CONFIGURE_LDFLAGS_NODIST`, which configure wrote.
@@ -177,6 +190,11 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices, request: &ArtifactRequ
         let hardening = &recipe.shared.hardening;
         append(&mut variables, "CFLAGS_NODIST", &hardening.compiler_options(request.target));
         append(&mut variables, "LDFLAGS_NODIST", &hardening.link);
+    }
+    if request.policies.shared {
+        // The linker compiles, too, in a build with link-time optimisation.
+        append(&mut variables, "CFLAGS_NODIST", &recipe.shared.shared.compile);
+        append(&mut variables, "LDFLAGS_NODIST", &recipe.shared.shared.compile);
     }
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(choices.policies.compiler_variables.clone());
@@ -312,7 +330,7 @@ mod tests {
         let request = choices.request(&recipe, Flavor::Runtime, crate::domain::target::Target::X86_64);
         let environment = environment(&recipe, &choices, &request);
         assert_eq!((&environment["HOME"][..], &environment["CONFIG_SITE"][..]), ("/dev/null", "/dev/null"));
-        let words = make_arguments(&recipe, &request.policies, &Optimisation::None);
+        let words = make_arguments(&recipe, &crate::domain::plan::tests::plan(), &Optimisation::None);
         let python = words.iter().find_map(|word| word.strip_prefix("PYTHON_FOR_BUILD=")).unwrap();
         assert!(["-E", "-s", "-S"].iter().all(|option| python.split(' ').any(|word| word == *option)), "{python}");
     }

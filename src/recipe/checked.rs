@@ -16,6 +16,7 @@ use super::section::patch::Patch;
 use super::section::pgo::Pgo;
 use super::section::profile::PinnedProfile;
 use super::section::release::ReleaseRow;
+use super::section::shared::SharedRecipe;
 use super::section::source::SourceRecipe;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{Flavor, Optimize, SourceSums};
@@ -54,6 +55,8 @@ pub struct SeriesRecipe {
     pub make: MakeRecipe,
     /// The flags that harden what is compiled and linked.
     pub hardening: HardeningRecipe,
+    /// How libpython is built as a shared library.
+    pub shared: SharedRecipe,
     /// How an optimised build is made.
     pub pgo: Option<Pgo>,
     /// The closed list of extension modules.
@@ -133,7 +136,7 @@ impl ReleaseRecipe {
 impl SeriesRecipe {
     /// Returns what decides bytes. A new field does not compile until this function names it.
     fn deciding(&self) -> Value {
-        let Self { source: _, configure, make, hardening, pgo, modules, libraries, flavors, patches } = self;
+        let Self { source: _, configure, make, hardening, shared, pgo, modules, libraries, flavors, patches } = self;
         // In an order that the libraries' names have no part in.
         let mut libraries: Vec<Value> = libraries.iter().map(Library::deciding).collect();
         libraries.sort_by_cached_key(Value::to_string);
@@ -141,6 +144,7 @@ impl SeriesRecipe {
             "configure": configure.deciding(),
             "make": make.deciding(),
             "hardening": hardening.deciding(),
+            "shared": shared.deciding(),
             "pgo": pgo.as_ref().map(Pgo::deciding),
             "modules": modules.deciding(),
             "libraries": libraries,

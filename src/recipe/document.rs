@@ -11,7 +11,9 @@ use toml::de::DeTable;
 
 use super::checked::{Recipe, SeriesRecipe};
 use super::place::Layers;
-use super::section::{configure, flavor, hardening, library, make, modules, patch, pgo, profile, release, source};
+use super::section::{
+    configure, flavor, hardening, library, make, modules, patch, pgo, profile, release, shared, source,
+};
 use crate::domain::version::{Series, Variant};
 use crate::error::Mistake;
 
@@ -26,6 +28,8 @@ struct Document {
     make: make::Written,
     #[serde(default)]
     hardening: hardening::Written,
+    #[serde(default)]
+    shared: shared::Written,
     pgo: Option<pgo::Written>,
     modules: modules::Written,
     #[serde(default)]
@@ -83,6 +87,7 @@ impl Document {
             configure: self.configure.check(at)?,
             make: self.make.check(at)?,
             hardening: self.hardening.check(at)?,
+            shared: self.shared.check(),
             pgo: self.pgo.map(|pgo| pgo.check(at)).transpose()?,
             libraries: library::check(self.library, &modules, at)?,
             modules,

@@ -87,15 +87,19 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
     let planned: BTreeMap<&str, &PlannedLibrary> =
         plan.libraries.iter().map(|library| (library.soname.as_str(), library)).collect();
     let mut queue: Vec<(String, PathBuf)> = Vec::new();
+    // A shared libpython, which is the tree's own.
+    let mut own = BTreeSet::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
         let path = root.join(&entry.path);
         if elf::is_elf(&path)? {
-            queue.extend(elf::read(&path)?.needed.into_iter().map(|soname| (soname, entry.path.clone())));
+            let file = elf::read(&path)?;
+            own.extend(file.soname.filter(|soname| entry.path == Path::new("lib").join(soname)));
+            queue.extend(file.needed.into_iter().map(|soname| (soname, entry.path.clone())));
         }
     }
     let mut needed = BTreeSet::new();
     while let Some((soname, by)) = queue.pop() {
-        if elf::is_glibc(&soname) || needed.contains(&soname) {
+        if elf::is_glibc(&soname) || own.contains(&soname) || needed.contains(&soname) {
             continue;
         }
         let library = planned.get(soname.as_str()).ok_or_else(|| Error::Library {
@@ -279,6 +283,16 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_library_of_the_tree_itself_is_neither_planned_nor_copied() {
+        let linked = Linked::new();
+        let library = fs_err::read(linked.library()).unwrap();
+        let mut toy = Toy::new(&[(MODULE, &linked.module), ("lib/libtoy.so.1", &library)]);
+        toy.plan.libraries.clear();
+        let toy = toy.on("--query --all", Answer::new());
+        assert!(bundled(&toy).unwrap().libraries().is_empty());
     }
 
     #[test]

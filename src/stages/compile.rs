@@ -240,6 +240,7 @@ mod tests {
             compile: String::new(),
             link: String::new(),
             instrument: String::new(),
+            static_library: String::new(),
             make: Vec::new(),
             freeze: None,
             training: Vec::new(),

@@ -15,7 +15,8 @@ use crate::sys::process::Runner;
 /// The inputs, the directories and the tools of one build. Only the plan decides the bytes of the output.
 #[derive(Clone, Copy)]
 pub struct BuildContext<'a> {
-    /// The plan of the artifact. The stages that several flavors share use that of the first.
+    /// The plan of the artifact. The stages that several flavors share use that of the one that keeps the
+    /// static library, or of the first.
     pub plan: &'a BuildPlan,
     /// The recipe that the plan was resolved from.
     pub recipe: &'a ReleaseRecipe,

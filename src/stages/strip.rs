@@ -11,11 +11,11 @@ use super::staging::StagedPrefix;
 use crate::domain::manifest::{BundledLibrary, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};
 use crate::error::Result;
-use crate::sys::elf;
 use crate::sys::fs::{self, Kind};
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
 use crate::sys::toolchain::SEARCH_PATH;
+use crate::sys::{ar, elf};
 
 /// A prefix with only what the flavor keeps.
 #[derive(Debug)]
@@ -68,6 +68,10 @@ pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<S
     let debug_files =
         if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, context)?) } else { None };
     run_tool(&tool(plan, "strip"), &["--strip-unneeded"], &files, &root, log)?;
+    let archives = archives(&root)?;
+    if !archives.is_empty() {
+        run_tool(&tool(plan, "strip"), ARCHIVE_OPTIONS, &archives, &root, log)?;
+    }
     if let Some(directory) = &debug_files {
         link_debug_files(&root, &files, directory, context)?;
     }
@@ -108,12 +112,36 @@ fn remove_empty_directories(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The ELF files that this build linked: all except the bundled libraries, which are never changed.
+/// The options of `strip` for static libraries. What the compiler wrote for its own link-time optimisation goes: another
+/// compiler cannot read it, and native code is there as well.
+const ARCHIVE_OPTIONS: &[&str] = &[
+    "--strip-unneeded",
+    "--enable-deterministic-archives",
+    "--remove-section=.gnu.lto_*",
+    "--remove-section=.gnu.debuglto_*",
+    "--strip-symbol=__gnu_lto_v1",
+];
+
+/// The static libraries.
+fn archives(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
+        let named = entry.path.extension().is_some_and(|extension| extension == "a");
+        if named && ar::is_archive(&root.join(&entry.path))? {
+            files.push(entry.path);
+        }
+    }
+    Ok(files)
+}
+
+/// The ELF files that this build linked: all except the bundled libraries, which are never changed, and objects.
 fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
         let bundled = libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname));
-        if !bundled && elf::is_elf(&root.join(&entry.path))? {
+        let path = root.join(&entry.path);
+        let is_object = entry.path.extension().is_some_and(|extension| extension == "o");
+        if !bundled && !is_object && elf::is_elf(&path)? {
             files.push(entry.path);
         }
     }

@@ -53,7 +53,12 @@ pub fn train(
             let word = word.replace("{jobs}", &jobs.slots().to_string());
             word.replace("{training}", &directory.display().to_string())
         };
-        log.run(&tree.spec("./python").args(run.iter().map(placed)), |_| {})?;
+        let mut spec = tree.spec("./python").args(run.iter().map(placed));
+        if plan.request.policies.shared {
+            // In the build tree libpython is beside the interpreter.
+            spec = spec.variable("LD_LIBRARY_PATH", tree.root());
+        }
+        log.run(&spec, |_| {})?;
     }
     if !tree.root().join(&pgo.evaluation_data).is_file() {
         return Err(wrong(format!("the training recorded nothing in {}", pgo.evaluation_data.display())));

@@ -1,5 +1,6 @@
 //! Access to the system: files, programs, archives, the network. It does not know recipes.
 
+pub mod ar;
 pub mod archive;
 pub mod distro;
 pub mod elf;

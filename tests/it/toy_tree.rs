@@ -50,7 +50,7 @@ const FILES: [(&str, &str); 15] = [
     ("bin/python3.13-config", "#!/bin/sh\necho /opt/myorg/python-3.13\n"),
     ("include/python3.13/Python.h", "/* Python.h */\n"),
     ("lib/pkgconfig/python-3.13.pc", "prefix=/opt/myorg/python-3.13\nlibdir=${prefix}/lib\nLibs: -L${libdir}\n"),
-    ("lib/python3.13/config-3.13-x/Makefile", "prefix= /opt/myorg/python-3.13\n"),
+    ("lib/python3.13/Makefile", "prefix= /opt/myorg/python-3.13\n"),
     ("lib/python3.13/LICENSE.txt", "A licence.\n"),
     ("lib/python3.13/asyncio/__init__.py", "\"\"\"A package.\"\"\"\n"),
     ("lib/python3.13/email/__init__.py", "\"\"\"A package.\"\"\"\n"),
@@ -123,6 +123,20 @@ fn make(root: &Path, source: &Path) {
         fs_err::os::unix::fs::symlink(target, root.join("bin").join(link)).expect("a link");
     }
     link_modules(root, source);
+    archive_library(root, source);
+}
+
+/// The static library, and the copy of it that make installs besides.
+fn archive_library(root: &Path, source: &Path) {
+    let directory = root.join(format!("lib/python3.13/config-3.13-{}-linux-gnu", std::env::consts::ARCH));
+    fs_err::create_dir_all(&directory).expect("a directory");
+    fs_err::rename(root.join("lib/python3.13/Makefile"), directory.join("Makefile")).expect("a file");
+    fs_err::write(source.join("main.c"), "int Py_RunMain(void) { return 0; }\n").expect("a file");
+    let [code, object] = ["main.c", "main.o"].map(|name| source.join(name).display().to_string());
+    cc(&["-O1", "-c", "-o", &object, &code]);
+    for library in [directory.join("libpython3.13.a"), root.join("lib/libpython3.13.a")] {
+        check("ar", &["rcsD", &library.display().to_string(), &object]);
+    }
 }
 
 /// The tree, which is made once and kept in cargo's directory for the files of tests.

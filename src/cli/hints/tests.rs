@@ -43,6 +43,8 @@ fn of_optimisation() -> Vec<Error> {
     let flag = |flag: &str, problem| Error::CompilerFlag { variable: "CFLAGS".into(), flag: flag.into(), problem };
     let mut errors: Vec<Error> = remedies.map(profile).into();
     errors.extend([
+        Error::LibpythonArgument { argument: "--enable-shared".into() },
+        Error::LibpythonArgument { argument: "--with-static-libpython".into() },
         Error::ProfileWithoutOptimization,
         Error::ProfileMismatch {
             profile: "1a2b".into(),

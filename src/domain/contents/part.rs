@@ -9,7 +9,7 @@ use crate::domain::named_enum;
 named_enum! {
     /// A part of an artifact.
     pub enum Part {
-        /// The interpreter and the scripts in `bin`.
+        /// The interpreter and the scripts in `bin`, and a shared libpython.
         Interpreter = "interpreter",
         /// The standard library as source.
         Stdlib = "stdlib",
@@ -51,7 +51,7 @@ impl Part {
             Self::Config
         } else if in_stdlib.is_some() {
             Self::Stdlib
-        } else if path.starts_with("bin") {
+        } else if path.starts_with("bin") || is_libpython(path) {
             Self::Interpreter
         } else if path.starts_with("include") {
             Self::Headers
@@ -97,6 +97,12 @@ impl Part {
     }
 }
 
+/// Whether a file is the shared library that the interpreter is linked to: `lib/libpython3.13.so.1.0`.
+fn is_libpython(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    path.parent() == Some(Path::new("lib")) && name.starts_with(b"libpython")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +122,7 @@ mod tests {
             ("lib/python3.13/config-3.13-x86_64-linux-gnu/Makefile", Part::Config, "stdlib"),
             ("lib/pkgconfig/python-3.13.pc", Part::Config, "libraries"),
             ("lib/libssl.so.3", Part::Libraries, "libraries"),
+            ("lib/libpython3.13.so.1.0", Part::Interpreter, "interpreter"),
             ("lib/python3.12/ssl.py", Part::Libraries, "libraries"),
             ("include/python3.13/Python.h", Part::Headers, "headers"),
             ("share/licenses/libssl3/copyright", Part::Licenses, "licenses"),

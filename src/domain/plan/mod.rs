@@ -65,6 +65,8 @@ pub struct BuildPlan {
     pub pkg_config: Vec<String>,
     /// The files that the flavor drops: globs relative to the prefix.
     pub strip: Vec<String>,
+    /// Whether the flavor keeps the static library of libpython.
+    pub static_library: bool,
     /// Whether pip is installed.
     pub pip: bool,
     /// The message of `EXTERNALLY-MANAGED`, if the flavor has one.
@@ -110,6 +112,13 @@ impl BuildPlan {
             Variant::Default | Variant::Debug => "",
         };
         format!("lib/python{}{variant}", self.request.release.series())
+    }
+
+    /// Returns the directory of the files for building against this Python, relative to the prefix:
+    /// `lib/python3.13/config-3.13-x86_64-linux-gnu`.
+    #[must_use]
+    pub fn configuration(&self) -> String {
+        format!("{}/config-{}-{}", self.stdlib(), self.short_version(), self.request.target)
     }
 
     /// Returns the path of the interpreter, relative to the prefix: `bin/python3.13`.

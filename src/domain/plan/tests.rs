@@ -35,6 +35,7 @@ pub(crate) fn plan() -> BuildPlan {
         builtin: BTreeMap::new(),
         pkg_config: Vec::new(),
         strip: Vec::new(),
+        static_library: false,
         pip: false,
         externally_managed: None,
         toolchain: ToolchainId {

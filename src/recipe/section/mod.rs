@@ -11,4 +11,5 @@ pub(super) mod patch;
 pub(super) mod pgo;
 pub(super) mod profile;
 pub(super) mod release;
+pub(super) mod shared;
 pub(super) mod source;

@@ -18,6 +18,8 @@ pub(in crate::recipe) struct Written {
     link: String,
     instrument: String,
     #[serde(default)]
+    static_library: String,
+    #[serde(default)]
     make: Vec<String>,
     freeze: Option<WrittenFreeze>,
     training: Spanned<Vec<Vec<String>>>,
@@ -50,6 +52,9 @@ pub struct Pgo {
     pub link: String,
     /// The options of both in the instrumented build.
     pub instrument: String,
+    /// Further options of the compiler in a build with a profile that keeps the static library: objects with native
+    /// code.
+    pub static_library: String,
     /// Further arguments of make in a build with a profile.
     pub make: Vec<String>,
     /// How the frozen modules are made, if the series has any.
@@ -80,6 +85,7 @@ impl Written {
             compile: self.compile,
             link: self.link,
             instrument: self.instrument,
+            static_library: self.static_library,
             make: self.make,
             freeze: self.freeze.map(|freeze| freeze.check(at)).transpose()?,
             training: self.training.into_inner(),
@@ -108,6 +114,7 @@ impl Pgo {
             compile,
             link,
             instrument,
+            static_library,
             make,
             freeze,
             training: _,
@@ -116,6 +123,13 @@ impl Pgo {
             max_dropped: _,
             max_missing: _,
         } = self;
-        json!({ "compile": compile, "link": link, "instrument": instrument, "make": make, "freeze": freeze })
+        json!({
+            "compile": compile,
+            "link": link,
+            "instrument": instrument,
+            "static_library": static_library,
+            "make": make,
+            "freeze": freeze,
+        })
     }
 }

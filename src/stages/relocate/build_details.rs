@@ -13,15 +13,42 @@ pub(super) fn is_description(path: &Path) -> bool {
     in_library && name.starts_with("build-details") && path.extension().is_some_and(|extension| extension == "json")
 }
 
+/// What a flavor may leave out, each with the table that goes without it.
+const PARTS: [(&str, &str, bool); 5] = [
+    ("libpython", "static", false),
+    ("libpython", "dynamic", false),
+    ("libpython", "dynamic_stableabi", false),
+    ("c_api", "pkgconfig_path", false),
+    ("c_api", "headers", true),
+];
+
 /// The description with relative paths: `base_prefix` relative to the file's own directory, all others relative to
-/// `base_prefix`. None if it names no path of the prefix. `path` is the file's, relative to the prefix.
+/// `base_prefix`, and without the paths that `is_there` denies. None if it names no path of the prefix. `path` is the
+/// file's; both are relative to the prefix.
 ///
 /// # Errors
 /// A [`serde_json::Error`] if the text is not JSON.
-pub(super) fn rewrite(path: &Path, text: &str, prefix: &str) -> serde_json::Result<Option<String>> {
+pub(super) fn rewrite(
+    path: &Path,
+    text: &str,
+    prefix: &str,
+    is_there: &dyn Fn(&Path) -> bool,
+) -> serde_json::Result<Option<String>> {
     let mut details: Value = serde_json::from_str(text)?;
     if !relative_paths(&mut details, prefix) {
         return Ok(None);
+    }
+    for (table, key, is_required) in PARTS {
+        let Some(part) = details[table][key].as_str().and_then(|text| text.strip_prefix("./")) else { continue };
+        if is_there(Path::new(part)) {
+            continue;
+        }
+        if let Some(fields) = details[table].as_object_mut() {
+            fields.remove(key);
+            if is_required || fields.is_empty() {
+                details.as_object_mut().map(|tables| tables.remove(table));
+            }
+        }
     }
     let up: Vec<&str> = path.parent().into_iter().flat_map(Path::components).map(|_| "..").collect();
     details["base_prefix"] = up.join("/").into();
@@ -75,7 +102,7 @@ mod tests {
     #[test]
     fn paths_are_told_from_where_the_file_is() {
         let path = Path::new("lib/python3.14/build-details.json");
-        let text = rewrite(path, DETAILS, "/opt/myorg/python-3.14").unwrap().unwrap();
+        let text = rewrite(path, DETAILS, "/opt/myorg/python-3.14", &|_| true).unwrap().unwrap();
         let details: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(details["base_prefix"], "../..");
         assert_eq!(details["base_interpreter"], "./bin/python3.14");
@@ -92,8 +119,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_flavor_leaves_out_is_not_described() {
+        let path = Path::new("lib/python3.14/build-details.json");
+        let text = DETAILS.replace("python-3.14-old", "python-3.14");
+        let described = |is_there: &dyn Fn(&Path) -> bool| -> Value {
+            serde_json::from_str(&rewrite(path, &text, "/opt/myorg/python-3.14", is_there).unwrap().unwrap()).unwrap()
+        };
+        let details = described(&|_| false);
+        assert!(details.get("libpython").is_none() && details.get("c_api").is_none(), "{details}");
+        assert_eq!(details["base_interpreter"], "./bin/python3.14");
+        let details = described(&|path| path.starts_with("include"));
+        assert!(details.get("libpython").is_none(), "{details}");
+        assert_eq!(details["c_api"], serde_json::json!({ "headers": "./include/python3.14" }));
+        let details = described(&|path| path == Path::new("lib/libpython3.14.a"));
+        assert_eq!(details["libpython"]["static"], "./lib/libpython3.14.a");
+    }
+
+    #[test]
     fn a_description_of_something_else_stays_and_a_broken_one_is_an_error() {
         let path = Path::new("lib/python3.14/build-details.json");
+        let rewrite = |path, text, prefix| rewrite(path, text, prefix, &|_| true);
         assert_eq!(rewrite(path, DETAILS, "/usr").unwrap(), None);
         let relative = r#"{"base_prefix": "../..", "base_interpreter": "./bin/python3.14"}"#;
         assert_eq!(rewrite(path, relative, "/opt/myorg/python-3.14").unwrap(), None);

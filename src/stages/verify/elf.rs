@@ -1,18 +1,18 @@
-//! Checks of the ELF files: the machine, hardening, and that all needed libraries are in the prefix or
-//! glibc.
+//! Checks of the ELF files: the machine, hardening, that all needed libraries are in the prefix or glibc, and that
+//! static libraries have native code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Subject;
 use super::hardening::Promises;
 use super::report::Report;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
-use crate::domain::plan::LibraryPolicy;
+use crate::domain::plan::{BuildPlan, LibraryPolicy};
 use crate::error::Result;
 use crate::sys::distro::PackageChecksum;
 use crate::sys::elf::{self, ElfFile};
-use crate::sys::fs;
+use crate::sys::{ar, fs};
 
 /// Checks the ELF files of a tree. Findings are in the report.
 ///
@@ -21,13 +21,19 @@ use crate::sys::fs;
 pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     let &Subject { prefix, manifest, own, .. } = subject;
     let plan = &manifest.plan;
-    let modules = Path::new(&plan.stdlib()).join("lib-dynload");
+    let places = Places::new(plan);
     let mut findings = Findings::default();
     let mut promises = Promises::of(plan);
     let mut floor = None;
     for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
         // Files that were installed later are not checked.
-        if !own.has(&entry.path) || !elf::is_elf(&prefix.join(&entry.path))? {
+        if !own.has(&entry.path) {
+            continue;
+        }
+        if ar::is_archive(&prefix.join(&entry.path))? {
+            findings.archive(&entry.path, &fs_err::read(prefix.join(&entry.path))?, plan);
+        }
+        if !elf::is_elf(&prefix.join(&entry.path))? {
             continue;
         }
         let name = entry.path.display().to_string();
@@ -42,17 +48,23 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
         if file.machine != plan.request.target.elf_machine() {
             findings.machine.push(format!("{name} is for machine {}", file.machine));
         }
+        // An object is linked into a program or a library first.
+        if file.relocatable {
+            continue;
+        }
         findings
             .needed
             .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
         if !manifest.libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname)) {
-            findings.linked_here(&name, &file, entry.path.starts_with(&modules));
+            findings.linked_here(&name, &file, places.of(&entry.path));
             promises.check(&name, &file);
         }
     }
+    findings.library(prefix, plan);
     report.add_findings("ELF files are for the target", &findings.machine);
     report.add_findings("needed libraries are in the prefix or glibc's", &findings.needed);
     report.add_findings("relative DT_RPATH on extension modules only", &findings.rpath);
+    report.add_findings("libpython is what the plan says", &findings.libpython);
     report.add_findings("RELRO, BIND_NOW, no executable stack, no W+X, no TEXTREL", &findings.hardening);
     let leaked = promises.leaked(prefix, Path::new(&plan.stdlib()))?;
     report.add_findings("no hardening flag among those for extension modules", &leaked);
@@ -66,9 +78,65 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+/// What is linked in a way of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It finds bundled libraries.
+    Module,
+    /// It finds a shared libpython.
+    Program,
+    /// The library of the stable ABI, which finds libpython.
+    StableAbi,
+    /// Everything else finds what the system's loader finds.
+    Other,
+}
+
+impl Kind {
+    /// The directories that a file of this kind searches: by DT_RPATH, which the libraries that it loads inherit, and by
+    /// DT_RUNPATH.
+    const fn searched(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Module => (&["$ORIGIN/../.."], &[]),
+            Self::Program => (&[], &["$ORIGIN/../lib"]),
+            Self::StableAbi => (&[], &["$ORIGIN"]),
+            Self::Other => (&[], &[]),
+        }
+    }
+}
+
+/// Where the files of each kind are.
+struct Places {
+    modules: PathBuf,
+    interpreter: PathBuf,
+    shared: bool,
+}
+
+impl Places {
+    fn new(plan: &BuildPlan) -> Self {
+        Self {
+            modules: Path::new(&plan.stdlib()).join("lib-dynload"),
+            interpreter: plan.interpreter().into(),
+            shared: plan.request.policies.shared,
+        }
+    }
+
+    fn of(&self, path: &Path) -> Kind {
+        if path.starts_with(&self.modules) {
+            Kind::Module
+        } else if self.shared && path == self.interpreter {
+            Kind::Program
+        } else if self.shared && path == Path::new("lib/libpython3.so") {
+            Kind::StableAbi
+        } else {
+            Kind::Other
+        }
+    }
+}
+
 /// The findings of each check.
 #[derive(Default)]
 struct Findings {
+    libpython: Vec<String>,
     machine: Vec<String>,
     needed: Vec<String>,
     rpath: Vec<String>,
@@ -78,15 +146,12 @@ struct Findings {
 
 impl Findings {
     /// Checks a file that the build linked, unlike a bundled library.
-    fn linked_here(&mut self, name: &str, file: &ElfFile, is_module: bool) {
-        if !file.runpath.is_empty() {
-            self.rpath.push(format!("{name} has DT_RUNPATH {}", file.runpath.join(":")));
-        }
-        if is_module && file.rpath != ["$ORIGIN/../.."] {
-            self.rpath.push(format!("{name} has DT_RPATH `{}`, not $ORIGIN/../..", file.rpath.join(":")));
-        }
-        if !is_module && !file.rpath.is_empty() {
-            self.rpath.push(format!("{name} has DT_RPATH {}", file.rpath.join(":")));
+    fn linked_here(&mut self, name: &str, file: &ElfFile, kind: Kind) {
+        let (rpath, runpath) = kind.searched();
+        for (tag, is, wanted) in [("DT_RPATH", &file.rpath, rpath), ("DT_RUNPATH", &file.runpath, runpath)] {
+            if is != wanted {
+                self.rpath.push(format!("{name} has {tag} `{}`, not `{}`", is.join(":"), wanted.join(":")));
+            }
         }
         let hardening = file.hardening;
         let wrong = [
@@ -101,6 +166,52 @@ impl Findings {
             self.symbols.push(format!("{name} has symbols or debug information"));
         }
     }
+}
+
+impl Findings {
+    /// Checks the objects of a static library.
+    fn archive(&mut self, path: &Path, bytes: &[u8], plan: &BuildPlan) {
+        let name = path.display();
+        let objects = match ar::objects(bytes) {
+            Ok(objects) => objects,
+            Err(reason) => {
+                self.libpython.push(format!("{name}: {reason}"));
+                return;
+            }
+        };
+        let is_foreign =
+            |object: &&ar::Object| object.machine != plan.request.target.elf_machine() || !object.relocatable;
+        self.machine.extend(objects.iter().filter(is_foreign).map(|object| format!("{} in {name}", object.name)));
+        if let Some(object) = objects.iter().find(|object| object.intermediate_code) {
+            self.libpython.push(format!("{name} has intermediate code of the compiler, in {}", object.name));
+        }
+        let defines = |symbol: &str| objects.iter().any(|object| object.defines.iter().any(|name| name == symbol));
+        if path.ends_with(static_library(plan)) && !defines("Py_RunMain") {
+            self.libpython.push(format!("{name} has no native code of Py_RunMain"));
+        }
+    }
+
+    /// Checks that libpython is there, in the form that the plan says, and in no other.
+    fn library(&mut self, prefix: &Path, plan: &BuildPlan) {
+        let shared = format!("lib/libpython{}.so", plan.short_version());
+        let in_configuration = Path::new(&plan.configuration()).join(static_library(plan));
+        let wanted = [
+            (PathBuf::from(shared), plan.request.policies.shared),
+            (Path::new("lib").join(static_library(plan)), plan.static_library),
+            (in_configuration, plan.static_library),
+        ];
+        for (path, is_wanted) in wanted {
+            if prefix.join(&path).is_file() != is_wanted {
+                let what = if is_wanted { "is missing" } else { "is there" };
+                self.libpython.push(format!("{} {what}", path.display()));
+            }
+        }
+    }
+}
+
+/// The name of the static library.
+fn static_library(plan: &BuildPlan) -> String {
+    format!("libpython{}.a", plan.short_version())
 }
 
 /// Returns the libraries that a file needs and that are neither in the prefix nor the system's.

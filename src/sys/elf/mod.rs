@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use goblin::elf::Elf;
 use goblin::elf::dynamic::{DF_1_NOW, DF_BIND_NOW, DF_TEXTREL, DT_RPATH, DT_RUNPATH, DT_TEXTREL};
+use goblin::elf::header::ET_REL;
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader};
 
 pub use self::compiled::Compiled;
@@ -20,6 +21,8 @@ use crate::error::{Error, Result};
 pub struct ElfFile {
     /// The processor (`e_machine`).
     pub machine: u16,
+    /// Whether it is an object for the linker (`ET_REL`), and not linked itself.
+    pub relocatable: bool,
     /// The soname (DT_SONAME).
     pub soname: Option<String>,
     /// The sonames of the libraries that it needs (DT_NEEDED).
@@ -110,6 +113,7 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
     };
     Ok(ElfFile {
         machine: elf.header.e_machine,
+        relocatable: elf.header.e_type == ET_REL,
         soname: elf.soname.map(str::to_owned),
         needed: elf.libraries.iter().map(|&name| name.to_owned()).collect(),
         rpath: paths(DT_RPATH, &elf.rpaths),

@@ -68,6 +68,13 @@ impl Spec {
         self
     }
 
+    /// Sets a variable of the environment besides those that are set already.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.environment.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
     /// Sets the time limit.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {

@@ -6,5 +6,6 @@ mod other_pool;
 mod regression;
 mod reproducible;
 mod series;
+mod shared;
 mod trixie;
 mod variants;

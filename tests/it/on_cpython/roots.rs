@@ -59,6 +59,8 @@ pub fn probe_by(
         "modules": artifact.manifest["modules"],
         "scripts": scripts,
         "flavor": flavor,
+        "static_library": artifact.manifest["plan"]["static_library"],
+        "shared": artifact.manifest["plan"]["request"]["policies"]["shared"],
         "scratch": "/probe/scratch",
         "tls_cert": "/probe/probe/loopback/cert.pem",
         "tls_key": "/probe/probe/loopback/key.pem",

@@ -7,6 +7,7 @@ mod files;
 mod foreign;
 mod inputs;
 mod launchers;
+mod libpython;
 mod network;
 mod plans;
 mod processes;

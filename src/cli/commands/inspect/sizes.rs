@@ -64,6 +64,12 @@ fn facts(contents: &Contents) -> String {
     row("prefix", plan.request.prefix.to_string());
     let profile = plan.profile.map(|profile| format!(" with profile {}", profile.short())).unwrap_or_default();
     row("optimise", format!("{}{profile}", plan.request.optimize));
+    let libpython = match (plan.request.policies.shared, plan.static_library) {
+        (true, _) => "a shared library",
+        (false, true) => "in the interpreter, and a static library",
+        (false, false) => "in the interpreter",
+    };
+    row("libpython", libpython.to_owned());
     row("bytecode", plan.request.policies.bytecode.to_string());
     row("compiler", shown(&plan.toolchain.compiler));
     row("glibc floor", manifest.glibc_floor.to_string());

@@ -32,9 +32,13 @@ def build_details(request):
         base = os.path.join(os.path.dirname(path), details["base_prefix"])
         expect(os.path.realpath(base) == os.path.realpath(request.prefix),
                f"base_prefix of {path} is {base}")
-        wanted = [details["base_interpreter"]]
-        if request.builder:
-            wanted.append(details["c_api"]["headers"])
+        wanted = [details["base_interpreter"], *details.get("c_api", {}).values(),
+                  *(value for value in details.get("libpython", {}).values()
+                    if isinstance(value, str))]
+        expect("c_api" in details or not request.builder, f"{path} names no headers")
+        named = details.get("libpython", {})
+        expect(("static" in named) == request.static_library
+               and ("dynamic" in named) == request.shared, f"{path} says {named}")
         missing = [name for name in wanted
                    if not os.path.exists(os.path.join(base, name))]
         expect(not missing, f"{path} names what is not there: {missing}")

@@ -5,6 +5,7 @@ import sys
 
 from .build_details import build_details, sysconfig_vars_json
 from .check import Check, expect
+from .libpython import libpython_loaded, libpython_values
 from .paths import expect_inside, strays
 
 
@@ -16,6 +17,8 @@ def layout_checks(_request):
         Check("sysconfig:paths", sysconfig_paths),
         Check("sysconfig:directories", sysconfig_directories),
         Check("sysconfig:values", sysconfig_values),
+        Check("sysconfig:libpython", libpython_values),
+        Check("libpython:loaded", libpython_loaded),
         Check("sysconfig:data", sysconfig_data),
         Check("sysconfig:files", sysconfig_files),
         Check("sysconfig:build-details", build_details),
@@ -48,10 +51,12 @@ def sysconfig_paths(request):
 
 def sysconfig_directories(request):
     import sysconfig
-    names = ("prefix", "exec_prefix", "installed_base", "installed_platbase",
+    names = ["prefix", "exec_prefix", "installed_base", "installed_platbase",
              "BINDIR", "LIBDIR", "LIBDEST", "BINLIBDEST", "DESTSHARED",
-             "SCRIPTDIR", "INCLUDEDIR", "INCLUDEPY", "CONFINCLUDEPY", "LIBPL")
+             "SCRIPTDIR", "INCLUDEDIR", "INCLUDEPY", "CONFINCLUDEPY"]
     values = sysconfig.get_config_vars()
+    # Empty in a flavor without that directory.
+    names += ["LIBPL"] if values["LIBPL"] else []
     return expect_inside([(name, values.get(name)) for name in names],
                          request.roots())
 

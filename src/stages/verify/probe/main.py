@@ -7,6 +7,7 @@ from .certificates import certificate_checks
 from .check import Check, Failure, describe
 from .imports import import_checks, stdlib_checks
 from .layout import layout_checks
+from .libpython import embedding_checks
 from .links import link_checks
 from .modules import module_checks
 from .processes import multiprocessing_checks, process_checks
@@ -33,6 +34,7 @@ def plan(request):
         ("links", link_checks(request)),
         ("modules", module_checks(request)),
         ("processes", process_checks(request)),
+        ("embedding", embedding_checks(request)),
         ("python-config", config_checks(request)),
         ("multiprocessing", multiprocessing_checks(request)),
         ("scripts", attempt(script_checks, "scripts", request)),

@@ -16,6 +16,9 @@ class Request:
         self.modules = fields.get("modules", [])
         # The artifact's own scripts in bin. Scripts that a user added are not run.
         self.scripts = fields.get("scripts", [])
+        # Whether it has the static library of libpython, and whether libpython is shared.
+        self.static_library = bool(fields.get("static_library"))
+        self.shared = bool(fields.get("shared"))
         self.builder = fields.get("flavor", "runtime") == "builder"
         self.scratch = os.path.abspath(fields["scratch"])
         self.tls_cert = fields.get("tls_cert")
