@@ -336,6 +336,51 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_libpython_is_compiled_for_a_library_and_the_interpreter_finds_it() {
+        let catalog = crate::recipe::Catalog::load(None).unwrap();
+        let (_, recipe) = catalog.find("3.13.5".parse().unwrap()).unwrap();
+        let choices = crate::planning::choices::tests::choices(&[]);
+        let mut plan = crate::domain::plan::tests::plan();
+        let words = make_arguments(&recipe, &plan, &Optimisation::None);
+        assert!(words.contains(&"CFLAGSFORSHARED=-fPIE".to_owned()), "{words:?}");
+        assert!(!configure_arguments(&recipe, &plan.request).contains(&"--enable-shared".to_owned()));
+        plan.request.policies.shared = true;
+        let words = make_arguments(&recipe, &plan, &Optimisation::None);
+        assert!(!words.iter().any(|word| word.starts_with("CFLAGSFORSHARED=")), "{words:?}");
+        let link: Vec<_> = words.iter().filter(|word| word.starts_with("LINKFORSHARED=")).collect();
+        assert_eq!(
+            link,
+            ["LINKFORSHARED=-Xlinker -export-dynamic -pie '-Wl,--enable-new-dtags,-rpath,$$ORIGIN/../lib'"]
+        );
+        assert!(configure_arguments(&recipe, &plan.request).contains(&"--enable-shared".to_owned()));
+        let environment = environment(&recipe, &choices, &plan.request);
+        for name in ["CFLAGS_NODIST", "LDFLAGS_NODIST"] {
+            assert!(environment[name].ends_with(" -fno-semantic-interposition"), "{}", environment[name]);
+        }
+    }
+
+    #[test]
+    fn objects_have_native_code_if_the_flavor_keeps_the_static_library() {
+        let catalog = crate::recipe::Catalog::load(None).unwrap();
+        let (_, recipe) = catalog.find("3.13.5".parse().unwrap()).unwrap();
+        let pinned = &recipe.profiles[0];
+        let profile = crate::store::profile::open(&pinned.file, &catalog.profile(pinned).unwrap()).unwrap();
+        let optimisation = Optimisation::Profile(Box::new(profile));
+        let value = |plan: &BuildPlan, name: &str| {
+            let words = make_arguments(&recipe, plan, &optimisation);
+            words.iter().find_map(|word| word.strip_prefix(name)).unwrap().to_owned()
+        };
+        let mut plan = crate::domain::plan::tests::plan();
+        assert!(!value(&plan, "CFLAGS_NODIST=").contains("-ffat-lto-objects"));
+        plan.static_library = true;
+        // The last of the two options counts.
+        assert!(value(&plan, "CFLAGS_NODIST=").ends_with(" -ffat-lto-objects"));
+        assert!(value(&plan, "LDFLAGS_NODIST=").starts_with("-flto=jobserver "));
+        (plan.static_library, plan.request.policies.shared) = (false, true);
+        assert!(value(&plan, "LDFLAGS_NODIST=").starts_with("-flto=auto "));
+    }
+
+    #[test]
     fn linker_scripts_name_libraries() {
         assert_eq!(script_inputs("INPUT(libncursesw.so.6 -ltinfo)\n"), ["libncursesw.so.6", "-ltinfo"]);
         let libc = "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a \

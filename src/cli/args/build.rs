@@ -63,6 +63,10 @@ pub(in crate::cli) struct TrainArgs {
     #[arg(long)]
     pub save: bool,
 
+    /// Train with a shared libpython, for builds with `--shared`
+    #[arg(long)]
+    pub shared: bool,
+
     #[command(flatten)]
     pub flags: BuildFlags,
 }

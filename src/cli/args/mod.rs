@@ -152,7 +152,10 @@ impl Args {
                 args.policies.apply_to(&mut overrides);
                 args.flags.apply_to(&mut overrides)?;
             }
-            Command::Train(args) => args.flags.apply_to(&mut overrides)?,
+            Command::Train(args) => {
+                overrides.shared = args.shared.then_some(true);
+                args.flags.apply_to(&mut overrides)?;
+            }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => {
                 overrides.flavor = args.flavor.map(FlavorChoice::from);
