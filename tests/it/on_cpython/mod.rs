@@ -1,6 +1,7 @@
 //! Tests on the artifacts of CPython 3.13.5, which the first of them builds.
 
 mod cache;
+mod extensions;
 pub mod inspect;
 pub mod install;
 mod json;

@@ -6,6 +6,7 @@ import os
 from .certificates import certificate_checks
 from .check import Check, Failure, describe
 from .imports import import_checks, stdlib_checks
+from .launches import launch_checks
 from .layout import layout_checks
 from .modules import module_checks
 from .processes import multiprocessing_checks, process_checks
@@ -29,6 +30,7 @@ def plan(request):
     groups = [
         ("imports", import_checks(request)),
         ("layout", layout_checks(request)),
+        ("launch", launch_checks(request)),
         ("modules", module_checks(request)),
         ("processes", process_checks(request)),
         ("python-config", config_checks(request)),

@@ -2,7 +2,7 @@
 
 import os
 
-from .check import Skip, expect, promised
+from .check import Failure, Skip, expect, promised
 from .hashes import hashlib_built_in, hashlib_key_derivation, hashlib_openssl
 from .sockets import connected_sockets
 
@@ -15,6 +15,7 @@ def module_checks(request):
         ("lzma:round-trip", lzma_round_trip, ["_lzma"]),
         ("zstd:round-trip", zstd_round_trip, ["_zstd"]),
         ("sqlite3:database", sqlite3_database, ["_sqlite3"]),
+        ("sqlite3:extensions", sqlite3_extensions, ["_sqlite3"]),
         ("ctypes:call", ctypes_call, ["_ctypes"]),
         ("ctypes:callback", ctypes_callback, ["_ctypes"]),
         ("curses:terminal", curses_terminal, ["_curses"]),
@@ -77,6 +78,24 @@ def sqlite3_database(request):
         database.close()
         expect(found == rows, f"{place}: {found}")
     return f"SQLite {sqlite3.sqlite_version}"
+
+
+def sqlite3_extensions(request):
+    """SQLite tries to load an extension, once it is allowed to."""
+    import sqlite3
+    database = sqlite3.connect(":memory:")
+    expect(hasattr(database, "enable_load_extension"),
+           "sqlite3 is built without --enable-loadable-sqlite-extensions")
+    absent = request.scratch_path("no-such-extension")
+    for allowed, wanted in ((False, "not authorized"), (True, absent)):
+        database.enable_load_extension(allowed)
+        try:
+            database.load_extension(absent)
+        except sqlite3.OperationalError as error:
+            expect(wanted in str(error), f"it says {error}, not {wanted}")
+        else:
+            raise Failure("it loads an extension that is not there")
+    database.close()
 
 
 def ctypes_call(_request):
