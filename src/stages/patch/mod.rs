@@ -195,6 +195,10 @@ mod tests {
         }
     }
 
+    /// Files whose text nobody here has seen in any release of their series. The patched lines are the same in every
+    /// release from 3.11.2 to 3.14.6.
+    const UNSEEN: &[(&str, &str)] = &[("3.15", "Modules/getpath.py")];
+
     #[test]
     fn the_own_patches_fit_every_release_whose_lines_are_known() {
         let catalog = crate::recipe::Catalog::load(None).unwrap();
@@ -208,14 +212,14 @@ mod tests {
             let newest = recipe.release(recipe.newest().unwrap(), crate::domain::version::Variant::Default).unwrap();
             // A build of the series tries its patches on the source itself.
             let is_built = recipe.releases.iter().any(|row| row.built);
-            // No text of this file of a 3.15 is at hand.
-            let is_unknown =
-                |file: &Path| recipe.series.to_string() == "3.15" && file == Path::new("Modules/getpath.py");
             for patch in catalog.patches(&newest).unwrap() {
                 for (file, diff) in split(&patch.text).unwrap() {
                     let of_file: Vec<_> = texts.iter().filter(|text| text.file == file).collect();
+                    let is_unseen = UNSEEN
+                        .iter()
+                        .any(|(series, unseen)| recipe.series.to_string() == *series && file == Path::new(unseen));
                     assert!(
-                        is_built || is_unknown(&file) || !of_file.is_empty(),
+                        is_built || is_unseen || !of_file.is_empty(),
                         "{}: no lines of {} are known",
                         patch.name,
                         file.display()

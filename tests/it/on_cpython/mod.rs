@@ -2,6 +2,7 @@
 
 mod cache;
 pub mod embedding;
+mod extensions;
 pub mod inspect;
 pub mod install;
 mod json;
@@ -11,7 +12,6 @@ pub mod roots;
 mod settings;
 mod sysconfig;
 
-mod sqlite;
 pub mod system;
 mod treemap;
 mod uninstall;

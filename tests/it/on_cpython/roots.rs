@@ -13,7 +13,7 @@ use crate::support::{Artifact, artifact, check, is_root, run, unpack};
 const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stages/verify/probe");
 
 /// What a root without `/proc`, `/etc`, a shell, terminals and a network may lack.
-pub const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback"];
+pub const BARE_ROOT_LACKS: &[&str] = &["tzdata", "terminfo", "/bin/sh", "/dev/shm", "loopback", "/proc"];
 
 /// `chroot` with an environment that is as bare as the root.
 pub fn in_root() -> Command {

@@ -6,11 +6,14 @@ import sys
 from .check import CHECK_SECONDS, Failure
 
 
-def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None):
-    """Run a command without input; return a subprocess.CompletedProcess."""
+def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None, executable=None):
+    """Run a command without input; return a subprocess.CompletedProcess.
+
+    The executable is what runs where the first word is not its path.
+    """
     import subprocess
     return subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        argv, executable=executable, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=seconds, cwd=cwd,
         env=dict(os.environ, **(env or {})), encoding="utf-8", errors="replace")
 

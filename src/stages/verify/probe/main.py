@@ -6,9 +6,9 @@ import os
 from .certificates import certificate_checks
 from .check import Check, Failure, describe
 from .imports import import_checks, stdlib_checks
+from .launches import launch_checks
 from .layout import layout_checks
 from .libpython import embedding_checks
-from .links import link_checks
 from .modules import module_checks
 from .processes import multiprocessing_checks, process_checks
 from .python_config import config_checks
@@ -31,7 +31,7 @@ def plan(request):
     groups = [
         ("imports", import_checks(request)),
         ("layout", layout_checks(request)),
-        ("links", link_checks(request)),
+        ("launch", launch_checks(request)),
         ("modules", module_checks(request)),
         ("processes", process_checks(request)),
         ("embedding", embedding_checks(request)),

@@ -2,7 +2,7 @@
 
 import os
 
-from .check import Skip, expect, promised
+from .check import Failure, Skip, expect, promised
 from .hashes import hashlib_built_in, hashlib_key_derivation, hashlib_openssl
 from .sockets import connected_sockets
 
@@ -81,13 +81,20 @@ def sqlite3_database(request):
 
 
 def sqlite3_extensions(request):
+    """SQLite tries to load an extension, once it is allowed to."""
     import sqlite3
     database = sqlite3.connect(":memory:")
-    database.enable_load_extension(True)
-    try:
-        database.load_extension(request.scratch_path("no-such-extension"))
-    except sqlite3.OperationalError as error:
-        expect("no-such-extension" in str(error), f"it does not look for the file: {error}")
+    expect(hasattr(database, "enable_load_extension"),
+           "sqlite3 is built without --enable-loadable-sqlite-extensions")
+    absent = request.scratch_path("no-such-extension")
+    for allowed, wanted in ((False, "not authorized"), (True, absent)):
+        database.enable_load_extension(allowed)
+        try:
+            database.load_extension(absent)
+        except sqlite3.OperationalError as error:
+            expect(wanted in str(error), f"it says {error}, not {wanted}")
+        else:
+            raise Failure("it loads an extension that is not there")
     database.close()
 
 
