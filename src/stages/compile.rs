@@ -36,6 +36,11 @@ impl CompiledTree {
         self.tree.spec(program)
     }
 
+    /// Compares every file that was read since the compilation with the plan.
+    pub(super) fn check_reads(&self, context: &BuildContext<'_>) -> Result<()> {
+        self.tree.recorder().check(&context.plan.inputs, context.work)
+    }
+
     /// Returns make with the arguments of the compilation. With others, `make install` would build some files again.
     pub(super) fn make(&self, plan: &BuildPlan) -> Spec {
         make(&self.tree, plan)

@@ -36,6 +36,8 @@ python: Python/frozen.o Python/ceval.o
 \t$(CC) $(LDFLAGS_NODIST) -o $@ Python/ceval.o
 Python/ceval.o: Python/ceval.c
 \t$(CC) -O2 $(CFLAGS) $(CFLAGS_NODIST) -c -o $@ Python/ceval.c
+libpython3.13.a: Python/ceval.o
+\trm -f $@ && gcc-ar rcsD $@ Python/ceval.o
 Python/frozen.o: Python/frozen_modules/getpath.h
 \ttouch $@
 Python/frozen_modules/getpath.h:

@@ -52,8 +52,7 @@ pub struct Pgo {
     pub link: String,
     /// The options of both in the instrumented build.
     pub instrument: String,
-    /// Further options of the compiler in a build with a profile that keeps the static library: objects with native
-    /// code.
+    /// Options of the compiler, in place of `compile`, for the static library of a build with a profile: native code.
     pub static_library: String,
     /// Further arguments of make in a build with a profile.
     pub make: Vec<String>,

@@ -185,7 +185,7 @@ fn the_digest_covers_what_decides_bytes_and_nothing_else() {
         ("link = \"-flto", "link = \"-g -flto"),
         ("instrument = \"-fprofile-generate", "instrument = \"-g -fprofile-generate"),
         ("LINKCC=+$(CC)", "LINKCC=$(CC)"),
-        ("static-library = \"-ffat", "static-library = \"-g -ffat"),
+        ("static-library = \"-f", "static-library = \"-g -f"),
         ("\"--enable-shared\", ", ""),
         ("-fno-semantic-interposition", "-fsemantic-interposition"),
         ("-rpath,$$ORIGIN/../lib", "-rpath,$$ORIGIN/.."),

@@ -89,6 +89,29 @@ fn changed(profile: &Path, into: &Path, change: impl FnOnce(&Path)) {
 }
 
 #[test]
+fn the_static_library_of_an_optimised_build_is_native_and_the_runtime_flavor_is_the_same_without_it() {
+    const WITH_MAIN: &str = "int Py_RunMain(void) { return 1; }\n";
+    let toy = trainable(Box::leak(format!("{WITH_MAIN}{PROGRAM}").into_boxed_str()));
+    let profile = trained(&toy).display().to_string();
+    let build = |store: &str, flavor: &str| {
+        let mut command = build_with(&toy, &["--profile", &profile, "--flavor", flavor]);
+        run(command.env("PYKEEL_STORE", toy.path(store))).exits(0).json()
+    };
+    let (alone, both) = (build("a", "runtime"), build("b", "all"));
+    assert_eq!(alone[0]["digest"], both[0]["digest"], "the runtime flavor");
+    let manifest = fs_err::read_to_string(both[1]["manifest"].as_str().unwrap()).unwrap();
+    assert!(manifest.contains("-fno-fat-lto-objects"), "the interpreter's objects have no native code: {manifest}");
+    // Not the library that the toy's make installs, which has nothing but `Py_RunMain`.
+    let directory = toy.path("builder");
+    fs_err::create_dir(&directory).unwrap();
+    let tarball = Path::new(both[1]["tarball"].as_str().unwrap());
+    check("tar", &["-C".as_ref(), directory.as_os_str(), "-xf".as_ref(), tarball.as_os_str()]);
+    let library = directory.join("python-3.13/lib/libpython3.13.a");
+    let symbols = check("nm", &[&library]);
+    assert!(symbols.contains(" T _PyEval_EvalFrameDefault") && symbols.contains(" T Py_RunMain"), "{symbols}");
+}
+
+#[test]
 fn training_gives_a_profile_and_a_build_with_it_names_it() {
     let toy = trainable(PROGRAM);
     let ended = train(&toy, &[]).exits(0);
