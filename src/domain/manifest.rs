@@ -104,6 +104,9 @@ pub struct Manifest {
     pub modules: Vec<String>,
     /// The modules that are linked into the interpreter.
     pub builtin_modules: Vec<String>,
+    /// The versions of the libraries of which CPython's source has a copy, by name, as the copies state them.
+    #[serde(default)]
+    pub compiled_in: BTreeMap<String, String>,
     /// The bundled libraries.
     pub libraries: Vec<BundledLibrary>,
     /// The packages that the runtime image should install.

@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod compile;
+mod compiled_in;
 pub mod configure;
 mod context;
 mod dropped;

@@ -85,6 +85,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
         glibc_floor: floor,
         modules: built_modules(root, plan)?.into_iter().collect(),
         builtin_modules: stripped.builtin_modules().to_vec(),
+        compiled_in: stripped.compiled_in().clone(),
         libraries: libraries.bundled.clone(),
         runtime_packages: libraries.runtime_packages.clone(),
         sizes,

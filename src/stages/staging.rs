@@ -1,10 +1,11 @@
 //! Stage: runs `make install` into a staging directory, and checks that every module of the recipe was built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::BuildContext;
 use super::compile::CompiledTree;
+use super::compiled_in;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::distro::Distro;
@@ -17,6 +18,8 @@ pub struct StagedPrefix {
     root: PathBuf,
     epoch: u64,
     builtin_modules: Vec<String>,
+    /// The versions of the libraries of which the source has a copy.
+    compiled_in: BTreeMap<String, String>,
     /// The work directory, which no file of the prefix may mention.
     build_directory: PathBuf,
 }
@@ -35,6 +38,10 @@ impl StagedPrefix {
         &self.builtin_modules
     }
 
+    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, String> {
+        &self.compiled_in
+    }
+
     pub(super) fn build_directory(&self) -> &Path {
         &self.build_directory
     }
@@ -49,6 +56,7 @@ impl StagedPrefix {
             root: to.to_owned(),
             epoch: self.epoch,
             builtin_modules: self.builtin_modules.clone(),
+            compiled_in: self.compiled_in.clone(),
             build_directory: self.build_directory.clone(),
         })
     }
@@ -70,7 +78,8 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
     }
     let builtin_modules = builtin_modules(&root, context)?;
     check_modules(&root, tree, &builtin_modules, context)?;
-    Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, build_directory: work.to_owned() })
+    let compiled_in = compiled_in::read(tree.root(), plan)?;
+    Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, compiled_in, build_directory: work.to_owned() })
 }
 
 /// Compiles the static library once more, to native code, and installs it. The objects of the interpreter have only the

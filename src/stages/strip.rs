@@ -1,5 +1,6 @@
 //! Strip: removes what a flavor does not keep, and strips ELF files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
@@ -36,6 +37,10 @@ impl StrippedPrefix {
 
     pub(super) fn builtin_modules(&self) -> &[String] {
         self.staged.builtin_modules()
+    }
+
+    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, String> {
+        self.staged.compiled_in()
     }
 
     pub(super) fn build_directory(&self) -> &Path {

@@ -69,6 +69,7 @@ pub(crate) fn manifest() -> Manifest {
         glibc_floor: floor,
         modules: Vec::new(),
         builtin_modules: Vec::new(),
+        compiled_in: BTreeMap::new(),
         libraries: Vec::new(),
         runtime_packages: Vec::new(),
         sizes: Sizes { files: 0, bytes: 0, parts: BTreeMap::new() },

@@ -25,6 +25,7 @@ pub(crate) fn contents_of(files: &[(PathBuf, u64)]) -> Contents {
         glibc_floor: floor,
         modules: vec!["_ssl".into()],
         builtin_modules: vec!["_abc".into()],
+        compiled_in: BTreeMap::from([("expat".into(), "2.7.1".into())]),
         libraries: vec![BundledLibrary {
             soname: "libssl.so.3".into(),
             sha256: Digest::of("libssl"),

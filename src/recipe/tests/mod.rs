@@ -67,8 +67,8 @@ fn mistakes_are_named_with_their_place() {
         ("built-variants = [\"t\"", "built-variants = [\"\"", "the series has no variant ``"),
         ("\"3.13.5\".x86", "\"3.13.55\".x86", "there is no release 3.13.55"),
         ("\"3.13.5\".x86", "\"3.13\".x86", "`3.13` is not a release such as"),
-        ("x86_64-linux-gnu.\"gcc 14.2\"", "x86_64-linux-gnu.\"gcc\"", "`gcc` is not a compiler"),
-        ("file = \"3.13.5-x86_64-gcc14", "file = \"a/3.13.5-x86_64-gcc14", "is not the name of a file"),
+        ("x86_64-linux-gnu.\"gcc 12.2\"", "x86_64-linux-gnu.\"gcc\"", "`gcc` is not a compiler"),
+        ("file = \"3.13.5-x86_64-gcc12", "file = \"a/3.13.5-x86_64-gcc12", "is not the name of a file"),
         ("link = [\"sqlite3\"]", "link.add = [\"sqlite3\"]", "there is no inherited list `library.sqlite.link`"),
         ("end-of-life =", "remove = [\"variant.t\"]\nend-of-life =", "nothing is inherited"),
     ];

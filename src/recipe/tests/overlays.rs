@@ -26,8 +26,8 @@ fn an_overlay_says_only_what_differs() {
     let mut expected = before.shared.as_ref().clone();
     expected.configure.arguments.push("--with-dtrace".into());
     expected.source.mirrors.push("https://mirror.test/{file}".into());
-    // By name, between `late-threads-hang` and `python-config-quoting`.
-    expected.patches.insert(1, Patch { file: "3.13/ours.patch".into(), sha256: Digest::of(patch) });
+    // By name: between `late-threads-hang` and `prefix-of-running-program`.
+    expected.patches.insert(2, Patch { file: "3.13/ours.patch".into(), sha256: Digest::of(patch) });
     assert_eq!(*after.shared, expected);
     let versions = |recipe: &Recipe| recipe.releases.iter().map(|row| row.version.to_string()).collect::<Vec<_>>();
     let mut rows = versions(before);
@@ -39,7 +39,7 @@ fn an_overlay_says_only_what_differs() {
     for recipe in plain.recipes().filter(|recipe| recipe.series != series) {
         assert_eq!(catalog.get(recipe.series), Some(recipe));
     }
-    assert_eq!(catalog.patches(&release(after, "3.13.99", Variant::Default)).unwrap()[1].text, patch);
+    assert_eq!(catalog.patches(&release(after, "3.13.99", Variant::Default)).unwrap()[2].text, patch);
     assert_eq!(check_file(&directory.path().join("3.13.toml")).unwrap(), std::slice::from_ref(after));
 }
 

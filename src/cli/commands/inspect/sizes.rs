@@ -90,6 +90,10 @@ fn facts(contents: &Contents) -> String {
             row("", shown(&what));
         }
     }
+    if !manifest.compiled_in.is_empty() {
+        let copies = manifest.compiled_in.iter().map(|(name, version)| format!("{name} {version}"));
+        row("compiled in", shown(&copies.collect::<Vec<_>>().join(", ")));
+    }
     row("packages", shown(&manifest.runtime_packages.join(" ")));
     text
 }

@@ -1,8 +1,10 @@
 """Uses the modules that are most often broken by a build or a move."""
 
 import os
+import sys
 
 from .check import Failure, Skip, expect, promised
+from .commands import run_well
 from .hashes import hashlib_built_in, hashlib_key_derivation, hashlib_openssl
 from .sockets import connected_sockets
 
@@ -19,6 +21,7 @@ def module_checks(request):
         ("ctypes:call", ctypes_call, ["_ctypes"]),
         ("ctypes:callback", ctypes_callback, ["_ctypes"]),
         ("curses:terminal", curses_terminal, ["_curses"]),
+        ("readline:history", readline_history, ["readline"]),
         ("uuid:generate", uuid_generate, []),
         ("decimal:arithmetic", decimal_arithmetic, ["_decimal"]),
         ("hashlib:built-in", hashlib_built_in, []),
@@ -138,6 +141,23 @@ def terminfo_entry():
                 if os.path.isfile(os.path.join(directory, letter, terminal)):
                     return directory, terminal
     raise Skip("this root has no terminfo entry")
+
+
+def readline_history(request):
+    """The basic REPL does not overwrite a history that it cannot read."""
+    home = request.scratch_dir("readline")
+    path = os.path.join(home, ".python_history")
+    with open(path, "w") as file:
+        file.write("print('kept')\n")
+    # Not isolated, so that the variable counts.
+    run_well([sys.executable, "-B", "-c",
+              "import readline, site, sys\n"
+              "site.enablerlcompleter()\n"
+              "sys.__interactivehook__()\n"
+              "readline.add_history('new')\n"],
+             env={"HOME": home, "PYTHON_BASIC_REPL": "1", "TERM": "dumb"})
+    with open(path) as file:
+        expect("print('kept')" in file.read(), "the history is lost")
 
 
 def uuid_generate(request):
