@@ -60,6 +60,7 @@ fn files(item: Option<&Item>) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::LazyLock;
 
     use super::*;
     use crate::domain::digest::Digest;
@@ -69,7 +70,12 @@ mod tests {
     use crate::domain::version::Variant;
     use crate::recipe::Recipe;
 
-    const REAL: &str = include_str!("../../recipes/3.12.toml");
+    /// A real recipe that pins no profile.
+    static REAL: LazyLock<String> = LazyLock::new(|| {
+        let text = include_str!("../../recipes/3.12.toml");
+        let (before, after) = text.split_once("[profile]\n").unwrap();
+        format!("{before}{}", &after[after.find("[release]").unwrap()..])
+    });
 
     fn profile(release: &str, variant: Variant, compiler: &str) -> Profile {
         Profile {
@@ -96,7 +102,7 @@ mod tests {
     fn a_pinned_profile_is_the_one_of_the_release_and_nothing_else_changes() {
         let one = profile("3.12.6", Variant::Default, "gcc 12.2");
         let other = profile("3.12.6", Variant::Default, "gcc 14.2");
-        let text = pin(REAL, "a.tar.xz", &one).unwrap().text;
+        let text = pin(&REAL, "a.tar.xz", &one).unwrap().text;
         assert!(text.starts_with(REAL.trim_end()), "the recipe is there as it was");
         let row = format!(
             "\"3.12.6\".x86_64-linux-gnu.\"gcc 12.2\" = {{ file = \"a.tar.xz\", sha256 = \"{}\" }}",
@@ -120,13 +126,13 @@ mod tests {
     fn pinning_again_replaces() {
         let one = profile("3.12.6", Variant::Default, "gcc 12.2");
         let again = Profile { digest: Digest::of("again"), ..one.clone() };
-        let Pinned { text, unpinned } = pin(&pin(REAL, "a.tar.xz", &one).unwrap().text, "b.tar.xz", &again).unwrap();
+        let Pinned { text, unpinned } = pin(&pin(&REAL, "a.tar.xz", &one).unwrap().text, "b.tar.xz", &again).unwrap();
         assert_eq!(unpinned, BTreeSet::from(["a.tar.xz".to_owned()]));
         assert!(!text.contains(&one.digest.to_string()) && text.contains(&again.digest.to_string()));
         assert_eq!(text.matches("gcc 12.2").count(), 1);
         assert!(pin("x = ", "a", &one).is_err() && pin("profile = 1", "a", &one).is_err());
         // The file stays while it is pinned for another release.
-        let both = format!("{}\n", pin(REAL, "a.tar.xz", &one).unwrap().text).replace(
+        let both = format!("{}\n", pin(&REAL, "a.tar.xz", &one).unwrap().text).replace(
             "[profile]\n",
             &format!(
                 "[profile]\n\"3.12.7\".x86_64-linux-gnu.\"gcc 12.2\" = {{ file = \"a.tar.xz\", sha256 = \"{}\" }}\n",

@@ -68,8 +68,10 @@ fn a_common_file_of_an_overlay_changes_all_series() {
     let directory = overlay(&[("a.toml", "extends = \"b\"\n"), ("b.toml", "extends = \"a\"\n")]);
     let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
     assert!(message.contains("extend each other"), "{message}");
-    let directory =
-        overlay(&[("3.12.toml", "extends = \"3.12\"\nseries = \"3.13\"\nremove = [\"release\"]\n[release]\n")]);
+    let directory = overlay(&[(
+        "3.12.toml",
+        "extends = \"3.12\"\nseries = \"3.13\"\nremove = [\"release\", \"profile\"]\n[release]\n",
+    )]);
     let message = Catalog::load(Some(directory.path())).unwrap_err().to_string();
     assert!(message.contains("3.12.toml:1:1: the recipe of Python 3.13 has to be named 3.13.toml"), "{message}");
 }
