@@ -141,9 +141,9 @@ fn of_missing(install: Option<&str>, unpackaged: Option<&str>) -> String {
     match (install, unpackaged) {
         (Some(command), None) => format!("install them with\n    {command}\nor let `--install-deps` do it"),
         (None, None) => "install them with the package manager of this distribution".into(),
-        (None, Some(cc)) => format!("set CC to a compiler that is installed, or install {cc}"),
+        (None, Some(cc)) => format!("set CC to a gcc or clang that is installed instead of {cc}"),
         (Some(command), Some(cc)) => format!(
-            "set CC to a compiler that is installed, or install {cc}; the packages of the others come with\n    {command}"
+            "set CC to a gcc or clang that is installed instead of {cc}; install the others with\n    {command}"
         ),
     }
 }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use pykeel::domain::artifact::Format;
 use pykeel::stages::package;
 
+use crate::missing::Missing;
+use crate::skip;
 use crate::support::{Ended, run};
+use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, pykeel};
 
 /// A directory with an empty store, a root, and the tarball of the toy.
@@ -128,4 +131,28 @@ fn a_root_with_another_copy_of_a_bundled_library_is_noted() {
     let verified = verify(&scene.path("root/opt/myorg/python-3.13"));
     assert_eq!(verified.json()["other_copies"], copies);
     assert_eq!(verify(&scene.tarball).json()["other_copies"], serde_json::json!([]));
+}
+
+#[test]
+fn without_mount_namespaces_a_build_says_what_it_did_not_verify() {
+    // As in most containers: a new user namespace that allows no mount namespace in it.
+    const SCRIPT: &str = "echo 0 > /proc/sys/user/max_mnt_namespaces && exec \"$@\"";
+    let within = |command: &std::process::Command| {
+        let mut outer = std::process::Command::new("unshare");
+        outer.args(["--user", "--map-root-user", "sh", "-c", SCRIPT, "sh"]);
+        outer.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        run(&mut outer)
+    };
+    if within(&std::process::Command::new("true")).code != 0 {
+        skip!(Missing::Mounts, "there are no user namespaces");
+    }
+    let toy = Toy::new(Behaviour::default());
+    let ended = within(&toy.build_command()).exits(0);
+    ended.says(&["checks passed, 1 skipped (at its prefix: this system allows no mount namespace (unshare: "]);
 }
