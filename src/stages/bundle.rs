@@ -93,7 +93,9 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
         let path = root.join(&entry.path);
         if elf::is_elf(&path)? {
             let file = elf::read(&path)?;
-            own.extend(file.soname.filter(|soname| entry.path == Path::new("lib").join(soname)));
+            let is_own =
+                |soname: &String| !planned.contains_key(soname.as_str()) && entry.path == Path::new("lib").join(soname);
+            own.extend(file.soname.filter(is_own));
             queue.extend(file.needed.into_iter().map(|soname| (soname, entry.path.clone())));
         }
     }

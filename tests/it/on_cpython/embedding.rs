@@ -33,7 +33,7 @@ cmake_minimum_required(VERSION 3.18)
 project(embedding C)
 find_package(Python3 3.13 EXACT REQUIRED COMPONENTS Interpreter Development.Embed)
 add_executable(embedding embedding.c)
-target_link_libraries(embedding Python3::Python)
+target_link_libraries(embedding Python3::Python m)
 message(STATUS \"found ${Python3_LIBRARIES}\")
 ";
 

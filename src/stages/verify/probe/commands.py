@@ -6,7 +6,8 @@ import sys
 from .check import CHECK_SECONDS, Failure
 
 
-def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None, executable=None):
+def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None, executable=None,
+        errors="replace"):
     """Run a command without input; return a subprocess.CompletedProcess.
 
     The executable is what runs where the first word is not its path.
@@ -15,7 +16,7 @@ def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None, executable=None):
     return subprocess.run(
         argv, executable=executable, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, timeout=seconds, cwd=cwd,
-        env=dict(os.environ, **(env or {})), encoding="utf-8", errors="replace")
+        env=dict(os.environ, **(env or {})), encoding="utf-8", errors=errors)
 
 
 def run_well(argv, **options):

@@ -98,7 +98,8 @@ def embed_by_pkg_config(request):
     directory = os.path.join(request.prefix, "lib", "pkgconfig")
     flags = [shlex.split(run_well(
         ["pkg-config", option, f"python-{version}{sys.abiflags}-embed"],
-        env={"PKG_CONFIG_LIBDIR": directory})) for option in ("--cflags", "--libs")]
+        # It puts a backslash before each byte of a letter.
+        errors="surrogateescape", env={"PKG_CONFIG_LIBDIR": directory})) for option in ("--cflags", "--libs")]
     embed(request, "pkg-config", *flags)
 
 
