@@ -34,6 +34,7 @@ project(embedding C)
 find_package(Python3 3.13 EXACT REQUIRED COMPONENTS Interpreter Development.Embed)
 add_executable(embedding embedding.c)
 target_link_libraries(embedding Python3::Python m)
+set_target_properties(embedding PROPERTIES ENABLE_EXPORTS ON)
 message(STATUS \"found ${Python3_LIBRARIES}\")
 ";
 
