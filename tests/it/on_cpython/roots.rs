@@ -182,7 +182,7 @@ fn it_works_in_a_minimal_debian() {
     let root = place.path().join("root");
     check("cp", &[Path::new("-a"), &template, &root]);
     // No process file system is mounted there, and no shared memory.
-    probe(&root, &artifact("builder"), &["/dev/shm", "terminfo", "tzdata", "loopback"]);
+    probe(&root, &artifact("builder"), &["/dev/shm", "terminfo", "tzdata", "loopback", "/proc"]);
     // As a user without privileges, who writes nothing there.
     let out = run(in_root().args(["--userspec=65534:65534"]).arg(&root).args([
         "/opt/myorg/python-3.13/bin/python3.13",
