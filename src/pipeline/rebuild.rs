@@ -67,7 +67,8 @@ impl Pipeline<'_> {
         let mut plan = resolve::resolve(&recipe, wanted.request.flavor, &choices, &Optimisation::None, &host)?;
         // First without the optimisation: with another compiler, the list of differences explains more than an
         // error that it cannot read the profile.
-        let unoptimised = BuildPlan { profile: plan.profile, make: plan.make.clone(), ..wanted.clone() };
+        let (make, freeze) = (plan.make.clone(), plan.freeze.clone());
+        let unoptimised = BuildPlan { profile: plan.profile, make, freeze, ..wanted.clone() };
         let changes = plan_changes(&unoptimised, &plan);
         if !changes.is_empty() {
             return Ok(Replanned::Other(changes));
