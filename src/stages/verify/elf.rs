@@ -57,7 +57,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
             .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
         if !manifest.libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname)) {
             findings.linked_here(&name, &file, places.of(&entry.path));
-            promises.check(&name, &file);
+            promises.check(&name, &prefix.join(&entry.path))?;
         }
     }
     findings.library(prefix, plan);

@@ -8,7 +8,7 @@ use crate::domain::comparison::is_sysconfig;
 use crate::domain::plan::{BuildPlan, Hardening};
 use crate::domain::sysconfig::{self, Value};
 use crate::error::Result;
-use crate::sys::elf::{Compiled, ElfFile};
+use crate::sys::elf::Compiled;
 
 /// Exported functions of every series that have a list of arguments (`va_list`) on the stack, which the stack protector
 /// guards.
@@ -80,27 +80,34 @@ impl Promises {
     }
 
     /// Compares a file that the build linked with the promises.
-    pub(super) fn check(&mut self, name: &str, file: &ElfFile) {
-        let Compiled { fixed_address, position_independent_executable, without_landing_pad, .. } = &file.compiled;
-        let is_program = file.interpreter;
-        if self.has(Promise::PositionIndependent) && (*fixed_address || is_program && !position_independent_executable)
-        {
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, [`Error::Damaged`](crate::error::Error::Damaged) if
+    /// it is not an ELF file.
+    pub(super) fn check(&mut self, name: &str, path: &Path) -> Result<()> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let file = Compiled::read(path)?;
+        let Compiled { position_dependent, without_landing_pad, .. } = &file;
+        if self.has(Promise::PositionIndependent) && *position_dependent {
             self.findings.push(format!("{name} is not a position-independent executable"));
         }
         if self.has(Promise::BranchProtection) && !without_landing_pad.is_empty() {
             let (first, count) = (&without_landing_pad[0], without_landing_pad.len());
             self.findings.push(format!("{name} has {count} exported functions without branch protection: {first}, …"));
         }
-        let known = PROTECTED.iter().filter_map(|function| Some((function, file.compiled.is_protected(function)?)));
+        let known = PROTECTED.iter().filter_map(|function| Some((function, file.is_protected(function)?)));
         for (function, is_protected) in known {
             self.seen = true;
             if self.has(Promise::StackProtector) && !is_protected {
                 self.findings.push(format!("{name} has no stack protector in {function}"));
             }
-            if self.has(Promise::Fortify) && !file.compiled.fortified {
+            if self.has(Promise::Fortify) && !file.fortified {
                 self.findings.push(format!("{name} calls no function of FORTIFY"));
             }
         }
+        Ok(())
     }
 
     /// Returns what the files do not keep.

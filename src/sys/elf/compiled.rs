@@ -1,9 +1,13 @@
 //! What the options of the compiler left in the code of an ELF file.
 
+use std::path::Path;
+
 use goblin::elf::Elf;
 use goblin::elf::dynamic::DF_1_PIE;
 use goblin::elf::header::{EM_AARCH64, EM_X86_64, ET_EXEC};
 use goblin::elf::sym::{STT_FUNC, Sym};
+
+use crate::error::Error;
 
 /// The first bytes of a function to which indirect branches may lead: `endbr64` on x86-64; `bti c`, `bti jc`, `paciasp`
 /// and `pacibsp` on aarch64.
@@ -24,10 +28,8 @@ const STACK_PROTECTOR: &str = "__stack_chk_fail";
 /// What the options of the compiler left in the code of an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// Whether it is a program at a fixed address.
-    pub fixed_address: bool,
-    /// Whether it is a position-independent executable.
-    pub position_independent_executable: bool,
+    /// Whether it is a program and not a position-independent executable.
+    pub position_dependent: bool,
     /// The exported functions without a landing pad for indirect branches, sorted.
     pub without_landing_pad: Vec<String>,
     /// Whether it calls functions of FORTIFY, such as `__memcpy_chk`.
@@ -38,6 +40,15 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Reads an ELF file. This looks at all of its code, which [`read`](super::read) does not.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Damaged`] if it is not an ELF file.
+    pub fn read(path: &Path) -> crate::error::Result<Self> {
+        let damaged = |reason| Error::Damaged { what: path.display().to_string(), reason };
+        Self::parse(&fs_err::read(path)?).map_err(damaged)
+    }
+
     /// Parses the bytes of an ELF file.
     ///
     /// # Errors
@@ -66,8 +77,7 @@ impl Compiled {
         }
         without_landing_pad.sort_unstable();
         Ok(Self {
-            fixed_address: elf.header.e_type == ET_EXEC,
-            position_independent_executable: flags & DF_1_PIE != 0,
+            position_dependent: elf.header.e_type == ET_EXEC || elf.interpreter.is_some() && flags & DF_1_PIE == 0,
             without_landing_pad,
             fortified: imports(|name| name.starts_with("__") && name.ends_with("_chk") && name != STACK_PROTECTOR),
             protected,
@@ -130,7 +140,7 @@ mod tests {
         let plain = compiled(&["-fno-stack-protector", "-fcf-protection=none"]);
         assert_eq!((plain.is_protected("f"), plain.fortified), (Some(false), false));
         assert_eq!(plain.without_landing_pad, ["f"]);
-        assert!(!plain.position_independent_executable && !plain.fixed_address);
+        assert!(!plain.position_dependent);
     }
 
     #[test]
@@ -138,11 +148,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (source, output) = (directory.path().join("a.c"), directory.path().join("a"));
         fs_err::write(&source, "int main(void) { return 0; }\n").unwrap();
-        for (flags, expected) in [(["-fPIE", "-pie"], (false, true)), (["-fno-pie", "-no-pie"], (true, false))] {
+        for (flags, expected) in [(["-fPIE", "-pie"], false), (["-fno-pie", "-no-pie"], true)] {
             let mut command = std::process::Command::new("gcc");
             assert!(command.args(flags).arg("-o").arg(&output).arg(&source).status().unwrap().success());
             let found = Compiled::parse(&fs_err::read(&output).unwrap()).unwrap();
-            assert_eq!((found.fixed_address, found.position_independent_executable), expected);
+            assert_eq!(found.position_dependent, expected);
         }
     }
 }

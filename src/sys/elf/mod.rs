@@ -31,12 +31,8 @@ pub struct ElfFile {
     pub rpath: Vec<String>,
     /// DT_RUNPATH, split at colons.
     pub runpath: Vec<String>,
-    /// Whether it names a dynamic loader, as programs do.
-    pub interpreter: bool,
     /// The hardening options that it was linked with.
     pub hardening: Hardening,
-    /// What the options of the compiler left in its code.
-    pub compiled: Compiled,
     /// The newest glibc symbol version that it needs, if any.
     pub glibc_floor: Option<GlibcVersion>,
     /// Whether it has a symbol table or debug information that `strip` would remove.
@@ -118,9 +114,7 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<ElfFile, String> {
         needed: elf.libraries.iter().map(|&name| name.to_owned()).collect(),
         rpath: paths(DT_RPATH, &elf.rpaths),
         runpath: paths(DT_RUNPATH, &elf.runpaths),
-        interpreter: elf.interpreter.is_some(),
         hardening,
-        compiled: Compiled::parse(bytes)?,
         glibc_floor: glibc_floor(&elf),
         unstripped: elf.section_headers.iter().any(|header| {
             let name = elf.shdr_strtab.get_at(header.sh_name).unwrap_or_default();
