@@ -29,8 +29,9 @@ unit:
 fmt:
     cargo fmt
 
+# Formatting, lints, documentation of the code, licences
 lint:
-    cargo clippy --all-targets -- -D warnings
+    scripts/lint
 
 # Known vulnerabilities of dependencies; needs the network
 advisories:

@@ -12,7 +12,7 @@ use crate::sys::http;
 pub enum Mirror {
     /// A directory that holds them.
     Directory(PathBuf),
-    /// A URL with some of [`PLACEHOLDERS`].
+    /// A URL with some of `PLACEHOLDERS`.
     Url(String),
 }
 
