@@ -1,6 +1,7 @@
 //! The manifest of an artifact: `<prefix>/share/pykeel/manifest.json`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,13 +46,72 @@ pub struct BundledLibrary {
     pub hardening: Hardening,
 }
 
+/// A file that a bundled library loads or reads by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundledFile {
+    /// Its path in the prefix: `lib/ossl-modules/legacy.so`.
+    pub file: String,
+    /// The soname of the library.
+    pub loaded_by: String,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+    /// The size in bytes.
+    pub size: u64,
+    /// The binary package it was taken from.
+    pub package: String,
+    /// That package's version.
+    pub version: String,
+    /// The source package.
+    pub source_package: String,
+    /// The source package's version.
+    pub source_version: String,
+    /// The checksum of the package database that the file was checked against: `md5:…`, `sha256:…`.
+    pub package_checksum: String,
+}
+
 /// The libraries of an artifact besides glibc's, and the packages to install.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libraries {
     /// The libraries that were copied into it.
     pub bundled: Vec<BundledLibrary>,
+    /// The files that these load or read by name, copied too.
+    pub loaded: Vec<BundledFile>,
     /// The packages that the runtime image has to install.
     pub runtime_packages: Vec<String>,
+}
+
+/// A file that was copied from a package, whether it is linked or loaded by name.
+#[derive(Debug, Clone)]
+pub struct CopiedFile<'m> {
+    /// Its path, relative to the prefix.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// The binary package it was taken from.
+    pub package: &'m str,
+    /// That package's version.
+    pub version: &'m str,
+    /// The checksum of the package database.
+    pub package_checksum: &'m str,
+}
+
+/// Returns the files that were copied from packages.
+pub fn copied<'m>(libraries: &'m [BundledLibrary], loaded: &'m [BundledFile]) -> impl Iterator<Item = CopiedFile<'m>> {
+    let linked = libraries.iter().map(|library| CopiedFile {
+        path: Path::new("lib").join(&library.soname),
+        sha256: library.sha256,
+        package: &library.package,
+        version: &library.version,
+        package_checksum: &library.package_checksum,
+    });
+    linked.chain(loaded.iter().map(|file| CopiedFile {
+        path: PathBuf::from(&file.file),
+        sha256: file.sha256,
+        package: &file.package,
+        version: &file.version,
+        package_checksum: &file.package_checksum,
+    }))
 }
 
 /// How an ELF file was linked.
@@ -109,6 +169,8 @@ pub struct Manifest {
     pub compiled_in: BTreeMap<String, String>,
     /// The bundled libraries.
     pub libraries: Vec<BundledLibrary>,
+    /// The files that these load or read by name.
+    pub loaded: Vec<BundledFile>,
     /// The packages that the runtime image should install.
     pub runtime_packages: Vec<String>,
     /// How large it is.
@@ -122,6 +184,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Returns the files that were copied from packages.
+    pub fn copied(&self) -> impl Iterator<Item = CopiedFile<'_>> {
+        copied(&self.libraries, &self.loaded)
+    }
+
     /// The manifest as it is written: indented, with a final newline.
     ///
     /// # Panics

@@ -4,6 +4,7 @@
 pub mod choices;
 pub mod inputs;
 mod libpython;
+mod loaded;
 pub mod preflight;
 pub mod profile;
 pub mod resolve;

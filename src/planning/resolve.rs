@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::choices::Choices;
 use super::libpython;
+use super::loaded;
 use super::preflight::Host;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{
-    ArtifactRequest, BuildPlan, Flavor, Hardening, LibraryPolicy, PlannedFreeze, PlannedLibrary, PlannedPatch,
-    Provenance, ToolchainId,
+    ArtifactRequest, BuildPlan, Flavor, Hardening, LibraryPolicy, PlannedFile, PlannedFreeze, PlannedLibrary,
+    PlannedPatch, Provenance, ToolchainId,
 };
 use crate::domain::profile::Optimisation;
 use crate::error::{Error, Result};
@@ -35,6 +36,11 @@ pub fn resolve(
     libpython::refuse_arguments(recipe, &request.policies)?;
     let kept = recipe.flavor(flavor);
     let libraries = libraries(recipe, host)?;
+    let loaded = match choices.policies.library_policy {
+        LibraryPolicy::Bundle => loaded_files(recipe, &libraries, host)?,
+        // The system's libraries load the system's files.
+        LibraryPolicy::System => Vec::new(),
+    };
     let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
     if choices.policies.library_policy == LibraryPolicy::System {
         runtime_packages.extend(libraries.iter().map(|library| library.package.clone()));
@@ -69,6 +75,7 @@ pub fn resolve(
         externally_managed: kept.externally_managed.clone(),
         toolchain: toolchain(host)?,
         libraries,
+        loaded,
         runtime_packages,
         provenance: Provenance { recipe: Some(recipe.digest()), environment: host.inputs.environment.clone() },
         inputs: Arc::new(host.inputs.inputs.clone()),
@@ -276,6 +283,35 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibra
                 source_version: owner.source_version.clone(),
                 needs: file.needed.into_iter().filter(|name| !elf::is_glibc(name)).collect(),
                 soname,
+                path,
+            })
+        })
+        .collect()
+}
+
+/// Returns the files that the planned libraries load or read by name.
+fn loaded_files(recipe: &ReleaseRecipe, libraries: &[PlannedLibrary], host: &Host<'_>) -> Result<Vec<PlannedFile>> {
+    let mut found = loaded::find(recipe, &host.toolchain)?;
+    found.retain(|place| libraries.iter().any(|library| library.soname == place.loaded.by));
+    let paths: Vec<PathBuf> = found.iter().filter_map(|place| place.path.clone()).collect();
+    let owners = host.database.owners(&paths)?;
+    found
+        .into_iter()
+        .map(|place| {
+            let path = place.path.ok_or_else(|| Error::Library {
+                soname: place.loaded.by.clone(),
+                reason: format!("it loads {}, which is not there", place.file),
+                remedy: format!("install {}", host.family.name(&place.loaded.debian, &place.loaded.fedora)),
+            })?;
+            let owner = owner(&owners, &path, "version and licence")?;
+            Ok(PlannedFile {
+                file: place.file.to_owned(),
+                loaded_by: place.loaded.by.clone(),
+                sha256: Digest::of_reader(fs_err::File::open(&path)?)?,
+                package: owner.package.clone(),
+                version: owner.version.clone(),
+                source_package: owner.source_package.clone(),
+                source_version: owner.source_version.clone(),
                 path,
             })
         })

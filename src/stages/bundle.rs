@@ -1,5 +1,5 @@
-//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, byte for byte, each with
-//! its licence text. A bundled file keeps the checksum that the package database has for it.
+//! Bundle: copies the shared libraries that the staged files need into `<prefix>/lib`, and the files that these load by
+//! name, byte for byte, each with its licence text. A copy keeps the checksum that the package database has for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::BuildContext;
 use super::staging::StagedPrefix;
 use crate::domain::digest::Digest;
-use crate::domain::manifest::{BundledLibrary, LICENSES_PATH, Libraries};
-use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedLibrary};
+use crate::domain::manifest::{BundledFile, BundledLibrary, LICENSES_PATH, Libraries};
+use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedFile, PlannedLibrary};
 use crate::error::{Error, Result};
 use crate::sys::distro::{self, Distro, License, PackageDatabase};
 use crate::sys::elf;
@@ -46,8 +46,8 @@ impl BundledPrefix {
     }
 }
 
-/// Walks DT_NEEDED of everything staged, and copies the libraries that are not glibc's own, or lists the packages
-/// that have them.
+/// Walks DT_NEEDED of everything staged, and copies the libraries that are not glibc's own and what these load by name,
+/// or lists the packages that have them.
 ///
 /// # Errors
 /// [`Error::Library`] for a library that is not in the plan, that changed since it was planned, that the package
@@ -61,15 +61,20 @@ pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<Bundle
 fn bundle_on(distro: &Distro, staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
-    let runtime_packages = runtime_packages(plan, &needed);
-    let mut bundled = Vec::new();
+    let loaded: Vec<&PlannedFile> =
+        plan.loaded.iter().filter(|file| needed.iter().any(|library| library.soname == file.loaded_by)).collect();
+    let mut libraries =
+        Libraries { bundled: Vec::new(), loaded: Vec::new(), runtime_packages: runtime_packages(plan, &needed) };
     if plan.request.policies.library_policy == LibraryPolicy::Bundle {
         let database = distro::database(context.runner(), distro)?;
         for library in needed {
-            bundled.push(copy(library, staged.root(), database.as_ref())?);
+            libraries.bundled.push(copy_library(library, staged.root(), database.as_ref())?);
+        }
+        for file in loaded {
+            libraries.loaded.push(copy_loaded(file, staged.root(), database.as_ref())?);
         }
     }
-    Ok(BundledPrefix { staged, libraries: Libraries { bundled, runtime_packages } })
+    Ok(BundledPrefix { staged, libraries })
 }
 
 /// The plan's packages, without those of libraries that no file needs.
@@ -115,62 +120,100 @@ fn needed_libraries<'a>(root: &Path, plan: &'a BuildPlan) -> Result<Vec<&'a Plan
     Ok(needed.iter().filter_map(|soname| planned.get(soname.as_str()).copied()).collect())
 }
 
-fn copy(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -> Result<BundledLibrary> {
-    let error = |reason: String, remedy: &str| Error::Library {
-        soname: library.soname.clone(),
-        reason,
-        remedy: remedy.to_owned(),
-    };
-    let package = &library.package;
-    let recorded = database.recorded_checksum(package, &library.path)?.ok_or_else(|| {
-        error(
-            format!("the package database has no checksum of {} in {package}", library.path.display()),
-            "reinstall the package",
-        )
-    })?;
-    let found = recorded.of_file_as(&library.path)?;
-    if found != recorded {
-        return Err(error(
-            format!("{} was changed: it has {found}, but {package} has {recorded}", library.path.display()),
-            "reinstall the package",
-        ));
-    }
+fn copy_library(library: &PlannedLibrary, root: &Path, database: &dyn PackageDatabase) -> Result<BundledLibrary> {
     let target = root.join("lib").join(&library.soname);
-    fs_err::copy(&library.path, &target)?;
-    let digest = Digest::of_reader(fs_err::File::open(&target)?)?;
-    if digest != library.sha256 {
-        return Err(error("it changed while the build ran".into(), "build again"));
-    }
-    let place = root.join(LICENSES_PATH).join(package);
-    fs_err::create_dir_all(&place)?;
-    match database.license(package)? {
-        License::Texts(texts) => {
-            for (name, text) in texts {
-                if !text.exists() {
-                    return Err(error(
-                        format!("its licence text {} is missing", text.display()),
-                        "reinstall the package without a setting of the package manager that leaves documentation out",
-                    ));
-                }
-                fs::copy_into_place(&text, &place.join(name))?;
-            }
-        }
-        License::Named(name) => {
-            let text = format!("The package {package} has no licence text. Its licence, as it states it:\n{name}\n");
-            fs_err::write(place.join(NAMED_LICENSE), text)?;
-        }
-    }
+    let source =
+        Source { name: &library.soname, path: &library.path, sha256: library.sha256, package: &library.package };
+    let package_checksum = source.copy(&target, root, database)?;
     Ok(BundledLibrary {
         soname: library.soname.clone(),
-        sha256: digest,
+        sha256: library.sha256,
         size: fs_err::metadata(&target)?.len(),
-        package: package.clone(),
+        package: library.package.clone(),
         version: library.version.clone(),
         source_package: library.source_package.clone(),
         source_version: library.source_version.clone(),
-        package_checksum: recorded.to_string(),
+        package_checksum,
         hardening: elf::read(&target)?.hardening,
     })
+}
+
+fn copy_loaded(file: &PlannedFile, root: &Path, database: &dyn PackageDatabase) -> Result<BundledFile> {
+    let target = root.join(&file.file);
+    let source = Source { name: &file.file, path: &file.path, sha256: file.sha256, package: &file.package };
+    let package_checksum = source.copy(&target, root, database)?;
+    Ok(BundledFile {
+        file: file.file.clone(),
+        loaded_by: file.loaded_by.clone(),
+        sha256: file.sha256,
+        size: fs_err::metadata(&target)?.len(),
+        package: file.package.clone(),
+        version: file.version.clone(),
+        source_package: file.source_package.clone(),
+        source_version: file.source_version.clone(),
+        package_checksum,
+    })
+}
+
+/// A file of a package, as it was planned.
+struct Source<'p> {
+    name: &'p str,
+    path: &'p Path,
+    sha256: Digest,
+    package: &'p str,
+}
+
+impl Source<'_> {
+    fn error(&self, reason: String, remedy: &str) -> Error {
+        Error::Library { soname: self.name.to_owned(), reason, remedy: remedy.to_owned() }
+    }
+
+    /// Copies the file, and the licence texts of its package. Returns the checksum that the package database has.
+    fn copy(&self, target: &Path, root: &Path, database: &dyn PackageDatabase) -> Result<String> {
+        let Self { path, package, .. } = *self;
+        let recorded = database.recorded_checksum(package, path)?.ok_or_else(|| {
+            let reason = format!("the package database has no checksum of {} in {package}", path.display());
+            self.error(reason, "reinstall the package")
+        })?;
+        let found = recorded.of_file_as(path)?;
+        if found != recorded {
+            let reason = format!("{} was changed: it has {found}, but {package} has {recorded}", path.display());
+            return Err(self.error(reason, "reinstall the package"));
+        }
+        if let Some(directory) = target.parent() {
+            fs_err::create_dir_all(directory)?;
+        }
+        fs_err::copy(path, target)?;
+        if Digest::of_reader(fs_err::File::open(target)?)? != self.sha256 {
+            return Err(self.error("it changed while the build ran".into(), "build again"));
+        }
+        self.copy_license(&root.join(LICENSES_PATH).join(package), database)?;
+        Ok(recorded.to_string())
+    }
+
+    fn copy_license(&self, place: &Path, database: &dyn PackageDatabase) -> Result<()> {
+        let package = self.package;
+        fs_err::create_dir_all(place)?;
+        match database.license(package)? {
+            License::Texts(texts) => {
+                for (name, text) in texts {
+                    if !text.exists() {
+                        let reason = format!("its licence text {} is missing", text.display());
+                        let remedy = "reinstall the package without a setting of the package manager that leaves \
+                                      documentation out";
+                        return Err(self.error(reason, remedy));
+                    }
+                    fs::copy_into_place(&text, &place.join(name))?;
+                }
+            }
+            License::Named(name) => {
+                let text =
+                    format!("The package {package} has no licence text. Its licence, as it states it:\n{name}\n");
+                fs_err::write(place.join(NAMED_LICENSE), text)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -260,6 +303,35 @@ mod tests {
         let licences = bundled.root().join(LICENSES_PATH).join("toy");
         let [text] = &fs::walk(&licences).unwrap()[..] else { panic!("{}", licences.display()) };
         assert_eq!(fs_err::read_to_string(licences.join(&text.path)).unwrap(), "Do as you like.\n");
+    }
+
+    #[test]
+    fn what_a_needed_library_loads_is_copied_and_nothing_else_is() {
+        let linked = Linked::new();
+        let library = linked.planned();
+        let licence = linked.directory.path().join("LICENCE");
+        fs_err::write(&licence, "Do as you like.\n").unwrap();
+        let file = |file: &str, loaded_by: &str| PlannedFile {
+            file: file.into(),
+            loaded_by: loaded_by.into(),
+            sha256: library.sha256,
+            package: "toy".into(),
+            version: "1.0-1".into(),
+            source_package: "toy".into(),
+            source_version: "1.0-1".into(),
+            path: library.path.clone(),
+        };
+        let mut toy = linked.toy();
+        toy.plan.loaded = vec![file("lib/toys/a.so", "libtoy.so.1"), file("lib/toys/b.so", "libother.so.1")];
+        let toy = toy
+            .on("--query --all", linked.recorded(&library.sha256.to_string()))
+            .on("--licensefiles toy", Answer::new().out(licence.to_str().unwrap()));
+        let bundled = bundled(&toy).unwrap();
+        let [loaded] = &bundled.libraries.loaded[..] else { panic!("{:?}", bundled.libraries.loaded) };
+        assert_eq!((loaded.file.as_str(), loaded.loaded_by.as_str()), ("lib/toys/a.so", "libtoy.so.1"));
+        let copy = fs_err::read(bundled.root().join("lib/toys/a.so")).unwrap();
+        assert_eq!((Digest::of(&copy), copy.len() as u64), (loaded.sha256, loaded.size));
+        assert!(!bundled.root().join("lib/toys/b.so").exists());
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub fn package(stripped: &StrippedPrefix, context: &BuildContext<'_>) -> Result<
         builtin_modules: stripped.builtin_modules().to_vec(),
         compiled_in: stripped.compiled_in().clone(),
         libraries: libraries.bundled.clone(),
+        loaded: libraries.loaded.clone(),
         runtime_packages: libraries.runtime_packages.clone(),
         sizes,
         links,

@@ -1,6 +1,6 @@
 //! Strip: removes what a flavor does not keep, and strips ELF files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
@@ -9,7 +9,7 @@ use super::BuildContext;
 use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
-use crate::domain::manifest::{BundledLibrary, Libraries};
+use crate::domain::manifest::{self, Libraries};
 use crate::domain::plan::{BuildPlan, Bytecode};
 use crate::error::Result;
 use crate::sys::fs::{self, Kind};
@@ -69,7 +69,7 @@ pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<S
     let root = staged.root().to_owned();
     remove(&root, &patterns(&plan.strip)?)?;
     remove_empty_directories(&root)?;
-    let files = linked_here(&root, &libraries.bundled)?;
+    let files = linked_here(&root, &libraries)?;
     let debug_files =
         if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, context)?) } else { None };
     run_tool(&tool(plan, "strip"), &["--strip-unneeded"], &files, &root, log)?;
@@ -139,11 +139,13 @@ fn archives(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The ELF files that this build linked: all except the bundled libraries, which are never changed, and objects.
-fn linked_here(root: &Path, libraries: &[BundledLibrary]) -> Result<Vec<PathBuf>> {
+/// The ELF files that this build linked: all except what was copied from packages, which is never changed, and objects.
+fn linked_here(root: &Path, libraries: &Libraries) -> Result<Vec<PathBuf>> {
+    let copied: BTreeSet<PathBuf> =
+        manifest::copied(&libraries.bundled, &libraries.loaded).map(|file| file.path).collect();
     let mut files = Vec::new();
     for entry in fs::walk(root)?.into_iter().filter(fs::Entry::is_file) {
-        let bundled = libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname));
+        let bundled = copied.contains(&entry.path);
         let path = root.join(&entry.path);
         let is_object = entry.path.extension().is_some_and(|extension| extension == "o");
         if !bundled && !is_object && elf::is_elf(&path)? {

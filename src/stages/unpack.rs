@@ -15,6 +15,12 @@ pub struct SourceTree {
 }
 
 impl SourceTree {
+    /// A tree that was not unpacked.
+    #[cfg(test)]
+    pub(super) fn made_up(root: PathBuf, epoch: u64) -> Self {
+        Self { root, epoch }
+    }
+
     /// Where it is, and its newest time stamp in seconds since 1970.
     pub(super) fn into_parts(self) -> (PathBuf, u64) {
         (self.root, self.epoch)

@@ -71,6 +71,7 @@ pub(crate) fn manifest() -> Manifest {
         builtin_modules: Vec::new(),
         compiled_in: BTreeMap::new(),
         libraries: Vec::new(),
+        loaded: Vec::new(),
         runtime_packages: Vec::new(),
         sizes: Sizes { files: 0, bytes: 0, parts: BTreeMap::new() },
         links: BTreeMap::new(),

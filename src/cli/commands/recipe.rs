@@ -101,6 +101,12 @@ fn text(shown: &Shown<'_>, file: &str, end_of_life: Option<&str>) -> String {
             "library",
             format!("{} for {} ({}, {})", library.name, library.modules.join(", "), library.debian, library.fedora),
         );
+        for loaded in &library.loaded {
+            row(
+                "loaded",
+                format!("{} by {} ({}, {})", loaded.files.join(" "), loaded.by, loaded.debian, loaded.fedora),
+            );
+        }
     }
     for patch in &recipe.patches {
         row("patch", format!("{} {}", patch.sha256, patch.file));

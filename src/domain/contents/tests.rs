@@ -43,6 +43,7 @@ pub(crate) fn contents_of(files: &[(PathBuf, u64)]) -> Contents {
                 text_relocations: false,
             },
         }],
+        loaded: Vec::new(),
         runtime_packages: vec!["ca-certificates".into(), "tzdata".into()],
         sizes: Sizes { files: 0, bytes: 0, parts: BTreeMap::new() },
         links: BTreeMap::new(),

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::parts::{PlannedFreeze, PlannedLibrary, PlannedPackage, PlannedPatch, SourceSums, ToolchainId};
+pub use self::parts::{
+    PlannedFile, PlannedFreeze, PlannedLibrary, PlannedPackage, PlannedPatch, SourceSums, ToolchainId,
+};
 pub use self::request::*;
 use super::digest::Digest;
 use super::inputs::Inputs;
@@ -75,6 +77,8 @@ pub struct BuildPlan {
     pub toolchain: ToolchainId,
     /// The libraries that the modules need, directly or through others.
     pub libraries: Vec<PlannedLibrary>,
+    /// The files that these libraries load or read by name, if they are bundled.
+    pub loaded: Vec<PlannedFile>,
     /// The packages that the runtime image should install.
     pub runtime_packages: Vec<String>,
     /// Facts that are recorded and decide no byte.

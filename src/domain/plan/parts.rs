@@ -66,6 +66,29 @@ pub struct PlannedLibrary {
     pub path: PathBuf,
 }
 
+/// A file of the build host that a library loads or reads by its name: no DT_NEEDED entry shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedFile {
+    /// Its path in the prefix: `lib/ossl-modules/legacy.so`.
+    pub file: String,
+    /// The soname of the library: `libcrypto.so.3`.
+    pub loaded_by: String,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+    /// The binary package that the file belongs to: `openssl-provider-legacy`.
+    pub package: String,
+    /// That package's version.
+    pub version: String,
+    /// The source package: `openssl`.
+    pub source_package: String,
+    /// The source package's version.
+    pub source_version: String,
+    /// Its path on this host. It is not serialised: hosts differ in it.
+    #[serde(skip)]
+    pub path: PathBuf,
+}
+
 /// A package whose files the compiler, the assembler or the linker run, load or read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

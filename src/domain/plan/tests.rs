@@ -38,29 +38,51 @@ pub(crate) fn plan() -> BuildPlan {
         static_library: false,
         pip: false,
         externally_managed: None,
-        toolchain: ToolchainId {
-            compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
-            glibc: "2.36".into(),
-            programs: BTreeMap::new(),
-            packages: BTreeMap::new(),
-            trees: BTreeMap::new(),
-        },
-        libraries: vec![PlannedLibrary {
-            soname: "libssl.so.3".into(),
-            sha256: Digest::of("libssl"),
-            package: "libssl3".into(),
-            version: "3.0.1".into(),
-            source_package: "openssl".into(),
-            source_version: "3.0.1".into(),
-            needs: vec!["libcrypto.so.3".into()],
-            path: "/usr/lib/libssl.so.3".into(),
-        }],
+        toolchain: toolchain(),
+        libraries: vec![library()],
+        loaded: vec![loaded()],
         runtime_packages: Vec::new(),
         provenance: Provenance {
             recipe: Some(Digest::of("recipe")),
             environment: vec!["gcc-12:amd64=12.2.0-14+deb12u1".into()],
         },
         inputs: Arc::default(),
+    }
+}
+
+fn toolchain() -> ToolchainId {
+    ToolchainId {
+        compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
+        glibc: "2.36".into(),
+        programs: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        trees: BTreeMap::new(),
+    }
+}
+
+fn library() -> PlannedLibrary {
+    PlannedLibrary {
+        soname: "libssl.so.3".into(),
+        sha256: Digest::of("libssl"),
+        package: "libssl3".into(),
+        version: "3.0.1".into(),
+        source_package: "openssl".into(),
+        source_version: "3.0.1".into(),
+        needs: vec!["libcrypto.so.3".into()],
+        path: "/usr/lib/libssl.so.3".into(),
+    }
+}
+
+fn loaded() -> PlannedFile {
+    PlannedFile {
+        file: "lib/ossl-modules/legacy.so".into(),
+        loaded_by: "libcrypto.so.3".into(),
+        sha256: Digest::of("legacy"),
+        package: "libssl3".into(),
+        version: "3.0.1".into(),
+        source_package: "openssl".into(),
+        source_version: "3.0.1".into(),
+        path: "/usr/lib/ossl-modules/legacy.so".into(),
     }
 }
 
@@ -81,17 +103,19 @@ fn policies() -> Policies {
 fn the_key_does_not_know_where_a_library_lies() {
     let mut moved = plan();
     moved.libraries[0].path = "/lib/elsewhere.so".into();
+    moved.loaded[0].path = "/lib/elsewhere.so".into();
     assert_eq!(moved.build_key(), plan().build_key());
 }
 
 #[test]
 fn the_key_changes_with_what_decides_bytes() {
     let key = plan().build_key();
-    let edits: [fn(&mut BuildPlan); 15] = [
+    let edits: [fn(&mut BuildPlan); 16] = [
         |plan| plan.request.flavor = Flavor::Builder,
         |plan| plan.request.policies.bytecode = Bytecode::UncheckedHash,
         |plan| plan.request.prefix = "/opt/other".parse().unwrap(),
         |plan| plan.libraries[0].sha256 = Digest::of("another build"),
+        |plan| plan.loaded[0].sha256 = Digest::of("another build"),
         |plan| plan.profile = Some(Digest::of("profile")),
         |plan| plan.request.optimize = Optimize::Pgo,
         |plan| plan.source.tgz = Some(Digest::of("tgz")),
@@ -141,6 +165,7 @@ fn the_request_key_is_of_the_request_and_the_recipe() {
 fn a_plan_survives_json() {
     let mut expected = plan();
     expected.libraries[0].path = PathBuf::new();
+    expected.loaded[0].path = PathBuf::new();
     let json = serde_json::to_string(&plan()).unwrap();
     assert_eq!(serde_json::from_str::<BuildPlan>(&json).unwrap(), expected);
 }

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::launcher::Launcher;
+use crate::domain::plan::LibraryPolicy;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::planning::choices::Choices;
 use crate::planning::inputs::{self, ResolvedInputs};
+use crate::planning::loaded;
 use crate::planning::toolchain::Toolchain;
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::{self, Distro, Family, PackageDatabase};
@@ -127,20 +129,21 @@ fn check_on<'a>(
 ) -> Result<Host<'a>> {
     // First, so that nothing is installed if the package database is not supported.
     distro::database(runner, distro)?;
-    let missing = match find(wanted, distro, runner)? {
-        Found::Host(host) => return Ok(*host),
-        Found::Missing(missing) => missing,
-    };
-    // Packages that do not bring the compiler would be installed for nothing.
-    if !install || missing.unpackaged.is_some() {
-        return Err(missing.error(distro));
-    }
-    let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
-    reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
-    distro::install_packages(runner, distro, &packages, reporter)?;
-    match find(wanted, distro, runner)? {
-        Found::Host(host) => Ok(*host),
-        Found::Missing(missing) => Err(missing.error(distro)),
+    let mut installed = BTreeSet::new();
+    loop {
+        let missing = match find(wanted, distro, runner)? {
+            Found::Host(host) => return Ok(*host),
+            Found::Missing(missing) => missing,
+        };
+        // Packages that do not bring the compiler would be installed for nothing. What a library loads is known when
+        // the library is there, so a second round may find more; but no package is installed twice.
+        if !install || missing.unpackaged.is_some() || missing.packages.is_subset(&installed) {
+            return Err(missing.error(distro));
+        }
+        let packages: Vec<&str> = missing.packages.iter().map(String::as_str).collect();
+        reporter.report(Event::Note(format!("installing {}", packages.join(", "))));
+        distro::install_packages(runner, distro, &packages, reporter)?;
+        installed.extend(missing.packages);
     }
 }
 
@@ -184,6 +187,14 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
             missing.packages.insert(distro.family.name(&library.debian, &library.fedora).clone());
         }
     }
+    let loaded = match &toolchain {
+        Some(toolchain) if choices.policies.library_policy == LibraryPolicy::Bundle => loaded::find(recipe, toolchain)?,
+        _ => Vec::new(),
+    };
+    for place in loaded.iter().filter(|place| place.path.is_none()) {
+        missing.things.push(format!("{} (loaded by {})", place.file, place.loaded.by));
+        missing.packages.insert(distro.family.name(&place.loaded.debian, &place.loaded.fedora).clone());
+    }
     let Some(toolchain) = toolchain.filter(|_| missing.things.is_empty()) else { return Ok(Found::Missing(missing)) };
     let database = distro::database(runner, distro)?;
     let mut files: Vec<PathBuf> = headers.into_values().collect();
@@ -191,6 +202,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     for name in recipe.shared.libraries.iter().flat_map(|library| &library.link) {
         files.extend(toolchain.library(&format!("lib{name}.so"))?);
     }
+    files.extend(loaded.into_iter().filter_map(|place| place.path));
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
     inputs::confirm(&inputs.inputs, database.as_ref())?;
     Ok(Found::Host(Box::new(Host { toolchain, inputs, family: distro.family, database })))

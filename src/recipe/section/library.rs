@@ -21,6 +21,17 @@ pub(in crate::recipe) struct Written {
     pkg_config: Vec<String>,
     debian: String,
     fedora: String,
+    #[serde(default)]
+    loaded: BTreeMap<Spanned<String>, WrittenLoaded>,
+}
+
+/// `[library.NAME.loaded."SONAME"]` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenLoaded {
+    files: Vec<Spanned<String>>,
+    debian: String,
+    fedora: String,
 }
 
 /// A library that extension modules link.
@@ -39,6 +50,22 @@ pub struct Library {
     /// The Debian and Ubuntu package with the headers.
     pub debian: String,
     /// The Fedora and Red Hat package with the headers.
+    pub fedora: String,
+    /// What it and the libraries that it needs load or read by name.
+    pub loaded: Vec<Loaded>,
+}
+
+/// Files that a library loads or reads by name, which no DT_NEEDED entry shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loaded {
+    /// The library that does so: `libcrypto.so.3`. On a host without it there is nothing to load.
+    pub by: String,
+    /// The files, relative to the prefix: `lib/ossl-modules/legacy.so`. On the host they are below a directory of
+    /// libraries (`lib`) or of data (`share`).
+    pub files: Vec<String>,
+    /// The Debian and Ubuntu package with the files, where they are in a package of their own.
+    pub debian: String,
+    /// The same for Fedora and Red Hat.
     pub fedora: String,
 }
 
@@ -59,6 +86,7 @@ impl Written {
             let message = format!("library {name} is for module {module_name}, which `modules.required` does not have");
             return Err(at.error(module, message));
         }
+        let loaded = self.loaded.into_iter().map(|(by, loaded)| loaded.check(by, at)).collect::<Result<_, _>>()?;
         Ok(Library {
             name: name.into_inner(),
             modules: texts(self.modules),
@@ -67,14 +95,33 @@ impl Written {
             pkg_config: self.pkg_config,
             debian: self.debian,
             fedora: self.fedora,
+            loaded,
         })
     }
+}
+
+impl WrittenLoaded {
+    fn check(self, by: Spanned<String>, at: &Layers<'_>) -> Result<Loaded, Mistake> {
+        at.name(&by, "-.+")?;
+        if let Some(file) = self.files.iter().find(|file| !is_place(file.get_ref())) {
+            let message = format!("`{}` is not a path below lib/ or share/", file.get_ref());
+            return Err(at.error(file, message));
+        }
+        Ok(Loaded { by: by.into_inner(), files: texts(self.files), debian: self.debian, fedora: self.fedora })
+    }
+}
+
+/// Whether a path names a file below `lib` or `share` of the prefix.
+fn is_place(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    parts.len() > 1 && ["lib", "share"].contains(&parts[0]) && parts.iter().all(|part| !["", ".", ".."].contains(part))
 }
 
 impl Library {
     /// Returns what decides bytes. The contents of headers decide bytes too; the plan names their packages.
     pub(in crate::recipe) fn deciding(&self) -> Value {
-        let Self { name: _, modules, headers: _, link, pkg_config, debian: _, fedora: _ } = self;
-        json!({ "modules": modules, "link": link, "pkg_config": pkg_config })
+        let Self { name: _, modules, headers: _, link, pkg_config, debian: _, fedora: _, loaded } = self;
+        let loaded: Vec<_> = loaded.iter().map(|Loaded { by, files, .. }| (by, files)).collect();
+        json!({ "modules": modules, "link": link, "pkg_config": pkg_config, "loaded": loaded })
     }
 }

@@ -4,6 +4,7 @@ mod misfit;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::unpack::SourceTree;
 use crate::domain::digest::Digest;
@@ -41,20 +42,24 @@ pub fn apply(tree: SourceTree, patches: &[PatchText]) -> Result<PatchedTree> {
     let (root, epoch) = tree.into_parts();
     let mut changed = BTreeMap::new();
     for patch in patches {
-        for (file, diff) in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
+        for FileDiff { file, is_new, diff } in split(&patch.text).map_err(|reason| error(&patch.name, reason))? {
             let path = root.join(&file);
             let before = match fs_err::read_to_string(&path) {
-                Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(error(&patch.name, format!("the source has no file {}", file.display())));
-                }
-                before => before?,
+                Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => None,
+                before => Some(before?),
             };
-            let after = patched(&before, &diff)
-                .map_err(|reason| error(&patch.name, format!("it does not fit {}: {reason}", file.display())))?;
-            let modified = fs_err::metadata(&path)?.modified()?;
+            let name = file.display();
+            if is_new == before.is_some() {
+                let reason = format!("the source has {} file {name}", if is_new { "a" } else { "no" });
+                return Err(error(&patch.name, reason));
+            }
+            let after = patched(before.as_deref().unwrap_or_default(), &diff)
+                .map_err(|reason| error(&patch.name, format!("it does not fit {name}: {reason}")))?;
+            // Files keep their times, or make would regenerate others from them.
+            let modified =
+                if is_new { UNIX_EPOCH + Duration::from_secs(epoch) } else { fs_err::metadata(&path)?.modified()? };
             fs_err::write(&path, &after)?;
             changed.insert(file, Digest::of(after));
-            // Files keep their times, or make would regenerate others from them.
             fs_err::OpenOptions::new().append(true).open(&path)?.file().set_modified(modified)?;
         }
     }
@@ -70,20 +75,30 @@ fn patched(before: &str, diff: &str) -> Result<String, String> {
     diffy::apply(before, &patch).map_err(|error| misfit::explain(before, diff).unwrap_or_else(|| error.to_string()))
 }
 
-/// Splits a patch into the diffs of single files, each with its path. The text before the first `---` line is
-/// prose.
-fn split(text: &str) -> Result<Vec<(PathBuf, String)>, String> {
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
+/// The part of a patch that is about one file.
+#[derive(Debug)]
+struct FileDiff {
+    /// The path below the source tree.
+    file: PathBuf,
+    /// Whether the patch adds the file.
+    is_new: bool,
+    diff: String,
+}
+
+/// Splits a patch into the diffs of single files. The text before the first `---` line is prose.
+fn split(text: &str) -> Result<Vec<FileDiff>, String> {
+    let mut files: Vec<FileDiff> = Vec::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         let starts = line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
         if starts {
             let target = lines.peek().and_then(|next| next.strip_prefix("+++ ")).unwrap_or_default();
-            files.push((target_path(target)?, String::new()));
+            let is_new = line.trim_end() == "--- /dev/null";
+            files.push(FileDiff { file: target_path(target)?, is_new, diff: String::new() });
         }
-        if let Some((_, diff)) = files.last_mut() {
-            diff.push_str(line);
-            diff.push('\n');
+        if let Some(last) = files.last_mut() {
+            last.diff.push_str(line);
+            last.diff.push('\n');
         }
     }
     if files.is_empty() { Err("it has no `---` and `+++` lines".into()) } else { Ok(files) }
@@ -111,15 +126,36 @@ mod tests {
     #[test]
     fn each_file_gets_its_part() {
         let files = split(PATCH).unwrap();
-        assert_eq!(files.iter().map(|(path, _)| path.to_str().unwrap()).collect::<Vec<_>>(), ["Lib/a.py", "Lib/b.py"]);
-        assert_eq!(patched("one\ntwo\nthree\n", &files[0].1).unwrap(), "one\n2\nthree\n");
-        assert_eq!(patched("x\n", &files[1].1).unwrap(), "x\ny\n");
+        assert_eq!(files.iter().map(|of| of.file.to_str().unwrap()).collect::<Vec<_>>(), ["Lib/a.py", "Lib/b.py"]);
+        assert_eq!(patched("one\ntwo\nthree\n", &files[0].diff).unwrap(), "one\n2\nthree\n");
+        assert_eq!(patched("x\n", &files[1].diff).unwrap(), "x\ny\n");
     }
 
     #[test]
     fn what_does_not_fit_is_not_guessed() {
         let files = split(PATCH).unwrap();
-        assert!(patched("one\nTWO\nthree\n", &files[0].1).is_err());
+        assert!(patched("one\nTWO\nthree\n", &files[0].diff).is_err());
+    }
+
+    #[test]
+    fn a_patch_can_add_a_file_and_replaces_none_by_it() {
+        let apply_to = |files: &[(&str, &str)]| {
+            let place = tempfile::tempdir().unwrap();
+            for (file, text) in files {
+                fs_err::write(place.path().join(file), text).unwrap();
+            }
+            let text = "--- /dev/null\n+++ b/new.h\n@@ -0,0 +1,2 @@\n+one\n+two\n".to_owned();
+            let patches = [PatchText { name: "add".into(), text }];
+            let tree = SourceTree::made_up(place.path().to_owned(), 1_700_000_000);
+            apply(tree, &patches).map(|_| {
+                let path = place.path().join("new.h");
+                let time = fs_err::metadata(&path).unwrap().modified().unwrap().duration_since(UNIX_EPOCH).unwrap();
+                (fs_err::read_to_string(path).unwrap(), time.as_secs())
+            })
+        };
+        assert_eq!(apply_to(&[]).unwrap(), ("one\ntwo\n".to_owned(), 1_700_000_000));
+        let error = apply_to(&[("new.h", "one\n")]).unwrap_err().to_string();
+        assert!(error.contains("the source has a file new.h"), "{error}");
     }
 
     #[test]
@@ -197,7 +233,13 @@ mod tests {
 
     /// Files whose text nobody here has seen in any release of their series. The patched lines are the same in every
     /// release from 3.11.2 to 3.14.6.
-    const UNSEEN: &[(&str, &str)] = &[("3.15", "Modules/getpath.py")];
+    const UNSEEN: &[(&str, &str)] = &[
+        ("3.15", "Modules/_cursesmodule.c"),
+        ("3.15", "Modules/_hashopenssl.c"),
+        ("3.15", "Modules/_ssl.c"),
+        ("3.15", "Modules/getpath.py"),
+        ("3.15", "Modules/readline.c"),
+    ];
 
     #[test]
     fn the_own_patches_fit_every_release_whose_lines_are_known() {
@@ -213,7 +255,7 @@ mod tests {
             // A build of the series tries its patches on the source itself.
             let is_built = recipe.releases.iter().any(|row| row.built);
             for patch in catalog.patches(&newest).unwrap() {
-                for (file, diff) in split(&patch.text).unwrap() {
+                for FileDiff { file, diff, .. } in split(&patch.text).unwrap().into_iter().filter(|of| !of.is_new) {
                     let of_file: Vec<_> = texts.iter().filter(|text| text.file == file).collect();
                     let is_unseen = UNSEEN
                         .iter()
@@ -237,7 +279,7 @@ mod tests {
     #[test]
     fn a_patch_that_does_not_fit_is_known_by_fingerprints_alone() {
         let upstream = |lines: &[&str]| lines.iter().map(|line| fingerprint(line)).collect::<String>();
-        let (_, diff) = split(PATCH).unwrap().swap_remove(0);
+        let FileDiff { diff, .. } = split(PATCH).unwrap().swap_remove(0);
         let fits = |lines: &[&str]| apply_to_fingerprints(&diff, &upstream(lines));
         assert_eq!(fits(&["one", "two", "three"]), Ok(()));
         assert_eq!(fits(&["zero", "one", "two", "three", "four"]), Ok(()));

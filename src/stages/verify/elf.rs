@@ -1,6 +1,7 @@
 //! Checks of the ELF files: the machine, hardening, that all needed libraries are in the prefix or glibc, and that
 //! static libraries have native code.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Subject;
@@ -22,6 +23,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     let &Subject { prefix, manifest, own, .. } = subject;
     let plan = &manifest.plan;
     let places = Places::new(plan);
+    let copied: BTreeSet<PathBuf> = manifest.copied().map(|file| file.path).collect();
     let mut findings = Findings::default();
     let mut promises = Promises::of(plan);
     let mut floor = None;
@@ -55,7 +57,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
         findings
             .needed
             .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
-        if !manifest.libraries.iter().any(|library| entry.path == Path::new("lib").join(&library.soname)) {
+        if !copied.contains(&entry.path) {
             findings.linked_here(&name, &file, places.of(&entry.path));
             promises.check(&name, &prefix.join(&entry.path))?;
         }
@@ -225,25 +227,22 @@ fn unresolved(file: &ElfFile, prefix: &Path, manifest: &Manifest) -> Vec<String>
     file.needed.iter().filter(|soname| !resolved(soname)).cloned().collect()
 }
 
-/// Returns the bundled libraries that differ from the manifest's digest or the package's checksum.
+/// Returns the files of packages that differ from the manifest's digest or the package's checksum.
 fn bundled(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for library in &manifest.libraries {
-        let path = prefix.join("lib").join(&library.soname);
+    for file in manifest.copied() {
+        let (path, name) = (prefix.join(&file.path), file.path.display());
         if !path.is_file() {
-            findings.push(format!("lib/{} is missing", library.soname));
+            findings.push(format!("{name} is missing"));
             continue;
         }
-        if Digest::of_reader(fs_err::File::open(&path)?)? != library.sha256 {
-            findings.push(format!("lib/{} is not the file of {} {}", library.soname, library.package, library.version));
+        if Digest::of_reader(fs_err::File::open(&path)?)? != file.sha256 {
+            findings.push(format!("{name} is not the file of {} {}", file.package, file.version));
         }
-        let recorded = PackageChecksum::parse(&library.package_checksum);
+        let recorded = PackageChecksum::parse(file.package_checksum);
         let found = recorded.as_ref().map(|recorded| recorded.of_file_as(&path)).transpose()?;
         if found.is_none() || found != recorded {
-            findings.push(format!(
-                "the checksum of lib/{} differs from that of its package {}",
-                library.soname, library.package
-            ));
+            findings.push(format!("the checksum of {name} differs from that of its package {}", file.package));
         }
     }
     Ok(findings)

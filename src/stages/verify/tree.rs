@@ -183,7 +183,7 @@ fn shebangs(prefix: &Path, entries: &[Entry]) -> Result<Vec<String>> {
 
 /// Returns packages of bundled libraries without a licence text.
 fn licenses(prefix: &Path, manifest: &Manifest) -> Result<Vec<String>> {
-    let packages: BTreeSet<&str> = manifest.libraries.iter().map(|library| library.package.as_str()).collect();
+    let packages: BTreeSet<&str> = manifest.copied().map(|file| file.package).collect();
     let mut findings = Vec::new();
     for package in packages {
         let place = prefix.join(LICENSES_PATH).join(package);

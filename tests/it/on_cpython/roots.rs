@@ -53,11 +53,14 @@ pub fn probe_by(
     let scripts: Vec<String> =
         bin.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     let flavor = &artifact.manifest["plan"]["request"]["flavor"];
+    let loaded: Vec<&serde_json::Value> =
+        artifact.manifest["loaded"].as_array().expect("a list").iter().map(|file| &file["file"]).collect();
     let request = serde_json::json!({
         "prefix": prefix,
         "compiled_prefix": artifact.prefix(),
         "modules": artifact.manifest["modules"],
         "scripts": scripts,
+        "loaded": loaded,
         "flavor": flavor,
         "static_library": artifact.manifest["plan"]["static_library"],
         "shared": artifact.manifest["plan"]["request"]["policies"]["shared"],

@@ -1,6 +1,9 @@
 """Digests and key derivation, by OpenSSL and by CPython's own code."""
 
-from .check import expect
+import os
+
+from .check import Skip, expect
+from .commands import how_it_ended, python, run
 
 
 # The digests of the three bytes "abc".
@@ -56,3 +59,50 @@ def hashlib_key_derivation(_request):
     key = hashlib.scrypt(b"", salt=b"", n=16, r=1, p=1, dklen=32)
     expect(key.hex() == "77d6576238657b203b19ca42c18a0497"
                         "f16b4844e3074ae8dfdffa3fede21442", "scrypt")
+
+
+# A configuration of OpenSSL that activates the legacy provider.
+WITH_LEGACY = """
+openssl_conf = openssl_init
+[openssl_init]
+providers = provider_sect
+[provider_sect]
+default = default_sect
+legacy = legacy_sect
+[default_sect]
+activate = 1
+[legacy_sect]
+activate = 1
+"""
+
+# MD4 is legacy. The second line is the file of the provider, if the system says what is mapped.
+MD4 = """
+import hashlib
+print(hashlib.new("md4", b"abc").hexdigest())
+try:
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        words = [line.split()[-1] for line in maps if line.rstrip().endswith("/legacy.so")]
+    print(words[0])
+except OSError:
+    print()
+"""
+
+
+def legacy_provider(request):
+    """OpenSSL's legacy provider is found, and it is that of the tree if the tree has one."""
+    import ssl
+    if ssl.OPENSSL_VERSION_INFO < (3,):
+        raise Skip("OpenSSL 1 has no providers")
+    configuration = request.scratch_path("legacy.cnf")
+    with open(configuration, "w", encoding="utf-8") as file:
+        file.write(WITH_LEGACY)
+    own = "lib/ossl-modules/legacy.so"
+    done = run(python("-c", MD4), env={"OPENSSL_CONF": configuration})
+    if done.returncode != 0 and own not in request.loaded:
+        raise Skip("this system has no legacy provider for its OpenSSL")
+    expect(done.returncode == 0, how_it_ended(done))
+    digest, path = done.stdout.splitlines()
+    expect(digest == "a448017aaf21d8525fc10ae87aa6729d", f"the MD4 of abc is not {digest}")
+    if path and own in request.loaded:
+        wanted = os.path.realpath(os.path.join(request.prefix, own))
+        expect(os.path.realpath(path) == wanted, f"it is {path}, not {wanted}")

@@ -5,8 +5,10 @@ import sys
 
 from .check import Failure, Skip, expect, promised
 from .commands import run_well
-from .hashes import hashlib_built_in, hashlib_key_derivation, hashlib_openssl
+from .hashes import (
+    hashlib_built_in, hashlib_key_derivation, hashlib_openssl, legacy_provider)
 from .sockets import connected_sockets
+from .terminals import curses_terminfo, readline_quiet
 
 
 def module_checks(request):
@@ -21,12 +23,15 @@ def module_checks(request):
         ("ctypes:call", ctypes_call, ["_ctypes"]),
         ("ctypes:callback", ctypes_callback, ["_ctypes"]),
         ("curses:terminal", curses_terminal, ["_curses"]),
+        ("curses:terminfo", curses_terminfo, ["_curses"]),
         ("readline:history", readline_history, ["readline"]),
+        ("readline:quiet", readline_quiet, ["readline"]),
         ("uuid:generate", uuid_generate, []),
         ("decimal:arithmetic", decimal_arithmetic, ["_decimal"]),
         ("hashlib:built-in", hashlib_built_in, []),
         ("hashlib:openssl", hashlib_openssl, ["_hashlib"]),
         ("hashlib:key-derivation", hashlib_key_derivation, ["_hashlib"]),
+        ("hashlib:legacy-provider", legacy_provider, ["_hashlib", "_ssl"]),
         ("accelerators", accelerators, []),
         ("unicodedata:names", unicodedata_names, ["unicodedata"]),
         ("xml:parse", xml_parse, ["pyexpat"]),
@@ -125,8 +130,11 @@ def curses_terminal(_request):
     directory, terminal = terminfo_entry()
     # Set explicitly: each distribution's ncurses searches other directories.
     os.environ["TERMINFO"] = directory
-    with open(os.devnull, "w") as null:
-        curses.setupterm(terminal, null.fileno())
+    try:
+        with open(os.devnull, "w") as null:
+            curses.setupterm(terminal, null.fileno())
+    finally:
+        del os.environ["TERMINFO"]
     expect(curses.tigetnum("cols") != -2, f"{terminal} has no number of columns")
     return f"{terminal} of {directory}"
 

@@ -16,6 +16,8 @@ class Request:
         self.modules = fields.get("modules", [])
         # The artifact's own scripts in bin. Scripts that a user added are not run.
         self.scripts = fields.get("scripts", [])
+        # The bundled files that libraries load or read by name, relative to the prefix.
+        self.loaded = fields.get("loaded", [])
         # Whether it has the static library of libpython, and whether libpython is shared.
         self.static_library = bool(fields.get("static_library"))
         self.shared = bool(fields.get("shared"))
