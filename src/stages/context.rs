@@ -1,6 +1,6 @@
 //! The context that every stage of one build gets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::domain::plan::BuildPlan;
 use crate::domain::profile::Optimisation;
@@ -37,6 +37,12 @@ impl<'a> BuildContext<'a> {
     #[must_use]
     pub const fn runner(&self) -> &'a dyn Runner {
         self.log.runner()
+    }
+
+    /// The path of a program of the toolchain: `strip`, `objcopy`, `ar`.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.plan.inputs.programs.get(name).cloned().unwrap_or_else(|| name.into())
     }
 
     /// Takes events.

@@ -11,6 +11,7 @@ mod dropped;
 pub mod fetch;
 pub mod freeze;
 pub mod launch;
+mod libpython;
 pub mod package;
 pub mod patch;
 pub mod pip;

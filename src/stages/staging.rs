@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::BuildContext;
 use super::compile::CompiledTree;
-use super::compiled_in;
+use super::{compiled_in, libpython};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::distro::Distro;
@@ -73,34 +73,13 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
     let install = tree.make(plan).args(&plan.install).arg(format!("DESTDIR={}", destdir.display())).arg("install");
     log.run(&install, |_| {})?;
     let root = plan.request.prefix.below(&destdir);
-    if plan.static_library && plan.profile.is_some() {
-        native_library(&root, tree, context)?;
+    if plan.static_library {
+        libpython::complete(&root, tree, context)?;
     }
     let builtin_modules = builtin_modules(&root, context)?;
     check_modules(&root, tree, &builtin_modules, context)?;
     let compiled_in = compiled_in::read(tree.root(), plan)?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, compiled_in, build_directory: work.to_owned() })
-}
-
-/// Compiles the static library once more, to native code, and installs it. The objects of the interpreter have only the
-/// compiler's intermediate code; that of the interpreter itself is done with.
-fn native_library(root: &Path, tree: &CompiledTree, context: &BuildContext<'_>) -> Result<()> {
-    let BuildContext { plan, recipe, jobs, log, .. } = *context;
-    let Some(pgo) = &recipe.shared.pgo else { return Ok(()) };
-    let name = format!("libpython{}.a", plan.short_version());
-    for entry in fs::walk(tree.root())?.into_iter().filter(fs::Entry::is_file) {
-        if entry.path.extension().is_some_and(|extension| extension == "o") || entry.path == Path::new(&name) {
-            fs_err::remove_file(tree.root().join(entry.path))?;
-        }
-    }
-    // The last of several values of a variable counts.
-    let options = [format!("CFLAGS_NODIST={}", pgo.static_library), "LDFLAGS_NODIST=".to_owned()];
-    log.run(&tree.make(plan).jobs(jobs).args(options).arg(&name), |_| {})?;
-    tree.check_reads(context)?;
-    let installed = root.join(plan.configuration()).join(&name);
-    fs_err::remove_file(&installed)?;
-    fs_err::copy(tree.root().join(&name), &installed)?;
-    Ok(())
 }
 
 /// The names of the extension modules in a tree's `lib-dynload`.

@@ -10,7 +10,7 @@ use super::dropped::patterns;
 use super::relocate::RelocatedPrefix;
 use super::staging::StagedPrefix;
 use crate::domain::manifest::{self, Libraries};
-use crate::domain::plan::{BuildPlan, Bytecode};
+use crate::domain::plan::Bytecode;
 use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::log::BuildLog;
@@ -72,10 +72,10 @@ pub fn strip(relocated: RelocatedPrefix, context: &BuildContext<'_>) -> Result<S
     let files = linked_here(&root, &libraries)?;
     let debug_files =
         if plan.request.policies.debug_files { Some(keep_debug_files(&root, &files, context)?) } else { None };
-    run_tool(&tool(plan, "strip"), &["--strip-unneeded"], &files, &root, log)?;
+    run_tool(&context.tool("strip"), &["--strip-unneeded"], &files, &root, log)?;
     let archives = archives(&root)?;
     if !archives.is_empty() {
-        run_tool(&tool(plan, "strip"), ARCHIVE_OPTIONS, &archives, &root, log)?;
+        run_tool(&context.tool("strip"), ARCHIVE_OPTIONS, &archives, &root, log)?;
     }
     if let Some(directory) = &debug_files {
         link_debug_files(&root, &files, directory, context)?;
@@ -155,11 +155,6 @@ fn linked_here(root: &Path, libraries: &Libraries) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The program that the compiler named for the plan, by its path.
-fn tool(plan: &BuildPlan, name: &str) -> PathBuf {
-    plan.inputs.programs.get(name).cloned().unwrap_or_else(|| name.into())
-}
-
 fn run_tool(tool: &Path, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
     let spec = Spec::new(tool)
         .args(args.iter().map(ToString::to_string))
@@ -177,7 +172,7 @@ fn debug_name(file: &Path) -> PathBuf {
 }
 
 fn keep_debug_files(root: &Path, files: &[PathBuf], context: &BuildContext<'_>) -> Result<PathBuf> {
-    let objcopy = tool(context.plan, "objcopy");
+    let objcopy = context.tool("objcopy");
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(".debug");
     let directory = root.with_file_name(name);
@@ -191,7 +186,7 @@ fn keep_debug_files(root: &Path, files: &[PathBuf], context: &BuildContext<'_>) 
 
 /// Records in each file the name and checksum of its debug file, `x.so.debug`, for debuggers.
 fn link_debug_files(root: &Path, files: &[PathBuf], directory: &Path, context: &BuildContext<'_>) -> Result<()> {
-    let objcopy = tool(context.plan, "objcopy");
+    let objcopy = context.tool("objcopy");
     for file in files {
         let link = format!("--add-gnu-debuglink={}", directory.join(debug_name(file)).display());
         run_tool(&objcopy, &[&link], std::slice::from_ref(file), root, context.log)?;

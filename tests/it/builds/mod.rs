@@ -3,6 +3,7 @@
 mod baseline;
 mod newest;
 mod other_pool;
+mod overlays;
 mod regression;
 mod reproducible;
 mod series;

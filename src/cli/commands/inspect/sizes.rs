@@ -1,5 +1,6 @@
 //! Describes one artifact and its sizes as text.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -83,6 +84,17 @@ fn facts(contents: &Contents) -> String {
     for library in &manifest.libraries {
         let what = format!("{}  {} {}", library.soname, library.package, library.version);
         row("", format!("{:>9}  {}", human(library.size), shown(&what)));
+    }
+    let by: BTreeSet<&str> = manifest.loaded.iter().map(|file| file.loaded_by.as_str()).collect();
+    for by in by {
+        let loaded: Vec<_> = manifest.loaded.iter().filter(|file| file.loaded_by == by).collect();
+        let bytes = loaded.iter().map(|file| file.size).sum();
+        let names = match &loaded[..] {
+            [file] => file.file.clone(),
+            several => files(several.len() as u64),
+        };
+        let what = format!("{names} for {by}  {} {}", loaded[0].package, loaded[0].version);
+        row("", format!("{:>9}  {}", human(bytes), shown(&what)));
     }
     if plan.request.policies.library_policy == LibraryPolicy::System {
         for library in plan.libraries.iter().filter(|library| manifest.runtime_packages.contains(&library.package)) {
