@@ -101,8 +101,8 @@ fn of_build(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Patch { .. } => "correct the patch or the recipe, then run `pykeel recipe check`".into(),
         Error::Musl { .. } => "build in a glibc-based image such as Debian, Ubuntu, Fedora or a Red Hat UBI".into(),
-        Error::LibpythonArgument { argument } if argument.starts_with("--enable-shared") => {
-            "leave it out, and build with `--shared`".into()
+        Error::LibpythonArgument { argument } if argument.contains("able-shared") => {
+            "leave it out, and build with or without `--shared`".into()
         }
         Error::LibpythonArgument { .. } => {
             "leave it out: without `--shared` the flavor `builder` has a static library".into()
@@ -111,6 +111,9 @@ fn of_build(error: &Error) -> Option<String> {
         Error::UnknownPackageManager { .. } => {
             "leave `--install-deps` out, and install the packages with this distribution's package manager".into()
         }
+        Error::OldLibraries { .. } => "build on a later release of the distribution, or turn these modules off in a \
+                                       recipe of your own (docs/recipes.md)"
+            .into(),
         Error::MissingDependencies { install, unpackaged, .. } => of_missing(install.as_deref(), unpackaged.as_deref()),
         Error::Command { log: Some(log), output, status, .. } if is_out_of_memory(output, status) => format!(
             "the system kills processes when memory runs out: lower `--jobs`, or give the container more memory; the \

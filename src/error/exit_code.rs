@@ -71,6 +71,7 @@ impl Error {
             | Self::SomeFailed { .. }
             | Self::Clock { .. }
             | Self::MissingDependencies { .. }
+            | Self::OldLibraries { .. }
             | Self::Spawn { .. }
             | Self::Command { .. }
             | Self::MissingModules { .. }

@@ -188,6 +188,15 @@ pub enum Error {
     },
 
     /// Exit code 1.
+    #[error("Python {release} needs {}, and this system has an older one", .needed.join(", "))]
+    OldLibraries {
+        /// The release.
+        release: String,
+        /// The libraries, each with its oldest version and its modules.
+        needed: Vec<String>,
+    },
+
+    /// Exit code 1.
     #[error("the build needs {}", .missing.join(", "))]
     MissingDependencies {
         /// Programs and headers that are not there.

@@ -8,6 +8,7 @@ use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
+use crate::planning::libpython;
 use crate::recipe::ReleaseRecipe;
 
 /// The user's choices besides the version.
@@ -66,6 +67,8 @@ impl Choices {
     /// Returns the request, by which `install` looks up: everything that can be chosen without a toolchain.
     #[must_use]
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
+        let mut policies = self.policies.clone();
+        policies.shared |= libpython::is_shared(recipe);
         ArtifactRequest {
             format: FORMAT,
             release: recipe.version,
@@ -75,7 +78,7 @@ impl Choices {
             prefix: self.prefix.prefix(recipe.version, recipe.variant),
             optimize: self.optimize(recipe),
             named_profile: self.profile.as_ref().map(|profile| profile.digest),
-            policies: self.policies.clone(),
+            policies,
         }
     }
 }

@@ -14,12 +14,30 @@ const DECIDED: [&str; 4] =
 /// The one of these that a recipe or a user may add: then no flavor has a static library.
 const WITHOUT_STATIC: [&str; 2] = ["--without-static-libpython", "--with-static-libpython=no"];
 
-/// Refuses arguments of configure that the policy `shared` decides.
+/// Whether an argument of configure asks for a shared libpython.
+fn asks_for_shared(argument: &str) -> bool {
+    ["--enable-shared", "--enable-shared=yes"].contains(&argument)
+}
+
+/// Whether a recipe asks for a shared libpython: its builds are then builds with `--shared`.
+pub(super) fn is_shared(recipe: &ReleaseRecipe) -> bool {
+    recipe.shared.configure.arguments.iter().any(|argument| asks_for_shared(argument))
+}
+
+/// Returns the recipe's arguments of configure, and those of a shared libpython if there is to be one.
+pub(super) fn arguments<'a>(recipe: &'a ReleaseRecipe, policies: &Policies) -> impl Iterator<Item = &'a String> {
+    let of_recipe = recipe.shared.configure.arguments.iter().filter(|argument| !asks_for_shared(argument));
+    let of_shared: &[String] = if policies.shared { &recipe.shared.shared.configure } else { &[] };
+    of_recipe.chain(of_shared)
+}
+
+/// Refuses arguments of configure that the policy `shared` decides. A recipe's `--enable-shared` is that policy.
 ///
 /// # Errors
 /// [`Error::LibpythonArgument`] for the first of them.
 pub(super) fn refuse_arguments(recipe: &ReleaseRecipe, policies: &Policies) -> Result<()> {
-    let all = recipe.shared.configure.arguments.iter().chain(&policies.configure_arguments);
+    let of_recipe = recipe.shared.configure.arguments.iter().filter(|argument| !asks_for_shared(argument));
+    let all = of_recipe.chain(&policies.configure_arguments);
     let decided = |argument: &&String| {
         let name = argument.split('=').next().unwrap_or_default();
         DECIDED.contains(&name) && !WITHOUT_STATIC.contains(&argument.as_str())
@@ -95,6 +113,21 @@ mod tests {
             let refused = refuse_arguments(&recipe(), &policies);
             assert_eq!(refused.is_err(), is_refused, "{argument}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_recipe_that_asks_for_a_shared_libpython_is_as_the_option() {
+        let mut policies = plan().request.policies;
+        let mut recipe = recipe();
+        let without: Vec<String> = arguments(&recipe, &policies).cloned().collect();
+        assert!(!is_shared(&recipe) && !without.iter().any(|argument| asks_for_shared(argument)));
+        policies.shared = true;
+        let by_option: Vec<String> = arguments(&recipe, &policies).cloned().collect();
+        assert!(by_option.len() > without.len(), "{by_option:?}");
+        std::sync::Arc::make_mut(&mut recipe.shared).configure.arguments.insert(0, "--enable-shared".into());
+        refuse_arguments(&recipe, &policies).unwrap();
+        assert!(is_shared(&recipe));
+        assert!(arguments(&recipe, &policies).eq(&by_option));
     }
 
     #[test]

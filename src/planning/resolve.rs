@@ -89,9 +89,8 @@ pub fn resolve(
 
 fn configure_arguments(recipe: &ReleaseRecipe, request: &ArtifactRequest) -> Vec<String> {
     std::iter::once(format!("--prefix={}", request.prefix))
-        .chain(recipe.shared.configure.arguments.iter().cloned())
+        .chain(libpython::arguments(recipe, &request.policies).cloned())
         .chain(recipe.shared.configure.cache.iter().map(|(name, value)| format!("{name}={value}")))
-        .chain(recipe.shared.shared.configure.iter().filter(|_| request.policies.shared).cloned())
         // The last of several arguments with the same name counts.
         .chain(request.policies.configure_arguments.iter().cloned())
         .collect()

@@ -23,7 +23,7 @@ pub use pin::{Pinned, pin};
 pub use section::configure::ConfigureRecipe;
 pub use section::flavor::{FlavorRecipe, Flavors};
 pub use section::hardening::HardeningRecipe;
-pub use section::library::{Library, Loaded};
+pub use section::library::{Library, Loaded, Minimum};
 pub use section::make::MakeRecipe;
 pub use section::modules::ModulesRecipe;
 pub use section::patch::Patch;

@@ -132,6 +132,20 @@ impl<'a> Compiler<'a> {
         Ok(found.iter().filter_map(|name| Some(((*name).to_owned(), header_path(&markers, name)?))).collect())
     }
 
+    /// Returns the positions of the conditions that do not hold where some headers are included.
+    ///
+    /// # Errors
+    /// [`Error::Command`] if it cannot preprocess these headers and conditions.
+    pub fn unmet(&self, headers: &[&str], conditions: &[&str]) -> Result<Vec<usize>> {
+        use std::fmt::Write as _;
+        let mut program = String::new();
+        for (position, condition) in conditions.iter().enumerate() {
+            let _ = write!(program, "#if !({condition})\npykeel-unmet {position}\n#endif\n");
+        }
+        let unmet = self.preprocess(headers, &program)?;
+        Ok(unmet.lines().filter_map(|line| line.strip_prefix("pykeel-unmet ")?.parse().ok()).collect())
+    }
+
     fn preprocess(&self, includes: &[&str], program: &str) -> Result<String> {
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("pykeel.c");

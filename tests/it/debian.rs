@@ -60,6 +60,48 @@ pub fn trixie() -> Result<PathBuf, (Missing, String)> {
     bootstrapped("pykeel-tests-minbase-trixie", "trixie")
 }
 
+/// A minimal Ubuntu, from the archive that lies beside a Debian's on the same site.
+pub fn ubuntu(codename: &str) -> Result<PathBuf, (Missing, String)> {
+    let name = format!("pykeel-tests-minbase-{codename}");
+    if beside_store(&name).exists() {
+        return Ok(beside_store(&name));
+    }
+    if !Path::new("/usr/sbin/debootstrap").exists() {
+        return Err((Missing::Program("debootstrap"), "there is no debootstrap".into()));
+    }
+    let mut sites = sites_beside().into_iter().filter(|site| site.ends_with("/ubuntu"));
+    let site = sites.next().ok_or((Missing::UbuntuMirror, "no site of apt's is beside one of Ubuntu".into()))?;
+    let root = beside_store(&format!("{name}.trial"));
+    let _absent = fs_err::remove_dir_all(&root);
+    // Debian has no package of Ubuntu's keys. The root is thrown away, and nothing of it is shipped.
+    let words = ["--no-check-gpg", "--variant=minbase", "--components=main,universe", codename];
+    // One script serves all of Ubuntu's releases; debootstrap has no link to it for those that are newer than itself.
+    let script = Path::new("/usr/share/debootstrap/scripts/gutsy");
+    let mut command = Command::new("debootstrap");
+    let ended = run(command.args(words).arg(&root).arg(&site).arg(script));
+    if ended.code != 0 {
+        return Err((Missing::UbuntuMirror, format!("debootstrap of {codename} failed: {}{}", ended.out, ended.err)));
+    }
+    Ok(made_once(&name, |new| fs_err::rename(&root, new).expect("a directory")))
+}
+
+/// The archives of the other distribution beside those of the host's apt sites: most sites have both.
+pub fn sites_beside() -> Vec<String> {
+    let sites = check("apt-get", &["indextargets", "--format", "$(SITE)"]);
+    let mut found: Vec<String> = sites
+        .lines()
+        .map(|site| site.trim_end_matches('/'))
+        .filter_map(|site| match site.rsplit_once('/')? {
+            (start, "debian") => Some(format!("{start}/ubuntu")),
+            (start, "ubuntu") => Some(format!("{start}/debian")),
+            _ => None,
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// A root to run things in, with `/proc`, `/dev` and further directories of this system in it
 /// while something runs.
 pub struct Root {
@@ -98,6 +140,15 @@ impl Root {
         }
         self.binds.push((from, target));
         self
+    }
+
+    /// Has this pykeel in it, a store at its path, and temporary files at theirs.
+    pub fn with_pykeel(self, store: &Path) -> Self {
+        let temporary = std::env::temp_dir();
+        let same = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        self.bind(env!("CARGO_BIN_EXE_pykeel"), "/usr/local/bin/pykeel")
+            .bind(store, &same(store))
+            .bind(&temporary, &same(&temporary))
     }
 
     /// A command in it, as root with a bare environment.

@@ -21,12 +21,16 @@ pub enum Missing {
     Source(&'static str),
     /// A Debian mirror for a minimal Debian.
     DebianMirror,
+    /// A site that has Ubuntu's archive beside Debian's.
+    UbuntuMirror,
     /// A host whose glibc differs from that of Debian 13.
     OlderGlibc,
     /// A directory of the checkout that another user may enter.
     OpenCheckout,
     /// apt, on a system that is not Debian's kin.
     Apt,
+    /// An index of Python packages, or of Rust crates.
+    PackageIndex,
 }
 
 impl Missing {
@@ -36,6 +40,8 @@ impl Missing {
             Self::Fuse => Some("containers have no /dev/fuse; builds of 3.9 run on a tmpfs instead"),
             Self::Clang => Some("it is refused and never used, and is 400 MB to install"),
             Self::Source(_) => Some("mirrors drop old releases, and get new ones late"),
+            Self::UbuntuMirror => Some("not every Debian mirror has Ubuntu beside it"),
+            Self::PackageIndex => Some("not every network reaches one"),
             Self::OlderGlibc => Some("the host may be a Debian 13"),
             Self::OpenCheckout => Some("a checkout below /root is closed to other users"),
             Self::Root | Self::Mounts | Self::Program(_) | Self::DebianMirror | Self::Apt => None,

@@ -101,6 +101,9 @@ fn text(shown: &Shown<'_>, file: &str, end_of_life: Option<&str>) -> String {
             "library",
             format!("{} for {} ({}, {})", library.name, library.modules.join(", "), library.debian, library.fedora),
         );
+        if let Some(minimum) = &library.minimum {
+            row("minimum", format!("{} {}", library.name, minimum.version));
+        }
         for loaded in &library.loaded {
             row(
                 "loaded",

@@ -43,7 +43,7 @@ fn of_optimisation() -> Vec<Error> {
     let flag = |flag: &str, problem| Error::CompilerFlag { variable: "CFLAGS".into(), flag: flag.into(), problem };
     let mut errors: Vec<Error> = remedies.map(profile).into();
     errors.extend([
-        Error::LibpythonArgument { argument: "--enable-shared".into() },
+        Error::LibpythonArgument { argument: "--disable-shared".into() },
         Error::LibpythonArgument { argument: "--with-static-libpython".into() },
         Error::ProfileWithoutOptimization,
         Error::ProfileMismatch {
@@ -103,6 +103,7 @@ fn of_builds() -> Vec<Error> {
     vec![
         Error::Patch { name: "3.13/a.patch".into(), reason: "hunk 1 does not apply".into() },
         Error::Pattern { pattern: "a[".into(), reason: "unclosed character class".into() },
+        Error::OldLibraries { release: "3.14.6".into(), needed: vec!["zstd 1.4.5 or later (for _zstd)".into()] },
         Error::Musl { evidence: "its loader is /lib/ld-musl-x86_64.so.1".into() },
         Error::UnsupportedTarget { reason: "riscv64-linux-gnu is not a target".into() },
         Error::UnknownCompiler { command: "tcc".into() },

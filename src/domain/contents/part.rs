@@ -15,7 +15,7 @@ named_enum! {
         Stdlib = "stdlib",
         /// Extension modules.
         Modules = "modules",
-        /// Bundled libraries.
+        /// Bundled libraries, and what they load or read by name.
         Libraries = "libraries",
         /// Installed packages: pip.
         SitePackages = "site-packages",
@@ -59,7 +59,7 @@ impl Part {
             Self::Licenses
         } else if path.starts_with("share/pykeel") || path.starts_with("share/sbom") {
             Self::Metadata
-        } else if path.starts_with("lib") {
+        } else if path.starts_with("lib") || path.starts_with("share/terminfo") {
             Self::Libraries
         } else {
             Self::Other

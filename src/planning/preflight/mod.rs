@@ -15,7 +15,7 @@ use crate::planning::choices::Choices;
 use crate::planning::inputs::{self, ResolvedInputs};
 use crate::planning::loaded;
 use crate::planning::toolchain::Toolchain;
-use crate::recipe::ReleaseRecipe;
+use crate::recipe::{Library, Minimum, ReleaseRecipe};
 use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
 use crate::sys::toolchain::{find_launcher, find_program};
@@ -108,7 +108,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
-/// [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`]; [`Error::Unowned`] and
+/// [`Error::OldLibraries`]; [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`]; [`Error::Unowned`] and
 /// [`Error::Unconfirmed`] for files that the package database does not confirm; [`Error::Command`] if a program fails.
 pub fn check<'a>(
     wanted: Wanted<'_>,
@@ -196,6 +196,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
         missing.packages.insert(distro.family.name(&place.loaded.debian, &place.loaded.fedora).clone());
     }
     let Some(toolchain) = toolchain.filter(|_| missing.things.is_empty()) else { return Ok(Found::Missing(missing)) };
+    refuse_old_libraries(recipe, &toolchain)?;
     let database = distro::database(runner, distro)?;
     let mut files: Vec<PathBuf> = headers.into_values().collect();
     files.extend(toolchain.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
@@ -206,6 +207,27 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
     inputs::confirm(&inputs.inputs, database.as_ref())?;
     Ok(Found::Host(Box::new(Host { toolchain, inputs, family: distro.family, database })))
+}
+
+/// Refuses libraries that are older than the series needs: their modules would not compile, or not work.
+///
+/// # Errors
+/// [`Error::OldLibraries`] with all of them; [`Error::Command`] if the compiler fails.
+fn refuse_old_libraries(recipe: &ReleaseRecipe, toolchain: &Toolchain<'_>) -> Result<()> {
+    let checked: Vec<(&Library, &Minimum)> =
+        recipe.shared.libraries.iter().filter_map(|library| Some((library, library.minimum.as_ref()?))).collect();
+    let headers: Vec<&str> =
+        checked.iter().flat_map(|(library, _)| library.headers.iter().map(String::as_str)).collect();
+    let conditions: Vec<&str> = checked.iter().map(|(_, minimum)| minimum.condition.as_str()).collect();
+    let unmet = toolchain.compiler.unmet(&headers, &conditions)?;
+    if unmet.is_empty() {
+        return Ok(());
+    }
+    let told = |position: usize| {
+        let (library, minimum) = checked.get(position)?;
+        Some(format!("{} {} or later (for {})", library.name, minimum.version, library.modules.join(", ")))
+    };
+    Err(Error::OldLibraries { release: recipe.full_version(), needed: unmet.into_iter().filter_map(told).collect() })
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {

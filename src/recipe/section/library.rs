@@ -21,8 +21,17 @@ pub(in crate::recipe) struct Written {
     pkg_config: Vec<String>,
     debian: String,
     fedora: String,
+    minimum: Option<WrittenMinimum>,
     #[serde(default)]
     loaded: BTreeMap<Spanned<String>, WrittenLoaded>,
+}
+
+/// `library.NAME.minimum` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct WrittenMinimum {
+    version: Spanned<String>,
+    condition: Spanned<String>,
 }
 
 /// `[library.NAME.loaded."SONAME"]` as written.
@@ -51,8 +60,19 @@ pub struct Library {
     pub debian: String,
     /// The Fedora and Red Hat package with the headers.
     pub fedora: String,
+    /// The oldest version that the series works with, where that matters.
+    pub minimum: Option<Minimum>,
     /// What it and the libraries that it needs load or read by name.
     pub loaded: Vec<Loaded>,
+}
+
+/// The oldest version of a library that a series works with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Minimum {
+    /// The version.
+    pub version: String,
+    /// What the preprocessor finds true where the headers are of this version or a later one.
+    pub condition: String,
 }
 
 /// Files that a library loads or reads by name, which no DT_NEEDED entry shows.
@@ -86,6 +106,7 @@ impl Written {
             let message = format!("library {name} is for module {module_name}, which `modules.required` does not have");
             return Err(at.error(module, message));
         }
+        let minimum = self.minimum.map(|minimum| minimum.check(at)).transpose()?;
         let loaded = self.loaded.into_iter().map(|(by, loaded)| loaded.check(by, at)).collect::<Result<_, _>>()?;
         Ok(Library {
             name: name.into_inner(),
@@ -95,8 +116,20 @@ impl Written {
             pkg_config: self.pkg_config,
             debian: self.debian,
             fedora: self.fedora,
+            minimum,
             loaded,
         })
+    }
+}
+
+impl WrittenMinimum {
+    fn check(self, at: &Layers<'_>) -> Result<Minimum, Mistake> {
+        for text in [&self.version, &self.condition] {
+            if text.get_ref().trim().is_empty() || text.get_ref().contains(char::is_control) {
+                return Err(at.error(text, "this is not one line of text"));
+            }
+        }
+        Ok(Minimum { version: self.version.into_inner(), condition: self.condition.into_inner() })
     }
 }
 
@@ -120,7 +153,7 @@ fn is_place(path: &str) -> bool {
 impl Library {
     /// Returns what decides bytes. The contents of headers decide bytes too; the plan names their packages.
     pub(in crate::recipe) fn deciding(&self) -> Value {
-        let Self { name: _, modules, headers: _, link, pkg_config, debian: _, fedora: _, loaded } = self;
+        let Self { name: _, modules, headers: _, link, pkg_config, debian: _, fedora: _, minimum: _, loaded } = self;
         let loaded: Vec<_> = loaded.iter().map(|Loaded { by, files, .. }| (by, files)).collect();
         json!({ "modules": modules, "link": link, "pkg_config": pkg_config, "loaded": loaded })
     }

@@ -9,4 +9,5 @@ mod reproducible;
 mod series;
 mod shared;
 mod trixie;
+mod ubuntu;
 mod variants;

@@ -4,36 +4,20 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::debian::sites_beside;
 use crate::missing::{Missing, skipped};
-use crate::support::{Artifact, check, pykeel, run, shared_store};
+use crate::support::{Artifact, pykeel, run, shared_store};
 
 /// Releases of Ubuntu 22.04, 24.04, 25.10 and 26.04.
 const RELEASES: [&str; 4] = ["3.10.12", "3.12.3", "3.13.7", "3.14.4"];
 
-/// The pools beside those of the host's apt sites.
-fn sites() -> Vec<String> {
-    let sites = check("apt-get", &["indextargets", "--format", "$(SITE)"]);
-    let mut found: Vec<String> = sites
-        .lines()
-        .map(|site| site.trim_end_matches('/'))
-        .filter_map(|site| match site.rsplit_once('/')? {
-            (start, "debian") => Some(format!("{start}/ubuntu")),
-            (start, "ubuntu") => Some(format!("{start}/debian")),
-            _ => None,
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
 /// A directory that has the source of a release, or `None` if no site has it. The recipe's sum is checked by pykeel.
-fn mirror_with(release: &str) -> Option<PathBuf> {
+pub(super) fn mirror_with(release: &str) -> Option<PathBuf> {
     let directory = shared_store().join("other-pool");
     fs_err::create_dir_all(&directory).expect("a directory");
     let file = directory.join(format!("Python-{release}.tar.xz"));
     let (series, _) = release.rsplit_once('.').expect("a release");
-    let urls = sites()
+    let urls = sites_beside()
         .into_iter()
         .map(|site| format!("{site}/pool/main/p/python{series}/python{series}_{release}.orig.tar.xz"));
     let download = |url: String| {

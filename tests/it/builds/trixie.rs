@@ -14,25 +14,16 @@ use crate::toy::Toy;
 
 const PREFIX: &str = "/opt/myorg/python-3.13";
 
-/// A Debian 13 to build in: what `--install-deps` installs in the first run is kept.
-fn builder(template: &Path, store: &Path) -> Root {
-    let root = made_once("pykeel-tests-trixie-builder", |root| {
+/// A system to build in: what `--install-deps` installs in the first run is kept.
+pub(super) fn builder(name: &str, template: &Path, store: &Path, release: &str) -> Root {
+    let root = made_once(&format!("pykeel-tests-{name}-builder"), |root| {
         check("cp", &[Path::new("-a"), template, root]);
-        let root = with_pykeel(Root::at(root.to_owned()), store);
+        let root = Root::at(root.to_owned()).with_pykeel(store);
         // Nothing is there yet, and all of it is said at once.
-        let ended = run(&mut root.command(&["pykeel", "build", RELEASE, "--offline"])).exits(1);
+        let ended = run(&mut root.command(&["pykeel", "build", release, "--allow-eol", "--offline"])).exits(1);
         ended.says(&["openssl/ssl.h", "ffi.h", "make", "gcc", "apt-get update && apt-get install", "zlib1g-dev"]);
     });
-    with_pykeel(Root::at(root), store)
-}
-
-/// A root with this pykeel in it, the store at its path, and temporary files at theirs.
-fn with_pykeel(root: Root, store: &Path) -> Root {
-    let temporary = std::env::temp_dir();
-    let same = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    root.bind(env!("CARGO_BIN_EXE_pykeel"), "/usr/local/bin/pykeel")
-        .bind(store, &same(store))
-        .bind(&temporary, &same(&temporary))
+    Root::at(root).with_pykeel(store)
 }
 
 /// A store for what Debian 13 makes, with the source that the shared store has.
@@ -60,7 +51,7 @@ fn a_build_on_debian_13_runs_on_debian_13() {
         Err((missing, reason)) => skip!(missing, "{reason}"),
     };
     let store = store();
-    let builder = builder(&template, &store);
+    let builder = builder("trixie", &template, &store, RELEASE);
     let store_text = store.to_str().expect("UTF-8");
 
     // The real build, both flavors. Verification is a part of it.

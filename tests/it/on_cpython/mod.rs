@@ -6,6 +6,7 @@ mod extensions;
 pub mod inspect;
 pub mod install;
 mod json;
+mod packages;
 mod policies;
 mod results;
 pub mod roots;

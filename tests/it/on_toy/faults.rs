@@ -77,6 +77,17 @@ fn a_missing_header_is_named_before_configure_runs_with_the_line_that_installs_i
 }
 
 #[test]
+fn a_library_that_is_too_old_for_the_series_is_named_before_configure_runs() {
+    let toy = Toy::new(Behaviour { configure: "echo configure ran >&2; exit 1", ..Behaviour::default() });
+    toy.write_recipe(|text| text.replace("SQLITE_VERSION_NUMBER >= 3015002", "SQLITE_VERSION_NUMBER >= 999000000"));
+    toy.build().exits(1).says(&[
+        "error: Python 3.13.5 needs sqlite 3.15.2 or later (for _sqlite3), and this system has an older one",
+        "build on a later release of the distribution",
+    ]);
+    toy.left_nothing();
+}
+
+#[test]
 fn a_missing_compiler_is_named() {
     let toy = Toy::new(Behaviour::default());
     run(toy.build_command().env("CC", "no-such-cc")).exits(1).says(&["no-such-cc (named by CC)"]);

@@ -10,10 +10,10 @@ use crate::toy::{Behaviour, Toy};
 #[test]
 fn arguments_of_configure_do_not_decide_it() {
     let toy = Toy::failing();
-    let refused = ["`--enable-shared` of configure would change how libpython is linked", "build with `--shared`"];
     let ended = run(toy.build_command().arg("--configure-arg=--enable-shared")).exits(2);
     ended.says(&["configure cannot get `--enable-shared`", "`--shared`"]);
-    toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--enable-shared\""));
+    toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--disable-shared\""));
+    let refused = ["`--disable-shared` of configure would change how libpython is linked", "without `--shared`"];
     toy.build().exits(2).says(&refused);
     toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--with-static-libpython\""));
     toy.build().exits(2).says(&["`--with-static-libpython` of configure", "the flavor `builder` has a static library"]);
@@ -27,6 +27,9 @@ fn a_build_without_the_library_that_was_asked_for_is_a_finding() {
     let toy = Toy::new(Behaviour::default());
     let ended = run(toy.build_command().arg("--shared")).exits(4);
     ended.says(&["runtime-shared-", "libpython is what the plan says", "lib/libpython3.13.so is missing"]);
+    // A recipe can ask for it too.
+    toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--enable-shared\""));
+    toy.build().exits(4).says(&["runtime-shared-", "lib/libpython3.13.so is missing"]);
     let objects = "ar d lib/python3.13/config-*/libpython3.13.a main.o";
     let toy = Toy::new(Behaviour { install: objects, ..Behaviour::default() });
     let ended = run(toy.build_command().args(["--flavor", "builder"])).exits(4);

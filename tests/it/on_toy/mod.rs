@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod foreign;
 mod inputs;
+mod intermediates;
 mod launchers;
 mod libpython;
 mod network;

@@ -81,8 +81,9 @@ import hashlib
 print(hashlib.new("md4", b"abc").hexdigest())
 try:
     with open("/proc/self/maps", encoding="utf-8") as maps:
-        words = [line.split()[-1] for line in maps if line.rstrip().endswith("/legacy.so")]
-    print(words[0])
+        # The path is the sixth field, and may have blanks.
+        paths = [line.rstrip("\n").split(None, 5)[-1] for line in maps if line.endswith("/legacy.so\n")]
+    print(paths[0])
 except OSError:
     print()
 """
