@@ -53,8 +53,17 @@ const LINKER_PLUGIN: &str = "liblto_plugin.so";
 /// The directories in which binutils look for plugins.
 const PLUGIN_DIRECTORIES: &[&str] = &["/usr/lib/bfd-plugins", "/usr/lib64/bfd-plugins"];
 /// The directories whose files a build can run or read. Slim images lack others, such as documentation.
-const READ: &[&str] =
-    &["/usr/bin", "/usr/sbin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec"];
+const READ: &[&str] = &[
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/share/pkgconfig",
+    "/usr/share/terminfo",
+];
 
 /// The inputs, as the plan and the build need them.
 #[derive(Debug, Clone)]
@@ -217,5 +226,27 @@ impl Searched {
             Some((file.display().to_string(), target.display().to_string()))
         });
         targets.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::distro::InstalledPackage;
+
+    #[test]
+    fn what_a_build_reads_of_a_package_is_what_may_be_read() {
+        let paths = ["/usr/include/bzlib.h", "/usr/share/pkgconfig/bzip2.pc", "/usr/share/doc/bzip2/copyright"];
+        let package = InstalledPackage {
+            name: "libbz2-dev".into(),
+            architecture: "amd64".into(),
+            version: "1.0.8-6".into(),
+            needs: Vec::new(),
+            provides: Vec::new(),
+        };
+        let contents =
+            PackageContents { package, files: paths.iter().map(|path| (PathBuf::from(path), None)).collect() };
+        let read = input_package(true, &contents, String::new()).files;
+        assert_eq!(read.keys().collect::<Vec<_>>(), [Path::new(paths[0]), Path::new(paths[1])]);
     }
 }

@@ -196,7 +196,6 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
         missing.packages.insert(distro.family.name(&place.loaded.debian, &place.loaded.fedora).clone());
     }
     let Some(toolchain) = toolchain.filter(|_| missing.things.is_empty()) else { return Ok(Found::Missing(missing)) };
-    refuse_old_libraries(recipe, &toolchain)?;
     let database = distro::database(runner, distro)?;
     let mut files: Vec<PathBuf> = headers.into_values().collect();
     files.extend(toolchain.compiler.headers(&["features.h".into(), "linux/version.h".into()])?.into_values());
@@ -206,6 +205,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     files.extend(loaded.into_iter().filter_map(|place| place.path));
     let inputs = inputs::find(&toolchain, &files, database.as_ref(), runner)?;
     inputs::confirm(&inputs.inputs, database.as_ref())?;
+    refuse_old_libraries(recipe, &toolchain)?;
     Ok(Found::Host(Box::new(Host { toolchain, inputs, family: distro.family, database })))
 }
 

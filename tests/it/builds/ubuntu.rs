@@ -53,10 +53,10 @@ fn builds_and_runs_in(host: &Host) {
     };
 
     // Bundled libraries: it needs nothing of the root but glibc.
-    let built = build(&["--flavor", "all"]);
-    assert_eq!(built.len(), 2);
+    let bundled = build(&["--flavor", "all"]);
+    assert_eq!(bundled.len(), 2);
     let bare = Root::copy_of(&template);
-    for artifact in &built {
+    for artifact in &bundled {
         // A recipe pins a profile for its compiler, and a build without one says so in the words above.
         let is_optimised = artifact.manifest["plan"]["profile"].is_string();
         assert_eq!(is_optimised, !words.contains(&"none"), "{}", artifact.name);
@@ -66,14 +66,14 @@ fn builds_and_runs_in(host: &Host) {
     }
 
     // The system's libraries: packages have this release's names.
-    let built = build(&["--libraries", "system"]);
-    let packages = built[0].manifest["runtime_packages"].as_array().expect("a list");
+    let linked = build(&["--libraries", "system"]);
+    let packages = linked[0].manifest["runtime_packages"].as_array().expect("a list");
     assert!(packages.iter().any(|package| package == openssl), "{packages:?}");
     let root = Root::copy_of(&template);
-    let list = format!("{}/share/pykeel/runtime-packages.txt", built[0].prefix());
-    unpack(&built[0], &root.path().join(&built[0].prefix()[1..]));
+    let list = format!("{}/share/pykeel/runtime-packages.txt", linked[0].prefix());
+    unpack(&linked[0], &root.path().join(&linked[0].prefix()[1..]));
     root.check(&format!("apt-get update -q && apt-get install -qy --no-install-recommends $(cat {list})"));
-    runs_in(&root, &built[0]);
+    runs_in(&root, &linked[0]);
 }
 
 /// Unpacks an artifact at its prefix in a root, and runs the checks there.

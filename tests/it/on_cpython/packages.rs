@@ -11,7 +11,7 @@ use crate::missing::Missing;
 use crate::skip;
 use crate::support::{artifact, check, run, unpack};
 
-/// The packages that are compiled. sqlite-vec, an extension of SQLite, exists as a wheel only.
+/// The packages that are compiled. sqlite-vec, which `sqlite3` loads, exists as a wheel only.
 const COMPILED: [&str; 5] = ["cffi==2.1.1", "greenlet==3.5.6", "lxml==6.1.3", "psycopg2==2.9.13", "uwsgi==2.0.31"];
 const WHEEL: &str = "sqlite-vec==0.1.9";
 
