@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::on_cpython::embedding::embeds_in_a_moved_tree;
+use crate::on_cpython::packages::embeds_in_rust;
 use crate::support::{Artifact, RELEASE, artifact, check, pykeel, run, unpack};
 
 /// What `/proc/self/maps` says of libpython, and where modules of the standard library come from.
@@ -42,6 +43,7 @@ fn a_shared_libpython_is_found_wherever_the_tree_is() {
         }
         if artifact.name.contains("-builder-") {
             embeds_in_a_moved_tree(&artifact);
+            embeds_in_rust(&tree, true);
         }
     }
     // It is found by the option alone, and lies where another would.

@@ -6,7 +6,7 @@ mod extensions;
 pub mod inspect;
 pub mod install;
 mod json;
-mod packages;
+pub mod packages;
 mod policies;
 mod results;
 pub mod roots;

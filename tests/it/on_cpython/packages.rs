@@ -65,13 +65,14 @@ version = "0.0.0"
 edition = "2021"
 
 [dependencies]
-pyo3 = { version = "=0.30.1", features = ["auto-initialize"] }
+pyo3 = "=0.30.1"
 "#;
 
 const EMBEDS: &str = r#"
 use pyo3::prelude::*;
 
 fn main() -> PyResult<()> {
+    Python::initialize();
     Python::attach(|python| {
         let module = python.import("math")?;
         let root: i32 = module.getattr("isqrt")?.call1((1764,))?.extract()?;
@@ -81,6 +82,36 @@ fn main() -> PyResult<()> {
     })
 }
 "#;
+
+/// A program in Rust whose libpython is the tree's: the static library, or a shared one.
+pub fn embeds_in_rust(tree: &Path, is_shared: bool) {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name);
+    fs_err::create_dir(path("src")).expect("a directory");
+    fs_err::write(path("Cargo.toml"), CRATE).expect("a file");
+    fs_err::write(path("src/main.rs"), EMBEDS).expect("a file");
+    let cargo = |word: &str| {
+        let mut command = Command::new("cargo");
+        command.current_dir(place.path()).env("CARGO_TARGET_DIR", path("target"));
+        command.env("PYO3_PYTHON", tree.join("bin/python3")).arg(word);
+        if is_shared {
+            // As python3-config says: cargo has no search path of its own for libraries at run time.
+            command.env("RUSTFLAGS", format!("-Clink-arg=-Wl,-rpath,{}", tree.join("lib").display()));
+        } else {
+            // Extension modules find what is in the program, as in the interpreter.
+            command.env("RUSTFLAGS", "-Clink-arg=-Wl,-export-dynamic");
+        }
+        command
+    };
+    let fetched = run(&mut cargo("fetch"));
+    if fetched.code != 0 {
+        skip!(Missing::PackageIndex, "crates cannot be fetched: {}", fetched.err);
+    }
+    run(&mut cargo("build")).exits(0);
+    let program = path("target/debug/embedding");
+    assert_eq!(run(Command::new(&program).env_clear().env("PYTHONHOME", tree)).exits(0).out, "42\n");
+    assert_eq!(check("ldd", &[&program]).contains("libpython"), is_shared);
+}
 
 /// The trees of both flavors, in a directory that goes with the value.
 struct Trees {
@@ -135,8 +166,11 @@ fn packages_that_the_builder_compiled_serve_the_runtime() {
     if fetched.code != 0 {
         skip!(Missing::PackageIndex, "{WHEEL} cannot be fetched: {}", fetched.err);
     }
-    let compile = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-binary", ":all:", "--wheel-dir", "."];
-    run(trees.python("builder", &compile).args(COMPILED)).exits(0);
+    for package in COMPILED {
+        let (name, _) = package.split_once("==").expect("a version");
+        let compile = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-binary", name, "--wheel-dir", ".", package];
+        run(&mut trees.python("builder", &compile)).exits(0);
+    }
 
     run(&mut trees.python("runtime", &["-m", "venv", "--without-pip", "environment"])).exits(0);
     let environment = trees.path("environment");
@@ -157,28 +191,5 @@ fn packages_that_the_builder_compiled_serve_the_runtime() {
 #[test]
 #[ignore = "scripts/test --full: compiles a program in Rust"]
 fn a_program_in_rust_embeds_python() {
-    let trees = Trees::unpacked();
-    let directory = trees.path("embedding");
-    fs_err::create_dir_all(directory.join("src")).expect("a directory");
-    fs_err::write(directory.join("Cargo.toml"), CRATE).expect("a file");
-    fs_err::write(directory.join("src/main.rs"), EMBEDS).expect("a file");
-    let cargo = |word: &str| {
-        let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-        let python = trees.path("builder").join("bin/python3");
-        command.current_dir(&directory).env("PYO3_PYTHON", python).env("CARGO_TARGET_DIR", directory.join("target"));
-        command.arg(word);
-        command
-    };
-    let fetched = run(&mut cargo("fetch"));
-    if fetched.code != 0 {
-        skip!(Missing::PackageIndex, "crates cannot be fetched: {}", fetched.err);
-    }
-    run(&mut cargo("build")).exits(0);
-    let program = directory.join("target/debug/embedding");
-    let mut command = Command::new(&program);
-    // Its libpython is in the program; its standard library is where the tree is.
-    command.env_clear().env("PYTHONHOME", trees.path("builder"));
-    assert_eq!(run(&mut command).exits(0).out, "42\n");
-    let linked = check("ldd", &[&program]);
-    assert!(!linked.contains("libpython"), "{linked}");
+    embeds_in_rust(&Trees::unpacked().path("builder"), false);
 }

@@ -82,7 +82,7 @@ print(hashlib.new("md4", b"abc").hexdigest())
 try:
     with open("/proc/self/maps", encoding="utf-8") as maps:
         # The path is the sixth field, and may have blanks.
-        paths = [line.rstrip("\n").split(None, 5)[-1] for line in maps if line.endswith("/legacy.so\n")]
+        paths = [line.strip().split(None, 5)[-1] for line in maps if line.strip().endswith("/legacy.so")]
     print(paths[0])
 except OSError:
     print()

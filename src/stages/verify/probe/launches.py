@@ -14,8 +14,11 @@ def launch_checks(_request):
     return [
         Check("launch:link", through_link),
         Check("launch:linked-directory", through_linked_directory),
-        Check("launch:link-venv", venv_of_link([])),
-        Check("launch:link-venv-copies", venv_of_link(["--copies"])),
+        Check("launch:link-venv", venv_of(link, [])),
+        Check("launch:link-venv-copies", venv_of(link, ["--copies"])),
+        Check("launch:renamed-link-venv-copies", venv_of(renamed_link, ["--copies"])),
+        Check("launch:linked-directory-venv-copies",
+              venv_of(link_in_linked_directory, ["--copies"])),
         Check("launch:device", named("/dev/null")),
         Check("launch:no-path", named("python-that-is-not-on-PATH")),
     ]
@@ -41,23 +44,39 @@ def link(request):
     return path
 
 
+def renamed_link(request):
+    """Return a link to the interpreter whose name the tree does not have."""
+    path = os.path.join(request.scratch_dir("links"), "py")
+    if not os.path.lexists(path):
+        os.symlink(os.path.realpath(sys.executable), path)
+    return path
+
+
+def link_in_linked_directory(request):
+    """Return the interpreter's path by a link to its directory."""
+    path = request.scratch_path("linked-directory")
+    if not os.path.lexists(path):
+        os.symlink(os.path.dirname(os.path.realpath(sys.executable)), path)
+    return os.path.join(path, "python3")
+
+
 def through_link(request):
     expect_own(request, python(executable=link(request)))
 
 
 def through_linked_directory(request):
     expect_proc()
-    path = request.scratch_path("linked-directory")
-    os.symlink(os.path.dirname(os.path.realpath(sys.executable)), path)
-    expect_own(request, python(executable=os.path.join(path, "python3")))
+    expect_own(request, python(executable=link_in_linked_directory(request)))
 
 
-def venv_of_link(options):
-    """The venv's `home` is the directory of the link."""
+def venv_of(launched, options):
+    """An environment made by an interpreter that is started through a link finds the tree."""
     def check(request):
-        target = request.scratch_path("-".join(["venv-of-link", *options]))
+        if launched is not link:
+            expect_proc()
+        target = request.scratch_path("-".join(["venv-of", launched.__name__, *options]))
         done = run(python("-m", "venv", "--without-pip", *options, target,
-                          executable=link(request)))
+                          executable=launched(request)))
         expect(done.returncode == 0, how_it_ended(done))
         expect_own(request, python(executable=os.path.join(target, "bin", "python")))
     return check
