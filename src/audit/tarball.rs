@@ -58,7 +58,7 @@ impl TarballArtifact {
         let digest = Digest::of_reader(fs_err::File::open(&copy)?)?;
         let received = Received { manifest: &json, tarball: copy, digest, debug: None, published: 0 };
         let store = Store::new(directory.path().join("store"));
-        let artifact = match store.lookup(manifest.build_key, &Silent)? {
+        let artifact = match store.lookup(manifest.build_key, manifest.request_key, &Silent)? {
             CacheStatus::Miss(lock) => publish::adopt(received, lock, &store).map_err(not_ours)?,
             CacheStatus::Hit(artifact) => *artifact,
         };

@@ -156,7 +156,7 @@ impl Pipeline<'_> {
         keyed.sort_by_key(|(key, _)| *key);
         let (mut hits, mut misses) = (Vec::new(), Vec::new());
         for (key, plan) in keyed {
-            match self.store.lookup(key, self.reporter)? {
+            match self.store.lookup(key, plan.request_key(), self.reporter)? {
                 CacheStatus::Hit(artifact) => {
                     self.reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
                     hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });

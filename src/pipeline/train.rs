@@ -45,7 +45,7 @@ impl Pipeline<'_> {
     ) -> Result<Recorded> {
         let scripts = self.catalog.training_scripts()?;
         // Nothing is published under this key. Its lock keeps two trainings from writing one log.
-        let _turn = self.store.lookup(plan.build_key(), self.reporter)?;
+        let _turn = self.store.lookup(plan.build_key(), plan.request_key(), self.reporter)?;
         let optimisation = Optimisation::Instrumented(data);
         let site = self.site("", plan, options)?;
         let context = &site.context(recipe, plan, &optimisation);

@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(files(&adopted), files(&exported.origin));
         assert_eq!(files(&adopted).len(), 4);
         assert!(
-            matches!(store.lookup(record.build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == *record)
+            matches!(store.lookup(record.build_key, record.request_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == *record)
         );
         assert_eq!(store.find(record.request_key).unwrap()[0].record, *record);
     }
@@ -207,7 +207,10 @@ mod tests {
         assert_eq!(fs_err::read(adopted.manifest()).unwrap(), json);
         assert_ne!(json, made_up.manifest.to_json().as_bytes());
         drop(adopted);
-        assert!(matches!(store.lookup(made_up.manifest.build_key, &Silent).unwrap(), CacheStatus::Hit(_)));
+        assert!(matches!(
+            store.lookup(made_up.manifest.build_key, made_up.manifest.request_key, &Silent).unwrap(),
+            CacheStatus::Hit(_)
+        ));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Artifacts in a store: looking them up, holding them, setting damaged ones aside.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,10 +11,15 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, Silent};
+use crate::sys::fs;
 use crate::sys::lock::Lock;
 
 /// The record of an entry. It is written last.
 pub(super) const RECORD: &str = "record.json";
+
+/// Further requests that lead to an entry, a key a line. They are not in the record, which is also the lock
+/// of the entry's readers: to write it anew would take their lock from them.
+const REQUESTS: &str = "requests";
 
 /// The result of a look-up by build key.
 #[derive(Debug)]
@@ -49,6 +55,9 @@ impl EntryLock {
 pub struct StoredArtifact {
     /// Its record.
     pub record: ArtifactRecord,
+    /// Requests besides the record's that lead to the same build key: their recipe differs in what decides no byte of
+    /// this artifact, such as a profile for another compiler.
+    requests: BTreeSet<Digest>,
     pub(super) directory: PathBuf,
     /// Keeps it from being pruned. There is one if it was looked up, published or held.
     _held: Option<Arc<Lock>>,
@@ -113,7 +122,23 @@ impl StoredArtifact {
         if directory.file_name().and_then(|name| name.to_str()) != Some(record.build_key.to_string().as_str()) {
             return Err(damaged(format!("it is the record of {}", record.build_key)));
         }
-        Ok(Some(Self { record, directory, _held: None }))
+        let requests = read_requests(&directory.join(REQUESTS))?;
+        Ok(Some(Self { record, requests, directory, _held: None }))
+    }
+
+    /// Whether a request leads to it.
+    fn answers(&self, request_key: Digest) -> bool {
+        self.record.request_key == request_key || self.requests.contains(&request_key)
+    }
+
+    /// Records that a request leads to it.
+    fn answer(&mut self, request_key: Digest) -> Result<()> {
+        if self.answers(request_key) {
+            return Ok(());
+        }
+        self.requests.insert(request_key);
+        let lines: String = self.requests.iter().map(|key| format!("{key}\n")).collect();
+        fs::write_atomically(&self.directory.join(REQUESTS), lines.as_bytes())
     }
 
     /// Reads an entry and checks the digests of everything in it.
@@ -137,14 +162,24 @@ impl StoredArtifact {
     }
 }
 
+/// Reads the further requests of an entry.
+fn read_requests(path: &Path) -> Result<BTreeSet<Digest>> {
+    let Some(bytes) = read_if_there(path)? else { return Ok(BTreeSet::new()) };
+    let damaged = |reason: String| Error::Damaged { what: path.display().to_string(), reason };
+    let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    let key = |line: &str| line.parse().map_err(|_| damaged(format!("`{line}` is not a request key")));
+    text.lines().map(key).collect()
+}
+
 impl Store {
     /// The artifact of a build key, verified and held, or the lock to build it. Waits for another process
-    /// that builds it. A damaged artifact is set aside and counts as missing.
+    /// that builds it. A damaged artifact is set aside and counts as missing. One that is there is found by
+    /// the request from now on, if it was built for another.
     ///
     /// # Errors
     /// [`Error::Io`] if the store cannot be read or the lock cannot be created, [`Error::Interrupted`] while
     /// it waits.
-    pub fn lookup(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
+    pub fn lookup(&self, build_key: Digest, request_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
         self.subdirectory("locks")?;
         let lock_path = self.entry_lock(build_key);
         let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
@@ -152,7 +187,8 @@ impl Store {
         match StoredArtifact::read_verified(directory.clone()) {
             Ok(Some(artifact)) => {
                 // No process removes it while this process has its lock; the hold keeps it after that.
-                if let Some(artifact) = self.hold(&artifact, reporter)? {
+                if let Some(mut artifact) = self.hold(&artifact, reporter)? {
+                    artifact.answer(request_key)?;
                     return Ok(CacheStatus::Hit(Box::new(artifact)));
                 }
             }
@@ -177,7 +213,7 @@ impl Store {
     /// [`Error::Io`] if the store cannot be read.
     pub fn find(&self, request_key: Digest) -> Result<Vec<StoredArtifact>> {
         let mut artifacts = self.list()?;
-        artifacts.retain(|artifact| artifact.record.request_key == request_key);
+        artifacts.retain(|artifact| artifact.answers(request_key));
         Ok(artifacts)
     }
 
@@ -235,7 +271,8 @@ impl Store {
 
     /// The artifact of a new entry, held.
     pub(super) fn held_entry(&self, directory: &Path, record: ArtifactRecord) -> Result<StoredArtifact> {
-        let artifact = StoredArtifact { record, directory: directory.to_owned(), _held: None };
+        let artifact =
+            StoredArtifact { record, requests: BTreeSet::new(), directory: directory.to_owned(), _held: None };
         self.hold(&artifact, &Silent)?.ok_or_else(|| removed(directory))
     }
 
@@ -285,10 +322,18 @@ mod tests {
         assert!(store.list().unwrap().is_empty());
         let published = publish(&store, directory.path());
         assert!(
-            matches!(store.lookup(manifest().build_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == published.record)
+            matches!(store.lookup(manifest().build_key, manifest().request_key, &Silent).unwrap(), CacheStatus::Hit(found) if found.record == published.record)
         );
         assert_eq!(store.find(manifest().request_key).unwrap()[0].record, published.record);
-        assert!(store.find(Digest::of("another")).unwrap().is_empty());
+        let another = Digest::of("another");
+        assert!(store.find(another).unwrap().is_empty());
+        // The same build, planned by a recipe that differs in what decides none of its bytes.
+        let CacheStatus::Hit(found) = store.lookup(manifest().build_key, another, &Silent).unwrap() else { panic!() };
+        assert_eq!(found.record, published.record);
+        for key in [another, manifest().request_key] {
+            assert_eq!(store.find(key).unwrap()[0].record, published.record);
+        }
+        assert!(store.find(Digest::of("a third")).unwrap().is_empty());
         assert!(published.manifest().exists() && published.debug_tarball().is_none());
         assert!(store.root().join("CACHEDIR.TAG").exists());
     }

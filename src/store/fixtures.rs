@@ -82,7 +82,7 @@ pub(crate) fn manifest() -> Manifest {
 
 /// Returns the lock of an entry that the store does not have.
 pub(crate) fn lock(store: &Store, build_key: Digest) -> EntryLock {
-    match store.lookup(build_key, &Silent).unwrap() {
+    match store.lookup(build_key, Digest::of(""), &Silent).unwrap() {
         CacheStatus::Miss(lock) => lock,
         CacheStatus::Hit(artifact) => panic!("{artifact:?}"),
     }

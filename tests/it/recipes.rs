@@ -184,6 +184,21 @@ fn what_no_plan_could_name_is_refused() {
 }
 
 #[test]
+fn an_artifact_that_a_changed_recipe_would_build_the_same_is_installed_once_a_build_says_so() {
+    let toy = Toy::new(Behaviour::default());
+    let digest = |ended: crate::support::Ended| ended.exits(0).json()[0]["digest"].clone();
+    let standard = digest(toy.build());
+    let install =
+        |root: &str| run(toy.command(&["install", "3.13.5", "--no-build", "--no-sync", "--root"]).arg(toy.path(root)));
+    install("before").exits(0);
+    // It is of the other flavor alone.
+    toy.write_recipe(|recipe| recipe.replace("pip = true", "pip = false"));
+    install("unknown").exits(2).says(&["the store has no usable artifact of Python 3.13.5"]);
+    assert_eq!(digest(toy.build()), standard, "nothing was built");
+    install("known").exits(0);
+}
+
+#[test]
 fn an_overlay_with_one_more_argument_never_gets_the_standard_artifact() {
     let toy = Toy::new(Behaviour::default());
     let key = |ended: &crate::support::Ended| ended.json()[0]["build_key"].clone();
