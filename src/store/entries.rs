@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::artifact::parse_manifest;
 use super::files::{note_use, read_if_there};
 use super::{Store, debug_file, manifest_file, removed, set_aside_at};
 use crate::domain::artifact::{ArtifactRecord, Format};
@@ -87,7 +88,8 @@ impl StoredArtifact {
     ///
     /// # Errors
     /// [`Error::DigestMismatch`] if the manifest does not have the record's digest; [`Error::Damaged`] if a
-    /// file is missing, the manifest cannot be parsed, or the record disagrees with it; [`Error::Io`].
+    /// file is missing, the manifest cannot be parsed, or the record disagrees with it; [`Error::NotAnArtifact`] if
+    /// a pykeel of another format made it; [`Error::Io`].
     pub fn read_manifest(&self) -> Result<Manifest> {
         let path = self.manifest();
         let what = || path.display().to_string();
@@ -101,8 +103,7 @@ impl StoredArtifact {
         if found != expected {
             return Err(Error::DigestMismatch { what: what(), found, expected });
         }
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Damaged { what: what(), reason: error.to_string() })?;
+        let manifest = parse_manifest(&path, &bytes)?;
         let record = &self.record;
         let same = (&record.name, record.build_key, record.request_key, record.glibc_floor)
             == (&manifest.name, manifest.build_key, manifest.request_key, manifest.glibc_floor);

@@ -82,6 +82,9 @@ pub fn ubuntu(codename: &str) -> Result<PathBuf, (Missing, String)> {
     if ended.code != 0 {
         return Err((Missing::UbuntuMirror, format!("debootstrap of {codename} failed: {}{}", ended.out, ended.err)));
     }
+    // As images have it. 24.04 began with gcc 13.2, and has 13.3.
+    let updates = format!("deb {site} {codename} main universe\ndeb {site} {codename}-updates main universe\n");
+    fs_err::write(root.join("etc/apt/sources.list"), updates).expect("a file");
     Ok(made_once(&name, |new| fs_err::rename(&root, new).expect("a directory")))
 }
 

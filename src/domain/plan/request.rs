@@ -11,8 +11,8 @@ use crate::domain::target::Target;
 use crate::domain::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
-/// Raise it whenever the same plan would give other bytes.
-pub const FORMAT: u32 = 4;
+/// Raise it whenever the same plan would give other bytes, those of the manifest among them.
+pub const FORMAT: u32 = 5;
 
 named_enum! {
     /// What is kept of a build.

@@ -49,6 +49,7 @@ fn builds_and_runs_in(host: &Host) {
         let all = ["pykeel", "--store", store, "build", release, "--install-deps", "--json", "--mirror", mirror];
         // Verification is a part of it.
         let ended = run(&mut system.command(&[&all[..], words, more].concat())).exits(0);
+        assert!(!ended.err.contains("no profile is pinned"), "{}", ended.err);
         ended.json().as_array().expect("an array").iter().map(Artifact::built).collect()
     };
 

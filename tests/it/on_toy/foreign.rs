@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use pykeel::domain::artifact::Format;
+use pykeel::domain::digest::Digest;
 use pykeel::stages::package;
+use serde_json::Value;
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, run};
+use crate::support::{Artifact, Ended, run};
 use crate::toy::{Behaviour, Toy};
-use crate::toy_artifact::{artifact, pykeel};
+use crate::toy_artifact::{artifact, pykeel, store_with};
 
 /// A directory with an empty store, a root, and the tarball of the toy.
 struct Scene {
@@ -106,6 +108,33 @@ fn a_tarball_that_was_packed_again_with_a_change_is_refused() {
     repacked(edit).exits(4).says(&["key is not the plan's"]);
     repacked("cd .. && mv python-3.13 other && cd other").exits(4).says(&["top directory is other"]);
     scene.is_untouched();
+}
+
+/// Makes the artifact of a store's entry one of a pykeel that wrote other manifests.
+fn of_another_format(entry: &Path, name: &str) {
+    let manifest = entry.join(format!("{name}.manifest.json"));
+    let text = fs_err::read_to_string(&manifest).expect("a manifest").replace("\"loaded\":", "\"other\":");
+    let format = format!("\"format\": {}", pykeel::domain::plan::FORMAT);
+    assert!(text.contains("\"other\":") && text.contains(&format), "{text}");
+    let text = text.replace(&format, "\"format\": 1");
+    fs_err::write(&manifest, &text).expect("a file");
+    let path = entry.join("record.json");
+    let mut record: Value = serde_json::from_slice(&fs_err::read(&path).expect("a record")).expect("JSON");
+    record["manifest_digest"] = Digest::of(text).to_string().into();
+    fs_err::write(&path, record.to_string()).expect("a file");
+}
+
+#[test]
+fn an_artifact_of_another_format_does_not_stand_in_the_way_of_one_that_can_be_read() {
+    let toy = Toy::new(Behaviour::default());
+    let older = Artifact::built(&toy.build().exits(0).json()[0]);
+    of_another_format(older.tarball.parent().expect("a directory"), &older.name);
+    let inspect = || run(&mut toy.command(&["inspect", "3.13.5", "--json"]));
+    inspect().exits(2).says(&["made in format 1"]);
+    // One that this pykeel makes, in the same store.
+    let newer = store_with("runtime", &toy.store());
+    let inspected = inspect().exits(0).says(&["ignoring an artifact of Python 3.13.5", &older.name, "format 1"]).json();
+    assert_eq!(inspected["manifest"]["build_key"], newer.file_name().expect("a name").to_str().expect("UTF-8"));
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn read(what: &Path, flavor: Flavor, config: &Config) -> Result<Contents> {
 }
 
 /// Returns the one artifact of a version in the store. A series means its newest release in the store. Of artifacts
-/// that differ in nothing that a user can choose, the newest counts.
+/// that differ in nothing that a user can choose, the newest counts. One whose manifest cannot be read is named and
+/// does not count.
 fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
     let describe = |artifact: &StoredArtifact| format!("sha256:{}  {}", artifact.record.digest, artifact.record.name);
@@ -108,13 +109,29 @@ fn by_version(request: VersionRequest, flavor: Flavor, config: &Config) -> Resul
     candidates.retain(|artifact| Some(artifact.record.name.release()) == newest);
     let mut requests: Vec<ArtifactRequest> = Vec::new();
     let mut distinct = Vec::new();
+    let mut unreadable = Vec::new();
     // The newest come first.
     for artifact in candidates {
-        let request = artifact.read_manifest()?.plan.request;
-        if !requests.iter().any(|newer| newer.says_the_same_as(&request)) {
-            requests.push(request);
-            distinct.push(artifact);
+        match artifact.read_manifest() {
+            Ok(manifest) => {
+                let request = manifest.plan.request;
+                if !requests.iter().any(|newer| newer.says_the_same_as(&request)) {
+                    requests.push(request);
+                    distinct.push(artifact);
+                }
+            }
+            // Another pykeel may have made it.
+            Err(error @ (Error::NotAnArtifact { .. } | Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
+                unreadable.push(error);
+            }
+            Err(error) => return Err(error),
         }
+    }
+    if distinct.is_empty() && !unreadable.is_empty() {
+        return Err(unreadable.remove(0));
+    }
+    for error in unreadable {
+        config.reporter.report(Event::Warning(format!("ignoring an artifact of Python {request}: {error}")));
     }
     let mut candidates = distinct;
     match candidates.len() {
