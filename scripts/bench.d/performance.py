@@ -1,8 +1,11 @@
 """The speed of pykeel's Python: benchmarks of pyperformance, the sides in turn."""
 
+import dataclasses
 import json
 import math
 import os
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -12,42 +15,77 @@ from pathlib import Path
 import plot
 import ratios
 from common import RELEASE, table
-from pythons import CACHE, OLD_RELEASE, built, installed, interpreter, need_debian
+from pythons import CACHE, FLAGS, built, installed, interpreter, of_the_system
 
 # The same pure Python on every side. pyperformance has the benchmarks, and pyperf times them.
 PACKAGES = ("pyperf==2.10.0", "pyperformance==1.14.0", "packaging==26.3")
 # The benchmarks that need only the standard library. Profiles are not trained on any of them.
-BENCHMARKS = """
+STANDARD = """
     chaos comprehensions coroutines deepcopy deltablue fannkuch float generators go hexiom json_dumps
     json_loads logging mdp nbody nqueens pidigits pprint python_startup raytrace regex_compile richards
     scimark spectral_norm typing_runtime_protocols unpack_sequence xml_etree
 """.split()
 # The training task has work of the same kind, though not this code, so there is also a mean without these.
 AKIN = ("nqueens", "generators", "typing_runtime_protocols")
+# Those that run packages of others. No training has seen any of these packages.
+WITH_PACKAGES = [
+    "chameleon", "crypto_pyaes", "django_template", "docutils", "dulwich_log", "genshi", "html5lib", "mako",
+    "networkx connected_components", "networkx shortest_path", "sqlalchemy_declarative", "sqlalchemy_imperative",
+    "sqlglot_v2 normalize", "sqlglot_v2 optimize", "sqlglot_v2 parse", "sqlglot_v2 transpile", "sympy", "tomli_loads",
+    "tornado_http", "xdsl",
+]
+# The versions that pyperformance pins, but for those that need modules which Python 3.12 removed.
+THEIR_PACKAGES = """
+    asgiref==3.10.0 certifi==2021.5.30 chameleon==4.6.0 django==5.2.8 docutils==0.18.1 dulwich==0.20.23 genshi==0.7.7
+    greenlet==3.2.4 html5lib==1.1 immutabledict==4.2.1 mako==1.1.4 markupsafe==2.0.1 mpmath==1.3.0 networkx==3.4.2
+    ordered-set==4.1.0 pyaes==1.6.1 six==1.16.0 sqlalchemy==1.4.19 sqlglot==4.6.0 sqlparse==0.5.3 sympy==1.14.0
+    tomli==2.0.1 tornado==6.5.2 typing-extensions==4.15.0 urllib3==1.26.5 webencodings==0.5.1 xdsl==0.54.3
+""".split()
 # The least seconds of one value, and the values of one process.
 LEAST, VALUES = 0.1, 3
 
 
-def packages(python):
-    """A directory with the packages, by the pip that pykeel's builder flavor has."""
-    site = CACHE / "-".join(["site", *(name.replace("==", "-") for name in PACKAGES)])
-    if not site.exists():
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A list of benchmarks, each with its arguments, and what to install for them."""
+
+    benchmarks: list
+    packages: list
+    akin: tuple = ()
+
+
+SUITES = {
+    "standard": Suite(STANDARD, [*PACKAGES], AKIN),
+    "packages": Suite(WITH_PACKAGES, [*PACKAGES, *THEIR_PACKAGES]),
+}
+
+
+def packages(python, release, name):
+    """A directory with the packages of a suite, by the pip that pykeel's builder flavor has."""
+    site = CACHE / f"site-{name}-{release.rpartition('.')[0]}"
+    listed = "\n".join(SUITES[name].packages)
+    if not (site / "listed").exists() or (site / "listed").read_text() != listed:
+        new = Path(f"{site}.new")
+        for old in (site, new):
+            shutil.rmtree(old, ignore_errors=True)
         # Without dependencies: psutil is compiled, and pyperf does not need it.
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", f"{site}.new", *PACKAGES],
-                       check=True, stdout=sys.stderr)
-        Path(f"{site}.new").rename(site)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", new,
+                        *SUITES[name].packages], check=True, stdout=sys.stderr)
+        (new / "listed").write_text(listed)
+        new.rename(site)
     return site
 
 
 def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
     """A task's name, the seconds of each of its values, and how many of these one loop takes, in a process of its own."""
+    name, *arguments = name.split()
     script = site / f"pyperformance/data-files/benchmarks/bm_{name}/run_benchmark.py"
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(site),
                    "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "values.json"
         command = [python, script, "--worker", f"--worker-task={task}", f"--loops={loops}", f"--warmups={warmups}",
-                   f"--values={count}", f"--affinity={os.cpu_count() - 1}", "--inherit-environ=PYTHONPATH", "-o", report]
+                   f"--values={count}", f"--affinity={os.cpu_count() - 1}", "--inherit-environ=PYTHONPATH", "-o", report, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=place)
         if done.returncode:
             sys.exit(f"{name} failed with {python}:\n{done.stderr}")
@@ -59,10 +97,10 @@ def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
         return metadata["name"], benchmark["runs"][0]["values"], metadata.get("inner_loops", 1)
 
 
-def calibrated(python, site, progress):
+def calibrated(python, site, benchmarks):
     """Every task of every benchmark: its name, number and loops, so that a value takes long enough."""
     tasks = []
-    for name in BENCHMARKS:
+    for name in benchmarks:
         progress(f"calibrating {name}")
         for task in range(20):
             title, found, within = values(python, site, name, task, 1, 0, count=1, warmups=0)
@@ -84,9 +122,9 @@ def progress(text):
         print(text, file=sys.stderr, flush=True)
 
 
-def measured(pythons, site, rounds):
+def measured(pythons, site, benchmarks, rounds):
     """The least value of each process: side -> benchmark -> seconds, round by round."""
-    tasks = calibrated(next(iter(pythons.values())), site, progress)
+    tasks = calibrated(next(iter(pythons.values())), site, benchmarks)
     times = {side: {title: [] for *_, title, _ in tasks} for side in pythons}
     for number in range(rounds):
         for name, task, title, loops in tasks:
@@ -105,38 +143,49 @@ def compared(times, ours, against):
     return {name: ratios.per_round(times[against][name], series) for name, series in times[ours].items()}
 
 
-def python(rounds=8, plots=None):
+OPTIONS = ("--flavor", "builder", "--bytecode", "unchecked-hash")
+
+
+def side(name, place, release):
+    """The interpreter of a side: another project's flags, the system's own, or pykeel's with other options."""
+    if name in FLAGS:
+        return interpreter(built(name, release), release)
+    if name == "system":
+        return of_the_system(release)
+    program, *options = shlex.split(name)
+    if program != "pykeel":
+        sys.exit(f"{name}: give {', '.join(FLAGS)}, system, or pykeel with options of `pykeel build`")
+    return interpreter(installed(place, release, *OPTIONS, *options), release)
+
+
+def python(rounds=8, plots=None, release=RELEASE, against=(), suite="standard"):
+    against = against or ["docker-library", "python-build"]
+    ours = f"pykeel {release}"
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
-        options = ("--flavor", "builder", "--bytecode", "unchecked-hash")
-        new, old = f"pykeel {RELEASE}", f"pykeel {OLD_RELEASE}"
-        pythons = {
-            new: interpreter(installed(place / "new", RELEASE, *options)),
-            **{name: interpreter(built(name)) for name in ("docker-library", "python-build")},
-            old: interpreter(installed(place / "old", OLD_RELEASE, *options), OLD_RELEASE),
-            "Debian": need_debian(),
-        }
-        times = measured(pythons, packages(pythons[new]), rounds)
-    pairs = {
-        "docker-library's flags": compared(times, new, "docker-library"),
-        "python-build's default flags": compared(times, new, "python-build"),
-        f"Debian's python3.11 (of pykeel's {OLD_RELEASE})": compared(times, old, "Debian"),
-    }
+        pythons = {ours: interpreter(installed(place / "ours", release, *OPTIONS), release)}
+        pythons |= {name: side(name, place / str(number), release) for number, name in enumerate(against)}
+        site = packages(pythons[ours], release, suite)
+        times = measured(pythons, site, SUITES[suite].benchmarks, rounds)
+    pairs = {name: compared(times, ours, name) for name in against}
     print(f"{', '.join(PACKAGES[:2])}; {rounds} rounds, all sides in turn within each; how many times as fast pykeel's Python is,")
     print("median of the rounds with its 95 % interval (bootstrap).\n")
     found = {side: {name: ratios.one(series) for name, series in pair.items()} for side, pair in pairs.items()}
-    milliseconds = {name: 1000 * statistics.median(series) for name, series in times[new].items()}
-    table(["benchmark", f"{new}, ms", *pairs], [
+    milliseconds = {name: 1000 * statistics.median(series) for name, series in times[ours].items()}
+    table(["benchmark", f"{ours}, ms", *pairs], [
         [name, f"{milliseconds[name]:.3g}", *(ratios.shown(*found[side][name]) for side in pairs)] for name in milliseconds
     ])
+    akin = SUITES[suite].akin
     rows = []
-    for side, pair in pairs.items():
+    for side_name, pair in pairs.items():
         value, of_rounds, of_both = ratios.mean(pair)
-        held_out, held_out_rounds, _ = ratios.mean({name: series for name, series in pair.items() if not name.startswith(AKIN)})
-        rows.append([side, ratios.shown(value, *of_rounds), "{:.3f}-{:.3f}".format(*of_both),
-                     ratios.shown(held_out, *held_out_rounds)])
-        found[side]["geometric mean"] = (value, *of_rounds)
-    table(["pykeel's against", "geometric mean (95 %, over rounds)", "95 %, over rounds and benchmarks",
-           f"without {', '.join(AKIN)}"], rows)
+        row = [side_name, ratios.shown(value, *of_rounds), "{:.3f}-{:.3f}".format(*of_both)]
+        if akin:
+            held_out, held_out_rounds, _ = ratios.mean({name: series for name, series in pair.items() if not name.startswith(akin)})
+            row.append(ratios.shown(held_out, *held_out_rounds))
+        rows.append(row)
+        found[side_name]["geometric mean"] = (value, *of_rounds)
+    table([f"{ours} against", "geometric mean (95 %, over rounds)", "95 %, over rounds and benchmarks",
+           *([f"without {', '.join(akin)}"] if akin else [])], rows)
     if plots:
         plot.write(plots, "python", "How many times as fast pykeel's Python is", "ratio; more is better", found)

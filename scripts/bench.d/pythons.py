@@ -12,7 +12,6 @@ from pathlib import Path
 from common import RELEASE, STORE, artifact, output, pykeel, unpacked_source
 
 OLD_RELEASE = "3.11.2"
-DEBIAN = Path("/usr/bin/python3.11")
 CACHE = Path(os.environ.get("PYKEEL_BENCH_CACHE") or STORE.parent / "pykeel-bench")
 
 # docker-library's Dockerfile also passes dpkg-buildflags' CFLAGS, whose -O2, stack protector and (for
@@ -85,8 +84,9 @@ def interpreter(tree, release=RELEASE):
     return tree / "bin" / f"python{release.rpartition('.')[0]}"
 
 
-def need_debian():
-    """Debian 12's own interpreter, of the same release as pykeel's."""
-    if OLD_RELEASE not in output(DEBIAN, "--version"):
-        sys.exit(f"{DEBIAN} is not {OLD_RELEASE}: on Debian 12, apt-get install python3.11")
-    return DEBIAN
+def of_the_system(release):
+    """The distribution's own interpreter of a release."""
+    python = Path(f"/usr/bin/python{release.rpartition('.')[0]}")
+    if release not in output(python, "--version").split():
+        sys.exit(f"{python} is not {release}: install it, on a distribution that has it")
+    return python

@@ -11,7 +11,7 @@ from pathlib import Path
 import plot
 import ratios
 from common import RELEASE, table
-from pythons import OLD_RELEASE, built, installed, interpreter, need_debian
+from pythons import OLD_RELEASE, built, installed, interpreter, of_the_system
 
 NOBODY = 65534
 WHAT = {
@@ -57,7 +57,7 @@ def started(python, arguments):
 
 
 def startup(rounds=40, plots=None):
-    debian = need_debian()
+    debian = of_the_system(OLD_RELEASE)
     place = Path(tempfile.mkdtemp(prefix="startup-", dir="/var/tmp"))
     try:
         place.chmod(0o755)

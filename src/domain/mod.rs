@@ -5,6 +5,8 @@ pub mod comparison;
 pub mod configure;
 pub mod contents;
 pub mod digest;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod inputs;
 pub mod launcher;
 pub mod manifest;

@@ -88,40 +88,13 @@ fn is_same(file: File, library: &BundledLibrary) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::manifest::Hardening;
-    use crate::store::fixtures::MadeUp;
-
-    /// A manifest with two bundled libraries of the given bytes.
-    fn manifest(directory: &Path) -> Manifest {
-        let mut manifest = MadeUp::new(directory).manifest;
-        manifest.libraries = ["libssl.so.3", "libz.so.1"].map(|soname| bundled(soname, b"bundled")).into();
-        manifest
-    }
-
-    fn bundled(soname: &str, bytes: &[u8]) -> BundledLibrary {
-        BundledLibrary {
-            soname: soname.into(),
-            sha256: Digest::of(bytes),
-            size: bytes.len() as u64,
-            package: "libx".into(),
-            version: "3.0.17-1".into(),
-            source_package: "x".into(),
-            source_version: "3.0.17-1".into(),
-            package_checksum: "md5:x".into(),
-            hardening: Hardening {
-                relro: true,
-                bind_now: true,
-                executable_stack: false,
-                writable_code: false,
-                text_relocations: false,
-            },
-        }
-    }
+    use crate::domain::fixtures::{self, bundled};
 
     #[test]
     fn another_copy_is_found_with_its_package_and_the_same_one_is_none() {
         let directory = tempfile::tempdir().unwrap();
-        let manifest = manifest(directory.path());
+        let libraries = ["libssl.so.3", "libz.so.1"].map(|soname| bundled(soname, b"bundled")).into();
+        let manifest = Manifest { libraries, ..fixtures::manifest() };
         let root = directory.path().join("root");
         let target = manifest.plan.request.target;
         let libraries = root.join(format!("usr/lib/{target}"));
@@ -137,7 +110,7 @@ mod tests {
         let path = format!("/usr/lib/{target}/libssl.so.3");
         let mut expected = OtherCopy {
             soname: "libssl.so.3".into(),
-            bundled_version: "3.0.17-1".into(),
+            bundled_version: "3.0.1".into(),
             path: path.clone(),
             package: None,
             version: None,

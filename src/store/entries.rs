@@ -302,8 +302,9 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::super::Publication;
-    use super::super::fixtures::{self, manifest};
+    use super::super::fixtures;
     use super::*;
+    use crate::domain::fixtures::manifest;
 
     fn lock(store: &Store) -> EntryLock {
         fixtures::lock(store, manifest().build_key)

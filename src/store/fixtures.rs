@@ -1,13 +1,12 @@
 //! An artifact that was never built, for the tests of the store and of `stages::publish`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{CacheStatus, EntryLock, Publication, Store, StoredArtifact};
-use crate::domain::artifact::{ArtifactName, Format};
+use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
-use crate::domain::manifest::{MANIFEST_PATH, Manifest, Sizes};
-use crate::domain::plan::tests::plan;
+use crate::domain::fixtures::manifest;
+use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::event::Silent;
 use crate::sys::{archive, fs};
 
@@ -54,29 +53,6 @@ impl MadeUp {
         let publication =
             Publication { manifest: &self.manifest, tarball: self.tarball.clone(), digest: self.digest, debug };
         store.publish(lock(store, self.manifest.build_key), publication).unwrap()
-    }
-}
-
-/// The manifest of a made-up plan.
-pub(crate) fn manifest() -> Manifest {
-    let plan = plan();
-    let floor = "2.36".parse().unwrap();
-    Manifest {
-        name: ArtifactName::new(&plan, floor),
-        build_key: plan.build_key(),
-        request_key: plan.request_key(),
-        source_date_epoch: 0,
-        glibc_floor: floor,
-        modules: Vec::new(),
-        builtin_modules: Vec::new(),
-        compiled_in: BTreeMap::new(),
-        libraries: Vec::new(),
-        loaded: Vec::new(),
-        runtime_packages: Vec::new(),
-        sizes: Sizes { files: 0, bytes: 0, parts: BTreeMap::new() },
-        links: BTreeMap::new(),
-        sums: Digest::of(""),
-        plan,
     }
 }
 

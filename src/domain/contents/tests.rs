@@ -3,9 +3,7 @@
 use std::ffi::OsStr;
 
 use super::*;
-use crate::domain::artifact::ArtifactName;
-use crate::domain::manifest::{BundledLibrary, Hardening, Sizes};
-use crate::domain::plan::tests::plan;
+use crate::domain::fixtures::{bundled, manifest};
 
 /// Returns contents with these files and sizes.
 pub(crate) fn contents(files: &[(&str, u64)]) -> Contents {
@@ -15,40 +13,16 @@ pub(crate) fn contents(files: &[(&str, u64)]) -> Contents {
 
 /// [`contents`] for paths that need not be UTF-8.
 pub(crate) fn contents_of(files: &[(PathBuf, u64)]) -> Contents {
-    let plan = plan();
-    let floor = "2.35".parse().unwrap();
+    let mut library = bundled("libssl.so.3", b"libssl");
+    library.size = 700_000;
     let manifest = Manifest {
-        name: ArtifactName::new(&plan, floor),
-        build_key: plan.build_key(),
-        request_key: plan.request_key(),
         source_date_epoch: 1_700_000_000,
-        glibc_floor: floor,
         modules: vec!["_ssl".into()],
         builtin_modules: vec!["_abc".into()],
         compiled_in: BTreeMap::from([("expat".into(), "2.7.1".into())]),
-        libraries: vec![BundledLibrary {
-            soname: "libssl.so.3".into(),
-            sha256: Digest::of("libssl"),
-            size: 700_000,
-            package: "libssl3".into(),
-            version: "3.0.1".into(),
-            source_package: "openssl".into(),
-            source_version: "3.0.1".into(),
-            package_checksum: "md5:00".into(),
-            hardening: Hardening {
-                relro: true,
-                bind_now: true,
-                executable_stack: false,
-                writable_code: false,
-                text_relocations: false,
-            },
-        }],
-        loaded: Vec::new(),
+        libraries: vec![library],
         runtime_packages: vec!["ca-certificates".into(), "tzdata".into()],
-        sizes: Sizes { files: 0, bytes: 0, parts: BTreeMap::new() },
-        links: BTreeMap::new(),
-        sums: Digest::of("sums"),
-        plan,
+        ..manifest()
     };
     let stdlib = PathBuf::from(manifest.plan.stdlib());
     let mut files: Vec<File> = files
