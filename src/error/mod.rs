@@ -493,10 +493,3 @@ pub enum Error {
     #[error("interrupted by {}", signal_name(*.0))]
     Interrupted(i32),
 }
-
-impl Error {
-    /// A profile that cannot be used, where another can.
-    pub fn profile(what: impl std::fmt::Display, reason: impl Into<String>) -> Self {
-        Self::Profile { what: what.to_string(), reason: reason.into(), remedy: ProfileRemedy::Another }
-    }
-}

@@ -26,6 +26,13 @@ pub enum ProfileRemedy {
     PinnedFile,
 }
 
+impl Error {
+    /// A profile that cannot be used, where another can.
+    pub fn profile(what: impl std::fmt::Display, reason: impl Into<String>) -> Self {
+        Self::Profile { what: what.to_string(), reason: reason.into(), remedy: ProfileRemedy::Another }
+    }
+}
+
 /// Why a build cannot have a flag that the user gives the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlagProblem {
