@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -154,9 +154,13 @@ impl Artifact {
     }
 }
 
-/// The artifacts of each real build; none where no mirror has its source.
-static BUILDS: LazyLock<BTreeMap<&str, OnceLock<Option<Vec<Artifact>>>>> =
-    LazyLock::new(|| std::iter::once(RELEASE).chain(OLD_RELEASES).map(|release| (release, OnceLock::new())).collect());
+/// The artifacts of a real build; none where no mirror has its source. A build that fails is not tried again.
+type Build = LazyLock<Option<Vec<Artifact>>, Box<dyn FnOnce() -> Option<Vec<Artifact>> + Send>>;
+
+static BUILDS: LazyLock<BTreeMap<&str, Build>> = LazyLock::new(|| {
+    let build_of = |release| (release, Build::new(Box::new(move || build(release))));
+    std::iter::once(RELEASE).chain(OLD_RELEASES).map(build_of).collect()
+});
 
 /// Builds a release in both flavors, unless the shared store has it.
 fn build(release: &str) -> Option<Vec<Artifact>> {
@@ -175,7 +179,7 @@ pub fn artifact(flavor: &str) -> Artifact {
 
 /// An artifact of a release that is really built; none where no mirror has its source.
 pub fn artifact_of(release: &str, flavor: &str) -> Option<Artifact> {
-    let artifacts = BUILDS[release].get_or_init(|| build(release)).as_ref()?;
+    let artifacts = BUILDS[release].as_ref()?;
     let wanted = format!("-{flavor}-");
     Some(artifacts.iter().find(|artifact| artifact.name.contains(&wanted)).expect("both flavors").clone())
 }

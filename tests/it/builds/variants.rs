@@ -2,26 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use super::newest::NEWEST;
 use crate::missing::Missing;
 use crate::skip;
 use crate::support::{Artifact, RELEASE, artifact, pykeel, run, unpack};
 
-/// The runtime artifacts of 3.13.5t and 3.13.5d. The first test that asks builds them, unless the
-/// shared store has them, and all others wait.
-fn variants() -> &'static [Artifact; 2] {
-    static BUILT: OnceLock<[Artifact; 2]> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // Then its source is in the store.
-        artifact("runtime");
-        ["t", "d"].map(|variant| {
-            let version = format!("{RELEASE}{variant}");
-            Artifact::built(&run(pykeel().args(["build", &version, "--offline", "--json"])).exits(0).json()[0])
-        })
+/// The runtime artifacts of 3.13.5t and 3.13.5d. The first test that asks builds them, unless the shared store has
+/// them, and all others wait. If that fails, it is not tried again.
+static VARIANTS: LazyLock<[Artifact; 2]> = LazyLock::new(|| {
+    // Then its source is in the store.
+    artifact("runtime");
+    ["t", "d"].map(|variant| {
+        let version = format!("{RELEASE}{variant}");
+        Artifact::built(&run(pykeel().args(["build", &version, "--offline", "--json"])).exits(0).json()[0])
     })
-}
+});
 
 /// What a Python answers to a program, run from a tree by one of its names.
 fn answer(tree: &Path, name: &str, code: &str) -> String {
@@ -65,7 +62,7 @@ fn is_what_it_says(artifact: &Artifact, release: &str, variant: &str) {
 #[test]
 #[ignore = "scripts/test --full: builds 3.13.5t and 3.13.5d"]
 fn variants_are_what_they_say_and_pass_verification() {
-    for (artifact, variant) in variants().iter().zip(["t", "d"]) {
+    for (artifact, variant) in VARIANTS.iter().zip(["t", "d"]) {
         is_what_it_says(artifact, RELEASE, variant);
     }
 }
@@ -87,7 +84,7 @@ fn the_variants_of_the_newest_series_are_what_they_say() {
 #[test]
 #[ignore = "scripts/test --full: builds 3.13.5t and 3.13.5d"]
 fn threads_of_the_free_threaded_build_run_with_all_its_modules() {
-    let [free_threaded, _] = variants();
+    let [free_threaded, _] = &*VARIANTS;
     let place = tempfile::tempdir().expect("a directory");
     unpack(free_threaded, place.path());
     // A module that does not say that it can do without the lock turns it on for the process.
@@ -113,7 +110,7 @@ print(totals, sys._is_gil_enabled())";
 #[test]
 #[ignore = "scripts/test --full: builds 3.13.5t and 3.13.5d"]
 fn all_three_live_side_by_side() {
-    let _built = variants();
+    let _built = &*VARIANTS;
     let root = tempfile::tempdir().expect("a directory");
     let root = root.path().canonicalize().expect("a directory");
     let prefix = |variant: &str| -> PathBuf { root.join(format!("opt/myorg/python-3.13{variant}")) };
