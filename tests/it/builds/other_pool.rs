@@ -9,7 +9,7 @@ use crate::missing::{Missing, skipped};
 use crate::support::{Artifact, pykeel, run, shared_store};
 
 /// Releases of Ubuntu 22.04, 24.04, 25.10 and 26.04.
-const RELEASES: [&str; 4] = ["3.10.12", "3.12.3", "3.13.7", "3.14.4"];
+pub(super) const RELEASES: [&str; 4] = ["3.10.12", "3.12.3", "3.13.7", "3.14.4"];
 
 /// A directory that has the source of a release, or `None` if no site has it. The recipe's sum is checked by pykeel.
 pub(super) fn mirror_with(release: &str) -> Option<PathBuf> {
@@ -21,7 +21,9 @@ pub(super) fn mirror_with(release: &str) -> Option<PathBuf> {
         .into_iter()
         .map(|site| format!("{site}/pool/main/p/python{series}/python{series}_{release}.orig.tar.xz"));
     let download = |url: String| {
-        let part = directory.join(format!("{release}.part"));
+        // Another test may be at the same file.
+        let aside = tempfile::tempdir_in(&directory).expect("a directory");
+        let part = aside.path().join("source");
         let helper = Command::new("/usr/lib/apt/apt-helper").args(["download-file", &url]).arg(&part).output();
         helper.is_ok_and(|output| output.status.success()) && fs_err::rename(&part, &file).is_ok()
     };
