@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::domain::comparison::is_sysconfig;
 use crate::domain::plan::{BuildPlan, Hardening};
 use crate::domain::sysconfig::{self, Value};
+use crate::domain::version::Variant;
 use crate::error::Result;
 use crate::sys::elf::Compiled;
 
@@ -33,6 +34,9 @@ const OF_EXTENSIONS: &[&str] = &[
     "PY_LDFLAGS",
 ];
 
+/// Flags that configure itself gives debug builds and extension modules for them, where it supports perf (3.12 and later).
+const OF_DEBUG_BUILDS: &[&str] = &["-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"];
+
 /// A property that flags give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Promise {
@@ -53,7 +57,7 @@ const FLAGS: &[(&str, Promise)] = &[
 /// What the plan's flags promise.
 pub(super) struct Promises {
     kept: BTreeSet<Promise>,
-    /// The flags, as words.
+    /// The flags that must not reach extension modules, as words.
     words: Vec<String>,
     /// Whether a file had one of the known functions.
     seen: bool,
@@ -64,7 +68,9 @@ impl Promises {
     pub(super) fn of(plan: &BuildPlan) -> Self {
         let hardened = plan.request.policies.hardening == Hardening::Full;
         let variables = ["CFLAGS_NODIST", "LDFLAGS_NODIST"].iter().filter_map(|name| plan.environment.get(*name));
-        let words: Vec<String> = variables.flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+        let own = |word: &&str| plan.request.variant != Variant::Debug || !OF_DEBUG_BUILDS.contains(word);
+        let words: Vec<String> =
+            variables.flat_map(|text| text.split_whitespace()).filter(own).map(str::to_owned).collect();
         let mut kept = BTreeSet::new();
         if hardened {
             let given = |start: &str| words.iter().any(|word| word.starts_with(start));
@@ -156,7 +162,7 @@ mod tests {
     fn every_series_promises_all_of_it() {
         let catalog = Catalog::load(None).unwrap();
         for recipe in catalog.recipes() {
-            let release = recipe.release(recipe.newest().unwrap(), crate::domain::version::Variant::Default).unwrap();
+            let release = recipe.release(recipe.newest().unwrap(), Variant::Default).unwrap();
             let hardening = &release.shared.hardening;
             let mut plan = plan();
             let target = plan.request.target;
@@ -179,5 +185,18 @@ mod tests {
         plan.environment.insert("CFLAGS_NODIST".into(), "-fcf-protection".into());
         let leaked = Promises::of(&plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
         assert_eq!(leaked, ["CFLAGS of _sysconfigdata__x.py has -fcf-protection"]);
+    }
+
+    #[test]
+    fn frame_pointers_of_debug_builds_are_configures_own() {
+        let tree = tempfile::tempdir().unwrap();
+        let text = "build_time_vars = {'BASECFLAGS': '-fno-omit-frame-pointer'}\n";
+        crate::sys::fs::write_in_place(&tree.path().join("lib/python3.13/_sysconfigdata_d_x.py"), text).unwrap();
+        let mut plan = plan();
+        plan.environment.insert("CFLAGS_NODIST".into(), "-fcf-protection -fno-omit-frame-pointer".into());
+        let leaked = |plan: &BuildPlan| Promises::of(plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
+        assert_eq!(leaked(&plan), ["BASECFLAGS of _sysconfigdata_d_x.py has -fno-omit-frame-pointer"]);
+        plan.request.variant = Variant::Debug;
+        assert_eq!(leaked(&plan), [""; 0]);
     }
 }
