@@ -62,7 +62,7 @@ fn documents() -> Vec<Document> {
         .map(|entry| Path::new("docs").join(entry.expect("an entry").file_name()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
-    paths.extend(["README.md", "CONTRIBUTING.md"].map(PathBuf::from));
+    paths.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from));
     paths.sort();
     paths.into_iter().map(Document::read).collect()
 }

@@ -19,6 +19,7 @@ use crate::stages::fetch::FetchOptions;
 use crate::store::Store;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
+use crate::sys::toolchain::compiler_by_name;
 
 /// The user's variables that decide what the compiler writes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
@@ -74,7 +75,10 @@ impl Config {
         let mut compiler_variables = BTreeMap::new();
         for name in COMPILER_VARIABLES {
             match std::env::var(name) {
-                Ok(value) if !value.trim().is_empty() => drop(compiler_variables.insert(name.to_owned(), value)),
+                Ok(value) if !value.trim().is_empty() => {
+                    let value = if name == "CC" { compiler_by_name(&value) } else { value };
+                    compiler_variables.insert(name.to_owned(), value);
+                }
                 Ok(_) | Err(VarError::NotPresent) => {}
                 Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
             }

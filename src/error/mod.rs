@@ -4,6 +4,7 @@
 //! command line that is `cli::hints`.
 
 mod exit_code;
+mod made;
 mod mistake;
 mod parts;
 

@@ -1,7 +1,5 @@
 //! The parts of errors, and their wording.
 
-use super::Error;
-
 /// One reason why a source cannot be fetched from one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceAttempt {
@@ -24,13 +22,6 @@ pub enum ProfileRemedy {
     Training,
     /// Put back the file that the recipe pins, or pin another.
     PinnedFile,
-}
-
-impl Error {
-    /// A profile that cannot be used, where another can.
-    pub fn profile(what: impl std::fmt::Display, reason: impl Into<String>) -> Self {
-        Self::Profile { what: what.to_string(), reason: reason.into(), remedy: ProfileRemedy::Another }
-    }
 }
 
 /// Why a build cannot have a flag that the user gives the compiler.
@@ -82,7 +73,7 @@ pub(super) fn reasons(modules: &[(String, String)]) -> String {
 }
 
 /// The versions that failed.
-pub(super) fn versions(failed: &[(String, Error)]) -> String {
+pub(super) fn versions<E>(failed: &[(String, E)]) -> String {
     failed.iter().map(|(version, _)| version.as_str()).collect::<Vec<_>>().join(", ")
 }
 

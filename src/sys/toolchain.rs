@@ -38,6 +38,21 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     which::which_in(name, Some(SEARCH_PATH), "/").ok()
 }
 
+/// Returns the words of `CC` with the compiler's name instead of its path, if [`SEARCH_PATH`] leads from the name to the
+/// same file: `gcc -m64` for `/usr/bin/gcc -m64`.
+#[must_use]
+pub fn compiler_by_name(cc: &str) -> String {
+    let (path, arguments) = cc.trim().split_once(char::is_whitespace).unwrap_or((cc.trim(), ""));
+    let directory = |path: &Path| path.parent().and_then(|parent| parent.canonicalize().ok());
+    let named = Path::new(path).file_name().and_then(|name| name.to_str()).filter(|_| path.starts_with('/'));
+    match named.and_then(|name| Some((name, find_program(name)?))) {
+        Some((name, found)) if directory(&found) == directory(Path::new(path)) => {
+            format!("{name} {}", arguments.trim_start()).trim_end().to_owned()
+        }
+        _ => cc.to_owned(),
+    }
+}
+
 impl<'a> Compiler<'a> {
     /// Returns the compiler that `CC` names, or `None` if there is no such program.
     #[must_use]
@@ -354,6 +369,15 @@ mod tests {
 
     fn compiler() -> Compiler<'static> {
         Compiler::find(&System, "gcc").expect("the tests need gcc")
+    }
+
+    #[test]
+    fn a_path_that_the_name_leads_to_is_the_name() {
+        assert_eq!(compiler_by_name("/usr/bin/gcc"), "gcc");
+        assert_eq!(compiler_by_name("/usr/bin/gcc  -m64 -pipe"), "gcc -m64 -pipe");
+        for other in ["gcc -m64", "/opt/gcc-14/bin/gcc", "/usr/bin/no-such-compiler", "/usr/lib/gcc"] {
+            assert_eq!(compiler_by_name(other), other);
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 
+use super::setting::{Origin, Setting};
 use super::value::Value;
-use super::{Origin, Setting};
 use crate::error::{Error, Mistake, Result};
 use crate::event::{Event, Reporter};
 

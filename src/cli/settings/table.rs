@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::files::{File, base_directory};
+use super::setting::{Entry, Key, Setting, first};
 use super::value::{FlavorChoice, Mirror, Value};
-use super::{Entry, Key, Setting, first};
 use crate::domain::artifact::Format;
 use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Bytecode, Hardening, LibraryPolicy, Optimize, Policies};
@@ -82,7 +82,7 @@ settings! {
     recipes: Option<PathBuf> = Ok(None), shown "the built-in ones", such as "'r'";
     prefix: PrefixTemplate = text(PrefixTemplate::DEFAULT), shown "/opt/myorg/python-{series}{variant}", such as "'/opt/{series}'";
     flavor: FlavorChoice = text("runtime"), shown "runtime", such as "'all'";
-    optimize: Option<Optimize> = Ok(None), shown "pgo if the recipe pins a profile, or none", such as "'none'";
+    optimize: Option<Optimize> = Ok(None), shown "pgo, and none for debug variants", such as "'none'";
     libraries: LibraryPolicy = text("bundle"), shown "bundle", such as "'system'";
     bytecode: Bytecode = text("strip"), shown "strip", such as "'unchecked-hash'";
     hardening: Hardening = text("full"), shown "full", such as "'none'";

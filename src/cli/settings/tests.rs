@@ -1,8 +1,10 @@
+use std::ffi::OsString;
 use std::num::NonZeroU16;
 
 use proptest::prelude::*;
 
 use super::files::{FILE_NAME, anybody_could_have_put};
+use super::setting::{Key, Origin, Setting};
 use super::table::Document;
 use super::table::processors;
 use super::*;

@@ -1,16 +1,19 @@
 //! The differences between two artifacts.
 
+mod change;
 mod files;
 mod plans;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
+use self::change::changes;
+pub use self::change::{Change, ListChange};
 use self::files::file_changes;
 pub use self::files::{FileChange, FileChanges, FileSize};
 pub use self::plans::{plan_changes, value_changes};
@@ -31,42 +34,6 @@ pub struct Side {
     pub tarball: Option<Tarball>,
     /// The size of all files.
     pub size: Size,
-}
-
-/// A named value that differs. A value that one side does not have is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change<T> {
-    /// The name of the field, variable or part.
-    pub name: String,
-    /// The value of the first artifact.
-    pub before: Option<T>,
-    /// The value of the second artifact.
-    pub after: Option<T>,
-}
-
-/// The items that only one of two lists has, in the order of the lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ListChange {
-    /// The items that only the second list has.
-    pub added: Vec<String>,
-    /// The items that only the first list has.
-    pub removed: Vec<String>,
-}
-
-impl ListChange {
-    fn between(before: &[String], after: &[String]) -> Self {
-        let lacks = |list: &[String], other: &[String]| -> Vec<String> {
-            let other: BTreeSet<&String> = other.iter().collect();
-            list.iter().filter(|item| !other.contains(item)).cloned().collect()
-        };
-        Self { added: lacks(after, before), removed: lacks(before, after) }
-    }
-
-    /// Whether both lists have the same items.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty()
-    }
 }
 
 /// A bundled library on one side.
@@ -170,16 +137,6 @@ fn side(contents: &Contents) -> Side {
         tarball: contents.tarball.clone(),
         size: contents.total(),
     }
-}
-
-/// Returns the entries that differ between two maps, in the order of their keys.
-fn changes<T: Clone + PartialEq>(before: &BTreeMap<String, T>, after: &BTreeMap<String, T>) -> Vec<Change<T>> {
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    names
-        .into_iter()
-        .map(|name| Change { name: name.clone(), before: before.get(name).cloned(), after: after.get(name).cloned() })
-        .filter(|change| change.before != change.after)
-        .collect()
 }
 
 fn libraries(libraries: &[BundledLibrary]) -> BTreeMap<String, LibraryVersion> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Change, changes};
+use super::change::{Change, changes};
 use crate::domain::plan::{BuildPlan, Provenance};
 
 /// Returns the fields that differ between two plans, named `toolchain.compiler`, `environment.CC`,

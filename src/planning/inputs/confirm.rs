@@ -5,9 +5,11 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::{input_package, loaded};
 use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
 use crate::error::{Error, Result};
 use crate::sys::distro::{PackageChecksum, PackageDatabase, unmerged};
+use crate::sys::process::Runner;
 use crate::sys::toolchain::SEARCH_PATH;
 
 /// Programs that configure or make run if they are installed, in addition to those of the environment's packages.
@@ -29,6 +31,33 @@ pub fn confirm(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<()> {
     findings.sort_by(|a, b| a.path.cmp(&b.path));
     findings.dedup();
     Err(Error::Unconfirmed { findings })
+}
+
+/// Compares a compiler launcher and the libraries that it loads with the package database, and returns those that no
+/// package owns. None of them is in the build key: a launcher decides no byte unless it is altered.
+///
+/// # Errors
+/// [`Error::Unconfirmed`] with every file that differs from its package; [`Error::Io`] and [`Error::Command`] if the
+/// database or a file cannot be read.
+pub fn confirm_launcher(
+    launcher: &Path,
+    inputs: &Inputs,
+    database: &dyn PackageDatabase,
+    runner: &dyn Runner,
+) -> Result<Vec<PathBuf>> {
+    let files: Vec<PathBuf> =
+        loaded(&[launcher.to_owned()], runner)?.iter().map(fs_err::canonicalize).collect::<Result<_, _>>()?;
+    let owners = database.owners(&files)?;
+    let packages = database.contents(&owners.values().map(|owner| owner.id.clone()).collect())?;
+    let packages = packages
+        .iter()
+        .map(|(id, contents)| (id.clone(), input_package(false, contents, database.reinstall(id))))
+        .collect();
+    let findings = altered(&Inputs { packages, ..inputs.clone() })?;
+    if !findings.is_empty() {
+        return Err(Error::Unconfirmed { findings });
+    }
+    Ok(files.into_iter().filter(|file| !owners.contains_key(file)).collect())
 }
 
 /// A file of a package, with its recorded checksum.

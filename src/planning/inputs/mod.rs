@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use self::closure::Installed;
-pub use self::confirm::confirm;
+pub use self::confirm::{confirm, confirm_launcher};
 use self::tree::digest_of;
 use super::toolchain::Toolchain;
 use crate::domain::digest::Digest;
-use crate::domain::inputs::{InputPackage, Inputs};
+use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
 use crate::domain::plan::PlannedPackage;
 use crate::error::{Error, Result};
 use crate::sys::distro::{PackageChecksum, PackageContents, PackageDatabase, unmerged};
@@ -81,7 +81,7 @@ pub struct ResolvedInputs {
 /// Finds the inputs of a toolchain. `files` are the headers and libraries that the recipe needs.
 ///
 /// # Errors
-/// [`Error::Unowned`] for a program, header or library that belongs to no package and to no tree of the plan;
+/// [`Error::Unconfirmed`] for programs, headers and libraries that belong to no package and to no tree of the plan;
 /// [`Error::Io`] and [`Error::Command`] if the database or a file cannot be read.
 pub fn find(
     toolchain: &Toolchain<'_>,
@@ -150,10 +150,11 @@ impl Roots {
             let paths = paths.iter().map(fs_err::canonicalize).collect::<Result<Vec<_>, _>>()?;
             Ok(paths.into_iter().filter(outside).collect())
         };
-        let mut shell = owners_of(&canonical(&shell)?, database)?;
+        let libraries = &toolchain.library_directories;
+        let mut shell = owners_of(&canonical(&shell)?, libraries, database)?;
         // No file of a link's package is read (`/usr/bin/gcc`), but an environment needs the package.
         shell.extend(database.owners(&found)?.into_values().map(|owner| owner.id));
-        Ok(Self { toolchain: owners_of(&canonical(&read)?, database)?, shell })
+        Ok(Self { toolchain: owners_of(&canonical(&read)?, libraries, database)?, shell })
     }
 }
 
@@ -187,14 +188,31 @@ fn input_package(in_key: bool, contents: &PackageContents, reinstall: String) ->
     InputPackage { in_key, reinstall, files: files.collect() }
 }
 
-/// Returns the packages of some files.
-fn owners_of(files: &[PathBuf], database: &dyn PackageDatabase) -> Result<BTreeSet<String>> {
+/// Returns the packages of some files. `libraries` are the directories in which a file without an owner should have
+/// been found, if it is a library.
+fn owners_of(files: &[PathBuf], libraries: &[PathBuf], database: &dyn PackageDatabase) -> Result<BTreeSet<String>> {
     let owners = database.owners(files)?;
-    let of = |file: &PathBuf| match owners.get(file) {
-        Some(owner) => Ok(owner.id.clone()),
-        None => Err(Error::Unowned { path: file.clone(), unknown: "version" }),
+    let strangers: BTreeSet<&PathBuf> = files.iter().filter(|file| !owners.contains_key(*file)).collect();
+    if strangers.is_empty() {
+        return Ok(owners.into_values().map(|owner| owner.id).collect());
+    }
+    let find = |stranger: &PathBuf| -> Result<InputFinding> {
+        let same_name = libraries.iter().filter_map(|directory| Some(directory.join(stranger.file_name()?)));
+        let same_name: Vec<PathBuf> = same_name.filter_map(|path| fs_err::canonicalize(path).ok()).collect();
+        let instead = database.owners(&same_name)?.into_iter().next();
+        let (reason, remedy) = match instead {
+            Some((path, owner)) => (
+                format!("no package owns it, and it is used in place of {} of {}", path.display(), owner.id),
+                "remove it, then run ldconfig".to_owned(),
+            ),
+            None => (
+                "no package owns it, and the build uses it".to_owned(),
+                "remove it, or install the package that should have it".to_owned(),
+            ),
+        };
+        Ok(InputFinding { path: stranger.clone(), reason, remedy })
     };
-    files.iter().map(of).collect()
+    Err(Error::Unconfirmed { findings: strangers.into_iter().map(find).collect::<Result<_>>()? })
 }
 
 /// The directories in which compiler and linker search.

@@ -132,7 +132,10 @@ fn check_on<'a>(
     let mut installed = BTreeSet::new();
     loop {
         let missing = match find(wanted, distro, runner)? {
-            Found::Host(host) => return Ok(*host),
+            Found::Host(host) => {
+                confirm_launcher(wanted.launcher, &host, runner, reporter)?;
+                return Ok(*host);
+            }
             Found::Missing(missing) => missing,
         };
         // Packages that do not bring the compiler would be installed for nothing. What a library loads is known when
@@ -207,6 +210,21 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
     inputs::confirm(&inputs.inputs, database.as_ref())?;
     refuse_old_libraries(recipe, &toolchain)?;
     Ok(Found::Host(Box::new(Host { toolchain, inputs, family: distro.family, database })))
+}
+
+/// Compares the launcher with the package database, and warns of what no package owns.
+///
+/// # Errors
+/// [`Error::Unconfirmed`] for a launcher, or a library that it loads, that differs from its package.
+fn confirm_launcher(launcher: Launcher, host: &Host<'_>, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<()> {
+    let Some(path) = launcher_tool(launcher).and_then(|tool| find_launcher(tool.program)) else { return Ok(()) };
+    for file in inputs::confirm_launcher(&path, &host.inputs.inputs, host.database.as_ref(), runner)? {
+        let file = file.display();
+        reporter.report(Event::Warning(format!(
+            "no package owns {file}, which runs in every compilation: its bytes are trusted, not checked"
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses libraries that are older than the series needs: their modules would not compile, or not work.

@@ -167,6 +167,7 @@ fn the_digest_covers_what_decides_bytes_and_nothing_else() {
         ("fedora = \"openssl-devel\"", "fedora = \"openssl3-devel\""),
         ("headers = [\"zlib.h\"]", "headers = [\"zlib.h\", \"zconf.h\"]"),
         ("[library.xz]", "[library.lzma]"),
+        ("OPENSSL_VERSION_NUMBER >= 0x10101000L", "OPENSSL_VERSION_NUMBER >= 0x10102000L"),
         ("file = \"3.13.5-x86_64-gcc12", "file = \"other-gcc12"),
         ("\"--disable-gil\"", "\"--disable-gil\", \"--x\""),
     ];
@@ -208,6 +209,13 @@ fn the_digest_covers_what_decides_bytes_and_nothing_else() {
         ("\"6a82ef9a", "\"6a82ef9b"),
         ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
         ("\"gcc 12.2\"", "\"gcc 12.3\""),
+        ("-fstack-protector-strong", "-fstack-protector"),
+        ("-mno-omit-leaf-frame-pointer", "-momit-leaf-frame-pointer"),
+        ("-Wl,-z,noexecstack", "-Wl,-z,execstack"),
+        ("-export-dynamic -pie", "-export-dynamic"),
+        ("-fPIE", "-fpie"),
+        ("-fcf-protection", "-fcf-protection=none"),
+        ("\"lib/ossl-modules/legacy.so\"", "\"lib/ossl-modules/other.so\""),
     ];
     let mut seen = BTreeSet::from([digest(&whole)]);
     for (before, after) in deciding {

@@ -181,7 +181,33 @@ fn a_library_that_the_loader_would_take_from_elsewhere_is_refused() {
          cp /etc/ld.so.cache $work/cache; touch $work/cache; mount --bind $work/cache /etc/ld.so.cache; \
          /sbin/ldconfig -C $work/new 2>/dev/null; cat $work/new > /etc/ld.so.cache"
     );
-    host.plan_after(&script).exits(1).says(&["/usr/local/lib/", "no package owns it"]);
+    let ended = host.plan_after(&script).exits(4);
+    ended.says(&["/usr/local/lib/", "no package owns it, and it is used in place of", "run ldconfig"]);
+}
+
+#[test]
+fn a_launcher_is_compared_with_its_package_and_one_without_a_package_is_named() {
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    let through = |launcher: &str, script: &str| {
+        let mut command = host.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);
+        command.args(["--launcher", launcher]);
+        run(&mut changed(script, host.work.path(), &command))
+    };
+    through("ccache", &altered(Path::new("/usr/bin/ccache"))).exits(4).says(&["/usr/bin/ccache", "it was changed"]);
+    let of_ccache = check("ldd", &["/usr/bin/ccache"]);
+    let library = of_ccache.lines().find(|line| line.contains("libhiredis")).expect("ccache loads libhiredis");
+    let library = library.split_whitespace().find(|word| word.starts_with('/')).expect("a path");
+    through("ccache", &altered(Path::new(library))).exits(4).says(&["libhiredis", "it was changed"]);
+
+    let own = "mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/bin; cp /usr/bin/ccache /usr/local/bin/sccache; \
+               rm /usr/bin/sccache";
+    let ended = through("sccache", &over_usr(own)).exits(0).says(&["no package owns /usr/local/bin/sccache"]);
+    assert_eq!(ended.json()[0], host.plan(""));
+    let of_a_package = through("ccache", "").exits(0);
+    assert!(!of_a_package.err.contains("no package owns"), "{}", of_a_package.err);
 }
 
 #[test]
@@ -222,6 +248,22 @@ fn what_is_below_usr_local_is_neither_read_nor_run() {
     // It fails in make, which comes after configure.
     host.build_after(script).exits(1).says(&["make"]);
     assert!(!host.work.path().join("ran").exists(), "a program of /usr/local/bin was run");
+}
+
+#[test]
+fn a_path_that_the_search_path_finds_is_the_compiler_of_that_name() {
+    if let Some((missing, reason)) = cannot_enter() {
+        skip!(missing, "{reason}");
+    }
+    let host = Host::new(Behaviour::default());
+    // Configure is not given a script for a compiler that is named by its path: this header would be refused.
+    let script = "mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/include; touch /usr/local/include/pthread.h";
+    let plan = |cc: &str| {
+        let mut command = host.toy.command(&["build", "3.13.5", "--optimize", "none", "--dry-run", "--json"]);
+        command.env("CC", cc);
+        run(&mut changed(script, host.work.path(), &command)).exits(0).json()[0].clone()
+    };
+    assert_eq!(plan("/usr/bin/gcc"), plan("gcc"));
 }
 
 #[test]
