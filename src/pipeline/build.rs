@@ -104,7 +104,7 @@ impl Pipeline<'_> {
             return built;
         };
         // Nothing was published. The next plan has another profile, and so another key.
-        let reason = format!("the profile of another release does not match: {reason}");
+        let reason = format!("the pinned profile, of another release or other options, does not match: {reason}");
         self.report_training(recipe, data, reason);
         let trained = self.trained(recipe, &planned.plans, data, options)?;
         self.build_chosen(recipe, &trained, options)
@@ -129,9 +129,18 @@ impl Pipeline<'_> {
             return Ok(Planned { chosen: Optimisation::None.into(), plans, _held: None });
         };
         let Recorded { profile, held } = self.record(recipe, first, data, options)?;
-        let optimisation = Optimisation::Profile(Box::new(profile));
-        optimise(&mut plans, &optimisation);
-        Ok(Planned { chosen: optimisation.into(), plans, _held: Some(held) })
+        // Again, now that the keys and the profile are known.
+        staged(
+            self.reporter,
+            "plan",
+            recipe.full_version(),
+            || {
+                let optimisation = Optimisation::Profile(Box::new(profile));
+                optimise(&mut plans, &optimisation);
+                Ok(Planned { chosen: optimisation.into(), plans, _held: Some(held) })
+            },
+            Planned::summary,
+        )
     }
 
     fn report_training(&self, recipe: &ReleaseRecipe, data: TrainingData, reason: String) {

@@ -3,7 +3,7 @@
 use super::choices::{Choices, NamedProfile};
 use super::preflight::Host;
 use crate::domain::digest::Digest;
-use crate::domain::plan::Optimize;
+use crate::domain::plan::{Hardening, Optimize, Policies};
 use crate::domain::profile::{CompilerFamily, Optimisation, TrainingData};
 use crate::error::{Error, FlagProblem, ProfileRemedy, Result};
 use crate::event::{Event, Reporter};
@@ -27,7 +27,7 @@ pub struct Profiles<'a> {
 pub struct Chosen {
     /// What it is optimised with.
     pub optimisation: Optimisation,
-    /// If the profile is pinned for another release only: what to record if it does not match the source.
+    /// If the profile was recorded with another release or with other options: what to record if it does not match.
     pub borrowed: Option<TrainingData>,
 }
 
@@ -60,7 +60,7 @@ impl Profiles<'_> {
             let bytes = self.named_bytes(named)?;
             open(&named.digest.to_string(), &bytes)?
         } else if let Some(pinned) = pinned {
-            borrowed = pinned.release != recipe.version;
+            borrowed = pinned.release != recipe.version || !is_usual(&choices.policies);
             open(&pinned.file, &self.catalog.profile(pinned)?)?
         } else {
             return Ok(Optimisation::Instrumented(data).into());
@@ -138,6 +138,13 @@ impl Profiles<'_> {
         }
         Err(Error::DigestMismatch { what: path.display().to_string(), found, expected: named.digest })
     }
+}
+
+/// Whether a build has the options that the pinned profiles were recorded with. Others can change what is compiled.
+fn is_usual(policies: &Policies) -> bool {
+    let Policies { hardening, shared, configure_arguments, compiler_variables, .. } = policies;
+    let has_flags = compiler_variables.keys().any(|name| name != "CC");
+    *hardening == Hardening::Full && !shared && configure_arguments.is_empty() && !has_flags
 }
 
 /// Returns the kind of training data that the compiler of a host writes and reads.

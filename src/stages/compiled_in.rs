@@ -1,9 +1,8 @@
 //! The libraries of which CPython's source has a copy, and their versions as the copies themselves state them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::domain::plan::BuildPlan;
 use crate::error::Result;
 
 /// A copy in the source.
@@ -29,18 +28,17 @@ const COPIES: &[Copy] = &[
     Copy { name: "hacl-star", file: "Modules/_hacl/refresh.sh", version: hacl, of_system: "libhacl" },
 ];
 
-/// The versions of the copies that are compiled into the interpreter or its modules, by name.
+/// The versions of the copies that are compiled into the interpreter or its modules, by name. `needed` are the sonames
+/// that these need themselves: a library of another library is not used in place of a copy.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if a file is there and cannot be read.
-pub(super) fn read(source: &Path, plan: &BuildPlan) -> Result<BTreeMap<String, String>> {
+pub(super) fn read(source: &Path, needed: &BTreeSet<String>) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for copy in COPIES {
         let file = source.join(copy.file);
-        let is_of_system = plan
-            .libraries
-            .iter()
-            .any(|library| library.soname.strip_prefix(copy.of_system).is_some_and(|rest| rest.starts_with(".so")));
+        let is_of_system =
+            needed.iter().any(|soname| soname.strip_prefix(copy.of_system).is_some_and(|rest| rest.starts_with(".so")));
         if !is_of_system
             && file.is_file()
             && let Some(version) = (copy.version)(&fs_err::read_to_string(&file)?)
@@ -76,13 +74,10 @@ fn hacl(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::toy::Toy;
     use super::*;
-    use crate::domain::plan::PlannedLibrary;
 
     #[test]
     fn versions_are_those_that_the_copies_state() {
-        let toy = Toy::new(&[]);
         let source = tempfile::tempdir().unwrap();
         for (file, text) in [
             (
@@ -96,24 +91,14 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, text).unwrap();
         }
-        let versions = |plan: &BuildPlan| {
-            let found = read(source.path(), plan).unwrap().into_iter();
+        let versions = |needed: &[&str]| {
+            let needed = needed.iter().map(ToString::to_string).collect();
+            let found = read(source.path(), &needed).unwrap().into_iter();
             found.map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>()
         };
-        assert_eq!(versions(&toy.plan), ["expat 2.7.1", "hacl-star bb3d0dc8d9d1", "mpdecimal 2.5.1"]);
+        assert_eq!(versions(&["libz.so.1"]), ["expat 2.7.1", "hacl-star bb3d0dc8d9d1", "mpdecimal 2.5.1"]);
 
-        let mut plan = toy.plan.clone();
-        plan.libraries = vec![PlannedLibrary {
-            soname: "libexpat.so.1".into(),
-            sha256: crate::domain::digest::Digest::of(""),
-            package: "libexpat1".into(),
-            version: "2.5.0-1".into(),
-            source_package: "expat".into(),
-            source_version: "2.5.0-1".into(),
-            needs: Vec::new(),
-            path: std::path::PathBuf::new(),
-        }];
-        assert_eq!(versions(&plan), ["hacl-star bb3d0dc8d9d1", "mpdecimal 2.5.1"]);
-        assert!(read(&source.path().join("no such"), &plan).unwrap().is_empty());
+        assert_eq!(versions(&["libz.so.1", "libexpat.so.1"]), ["hacl-star bb3d0dc8d9d1", "mpdecimal 2.5.1"]);
+        assert!(read(&source.path().join("no such"), &BTreeSet::new()).unwrap().is_empty());
     }
 }

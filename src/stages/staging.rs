@@ -9,8 +9,8 @@ use super::{compiled_in, libpython};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::distro::Distro;
-use crate::sys::fs;
 use crate::sys::process::Spec;
+use crate::sys::{elf, fs};
 
 /// A prefix in the staging directory, never the real one.
 #[derive(Debug)]
@@ -78,8 +78,23 @@ pub fn stage(tree: &CompiledTree, context: &BuildContext<'_>) -> Result<StagedPr
     }
     let builtin_modules = builtin_modules(&root, context)?;
     check_modules(&root, tree, &builtin_modules, context)?;
-    let compiled_in = compiled_in::read(tree.root(), plan)?;
+    let compiled_in = compiled_in::read(tree.root(), &needed(&root, plan)?)?;
     Ok(StagedPrefix { root, epoch: tree.epoch(), builtin_modules, compiled_in, build_directory: work.to_owned() })
+}
+
+/// The sonames that the interpreter, libpython and the extension modules need.
+fn needed(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
+    let directories = [root.join("bin"), root.join("lib"), root.join(plan.stdlib()).join("lib-dynload")];
+    let mut sonames = BTreeSet::new();
+    for directory in directories {
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && elf::is_elf(&entry.path())? {
+                sonames.extend(elf::read(&entry.path())?.needed);
+            }
+        }
+    }
+    Ok(sonames)
 }
 
 /// The names of the extension modules in a tree's `lib-dynload`.

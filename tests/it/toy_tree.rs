@@ -44,12 +44,16 @@ const MODULES: [&str; 25] = [
 ];
 
 /// What lies elsewhere in the tree: what a flavor strips, and what has to be rewritten.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("bin/pydoc3.13", "#!/opt/myorg/python-3.13/bin/python3.13\nimport pydoc\n"),
     ("bin/idle3.13", "#!/opt/myorg/python-3.13/bin/python3.13\nimport idlelib\n"),
     ("bin/python3.13-config", "#!/bin/sh\necho /opt/myorg/python-3.13\n"),
     ("include/python3.13/Python.h", "/* Python.h */\n"),
     ("lib/pkgconfig/python-3.13.pc", "prefix=/opt/myorg/python-3.13\nlibdir=${prefix}/lib\nLibs: -L${libdir}\n"),
+    (
+        "lib/pkgconfig/python-3.13-embed.pc",
+        "prefix=/opt/myorg/python-3.13\nlibdir=${prefix}/lib\nLibs: -L${libdir} -lpython3.13\n",
+    ),
     ("lib/python3.13/Makefile", "prefix= /opt/myorg/python-3.13\n"),
     ("lib/python3.13/LICENSE.txt", "A licence.\n"),
     ("lib/python3.13/asyncio/__init__.py", "\"\"\"A package.\"\"\"\n"),

@@ -52,6 +52,9 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
     let goes = patterns(&plan.strip)?;
     links(&root, plan, &goes)?;
     static_library(&root, plan)?;
+    if !plan.static_library && !plan.request.policies.shared {
+        remove_descriptions_of_embedding(&root)?;
+    }
     let (staged, libraries) = bundled.into_parts();
     let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
     let tree = Tree::new(&root, plan, &goes);
@@ -159,6 +162,21 @@ fn static_library(root: &Path, plan: &BuildPlan) -> Result<()> {
         fs_err::os::unix::fs::symlink(target, beside)?;
     } else if is_there {
         fs_err::remove_file(root.join(inside))?;
+    }
+    Ok(())
+}
+
+/// Removes the pkg-config files that promise a libpython: `python-3.13-embed.pc` and its other name.
+fn remove_descriptions_of_embedding(root: &Path) -> Result<()> {
+    let directory = root.join("lib/pkgconfig");
+    if !directory.exists() {
+        return Ok(());
+    }
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if pkg_config::is_for_embedding(&path) {
+            fs_err::remove_file(path)?;
+        }
     }
     Ok(())
 }

@@ -88,4 +88,12 @@ fn a_flavor_has_the_static_library_if_the_recipe_keeps_it() {
     assert_eq!(built("runtime")["plan"]["static_library"], true);
     toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--without-static-libpython\""));
     assert_eq!(built("builder")["plan"]["static_library"], false);
+    let describes_embedding = || {
+        let built = run(toy.build_command().args(["--flavor", "builder"])).exits(0).json();
+        let files = check("tar", &["-tf", built[0]["tarball"].as_str().expect("a path")]);
+        files.contains("lib/pkgconfig/python-3.13-embed.pc")
+    };
+    assert!(!describes_embedding(), "nothing says how to link a libpython that is not there");
+    toy.write_recipe(|recipe| recipe);
+    assert!(describes_embedding());
 }

@@ -250,11 +250,27 @@ fn a_borrowed_profile_that_does_not_match_is_replaced_by_training() {
     let planned = run(toy.build_of(&["3.13.7"]).arg("--dry-run")).exits(0).json()[0].clone();
     let built = run(&mut toy.build_of(&["3.13.7"])).exits(0);
     let built =
-        built.says(&["the profile of another release does not match", "evaluation loop", "recording one first"]);
+        built.says(&["another release or other options, does not match", "evaluation loop", "recording one first"]);
+    let built = built.says(&["of Python 3.13.7, hardened)"]);
     let plan = plan_of(&built);
     assert!(plan["profile"].is_string() && plan["profile"] != planned["profile"], "{plan}");
     // Nothing was published under the key of the first plan.
     assert_eq!(fs_err::read_dir(toy.store().join("artifacts")).unwrap().count(), 1);
+    toy.left_nothing();
+}
+
+#[test]
+fn a_pinned_profile_that_does_not_match_a_build_with_other_options_is_replaced_by_training() {
+    // Without the flags of hardening the evaluation loop is another one.
+    let configure = "case \"$CFLAGS_NODIST\" in *-DHARDENED*) echo '#define HARDENED' ;; esac > Python/hardened.h";
+    let program = format!("#include \"hardened.h\"\n#ifdef HARDENED\n{PROGRAM}#else\n{CHANGED_LOOP}#endif\n");
+    let toy = Toy::new(Behaviour { configure, program: Box::leak(program.into_boxed_str()), ..Behaviour::default() });
+    toy.write_recipe(|recipe| recipe + "\n[hardening]\ncompile = \"-DHARDENED\"\n");
+    train(&toy, &["--save"]).exits(0);
+    let usual = run(&mut build_with(&toy, &[])).exits(0).says_not(&["recording"]);
+    let other = run(&mut build_with(&toy, &["--hardening", "none"])).exits(0);
+    let other = other.says(&["other options, does not match", "evaluation loop", "recording one first"]);
+    assert_ne!(plan_of(&usual)["profile"], plan_of(&other)["profile"]);
     toy.left_nothing();
 }
 

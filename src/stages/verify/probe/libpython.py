@@ -31,11 +31,20 @@ int main(int argc, char **argv)
 
 def embedding_checks(request):
     """A program that embeds Python is linked with what the tree says, and runs."""
-    if not (request.builder and request.compiler
-            and (request.shared or request.static_library)):
+    if not (request.shared or request.static_library):
+        return [Check("embed:not-promised", embedding_is_not_promised)]
+    if not (request.builder and request.compiler):
         return []
     return [Check("embed:python-config", embed_by_python_config),
             Check("embed:pkg-config", embed_by_pkg_config)]
+
+
+def embedding_is_not_promised(request):
+    """Without a libpython, no pkg-config file says how to link one."""
+    directory = os.path.join(request.prefix, "lib", "pkgconfig")
+    files = os.listdir(directory) if os.path.isdir(directory) else []
+    promises = [name for name in files if name.endswith("-embed.pc")]
+    expect(not promises, f"there is no libpython, but {', '.join(promises)}")
 
 
 def libpython_values(request):
