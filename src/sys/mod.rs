@@ -13,3 +13,10 @@ pub mod lock;
 pub mod log;
 pub mod process;
 pub mod toolchain;
+
+/// Notes that a unit test does not run here. Where `CI=true` it has to run.
+#[cfg(test)]
+fn skipped(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "a test was skipped: {reason}");
+}

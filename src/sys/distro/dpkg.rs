@@ -276,8 +276,7 @@ mod tests {
     fn dpkg_knows_the_shell() {
         let distro = Distro::read(Path::new("/"));
         if distro.family != Family::Debian {
-            eprintln!("SKIPPED: {} has no dpkg", distro.name);
-            return;
+            return crate::sys::skipped(&format!("{} has no dpkg", distro.name));
         }
         let database = Dpkg::default();
         let file = fs_err::canonicalize("/bin/sh").unwrap();
