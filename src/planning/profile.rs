@@ -54,7 +54,9 @@ impl Profiles<'_> {
         choices.refuse_flags(&["-w"], FlagProblem::HidesWarnings)?;
         let data = data(recipe, host)?;
         let compiler = data.compiler;
-        let pinned = recipe.pinned_profile(host.toolchain.target, compiler);
+        // Pinned profiles are of hardened builds. Without FORTIFY the code is another: gcc 12 crashes over the profile.
+        let is_hardened = choices.policies.hardening == Hardening::Full;
+        let pinned = recipe.pinned_profile(host.toolchain.target, compiler).filter(|_| is_hardened);
         let mut borrowed = false;
         let profile = if let Some(named) = &choices.profile {
             let bytes = self.named_bytes(named)?;
@@ -142,9 +144,9 @@ impl Profiles<'_> {
 
 /// Whether a build has the options that the pinned profiles were recorded with. Others can change what is compiled.
 fn is_usual(policies: &Policies) -> bool {
-    let Policies { hardening, shared, configure_arguments, compiler_variables, .. } = policies;
+    let Policies { shared, configure_arguments, compiler_variables, .. } = policies;
     let has_flags = compiler_variables.keys().any(|name| name != "CC");
-    *hardening == Hardening::Full && !shared && configure_arguments.is_empty() && !has_flags
+    !shared && configure_arguments.is_empty() && !has_flags
 }
 
 /// Returns the kind of training data that the compiler of a host writes and reads.

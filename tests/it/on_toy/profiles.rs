@@ -261,16 +261,19 @@ fn a_borrowed_profile_that_does_not_match_is_replaced_by_training() {
 
 #[test]
 fn a_pinned_profile_that_does_not_match_a_build_with_other_options_is_replaced_by_training() {
-    // Without the flags of hardening the evaluation loop is another one.
-    let configure = "case \"$CFLAGS_NODIST\" in *-DHARDENED*) echo '#define HARDENED' ;; esac > Python/hardened.h";
-    let program = format!("#include \"hardened.h\"\n#ifdef HARDENED\n{PROGRAM}#else\n{CHANGED_LOOP}#endif\n");
+    // With a flag of the user the evaluation loop is another one.
+    let configure = "case \"$CFLAGS\" in *-DOTHER*) echo '#define OTHER' ;; esac > Python/other.h";
+    let program = format!("#include \"other.h\"\n#ifdef OTHER\n{CHANGED_LOOP}#else\n{PROGRAM}#endif\n");
     let toy = Toy::new(Behaviour { configure, program: Box::leak(program.into_boxed_str()), ..Behaviour::default() });
-    toy.write_recipe(|recipe| recipe + "\n[hardening]\ncompile = \"-DHARDENED\"\n");
     train(&toy, &["--save"]).exits(0);
     let usual = run(&mut build_with(&toy, &[])).exits(0).says_not(&["recording"]);
-    let other = run(&mut build_with(&toy, &["--hardening", "none"])).exits(0);
+    let other = run(build_with(&toy, &[]).env("CFLAGS", "-DOTHER")).exits(0);
     let other = other.says(&["other options, does not match", "evaluation loop", "recording one first"]);
     assert_ne!(plan_of(&usual)["profile"], plan_of(&other)["profile"]);
+    // The pinned profile is of a hardened build.
+    let soft =
+        run(&mut build_with(&toy, &["--hardening", "none"])).exits(0).says(&["no profile is pinned", "recording"]);
+    assert_ne!(plan_of(&usual)["profile"], plan_of(&soft)["profile"]);
     toy.left_nothing();
 }
 
