@@ -104,7 +104,11 @@ impl Pipeline<'_> {
             return built;
         };
         // Nothing was published. The next plan has another profile, and so another key.
-        let reason = format!("the pinned profile, of another release or other options, does not match: {reason}");
+        let whose = match &planned.chosen.optimisation {
+            Optimisation::Profile(profile) if profile.manifest.release == recipe.version => "of other options",
+            _ => "of another release",
+        };
+        let reason = format!("the profile {whose} does not match: {reason}");
         self.report_training(recipe, data, reason);
         let trained = self.trained(recipe, &planned.plans, data, options)?;
         self.build_chosen(recipe, &trained, options)

@@ -38,8 +38,8 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     which::which_in(name, Some(SEARCH_PATH), "/").ok()
 }
 
-/// Returns the words of `CC` with the compiler's name instead of its path, if [`SEARCH_PATH`] leads from the name to the
-/// same file: `gcc -m64` for `/usr/bin/gcc -m64`.
+/// Returns the words of `CC` with the compiler's name instead of its path, if [`SEARCH_PATH`] leads from the name to
+/// the same file: `gcc -m64` for `/usr/bin/gcc -m64`.
 #[must_use]
 pub fn compiler_by_name(cc: &str) -> String {
     let (path, arguments) = cc.trim().split_once(char::is_whitespace).unwrap_or((cc.trim(), ""));

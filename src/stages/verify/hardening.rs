@@ -34,7 +34,8 @@ const OF_EXTENSIONS: &[&str] = &[
     "PY_LDFLAGS",
 ];
 
-/// Flags that configure itself gives debug builds and extension modules for them, where it supports perf (3.12 and later).
+/// Flags that configure itself gives debug builds and extension modules for them, where it supports perf (3.12 and
+/// later).
 const OF_DEBUG_BUILDS: &[&str] = &["-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"];
 
 /// A property that flags give.

@@ -250,7 +250,7 @@ fn a_borrowed_profile_that_does_not_match_is_replaced_by_training() {
     let planned = run(toy.build_of(&["3.13.7"]).arg("--dry-run")).exits(0).json()[0].clone();
     let built = run(&mut toy.build_of(&["3.13.7"])).exits(0);
     let built =
-        built.says(&["another release or other options, does not match", "evaluation loop", "recording one first"]);
+        built.says(&["the profile of another release does not match", "evaluation loop", "recording one first"]);
     let built = built.says(&["of Python 3.13.7, hardened)"]);
     let plan = plan_of(&built);
     assert!(plan["profile"].is_string() && plan["profile"] != planned["profile"], "{plan}");
@@ -268,7 +268,7 @@ fn a_pinned_profile_that_does_not_match_a_build_with_other_options_is_replaced_b
     train(&toy, &["--save"]).exits(0);
     let usual = run(&mut build_with(&toy, &[])).exits(0).says_not(&["recording"]);
     let other = run(build_with(&toy, &[]).env("CFLAGS", "-DOTHER")).exits(0);
-    let other = other.says(&["other options, does not match", "evaluation loop", "recording one first"]);
+    let other = other.says(&["the profile of other options does not match", "evaluation loop", "recording one first"]);
     assert_ne!(plan_of(&usual)["profile"], plan_of(&other)["profile"]);
     // The pinned profile is of a hardened build.
     let soft =
