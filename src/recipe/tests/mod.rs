@@ -59,7 +59,7 @@ fn mistakes_are_named_with_their_place() {
         ("/{file}\"", "/file\"", "has no `{file}`"),
         ("{flags})", "flags)", "`module-link` is NAME=VALUE"),
         ("[variant.d]", "[variant.x]", "`x` is not one of , t, d"),
-        ("file = \"3.13/ssl", "file = \"../3.13/ssl", "is not a name below patches/"),
+        ("file = \"3.13/sysconfig", "file = \"../3.13/sysconfig", "is not a name below patches/"),
         ("\"3.13.4\" =", "\"3.12.4\" =", "release 3.12.4 is not of the series 3.13"),
         ("\"3.13.4\" =", "\"3.13.3\" =", "duplicate key"),
         ("\"93e583f2", "\"93e583F2", "is not a SHA-256 digest"),
@@ -142,6 +142,73 @@ fn a_mistake_points_into_the_file_that_says_it() {
     assert!(message.contains("common.toml:2:"), "{message}");
 }
 
+/// Changes of the recipe of 3.13 that change no byte.
+const NEUTRAL: &[(&str, &str)] = &[
+    ("\nseries", "\n# A comment.\nseries"),
+    ("www.python.org", "mirror.test"),
+    ("mirrors = []", "mirrors = [\"https://mirror.test/{file}\"]"),
+    ("pool = \"python{series}\"", "pool = \"python3\""),
+    ("end-of-life = \"2029-10\"", "end-of-life = \"2029-11\""),
+    ("built = true, built-variants = [\"t\", \"d\"]", "built = false"),
+    ("module-link =", "launcher = \"ccache\"\nmodule-link ="),
+    ("\"60\"]", "\"61\"]"),
+    ("Python/ceval.gcda", "Python/other.gcda"),
+    ("_PyEval_EvalFrameDefault", "other"),
+    ("max-dropped = 20", "max-dropped = 21"),
+    ("max-missing = 40", "max-missing = 41"),
+    ("debian = \"libssl-dev\"", "debian = \"libssl3-dev\""),
+    ("fedora = \"openssl-devel\"", "fedora = \"openssl3-devel\""),
+    ("headers = [\"zlib.h\"]", "headers = [\"zlib.h\", \"zconf.h\"]"),
+    ("[library.xz]", "[library.lzma]"),
+    ("OPENSSL_VERSION_NUMBER >= 0x10101000L", "OPENSSL_VERSION_NUMBER >= 0x10102000L"),
+    ("file = \"3.13.5-x86_64-gcc12", "file = \"other-gcc12"),
+    ("\"--disable-gil\"", "\"--disable-gil\", \"--x\""),
+];
+
+/// Changes of the recipe of 3.13 that change bytes.
+const DECIDING: &[(&str, &str)] = &[
+    ("\"--without-ensurepip\"", "\"--with-dtrace\""),
+    ("OPT = \"-O3", "OPT = \"-O2"),
+    ("ac_cv_working_tzset = \"yes\"", "ac_cv_working_tzset = \"no\""),
+    ("Programs/_testembed", "Programs/other"),
+    ("BLDSHARED=$(CC) -shared", "BLDSHARED=$(CC) -g -shared"),
+    ("COMPILEALL_OPTS=--help", "COMPILEALL_OPTS=-h"),
+    ("compile = \"-flto", "compile = \"-g -flto"),
+    ("link = \"-flto", "link = \"-g -flto"),
+    ("instrument = \"-fprofile-generate", "instrument = \"-g -fprofile-generate"),
+    ("LINKCC=+$(CC)", "LINKCC=$(CC)"),
+    ("static-library = \"-f", "static-library = \"-g -f"),
+    ("\"--enable-shared\", ", ""),
+    ("-fno-semantic-interposition", "-fsemantic-interposition"),
+    ("-rpath,$$ORIGIN/../lib", "-rpath,$$ORIGIN/.."),
+    ("targets = [\"Python/frozen.o\"]", "targets = [\"Python/other.o\"]"),
+    ("Python/frozen_modules/*.h", "Python/frozen_modules/*"),
+    ("_bootstrap_python", "_other"),
+    ("\"_zoneinfo\", ", ""),
+    ("\"_dbm\"", "\"_ndbm\""),
+    ("required = [", "builtin = { _typing = \"_typingmodule.c\" }\nrequired = ["),
+    ("link = [\"z\"]", "link = [\"zz\"]"),
+    ("modules = [\"zlib\", \"binascii\"]", "modules = [\"zlib\"]"),
+    ("pkg-config = [\"zlib\"]", "pkg-config = []"),
+    ("pip = true", "pip = false"),
+    ("pip = false", "pip = true"),
+    ("has no pip", "has no pip at all"),
+    ("\"**/*.a\"", "\"**/*.o\""),
+    ("e949d8a0", "e949d8a1"),
+    ("3.13/sysconfig-relocatable", "3.13/sysconfig-moved"),
+    ("\"93e583f2", "\"93e583f3"),
+    ("\"6a82ef9a", "\"6a82ef9b"),
+    ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
+    ("\"gcc 12.2\"", "\"gcc 12.3\""),
+    ("-fstack-protector-strong", "-fstack-protector"),
+    ("-mno-omit-leaf-frame-pointer", "-momit-leaf-frame-pointer"),
+    ("-Wl,-z,noexecstack", "-Wl,-z,execstack"),
+    ("-export-dynamic -pie", "-export-dynamic"),
+    ("-fPIE", "-fpie"),
+    ("-fcf-protection", "-fcf-protection=none"),
+    ("\"lib/ossl-modules/legacy.so\"", "\"lib/ossl-modules/other.so\""),
+];
+
 #[test]
 fn the_digest_covers_what_decides_bytes_and_nothing_else() {
     let whole = whole();
@@ -149,76 +216,12 @@ fn the_digest_covers_what_decides_bytes_and_nothing_else() {
     let digest = |text: &str| release(&read(text), "3.13.5", Variant::Default).digest();
     let sum = "a".repeat(64);
     let row = format!("[release]\n\"3.13.99\" = {{ xz = \"{sum}\" }}\n");
-    let neutral = [
-        ("\nseries", "\n# A comment.\nseries"),
-        ("www.python.org", "mirror.test"),
-        ("mirrors = []", "mirrors = [\"https://mirror.test/{file}\"]"),
-        ("pool = \"python{series}\"", "pool = \"python3\""),
-        ("end-of-life = \"2029-10\"", "end-of-life = \"2029-11\""),
-        ("[release]\n", &row),
-        ("built = true, built-variants = [\"t\", \"d\"]", "built = false"),
-        ("module-link =", "launcher = \"ccache\"\nmodule-link ="),
-        ("\"60\"]", "\"61\"]"),
-        ("Python/ceval.gcda", "Python/other.gcda"),
-        ("_PyEval_EvalFrameDefault", "other"),
-        ("max-dropped = 20", "max-dropped = 21"),
-        ("max-missing = 40", "max-missing = 41"),
-        ("debian = \"libssl-dev\"", "debian = \"libssl3-dev\""),
-        ("fedora = \"openssl-devel\"", "fedora = \"openssl3-devel\""),
-        ("headers = [\"zlib.h\"]", "headers = [\"zlib.h\", \"zconf.h\"]"),
-        ("[library.xz]", "[library.lzma]"),
-        ("OPENSSL_VERSION_NUMBER >= 0x10101000L", "OPENSSL_VERSION_NUMBER >= 0x10102000L"),
-        ("file = \"3.13.5-x86_64-gcc12", "file = \"other-gcc12"),
-        ("\"--disable-gil\"", "\"--disable-gil\", \"--x\""),
-    ];
-    for (before, after) in neutral {
+    for (before, after) in NEUTRAL.iter().copied().chain([("[release]\n", row.as_str())]) {
         assert!(format!("\n{whole}").contains(before), "{before}");
         assert_eq!(digest(&format!("\n{whole}").replacen(before, after, 1)), digest(&whole), "{before}");
     }
-    let deciding = [
-        ("\"--without-ensurepip\"", "\"--with-dtrace\""),
-        ("OPT = \"-O3", "OPT = \"-O2"),
-        ("ac_cv_working_tzset = \"yes\"", "ac_cv_working_tzset = \"no\""),
-        ("Programs/_testembed", "Programs/other"),
-        ("BLDSHARED=$(CC) -shared", "BLDSHARED=$(CC) -g -shared"),
-        ("COMPILEALL_OPTS=--help", "COMPILEALL_OPTS=-h"),
-        ("compile = \"-flto", "compile = \"-g -flto"),
-        ("link = \"-flto", "link = \"-g -flto"),
-        ("instrument = \"-fprofile-generate", "instrument = \"-g -fprofile-generate"),
-        ("LINKCC=+$(CC)", "LINKCC=$(CC)"),
-        ("static-library = \"-f", "static-library = \"-g -f"),
-        ("\"--enable-shared\", ", ""),
-        ("-fno-semantic-interposition", "-fsemantic-interposition"),
-        ("-rpath,$$ORIGIN/../lib", "-rpath,$$ORIGIN/.."),
-        ("targets = [\"Python/frozen.o\"]", "targets = [\"Python/other.o\"]"),
-        ("Python/frozen_modules/*.h", "Python/frozen_modules/*"),
-        ("_bootstrap_python", "_other"),
-        ("\"_zoneinfo\", ", ""),
-        ("\"_dbm\"", "\"_ndbm\""),
-        ("required = [", "builtin = { _typing = \"_typingmodule.c\" }\nrequired = ["),
-        ("link = [\"z\"]", "link = [\"zz\"]"),
-        ("modules = [\"zlib\", \"binascii\"]", "modules = [\"zlib\"]"),
-        ("pkg-config = [\"zlib\"]", "pkg-config = []"),
-        ("pip = true", "pip = false"),
-        ("pip = false", "pip = true"),
-        ("has no pip", "has no pip at all"),
-        ("\"**/*.a\"", "\"**/*.o\""),
-        ("e949d8a0", "e949d8a1"),
-        ("3.13/ssl-certificate", "3.13/tls-certificate"),
-        ("\"93e583f2", "\"93e583f3"),
-        ("\"6a82ef9a", "\"6a82ef9b"),
-        ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
-        ("\"gcc 12.2\"", "\"gcc 12.3\""),
-        ("-fstack-protector-strong", "-fstack-protector"),
-        ("-mno-omit-leaf-frame-pointer", "-momit-leaf-frame-pointer"),
-        ("-Wl,-z,noexecstack", "-Wl,-z,execstack"),
-        ("-export-dynamic -pie", "-export-dynamic"),
-        ("-fPIE", "-fpie"),
-        ("-fcf-protection", "-fcf-protection=none"),
-        ("\"lib/ossl-modules/legacy.so\"", "\"lib/ossl-modules/other.so\""),
-    ];
     let mut seen = BTreeSet::from([digest(&whole)]);
-    for (before, after) in deciding {
+    for (before, after) in DECIDING {
         assert!(whole.contains(before), "{before}");
         assert!(seen.insert(digest(&whole.replacen(before, after, 1))), "{before}");
     }
