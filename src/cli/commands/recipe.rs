@@ -64,6 +64,7 @@ struct Shown<'a> {
     shared: &'a SeriesRecipe,
 }
 
+/// A summary. `--json` and `--toml` print every key of a recipe without naming it here.
 fn text(shown: &Shown<'_>, file: &str, end_of_life: Option<&str>) -> String {
     let recipe = shown.shared;
     let kind = if shown.pre_release { ", a pre-release" } else { "" };

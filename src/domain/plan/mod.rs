@@ -30,6 +30,7 @@ pub struct Provenance {
 }
 
 /// Everything that decides the bytes of one artifact.
+#[cfg_attr(test, derive(Default))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildPlan {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::digest::Digest;
 
 /// The SHA-256 of a release's source archives. At least one is set.
+#[cfg_attr(test, derive(Default))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSums {
     /// Of `Python-X.Y.Z.tar.xz`.
@@ -27,6 +28,7 @@ pub struct PlannedPatch {
 }
 
 /// The identity of the toolchain: by content, not by place.
+#[cfg_attr(test, derive(Default))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolchainId {

@@ -36,8 +36,10 @@ named_enum! {
 
 named_enum! {
     /// Which `.pyc` files an artifact ships.
+    #[cfg_attr(test, derive(Default))]
     pub enum Bytecode {
         /// None: the smallest tree.
+        #[cfg_attr(test, default)]
         Strip = "strip",
         /// One deterministic set, never checked against the source: the fastest start.
         UncheckedHash = "unchecked-hash",
@@ -46,8 +48,10 @@ named_enum! {
 
 named_enum! {
     /// Where shared libraries come from at run time.
+    #[cfg_attr(test, derive(Default))]
     pub enum LibraryPolicy {
         /// The build host's are copied into the artifact.
+        #[cfg_attr(test, default)]
         Bundle = "bundle",
         /// The runtime image installs them.
         System = "system",
@@ -56,8 +60,10 @@ named_enum! {
 
 named_enum! {
     /// Which of the recipe's hardening flags a build uses.
+    #[cfg_attr(test, derive(Default))]
     pub enum Hardening {
         /// All of them.
+        #[cfg_attr(test, default)]
         Full = "full",
         /// None beyond RELRO and BIND_NOW.
         None = "none",
@@ -65,6 +71,7 @@ named_enum! {
 }
 
 /// The options of a user that decide bytes and that do not depend on the release.
+#[cfg_attr(test, derive(Default))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policies {

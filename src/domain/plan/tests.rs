@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::*;
 use crate::domain::target::Target;
 
-/// A plan as small as they come.
-pub(crate) fn plan() -> BuildPlan {
-    BuildPlan {
-        request: ArtifactRequest {
+/// A request with the usual choices.
+impl Default for ArtifactRequest {
+    fn default() -> Self {
+        Self {
             format: FORMAT,
             release: "3.13.5".parse().unwrap(),
             variant: Variant::Default,
@@ -17,46 +17,31 @@ pub(crate) fn plan() -> BuildPlan {
             prefix: "/opt/myorg/python-3.13".parse().unwrap(),
             optimize: Optimize::None,
             named_profile: None,
-            policies: policies(),
-        },
-        profile: None,
+            policies: Policies::default(),
+        }
+    }
+}
+
+/// A plan as small as they come. Fields that it does not name are empty, so that a new one needs no line here.
+pub(crate) fn plan() -> BuildPlan {
+    BuildPlan {
         source: SourceSums { xz: Some(Digest::of("xz")), tgz: None },
-        patches: Vec::new(),
         configure: vec!["--prefix=/opt/myorg/python-3.13".into()],
-        hidden_headers: Vec::new(),
-        hidden_libraries: Vec::new(),
         environment: BTreeMap::from([("CC".into(), "gcc".into())]),
-        make: Vec::new(),
         module_link: "BLDSHARED=gcc -shared {flags}".into(),
-        install: Vec::new(),
-        freeze: None,
         modules: vec!["_ssl".into()],
-        disabled: Vec::new(),
-        builtin: BTreeMap::new(),
-        pkg_config: Vec::new(),
-        strip: Vec::new(),
-        static_library: false,
-        pip: false,
-        externally_managed: None,
-        toolchain: toolchain(),
+        toolchain: ToolchainId {
+            compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
+            glibc: "2.36".into(),
+            ..ToolchainId::default()
+        },
         libraries: vec![library()],
         loaded: vec![loaded()],
-        runtime_packages: Vec::new(),
         provenance: Provenance {
             recipe: Some(Digest::of("recipe")),
             environment: vec!["gcc-12:amd64=12.2.0-14+deb12u1".into()],
         },
-        inputs: Arc::default(),
-    }
-}
-
-fn toolchain() -> ToolchainId {
-    ToolchainId {
-        compiler: "gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
-        glibc: "2.36".into(),
-        programs: BTreeMap::new(),
-        packages: BTreeMap::new(),
-        trees: BTreeMap::new(),
+        ..BuildPlan::default()
     }
 }
 
@@ -83,19 +68,6 @@ fn loaded() -> PlannedFile {
         source_package: "openssl".into(),
         source_version: "3.0.1".into(),
         path: "/usr/lib/ossl-modules/legacy.so".into(),
-    }
-}
-
-/// The defaults.
-fn policies() -> Policies {
-    Policies {
-        bytecode: Bytecode::Strip,
-        library_policy: LibraryPolicy::Bundle,
-        hardening: Hardening::Full,
-        shared: false,
-        debug_files: false,
-        configure_arguments: Vec::new(),
-        compiler_variables: BTreeMap::new(),
     }
 }
 
