@@ -25,6 +25,7 @@ const RUN_IF_THERE: &[&str] = &["gcc-ar", "gcc-nm", "gcc-ranlib", "git", "hg", "
 pub fn confirm(inputs: &Inputs, database: &dyn PackageDatabase) -> Result<()> {
     let mut findings = altered(inputs)?;
     findings.extend(unowned(inputs, database)?);
+    findings.extend(compare(&further_programs(), inputs, database)?.findings);
     if findings.is_empty() {
         return Ok(());
     }
@@ -47,17 +48,39 @@ pub fn confirm_launcher(
 ) -> Result<Vec<PathBuf>> {
     let files: Vec<PathBuf> =
         loaded(&[launcher.to_owned()], runner)?.iter().map(fs_err::canonicalize).collect::<Result<_, _>>()?;
-    let owners = database.owners(&files)?;
-    let packages = database.contents(&owners.values().map(|owner| owner.id.clone()).collect())?;
-    let packages = packages
-        .iter()
-        .map(|(id, contents)| (id.clone(), input_package(false, contents, database.reinstall(id))))
-        .collect();
-    let findings = altered(&Inputs { packages, ..inputs.clone() })?;
-    if !findings.is_empty() {
-        return Err(Error::Unconfirmed { findings });
-    }
-    Ok(files.into_iter().filter(|file| !owners.contains_key(file)).collect())
+    let Compared { findings, unowned } = compare(&files, inputs, database)?;
+    if findings.is_empty() { Ok(unowned) } else { Err(Error::Unconfirmed { findings }) }
+}
+
+/// Some files beside the packages that own them.
+struct Compared {
+    /// Those that differ from their packages.
+    findings: Vec<InputFinding>,
+    /// Those that no package owns.
+    unowned: Vec<PathBuf>,
+}
+
+/// Compares files, by their canonical paths, with the packages that own them.
+fn compare(files: &[PathBuf], inputs: &Inputs, database: &dyn PackageDatabase) -> Result<Compared> {
+    let owners = database.owners(files)?;
+    let names: BTreeSet<PathBuf> = files.iter().map(|file| unmerged(file)).collect();
+    let contents = database.contents(&owners.values().map(|owner| owner.id.clone()).collect())?;
+    let packages = contents.iter().map(|(id, contents)| {
+        let mut package = input_package(false, contents, database.reinstall(id));
+        package.files.retain(|file, _| names.contains(file));
+        (id.clone(), package)
+    });
+    let findings = altered(&Inputs { packages: packages.collect(), ..inputs.clone() })?;
+    Ok(Compared { findings, unowned: files.iter().filter(|file| !owners.contains_key(*file)).cloned().collect() })
+}
+
+/// The canonical paths of the programs of [`RUN_IF_THERE`] that are there. Their packages are not those of the
+/// environment, whose files are all compared.
+fn further_programs() -> Vec<PathBuf> {
+    let places = SEARCH_PATH.split(':').flat_map(|directory| {
+        RUN_IF_THERE.iter().filter_map(move |name| fs_err::canonicalize(Path::new(directory).join(name)).ok())
+    });
+    places.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// A file of a package, with its recorded checksum.

@@ -371,6 +371,8 @@ fn md5_of(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Silent;
+    use crate::sys::process::scripted::{Answer, Scripted};
 
     #[test]
     fn distributions_are_recognised_by_their_family() {
@@ -394,6 +396,22 @@ mod tests {
         assert_eq!(line("ID=fedora").unwrap(), "dnf install -y --setopt=install_weak_deps=0 gcc make");
         assert_eq!(line("ID=arch"), None);
         assert_eq!(Distro::parse("ID=debian").install_line(&[]), None);
+    }
+
+    #[test]
+    fn a_package_manager_runs_with_the_systems_programs_and_nothing_of_the_users_but_proxies() {
+        let runner = Scripted::new().on("apt-get", Answer::new());
+        install_packages(&runner, &Distro::parse("ID=debian"), &["zlib1g-dev"], &Silent).unwrap();
+        let [update, install] = &runner.specs()[..] else { panic!("{:?}", runner.command_lines()) };
+        assert_eq!(update.args, ["update"]);
+        assert_eq!(install.args, ["install", "-y", "--no-install-recommends", "zlib1g-dev"]);
+        for spec in [update, install] {
+            let environment = spec.environment.as_ref().unwrap();
+            assert_eq!(environment["PATH"], SEARCH_PATH);
+            assert_eq!(environment["LC_ALL"], "C.UTF-8");
+            let others = environment.keys().filter(|name| !name.to_lowercase().ends_with("_proxy"));
+            assert_eq!(others.collect::<Vec<_>>(), ["DEBIAN_FRONTEND", "LC_ALL", "PATH"]);
+        }
     }
 
     #[test]
