@@ -7,7 +7,7 @@ bootstrap:
 # What needs a C compiler and nothing else: unit tests, command line, configuration, fuzzing
 quick:
     cargo test --locked --lib
-    cargo test --locked --test docs
+    cargo test --locked --test docs --test source
     cargo test --locked --test it quick::
 
 # The pipeline on the toy source: needs the headers that CPython needs, and builds no CPython

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::BuildContext;
-use super::staging::built_modules;
+use super::modules::built_modules;
 use super::strip::StrippedPrefix;
 use crate::domain::artifact::{ArtifactName, Format, GlibcVersion};
 use crate::domain::contents::Part;

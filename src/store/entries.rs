@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::artifact::parse_manifest;
 use super::files::{note_use, read_if_there};
-use super::{Store, debug_file, manifest_file, removed, set_aside_at};
-use crate::domain::artifact::{ArtifactRecord, Format};
+use super::{Store, removed, set_aside_at};
+use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::error::{Error, Result};
@@ -17,6 +17,18 @@ use crate::sys::lock::Lock;
 
 /// The record of an entry. It is written last.
 pub(super) const RECORD: &str = "record.json";
+
+/// The file name of the manifest beside a tarball.
+#[must_use]
+pub fn manifest_file(name: &ArtifactName) -> String {
+    format!("{name}.manifest.json")
+}
+
+/// The file name of the tarball of debug files beside a tarball.
+#[must_use]
+pub fn debug_file(name: &ArtifactName) -> String {
+    format!("{name}.debug.tar.{}", Format::Zst)
+}
 
 /// Further requests that lead to an entry, a key a line. They are not in the record, which is also the lock
 /// of the entry's readers: to write it anew would take their lock from them.

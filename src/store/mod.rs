@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 
 pub use adoption::Received;
 pub use contents::{Contents, Item, Kind, Need, NeededBy};
-pub use entries::{CacheStatus, EntryLock, StoredArtifact};
+pub use entries::{CacheStatus, EntryLock, StoredArtifact, debug_file, manifest_file};
 pub use profile::HeldProfile;
 pub use prune::{Policy, Pruned, select};
-pub use publication::{Publication, debug_file, manifest_file};
+pub use publication::Publication;
 pub use sources::{SourceSlot, StoredSource};
 pub use work::WorkDirectory;
 

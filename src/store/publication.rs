@@ -2,26 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::entries::RECORD;
+use super::entries::{RECORD, debug_file, manifest_file};
 use super::files::{move_file, now};
 use super::{EntryLock, Store, StoredArtifact};
-use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format};
+use crate::domain::artifact::{ArtifactRecord, Format};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::error::Result;
 use crate::sys::fs;
-
-/// The file name of the manifest beside a tarball.
-#[must_use]
-pub fn manifest_file(name: &ArtifactName) -> String {
-    format!("{name}.manifest.json")
-}
-
-/// The file name of the tarball of debug files beside a tarball.
-#[must_use]
-pub fn debug_file(name: &ArtifactName) -> String {
-    format!("{name}.debug.tar.{}", Format::Zst)
-}
 
 /// An artifact to publish. Its files are moved into the store.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::cache::ConfigureCache;
-use super::BuildContext;
 use super::patch::PatchedTree;
 use super::recorder::{self, Recorder};
+use super::{BuildContext, debug_paths};
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::inputs::InputFinding;
 use crate::domain::plan::BuildPlan;
@@ -21,19 +21,8 @@ use crate::sys::process::{Outcome, Spec, Stream};
 /// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
 const MODULE_LINK_FLAGS: &str = "-Wl,--disable-new-dtags -Wl,-rpath,$ORIGIN/../..\n";
 
-/// The response file beside the tree that maps the tree's path in debug information. Because the flags name only this
-/// file, the path changes no recorded variable, neither its text nor its line breaks.
-const DEBUG_PATHS: &str = "debug-paths.rsp";
-/// The word that passes that file to the compiler.
-pub const DEBUG_PATHS_WORD: &str = "@../debug-paths.rsp";
 /// The only directory of pkg-config files that the build uses, relative to the source tree.
 const PKG_CONFIG: &str = "../pkgconfig";
-
-/// Returns the path that replaces the build tree's in debug information and recorded variables.
-#[must_use]
-pub fn source_name(plan: &BuildPlan) -> String {
-    format!("/usr/src/python-{}", plan.request.release)
-}
 
 /// A configured tree.
 #[derive(Debug)]
@@ -89,8 +78,8 @@ pub fn configure(tree: &PatchedTree, context: &BuildContext<'_>) -> Result<Confi
     let flags = work.join("module-link.rsp");
     fs_err::write(&flags, MODULE_LINK_FLAGS)?;
     if plan.request.policies.debug_files {
-        let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), source_name(plan));
-        fs_err::write(work.join(DEBUG_PATHS), map)?;
+        let map = format!("-ffile-prefix-map={}={}\n", tree.root().display(), debug_paths::source_name(plan));
+        fs_err::write(work.join(debug_paths::FILE), map)?;
     }
     refuse_library_in_prefix(plan)?;
     close_pkg_config(context)?;
@@ -158,12 +147,12 @@ fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
     let path = ("PATH", plan.environment["PATH"].as_str());
-    let asked = |word: &str, name: &str| Spec::new("pkg-config").args([word, name]).timeout(Duration::from_mins(1));
-    let usual = asked("--variable=pc_path", "pkg-config").environment([path]);
+    let query = |word: &str, name: &str| Spec::new("pkg-config").args([word, name]).timeout(Duration::from_mins(1));
+    let usual = query("--variable=pc_path", "pkg-config").environment([path]);
     let places = packaged(&context.runner().capture(&usual)?);
     for name in &plan.pkg_config {
         let mut place = String::new();
-        let spec = asked("--variable=pcfiledir", name).environment([path, ("PKG_CONFIG_LIBDIR", &places)]);
+        let spec = query("--variable=pcfiledir", name).environment([path, ("PKG_CONFIG_LIBDIR", &places)]);
         let outcome = context.runner().run(&spec, &mut |stream, line| {
             if stream == Stream::Out {
                 place.push_str(line);
@@ -203,7 +192,7 @@ fn environment(tree: &PatchedTree, plan: &BuildPlan) -> BTreeMap<String, OsStrin
     environment.insert("SOURCE_DATE_EPOCH".into(), tree.epoch().to_string().into());
     environment.insert("PKG_CONFIG_LIBDIR".into(), PKG_CONFIG.into());
     if plan.request.policies.debug_files {
-        let more = format!("-g {DEBUG_PATHS_WORD}");
+        let more = format!("-g {}", debug_paths::WORD);
         let flags = plan.environment.get("CFLAGS_NODIST").map_or(more.clone(), |flags| format!("{flags} {more}"));
         environment.insert("CFLAGS_NODIST".into(), flags.into());
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::domain::prefix::Prefix;
-use crate::stages::configure::DEBUG_PATHS_WORD;
+use crate::stages::debug_paths;
 
 /// The paths that no file may mention, each with its replacement.
 pub(super) struct BuildPaths {
@@ -34,10 +34,10 @@ impl BuildPaths {
     /// The text without the build's paths, and without the compiler option that maps them in debug information;
     /// none if it has neither.
     pub(super) fn rewrite(&self, text: &str) -> Option<String> {
-        if !self.occur_in(text.as_bytes()) && !text.contains(DEBUG_PATHS_WORD) {
+        if !self.occur_in(text.as_bytes()) && !text.contains(debug_paths::WORD) {
             return None;
         }
-        let mut text = text.replace(&format!(" {DEBUG_PATHS_WORD}"), "").replace(DEBUG_PATHS_WORD, "");
+        let mut text = text.replace(&format!(" {}", debug_paths::WORD), "").replace(debug_paths::WORD, "");
         for (path, name) in &self.replacements {
             text = text.replace(path, name);
         }

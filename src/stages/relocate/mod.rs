@@ -4,24 +4,23 @@
 //! rewrites the files that other programs read: scripts, pkg-config files, `build-details.json` and the recorded
 //! variables.
 
+mod absent;
 mod build_details;
 mod build_paths;
 mod pkg_config;
-mod promises;
 mod record;
 mod shebang;
 
 use std::path::{Path, PathBuf};
 
+use absent::Kept;
 use build_paths::BuildPaths;
 use globset::GlobSet;
-use promises::Kept;
 
-use super::BuildContext;
 use super::bundle::BundledPrefix;
-use super::configure::source_name;
 use super::dropped::patterns;
 use super::staging::StagedPrefix;
+use super::{BuildContext, debug_paths};
 use crate::domain::manifest::Libraries;
 use crate::domain::plan::BuildPlan;
 use crate::domain::prefix::Prefix;
@@ -56,7 +55,7 @@ pub fn relocate(bundled: BundledPrefix, context: &BuildContext<'_>) -> Result<Re
         remove_descriptions_of_embedding(&root)?;
     }
     let (staged, libraries) = bundled.into_parts();
-    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &source_name(plan));
+    let paths = BuildPaths::new(staged.build_directory(), &root, &plan.request.prefix, &debug_paths::source_name(plan));
     let tree = Tree::new(&root, plan, &goes);
     let mut scripts = Vec::new();
     // Caches mention the build. Files that strip removes are skipped.
@@ -108,8 +107,8 @@ fn rewritten(path: &Path, before: &[u8], paths: &BuildPaths, tree: &Tree<'_>) ->
     let prefix = tree.prefix.as_str();
     let after = if path.starts_with("lib/pkgconfig") {
         pkg_config_file(path, text, tree)
-    } else if promises::has_variables(path) {
-        promises::rewrite(text, tree.kept)
+    } else if absent::has_variables(path) {
+        absent::rewrite(text, tree.kept)
     } else if build_details::is_description(path) {
         build_details::rewrite(path, text, prefix, &tree.is_there)
             .map_err(|error| Error::Damaged { what: path.display().to_string(), reason: error.to_string() })?

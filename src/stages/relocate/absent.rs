@@ -37,7 +37,7 @@ pub(super) fn has_variables(path: &Path) -> bool {
     in_library && (name.starts_with("_sysconfigdata_") || name.starts_with("_sysconfig_vars_"))
 }
 
-/// The text of such a file without promises of what is not there; none if it has none. Both files have one variable a
+/// The text of such a file without the names of what is not there; none if it has none of them. Both files have one variable a
 /// line, and values without blanks are on that line.
 pub(super) fn rewrite(text: &str, kept: Kept) -> Option<String> {
     let mut rewritten = String::with_capacity(text.len());
