@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env::VarError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{Args, BuildFlags, ProfileName};
 use super::reporter::CliReporter;
@@ -11,14 +11,16 @@ use super::variables;
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, FlagProblem, Result};
-use crate::event::{Event, Reporter as _};
-use crate::pipeline::BuildOptions;
+use crate::event::{Event, Reporter};
+use crate::pipeline::{BuildOptions, Pipeline};
 use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::store::Store;
+use crate::sys::distro::Distro;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
+use crate::sys::process::System;
 use crate::sys::toolchain::compiler_by_name;
 
 /// The user's variables that decide what the compiler writes.
@@ -34,6 +36,8 @@ pub(super) struct Config {
     pub json: bool,
     /// The settings.
     pub settings: Settings,
+    /// The distribution of this system.
+    distro: Distro,
 }
 
 impl Config {
@@ -49,7 +53,7 @@ impl Config {
         if let Some(note) = Some(variables::is_set).filter(|_| args.command.builds()).and_then(variables::note) {
             reporter.report(Event::Note(note));
         }
-        Ok(Self { store, reporter, json: args.global.json, settings })
+        Ok(Self { store, reporter, json: args.global.json, settings, distro: Distro::read(Path::new("/")) })
     }
 
     /// Loads the recipes.
@@ -100,6 +104,16 @@ impl Config {
     /// [`Error::Io`] if it cannot make a pipe.
     pub(super) fn jobs(&self) -> Result<JobServer> {
         Ok(JobServer::new(usize::from(self.settings.jobs.value.get()))?)
+    }
+
+    /// Returns the pipeline, with the resources that all builds of this invocation share.
+    pub(super) const fn pipeline<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        reporter: &'a dyn Reporter,
+        jobs: &'a JobServer,
+    ) -> Pipeline<'a> {
+        Pipeline { catalog, store: &self.store, distro: &self.distro, runner: &System, reporter, jobs }
     }
 
     /// Returns the options of a build.

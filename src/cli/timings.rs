@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::args::{BuildFlags, TimingsForm};
 use super::config::Config;
 use super::reporter::CliReporter;
+use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::report::timings::steps::{Machine, State, Timings};
@@ -152,7 +153,7 @@ fn is_writable(page: &Path) -> Result<()> {
 fn model() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(':')));
-    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+    name.map_or_else(|| Target::OF_THIS_PROGRAM.arch().to_owned(), |(_, name)| name.trim().to_owned())
 }
 
 fn unique(names: Vec<String>) -> Vec<String> {

@@ -13,6 +13,15 @@ named_enum! {
 }
 
 impl Target {
+    /// The system that this program was compiled for, which is the one that it builds on.
+    pub const OF_THIS_PROGRAM: Self = if cfg!(target_arch = "x86_64") {
+        Self::X86_64
+    } else if cfg!(target_arch = "aarch64") {
+        Self::Aarch64
+    } else {
+        panic!("pykeel builds for x86-64 and 64-bit Arm")
+    };
+
     /// Returns the target of a compiler from the output of `-dumpmachine`: `x86_64-linux-gnu` on Debian,
     /// `x86_64-redhat-linux` on Fedora.
     ///
@@ -32,14 +41,6 @@ impl Target {
             .copied()
             .find(|target| target.arch() == arch)
             .ok_or_else(|| format!("{arch} is not a processor pykeel knows"))
-    }
-
-    /// Returns the system that this program was compiled for, which is the one that it builds on.
-    ///
-    /// # Errors
-    /// The reason why the processor is not supported.
-    pub fn of_this_program() -> Result<Self, String> {
-        Self::from_machine(&format!("{}-linux-gnu", std::env::consts::ARCH))
     }
 
     /// Returns the processor's name, as `uname -m` prints it.

@@ -100,7 +100,7 @@ impl Pipeline<'_> {
             return self.build_chosen(recipe, &trained, options);
         }
         let built = self.build_chosen(recipe, planned, options);
-        let (Some(data), Err(Error::ProfileMismatch { reason, .. })) = (planned.chosen.borrowed, &built) else {
+        let (Some(data), Err(Error::ProfileMismatch { reason, .. })) = (planned.chosen.if_mismatched, &built) else {
             return built;
         };
         // Nothing was published. The next plan has another profile, and so another key.

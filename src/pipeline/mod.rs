@@ -24,6 +24,7 @@ use crate::planning::resolve;
 use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
 use crate::store::{HeldProfile, Store};
+use crate::sys::distro::Distro;
 use crate::sys::jobserver::JobServer;
 use crate::sys::process::Runner;
 
@@ -34,6 +35,8 @@ pub struct Pipeline<'a> {
     pub catalog: &'a Catalog,
     /// Where sources and artifacts are kept.
     pub store: &'a Store,
+    /// The distribution of this system, whose package manager installs what is missing and confirms what is read.
+    pub distro: &'a Distro,
     /// Runs programs.
     pub runner: &'a dyn Runner,
     /// Takes events.
@@ -138,7 +141,7 @@ impl Pipeline<'_> {
 
     fn preflight(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Host<'_>> {
         let wanted = Wanted { recipe, choices: &options.choices, launcher: options.launcher(recipe) };
-        preflight::check(wanted, options.install_deps, self.runner, self.reporter)
+        preflight::check(self.distro, wanted, options.install_deps, self.runner, self.reporter)
     }
 
     /// Where profiles are.

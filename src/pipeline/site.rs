@@ -47,8 +47,8 @@ impl Site<'_> {
         plan: &'s BuildPlan,
         optimisation: &'s Optimisation,
     ) -> BuildContext<'s> {
-        let Pipeline { jobs, store, .. } = self.pipeline;
-        BuildContext { plan, recipe, optimisation, work: self.work.path(), log: &self.log, jobs, store }
+        let Pipeline { distro, jobs, store, .. } = self.pipeline;
+        BuildContext { plan, recipe, optimisation, work: self.work.path(), log: &self.log, distro, jobs, store }
     }
 
     /// Closes the log, and gives up the directory.

@@ -28,12 +28,12 @@ pub struct Chosen {
     /// What it is optimised with.
     pub optimisation: Optimisation,
     /// If the profile was recorded with another release or with other options: what to record if it does not match.
-    pub borrowed: Option<TrainingData>,
+    pub if_mismatched: Option<TrainingData>,
 }
 
 impl From<Optimisation> for Chosen {
     fn from(optimisation: Optimisation) -> Self {
-        Self { optimisation, borrowed: None }
+        Self { optimisation, if_mismatched: None }
     }
 }
 
@@ -57,12 +57,12 @@ impl Profiles<'_> {
         // Pinned profiles are of hardened builds. Without FORTIFY the code is another: gcc 12 crashes over the profile.
         let is_hardened = choices.policies.hardening == Hardening::Full;
         let pinned = recipe.pinned_profile(host.toolchain.target, compiler).filter(|_| is_hardened);
-        let mut borrowed = false;
+        let mut may_mismatch = false;
         let profile = if let Some(named) = &choices.profile {
             let bytes = self.named_bytes(named)?;
             open(&named.digest.to_string(), &bytes)?
         } else if let Some(pinned) = pinned {
-            borrowed = pinned.release != recipe.version || !is_usual(&choices.policies);
+            may_mismatch = pinned.release != recipe.version || !is_usual(&choices.policies);
             open(&pinned.file, &self.catalog.profile(pinned)?)?
         } else {
             return Ok(Optimisation::Instrumented(data).into());
@@ -92,7 +92,7 @@ impl Profiles<'_> {
             )));
         }
         let optimisation = Optimisation::Profile(Box::new(profile));
-        Ok(Chosen { optimisation, borrowed: borrowed.then_some(data) })
+        Ok(Chosen { optimisation, if_mismatched: may_mismatch.then_some(data) })
     }
 
     /// Whether the store has a profile. A profile that the recipe pins, for any compiler, is copied into it first.

@@ -53,7 +53,7 @@ impl<'a> Toolchain<'a> {
     pub fn resolve(runner: &'a dyn Runner, choices: &Choices) -> Result<Option<Self>> {
         let Some(mut compiler) = Compiler::find(runner, choices.cc()) else { return Ok(None) };
         let target = compiler.target()?;
-        let build = Target::of_this_program().map_err(|reason| Error::UnsupportedTarget { reason })?;
+        let build = Target::OF_THIS_PROGRAM;
         if build != target {
             let reason = format!("`{}` compiles for {target}; on {build} pykeel builds for {build} only", choices.cc());
             return Err(Error::UnsupportedTarget { reason });

@@ -7,6 +7,7 @@ use super::site::{Destination, Site};
 use crate::domain::artifact::{Format, GlibcVersion};
 use crate::domain::digest::{Digest, HashingReader};
 use crate::domain::manifest::Manifest;
+use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
@@ -45,17 +46,11 @@ pub enum Placement {
     Replaced,
 }
 
-/// Returns the glibc version of a root file system, or `None` if it has no readable glibc.
+/// Returns the glibc version of a root file system for this target, or `None` if it has no readable glibc.
 #[must_use]
-pub fn glibc_of(root: &Path) -> Option<GlibcVersion> {
-    let arch = std::env::consts::ARCH;
-    let places = [
-        format!("lib/{arch}-linux-gnu"),
-        "lib64".into(),
-        "lib".into(),
-        format!("usr/lib/{arch}-linux-gnu"),
-        "usr/lib64".into(),
-    ];
+pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
+    let places =
+        [format!("lib/{target}"), "lib64".into(), "lib".into(), format!("usr/lib/{target}"), "usr/lib64".into()];
     places
         .iter()
         .map(|place| root.join(place).join("libc.so.6"))

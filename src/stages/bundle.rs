@@ -10,7 +10,7 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::{BundledFile, BundledLibrary, LICENSES_PATH, Libraries};
 use crate::domain::plan::{BuildPlan, LibraryPolicy, PlannedFile, PlannedLibrary};
 use crate::error::{Error, Result};
-use crate::sys::distro::{self, Distro, License, PackageDatabase};
+use crate::sys::distro::{self, License, PackageDatabase};
 use crate::sys::elf;
 use crate::sys::fs;
 
@@ -54,11 +54,6 @@ impl BundledPrefix {
 /// database does not confirm, or that has no licence text; [`Error::Command`] if the package database cannot be
 /// read; [`Error::Io`].
 pub fn bundle(staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
-    bundle_on(&Distro::read(Path::new("/")), staged, context)
-}
-
-/// Bundles on a distribution, whose package database confirms the libraries.
-fn bundle_on(distro: &Distro, staged: StagedPrefix, context: &BuildContext<'_>) -> Result<BundledPrefix> {
     let plan = context.plan;
     let needed = needed_libraries(staged.root(), plan)?;
     let loaded: Vec<&PlannedFile> =
@@ -66,7 +61,7 @@ fn bundle_on(distro: &Distro, staged: StagedPrefix, context: &BuildContext<'_>) 
     let mut libraries =
         Libraries { bundled: Vec::new(), loaded: Vec::new(), runtime_packages: runtime_packages(plan, &needed) };
     if plan.request.policies.library_policy == LibraryPolicy::Bundle {
-        let database = distro::database(context.runner(), distro)?;
+        let database = distro::database(context.runner(), context.distro)?;
         for library in needed {
             libraries.bundled.push(copy_library(library, staged.root(), database.as_ref())?);
         }
@@ -220,7 +215,6 @@ impl Source<'_> {
 mod tests {
     use super::super::toy::{Toy, staged};
     use super::*;
-    use crate::sys::distro::Family;
     use crate::sys::process::scripted::Answer;
 
     const MODULE: &str = "lib/python3.13/lib-dynload/_ssl.cpython-313-x86_64-linux-gnu.so";
@@ -279,10 +273,8 @@ mod tests {
         }
     }
 
-    /// Bundles on a distribution with rpm, wherever the test runs: its database is queried through the runner.
     fn bundled(toy: &Toy) -> Result<BundledPrefix> {
-        let distro = Distro { name: "a distribution with rpm".into(), family: Family::Fedora };
-        toy.build("work", |context| bundle_on(&distro, staged(context).unwrap(), context))
+        toy.build("work", |context| bundle(staged(context).unwrap(), context))
     }
 
     #[test]

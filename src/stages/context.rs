@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::event::{Reporter, staged};
 use crate::recipe::ReleaseRecipe;
 use crate::store::Store;
+use crate::sys::distro::Distro;
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Runner;
@@ -26,6 +27,8 @@ pub struct BuildContext<'a> {
     pub work: &'a Path,
     /// The log, in which programs run.
     pub log: &'a BuildLog<'a>,
+    /// The distribution of this system.
+    pub distro: &'a Distro,
     /// The slots of all builds of this invocation.
     pub jobs: &'a JobServer,
     /// Where sources, profiles and intermediates are kept.

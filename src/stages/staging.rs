@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::BuildContext;
 use super::compile::CompiledTree;
-use super::{compiled_in, libpython};
+use super::modules::built_modules;
+use super::{BuildContext, compiled_in, libpython};
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
-use crate::sys::distro::Distro;
 use crate::sys::process::Spec;
 use crate::sys::{elf, fs};
 
@@ -97,22 +96,6 @@ fn needed(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
     Ok(sonames)
 }
 
-/// The names of the extension modules in a tree's `lib-dynload`.
-///
-/// # Errors
-/// [`Error::Io`] if the directory cannot be read.
-pub(super) fn built_modules(root: &Path, plan: &BuildPlan) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for entry in fs_err::read_dir(root.join(plan.stdlib()).join("lib-dynload"))? {
-        let file = PathBuf::from(entry?.file_name());
-        if file.extension().is_some_and(|extension| extension == "so") {
-            let name = file.to_string_lossy();
-            names.insert(name.split('.').next().unwrap_or_default().to_owned());
-        }
-    }
-    Ok(names)
-}
-
 fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { plan, recipe, log, .. } = *context;
     let built = built_modules(root, plan)?;
@@ -123,7 +106,7 @@ fn check_modules(root: &Path, tree: &CompiledTree, builtin: &[String], context: 
         .chain(plan.builtin.keys().filter(|name| !builtin.contains(name)))
         .collect();
     if !missing.is_empty() {
-        let family = Distro::read(Path::new("/")).family;
+        let family = context.distro.family;
         let packages: BTreeSet<String> = recipe
             .shared
             .libraries

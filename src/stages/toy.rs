@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::event::{Event, Reporter, Silent};
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::Store;
+use crate::sys::distro::Distro;
 use crate::sys::jobserver::JobServer;
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
@@ -33,6 +34,8 @@ pub(crate) struct Toy {
     pub(crate) runner: Scripted,
     pub(crate) reporter: Recorder,
     pub(crate) store: Store,
+    /// One with rpm, wherever the test runs: its database is read through the runner.
+    distro: Distro,
     jobs: JobServer,
 }
 
@@ -54,6 +57,7 @@ impl Toy {
             runner: script(files),
             reporter: Recorder::default(),
             store,
+            distro: Distro::parse("ID=fedora"),
             jobs: JobServer::new(1).unwrap(),
             directory,
         }
@@ -75,8 +79,9 @@ impl Toy {
         let work = self.path(name);
         fs_err::create_dir_all(&work).unwrap();
         let log = BuildLog::create(self.path(&format!("{name}.log")), &self.runner, &self.reporter).unwrap();
-        let Self { plan, recipe, jobs, store, .. } = self;
-        act(&BuildContext { plan, recipe, optimisation: &Optimisation::None, work: &work, log: &log, jobs, store })
+        let Self { plan, recipe, distro, jobs, store, .. } = self;
+        let (optimisation, work, log) = (&Optimisation::None, &*work, &log);
+        act(&BuildContext { plan, recipe, optimisation, work, log, distro, jobs, store })
     }
 }
 

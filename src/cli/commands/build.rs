@@ -14,12 +14,11 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::{BuildPlan, Optimize};
 use crate::error::Result;
 use crate::event::{Reporter, staged};
-use crate::pipeline::{Built, Pipeline, VersionResult};
+use crate::pipeline::{Built, VersionResult};
 use crate::recipe::Catalog;
 use crate::stages::package;
 use crate::store::{StoredArtifact, debug_file, manifest_file};
 use crate::sys::fs;
-use crate::sys::process::System;
 
 /// The result for one artifact.
 #[derive(Debug, Serialize)]
@@ -48,7 +47,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
 
 fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
+    let pipeline = config.pipeline(catalog, reporter, &jobs);
     let settings = &config.settings;
     let choices = config.choices(
         settings.prefix.value.clone(),

@@ -66,7 +66,7 @@ pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
 
 fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
+    let pipeline = config.pipeline(catalog, reporter, &jobs);
     let installation = Installation { args, config, pipeline };
     let items = installation.items()?;
     let artifacts = installation.artifacts(&items)?;
@@ -143,13 +143,13 @@ impl Installation<'_> {
             |tarball| format!("{} is whole", tarball.artifact().record.name),
         )?;
         let artifact = tarball.artifact();
-        let (here, target) = (Target::of_this_program(), artifact.read_manifest()?.plan.request.target);
-        let reason = match (here, too_new(artifact, self.args.root.as_deref())) {
-            (Ok(here), _) if here != target => format!("{} is for {target}; this is {here}", path.display()),
-            (Err(reason), _) | (Ok(_), Some(reason)) => reason,
-            (Ok(_), None) => return Ok(tarball),
+        let (here, target) = (Target::OF_THIS_PROGRAM, artifact.read_manifest()?.plan.request.target);
+        let reason = if here == target {
+            too_new(artifact, self.args.root.as_deref())
+        } else {
+            Some(format!("{} is for {target}; this is {here}", path.display()))
         };
-        Err(Error::UnsupportedTarget { reason })
+        reason.map_or(Ok(tarball), |reason| Err(Error::UnsupportedTarget { reason }))
     }
 
     /// Returns the destination of an artifact.
@@ -213,11 +213,10 @@ impl Installation<'_> {
     }
 
     fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
-        let target = Target::of_this_program().map_err(|reason| Error::UnsupportedTarget { reason })?;
         Ok(self
             .config
             .choices(prefix.clone(), self.args.policies.once(false), self.args.policies.profile.as_ref())?
-            .request(recipe, self.flavor(), target))
+            .request(recipe, self.flavor(), Target::OF_THIS_PROGRAM))
     }
 
     /// Returns the artifact in the store, or `None` if it has to be built.
@@ -368,7 +367,8 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
 
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
 fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
-    let glibc = root.and_then(install::glibc_of).or_else(|| install::glibc_of(Path::new("/")))?;
+    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
+    let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
     let floor = artifact.record.glibc_floor;
     (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
 }

@@ -13,11 +13,9 @@ use crate::domain::plan::{Flavor, Optimize};
 use crate::domain::profile::{Profile, ProfileManifest};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::pipeline::Pipeline;
 use crate::recipe::{self, Catalog, Pinned, ReleaseRecipe};
 use crate::stages::train::Recorded;
 use crate::sys::fs;
-use crate::sys::process::System;
 
 #[derive(Debug, Serialize)]
 struct Output<'a> {
@@ -43,7 +41,7 @@ pub(super) fn run(args: &TrainArgs, config: &Config) -> Result<u8> {
 
 fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline = Pipeline { catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
+    let pipeline = config.pipeline(catalog, reporter, &jobs);
     let recipes = match (args.save, &config.settings.recipes.value) {
         (true, None) => {
             let message = "`--save` needs `--recipes DIR`, the directory with the recipe to pin the profile in";

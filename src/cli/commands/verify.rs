@@ -22,7 +22,6 @@ use crate::domain::manifest::Manifest;
 use crate::domain::rebuild::{Difference, explain, topics};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
-use crate::pipeline::Pipeline;
 use crate::prefix::copies::OtherCopy;
 use crate::report::text::shown;
 use crate::stages::verify::{self, Check, Report, Status};
@@ -116,7 +115,7 @@ fn rebuild_of(
     reporter: &Recorder<'_>,
 ) -> Result<u8> {
     let (catalog, jobs) = (config.catalog()?, config.jobs()?);
-    let pipeline = Pipeline { catalog: &catalog, store: &config.store, runner: &System, reporter, jobs: &jobs };
+    let pipeline = config.pipeline(&catalog, reporter, &jobs);
     let choices = config.choices(config.settings.prefix.value.clone(), OfOneBuild::default(), args.profile.as_ref())?;
     let mut options = config.build_options(&args.flags, choices, Vec::new())?;
     // A launcher returns objects of earlier builds, so a rebuild uses one only if `--launcher` is given.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::domain::target::Target;
 use crate::sys::distro::Family;
 
 /// Directories that packages install programs into.
@@ -16,7 +17,7 @@ pub(super) fn packages(cc: &str, family: Family) -> Vec<String> {
         return Vec::new();
     }
     let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let triple = format!("{}-linux-gnu-", std::env::consts::ARCH);
+    let triple = format!("{}-", Target::OF_THIS_PROGRAM);
     let Some((compiler, version)) = parts(name.strip_prefix(&triple).unwrap_or(name)) else { return Vec::new() };
     match (family, version) {
         (Family::Debian, None) => vec![compiler.to_owned(), "libc6-dev".into()],
@@ -55,7 +56,7 @@ mod tests {
         assert_eq!(debian("clang"), "clang libc6-dev");
         assert_eq!(debian("gcc-14 -m64"), "gcc-14 libc6-dev");
         assert_eq!(debian("/usr/bin/clang-19"), "clang-19 libc6-dev");
-        assert_eq!(debian(&format!("{}-linux-gnu-gcc-12", std::env::consts::ARCH)), "gcc-12 libc6-dev");
+        assert_eq!(debian(&format!("{}-gcc-12", Target::OF_THIS_PROGRAM)), "gcc-12 libc6-dev");
         assert_eq!((fedora("clang"), fedora("gcc")), ("clang glibc-devel".into(), "gcc glibc-devel".into()));
         for unknown in
             ["", "tcc", "/opt/gcc/bin/gcc", "./gcc", "gcc-", "gcc-snapshot", "my-gcc", "riscv64-linux-gnu-gcc"]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::launcher::Launcher;
 use crate::domain::plan::LibraryPolicy;
+use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::planning::choices::Choices;
@@ -108,19 +109,9 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
-/// [`Error::OldLibraries`]; [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`]; [`Error::Unowned`] and
+/// [`Error::OldLibraries`]; [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`];
 /// [`Error::Unconfirmed`] for files that the package database does not confirm; [`Error::Command`] if a program fails.
 pub fn check<'a>(
-    wanted: Wanted<'_>,
-    install: bool,
-    runner: &'a dyn Runner,
-    reporter: &dyn Reporter,
-) -> Result<Host<'a>> {
-    check_on(&Distro::read(Path::new("/")), wanted, install, runner, reporter)
-}
-
-/// [`check`] on a host of this distribution.
-fn check_on<'a>(
     distro: &Distro,
     wanted: Wanted<'_>,
     install: bool,
@@ -241,11 +232,14 @@ fn refuse_old_libraries(recipe: &ReleaseRecipe, toolchain: &Toolchain<'_>) -> Re
     if unmet.is_empty() {
         return Ok(());
     }
-    let told = |position: usize| {
+    let described = |position: usize| {
         let (library, minimum) = checked.get(position)?;
         Some(format!("{} {} or later (for {})", library.name, minimum.version, library.modules.join(", ")))
     };
-    Err(Error::OldLibraries { release: recipe.full_version(), needed: unmet.into_iter().filter_map(told).collect() })
+    Err(Error::OldLibraries {
+        release: recipe.full_version(),
+        needed: unmet.into_iter().filter_map(described).collect(),
+    })
 }
 
 fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {
@@ -255,7 +249,7 @@ fn wanted_headers(recipe: &ReleaseRecipe) -> Vec<String> {
 /// Returns the headers that are in the usual directories of distributions. Without a compiler this is the only way to
 /// name everything that is missing at once.
 fn headers_by_name(names: &[String]) -> BTreeMap<String, PathBuf> {
-    let places = ["/usr/include".into(), format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH)];
+    let places = ["/usr/include".into(), format!("/usr/include/{}", Target::OF_THIS_PROGRAM)];
     names
         .iter()
         .filter_map(|name| {
@@ -270,8 +264,7 @@ fn headers_by_name(names: &[String]) -> BTreeMap<String, PathBuf> {
 /// # Errors
 /// [`Error::Musl`].
 pub fn refuse_musl() -> Result<()> {
-    let arch = std::env::consts::ARCH;
-    let musl = format!("/lib/ld-musl-{arch}.so.1");
+    let musl = format!("/lib/ld-musl-{}.so.1", Target::OF_THIS_PROGRAM.arch());
     let glibc = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
     if Path::new(&musl).exists() && !glibc.iter().any(|loader| Path::new(loader).exists()) {
         return Err(Error::Musl { evidence: format!("its loader is {musl}") });

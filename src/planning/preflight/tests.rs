@@ -34,7 +34,7 @@ impl Scene {
     fn missing(&self, distro: &Distro, cc: &str, install: bool, runner: &Scripted) -> (Vec<String>, String) {
         let choices = self.choices(cc);
         let wanted = Wanted { recipe: &self.recipe, choices: &choices, launcher: Launcher::None };
-        match check_on(distro, wanted, install, runner, &Silent) {
+        match check(distro, wanted, install, runner, &Silent) {
             Err(Error::MissingDependencies { missing, install: Some(line), unpackaged: None }) => (missing, line),
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("nothing is missing"),
@@ -44,7 +44,7 @@ impl Scene {
 
 /// A compiler for this machine.
 fn compiler() -> Scripted {
-    let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let machine = Target::OF_THIS_PROGRAM.to_string();
     let preprocessed = "# 1 \"/usr/include/features.h\" 1\npykeel-found \"features.h\"\n2 36\n";
     Scripted::new()
         .on("-E", Answer::new().out(preprocessed))
@@ -95,7 +95,7 @@ fn a_compiler_that_is_missing_is_named_without_asking_one() {
     let choices = scene.choices("no-such-cc");
     let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
     let runner = Scripted::new();
-    let Err(error) = check_on(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent) else {
+    let Err(error) = check(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent) else {
         panic!("there is such a compiler")
     };
     let Error::MissingDependencies { missing, unpackaged, .. } = error else { panic!("{error}") };
@@ -110,7 +110,7 @@ fn nothing_is_installed_for_a_compiler_that_no_package_brings() {
     let choices = scene.choices("no-such-cc");
     let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
     let runner = Scripted::new();
-    let checked = check_on(&Distro::parse("ID=debian"), wanted, true, &runner, &Silent);
+    let checked = check(&Distro::parse("ID=debian"), wanted, true, &runner, &Silent);
     assert!(matches!(checked, Err(Error::MissingDependencies { unpackaged: Some(_), .. })));
     assert!(runner.specs().is_empty());
 }
@@ -121,7 +121,7 @@ fn a_compiler_that_is_missing_has_its_package_in_the_line() {
     let choices = choices(&[("CC", "clang-99")]);
     let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
     let runner = Scripted::new();
-    let checked = check_on(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent);
+    let checked = check(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent);
     let Err(Error::MissingDependencies { missing, install: Some(line), unpackaged: None }) = checked else {
         panic!("there is such a compiler")
     };
@@ -163,7 +163,7 @@ fn an_unknown_package_database_is_an_error_before_anything_is_installed() {
     let choices = scene.choices("cc");
     let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
     let runner = Scripted::new();
-    let checked = check_on(&Distro::parse("ID=arch"), wanted, true, &runner, &Silent);
+    let checked = check(&Distro::parse("ID=arch"), wanted, true, &runner, &Silent);
     assert!(matches!(checked, Err(Error::UnknownPackageDatabase { .. })));
     assert!(runner.specs().is_empty());
 }
