@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import plot
 import ratios
@@ -76,16 +77,34 @@ def packages(python, release, name):
     return site
 
 
-def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
+class Task(NamedTuple):
+    """A task of a benchmark."""
+
+    # The benchmark, with its arguments.
+    benchmark: str
+    # The place among the benchmark's tasks.
+    number: int
+    # How often a value repeats it.
+    loops: int
+
+
+class Values(NamedTuple):
+    """The values that a process measures."""
+
+    count: int = VALUES
+    warmups: int = 1
+
+
+def values(python, site, task, seed, wanted=Values()):
     """A task's name, the seconds of each of its values, and how many of these one loop takes, in a process of its own."""
-    name, *arguments = name.split()
+    name, *arguments = task.benchmark.split()
     script = site / f"pyperformance/data-files/benchmarks/bm_{name}/run_benchmark.py"
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(site),
                    "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / "values.json"
-        command = [python, script, "--worker", f"--worker-task={task}", f"--loops={loops}", f"--warmups={warmups}",
-                   f"--values={count}", f"--affinity={os.cpu_count() - 1}", "--inherit-environ=PYTHONPATH", "-o", report, *arguments]
+        command = [python, script, "--worker", f"--worker-task={task.number}", f"--loops={task.loops}",
+                   f"--warmups={wanted.warmups}", f"--values={wanted.count}", f"--affinity={os.cpu_count() - 1}", "--inherit-environ=PYTHONPATH", "-o", report, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=place)
         if done.returncode:
             sys.exit(f"{name} failed with {python}:\n{done.stderr}")
@@ -98,20 +117,20 @@ def values(python, site, name, task, loops, seed, count=VALUES, warmups=1):
 
 
 def calibrated(python, site, benchmarks):
-    """Every task of every benchmark: its name, number and loops, so that a value takes long enough."""
+    """Every task of every benchmark with its title, and with loops so that a value takes long enough."""
     tasks = []
     for name in benchmarks:
         progress(f"calibrating {name}")
-        for task in range(20):
-            title, found, within = values(python, site, name, task, 1, 0, count=1, warmups=0)
+        for number in range(20):
+            task = Task(name, number, 1)
+            title, found, within = values(python, site, task, 0, Values(1, 0))
             if title is None:
                 break
-            loops = 1
             # The first run is cold, so a second run with more loops finds the number of loops.
             for _ in range(2):
-                loops = max(1, 2 ** round(math.log2(LEAST / (found[0] * within))))
-                _, found, _ = values(python, site, name, task, loops, 0, count=1)
-            tasks.append((name, task, title, loops))
+                task = task._replace(loops=max(1, 2 ** round(math.log2(LEAST / (found[0] * within)))))
+                _, found, _ = values(python, site, task, 0, Values(1))
+            tasks.append((task, title))
     return tasks
 
 
@@ -125,14 +144,14 @@ def progress(text):
 def measured(pythons, site, benchmarks, rounds):
     """The least value of each process: side -> benchmark -> seconds, round by round."""
     tasks = calibrated(next(iter(pythons.values())), site, benchmarks)
-    times = {side: {title: [] for *_, title, _ in tasks} for side in pythons}
+    times = {side: {title: [] for _, title in tasks} for side in pythons}
     for number in range(rounds):
-        for name, task, title, loops in tasks:
+        for task, title in tasks:
             progress(f"round {number + 1} of {rounds}: {title}")
             sides = list(pythons.items())
             # Each side is first, second, ... equally often.
             for side, python in sides[number % len(sides):] + sides[: number % len(sides)]:
-                _, found, _ = values(python, site, name, task, loops, number + 1)
+                _, found, _ = values(python, site, task, number + 1)
                 times[side][title].append(min(found))
     progress("")
     return times

@@ -14,7 +14,7 @@ from . import __doc__ as documentation
 from .common import Failure, digest_of, say
 from .comparison import counts, describe, failed_alike, judge, side_report
 from .reference import Reference
-from .regrtest import kept_results, results_of
+from .regrtest import Side, kept_results, results_of
 from .selection import read_explanations, read_selection
 from .source import Source
 from .subject import Subject
@@ -30,7 +30,8 @@ def compare(run_of, subject, reference, explanations):
         prefix, outside = subject.install(run_of, place)
         say(f"{run_of.name}: pykeel's side")
         started = time.monotonic()
-        here = results_of(prefix, subject.source, run_of, place, subject.cache / "results" / run_of.name, outside)
+        side = Side(prefix, subject.source, outside)
+        here = results_of(side, run_of, place, subject.cache / "results" / run_of.name)
         seconds = {"here": round(time.monotonic() - started, 1)}
 
         key = digest_of(RUN_FORMAT, run_of.resources, run_of.modules, os.geteuid() == 0)
@@ -41,7 +42,7 @@ def compare(run_of, subject, reference, explanations):
         if verdict is None or verdict["unexplained"] or verdict["unneeded"]:
             say(f"{run_of.name}: the untouched side")
             started = time.monotonic()
-            untouched = results_of(reference.prefix, subject.source, run_of, place, keep)
+            untouched = results_of(Side(reference.prefix, subject.source), run_of, place, keep)
             seconds["untouched"] = round(time.monotonic() - started, 1)
             verdict = judge(run_of, here, untouched, explanations)
 

@@ -7,10 +7,12 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 from .common import PATH, PROCESSORS, Failure, fresh, say, tail_of
 from .results import parse
-from .source import interpreter
+from .source import Source, interpreter
 
 # Most of the slow tests wait, so there are more processes than processors.
 TEST_PROCESSES = min(2 * PROCESSORS, 16)
@@ -26,17 +28,27 @@ def heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run_tests(python, source, run_of, modules, tests, place, processes, pythonpath):
-    """Run test modules with regrtest, or only some of their tests."""
+class Side(NamedTuple):
+    """An installed Python whose tests are run."""
+
+    prefix: Path
+    source: Source
+    # Where the modules of tests are, if the prefix does not have them.
+    pythonpath: Optional[Path] = None
+
+
+def run_tests(side, run_of, chosen, place, processes):
+    """Run the chosen test modules with regrtest, or only the chosen ones of their tests."""
+    modules, tests = chosen
     fresh(place)
     home, temporary = place / "home", place / "tmp"
     home.mkdir()
     temporary.mkdir()
     xml, output = place / "junit.xml", place / "output"
     environment = {"PATH": PATH, "HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm", "TMPDIR": str(temporary)}
-    if pythonpath:
-        environment["PYTHONPATH"] = str(pythonpath)
-    words = [interpreter(python, source), "-m", "test", f"-j{processes}", "-W", "-u", ",".join(run_of.resources)]
+    if side.pythonpath:
+        environment["PYTHONPATH"] = str(side.pythonpath)
+    words = [interpreter(side.prefix, side.source), "-m", "test", f"-j{processes}", "-W", "-u", ",".join(run_of.resources)]
     words += ["--timeout", str(MODULE_TIMEOUT), "--junit-xml", xml]
     words += [word for test in tests for word in ("--match", test)]
     words += modules
@@ -66,16 +78,16 @@ def run_tests(python, source, run_of, modules, tests, place, processes, pythonpa
         xml.write_text("<testsuites/>")
 
 
-def results_of(python, source, run_of, place, keep, pythonpath=None):
+def results_of(side, run_of, place, keep):
     """Run a section of the selection, and then its failures again; keep the output of regrtest."""
 
     def attempt(name, modules, tests=(), processes=1):
-        run_tests(python, source, run_of, modules, tests, place / name, processes, pythonpath)
+        run_tests(side, run_of, (modules, tests), place / name, processes)
         kept = fresh(keep / name)
         for file in ("junit.xml", "output"):
             shutil.copy(place / name / file, kept)
         # The paths of this run, which messages contain.
-        (kept / "paths").write_text(json.dumps({"{prefix}": str(python), "{tmp}": str(place / name / "tmp")}))
+        (kept / "paths").write_text(json.dumps({"{prefix}": str(side.prefix), "{tmp}": str(place / name / "tmp")}))
         return read_results(kept)
 
     fresh(keep)

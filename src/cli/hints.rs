@@ -130,9 +130,6 @@ fn of_build(error: &Error) -> Option<String> {
         Error::UnlistedModules { recipe, .. } => {
             format!("add them to `modules.required`, `modules.builtin` or `modules.disabled` of {recipe}")
         }
-        Error::Unowned { .. } => {
-            "remove it, so that the distribution's file is found instead, or install it from a package".into()
-        }
         Error::Library { remedy, .. } => remedy.clone(),
         _ => return None,
     };
@@ -190,7 +187,7 @@ const fn of_topic(topic: Topic) -> &'static str {
 fn of_place(error: &Error) -> Option<String> {
     let hint = match error {
         Error::ForeignPrefix { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
-        Error::Strays { .. } => "remove them too with `--force`".into(),
+        Error::OtherFiles { .. } => "remove them too with `--force`".into(),
         Error::NotInstalled { there, .. } if there.is_empty() => {
             "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
         }

@@ -13,7 +13,7 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 
 /// The most files that an error names.
-const STRAYS: usize = 10;
+const OTHER_FILES: usize = 10;
 
 /// Prints an error of clap and returns the exit code. Help and version count as success.
 pub(super) fn usage(error: &clap::Error) -> u8 {
@@ -75,9 +75,9 @@ fn details(error: &Error) -> Vec<String> {
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
         }
-        Error::Strays { strays, .. } => {
-            let more = strays.len().checked_sub(STRAYS).filter(|more| *more > 0);
-            let shown = strays.iter().take(STRAYS).cloned();
+        Error::OtherFiles { other_files, .. } => {
+            let more = other_files.len().checked_sub(OTHER_FILES).filter(|more| *more > 0);
+            let shown = other_files.iter().take(OTHER_FILES).cloned();
             shown.chain(more.map(|more| format!("and {more} more"))).collect()
         }
         Error::AmbiguousArtifact { candidates, .. } => candidates.clone(),

@@ -335,8 +335,8 @@ mod tests {
         assert_eq!(first_line("a\nb\n", "a\nc\n").unwrap(), "line 2: `b` in the artifact, `c` in the rebuild");
         assert_eq!(first_line("a", "a\nx").unwrap(), "line 2: (there is none) in the artifact, `x` in the rebuild");
         let long = "x".repeat(150);
-        let told = first_line(&format!("{long}1"), &format!("{long}2")).unwrap();
-        assert_eq!(told, "line 1, column 151: `1` in the artifact, `2` in the rebuild");
+        let text = first_line(&format!("{long}1"), &format!("{long}2")).unwrap();
+        assert_eq!(text, "line 1, column 151: `1` in the artifact, `2` in the rebuild");
         assert!(first_line(&long, "y").unwrap().contains('…'));
     }
 
@@ -348,14 +348,14 @@ mod tests {
     fn entries_differ_in_what_they_say_and_in_their_order() {
         let given = [entry("a", "644"), entry("b", "644"), entry("gone", "644")];
         let rebuilt = [entry("b", "755"), entry("a", "644"), entry("new", "644")];
-        let told: Vec<String> = entry_differences(&given, &rebuilt).iter().map(Difference::to_string).collect();
+        let text: Vec<String> = entry_differences(&given, &rebuilt).iter().map(Difference::to_string).collect();
         let expected = [
             "b has different metadata: mode is 644 in the artifact, 755 in the rebuild",
             "gone is in the artifact and not in the rebuild",
             "new is in the rebuild and not in the artifact",
             ". is packed differently: where the artifact has a the rebuild has b",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(text, expected);
         assert!(entry_differences(&given, &given).is_empty());
     }
 }

@@ -63,7 +63,7 @@ impl Error {
             | Self::Unconfirmed { .. }
             | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::Strays { .. } | Self::NoExec { .. } => {
+            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } | Self::NoExec { .. } => {
                 ExitCode::Unavailable
             }
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
@@ -77,7 +77,6 @@ impl Error {
             | Self::MissingModules { .. }
             | Self::UnlistedModules { .. }
             | Self::ProfileMismatch { .. }
-            | Self::Unowned { .. }
             | Self::Library { .. } => ExitCode::Build,
         };
         code as u8

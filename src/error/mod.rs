@@ -108,7 +108,7 @@ pub enum Error {
     },
 
     /// Exit code 2.
-    #[error("configure cannot get `{argument}`: {problem}")]
+    #[error("configure cannot be given `{argument}`: {problem}")]
     ConfigureArgument {
         /// The argument of the user's.
         argument: String,
@@ -248,15 +248,6 @@ pub enum Error {
         modules: Vec<String>,
         /// The recipe.
         recipe: String,
-    },
-
-    /// Exit code 1.
-    #[error("{}: no package owns it; {unknown} unknown", .path.display())]
-    Unowned {
-        /// A header or library of the build host.
-        path: PathBuf,
-        /// What is unknown without a package: `version`.
-        unknown: &'static str,
     },
 
     /// Exit code 4.
@@ -433,12 +424,12 @@ pub enum Error {
     },
 
     /// Exit code 5.
-    #[error("{path} has {} that pykeel did not install", counted(.strays.len()))]
-    Strays {
+    #[error("{path} has {} that pykeel did not install", counted(.other_files.len()))]
+    OtherFiles {
         /// The prefix.
         path: PathBuf,
         /// Each file, and whether it is new or changed.
-        strays: Vec<String>,
+        other_files: Vec<String>,
     },
 
     /// Exit code 2.

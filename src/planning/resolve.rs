@@ -1,6 +1,6 @@
 //! Resolve: makes the plan of a build from the user's choices, a recipe and a host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::libpython;
 use super::loaded;
 use super::preflight::Host;
 use crate::domain::digest::Digest;
+use crate::domain::inputs::InputFinding;
 use crate::domain::plan::{
     ArtifactRequest, BuildPlan, Flavor, Hardening, LibraryPolicy, PlannedFile, PlannedFreeze, PlannedLibrary,
     PlannedPatch, Provenance, ToolchainId,
@@ -23,7 +24,7 @@ use crate::sys::toolchain::SEARCH_PATH;
 /// Resolves everything that decides the bytes of the output.
 ///
 /// # Errors
-/// [`Error::Library`] for a library that the compiler does not find, [`Error::Unowned`] for one that no package owns,
+/// [`Error::Library`] for a library that the compiler does not find, [`Error::Unconfirmed`] for one that no package owns,
 /// [`Error::Command`] if the compiler fails, [`Error::Io`] if a file cannot be read.
 pub fn resolve(
     recipe: &ReleaseRecipe,
@@ -41,12 +42,6 @@ pub fn resolve(
         // The system's libraries load the system's files.
         LibraryPolicy::System => Vec::new(),
     };
-    let mut runtime_packages = vec!["ca-certificates".to_owned(), "tzdata".to_owned()];
-    if choices.policies.library_policy == LibraryPolicy::System {
-        runtime_packages.extend(libraries.iter().map(|library| library.package.clone()));
-    }
-    runtime_packages.sort_unstable();
-    runtime_packages.dedup();
     let mut plan = BuildPlan {
         profile: None,
         source: recipe.sums,
@@ -74,9 +69,9 @@ pub fn resolve(
         pip: kept.pip,
         externally_managed: kept.externally_managed.clone(),
         toolchain: toolchain(host)?,
+        runtime_packages: runtime_packages(choices.policies.library_policy, &libraries),
         libraries,
         loaded,
-        runtime_packages,
         provenance: Provenance { recipe: Some(recipe.digest()), environment: host.inputs.environment.clone() },
         inputs: Arc::new(host.inputs.inputs.clone()),
     };
@@ -85,6 +80,15 @@ pub fn resolve(
     plan.static_library = libpython::is_kept_static(&plan)?;
     optimise(&mut plan, recipe, optimisation);
     Ok(plan)
+}
+
+/// The packages that the runtime image should install, sorted.
+fn runtime_packages(policy: LibraryPolicy, libraries: &[PlannedLibrary]) -> Vec<String> {
+    let mut packages = BTreeSet::from(["ca-certificates", "tzdata"]);
+    if policy == LibraryPolicy::System {
+        packages.extend(libraries.iter().map(|library| library.package.as_str()));
+    }
+    packages.into_iter().map(str::to_owned).collect()
 }
 
 fn configure_arguments(recipe: &ReleaseRecipe, request: &ArtifactRequest) -> Vec<String> {
@@ -241,9 +245,13 @@ fn freeze(recipe: &ReleaseRecipe, optimisation: &Optimisation) -> Option<Planned
     matches!(optimisation, Optimisation::Profile(_)).then_some(freeze)
 }
 
-/// Returns the package of a file. `unknown` names what is unknown without one.
-fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path, unknown: &'static str) -> Result<&'o OwnedFile> {
-    owners.get(path).ok_or_else(|| Error::Unowned { path: path.to_owned(), unknown })
+/// Returns the package of a library.
+fn owner<'o>(owners: &'o BTreeMap<PathBuf, OwnedFile>, path: &Path) -> Result<&'o OwnedFile> {
+    owners.get(path).ok_or_else(|| {
+        let reason = "no package owns it, so its version and licence are unknown".into();
+        let remedy = "remove it, so that the distribution's file is found instead, or install it from a package".into();
+        Error::Unconfirmed { findings: vec![InputFinding { path: path.to_owned(), reason, remedy }] }
+    })
 }
 
 /// Returns the libraries that the recipe links and all that these need, without glibc's.
@@ -273,7 +281,7 @@ fn libraries(recipe: &ReleaseRecipe, host: &Host<'_>) -> Result<Vec<PlannedLibra
     found
         .into_iter()
         .map(|(soname, (path, file))| {
-            let owner = owner(&owners, &path, "version and licence")?;
+            let owner = owner(&owners, &path)?;
             Ok(PlannedLibrary {
                 sha256: Digest::of_reader(fs_err::File::open(&path)?)?,
                 package: owner.package.clone(),
@@ -302,7 +310,7 @@ fn loaded_files(recipe: &ReleaseRecipe, libraries: &[PlannedLibrary], host: &Hos
                 reason: format!("it loads {}, which is not there", place.file),
                 remedy: format!("install {}", host.family.name(&place.loaded.debian, &place.loaded.fedora)),
             })?;
-            let owner = owner(&owners, &path, "version and licence")?;
+            let owner = owner(&owners, &path)?;
             Ok(PlannedFile {
                 file: place.file.to_owned(),
                 loaded_by: place.loaded.by.clone(),

@@ -18,7 +18,7 @@ use crate::sys::fs::{self, Kind};
 
 /// What to do about files that are not part of the artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strays {
+pub enum OtherFiles {
     /// Do not remove the prefix.
     Keep,
     /// Remove them with the prefix.
@@ -33,7 +33,7 @@ pub struct Removable {
     /// The size of all files in bytes.
     pub size: u64,
     /// The files that were added or changed since the installation, one phrase each.
-    pub strays: Vec<String>,
+    pub other_files: Vec<String>,
 }
 
 /// What is at a prefix.
@@ -110,8 +110,8 @@ fn examine(site: &Site) -> Result<Finding> {
     });
     match occupant? {
         Some(identity) => {
-            let (bytes, strays) = contents(site.target(), &identity)?;
-            Ok(Finding::Python(Removable { name: identity.name, size: bytes, strays }))
+            let (bytes, other_files) = contents(site.target(), &identity)?;
+            Ok(Finding::Python(Removable { name: identity.name, size: bytes, other_files }))
         }
         None if site.old().exists() => Ok(Finding::Remains),
         None => Ok(Finding::Nothing),
@@ -122,18 +122,18 @@ fn examine(site: &Site) -> Result<Finding> {
 /// so that no process sees half of it.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::Strays`] if other files are in
-/// it and `strays` keeps them; [`Error::InvalidPrefix`] if the path cannot be a prefix; [`Error::Io`],
+/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::OtherFiles`] if other files are in
+/// it and `other_files` keeps them; [`Error::InvalidPrefix`] if the path cannot be a prefix; [`Error::Io`],
 /// [`Error::Interrupted`].
-pub fn uninstall(destination: &Destination, strays: Strays, reporter: &dyn Reporter) -> Result<Finding> {
+pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };
     let completed = site.repair(reporter)?;
     let found = examine(&site)?;
     let Finding::Python(python) = &found else {
         return Ok(if completed { Finding::Remains } else { Finding::Nothing });
     };
-    if strays == Strays::Keep && !python.strays.is_empty() {
-        return Err(Error::Strays { path: site.target().to_owned(), strays: python.strays.clone() });
+    if other_files == OtherFiles::Keep && !python.other_files.is_empty() {
+        return Err(Error::OtherFiles { path: site.target().to_owned(), other_files: python.other_files.clone() });
     }
     match std::fs::rename(site.target(), site.old()) {
         Ok(()) => {
@@ -180,7 +180,7 @@ fn contents(prefix: &Path, identity: &Identity) -> Result<(u64, Vec<String>)> {
     for (digest, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
         own.insert(Path::new(path), digest);
     }
-    let (mut size, mut strays) = (0, Vec::new());
+    let (mut size, mut other_files) = (0, Vec::new());
     for entry in entries {
         let path = prefix.join(&entry.path);
         let shown = entry.path.display().to_string();
@@ -192,21 +192,21 @@ fn contents(prefix: &Path, identity: &Identity) -> Result<(u64, Vec<String>)> {
                 let kept = [SUMS_PATH, MANIFEST_PATH].contains(&shown.as_str());
                 match own.get(entry.path.as_path()) {
                     None if kept => {}
-                    None => strays.push(format!("{shown} was added")),
+                    None => other_files.push(format!("{shown} was added")),
                     Some(digest) => {
                         if Digest::of_reader(fs_err::File::open(&path)?)?.to_string() != **digest {
-                            strays.push(format!("{shown} was changed"));
+                            other_files.push(format!("{shown} was changed"));
                         }
                     }
                 }
             }
             Kind::Symlink(target) => match identity.links.get(&shown) {
-                None => strays.push(format!("{shown} was added")),
+                None => other_files.push(format!("{shown} was added")),
                 Some(said) if Path::new(said) == target => {}
-                Some(_) => strays.push(format!("{shown} was changed")),
+                Some(_) => other_files.push(format!("{shown} was changed")),
             },
-            Kind::Other => strays.push(format!("{shown} was added")),
+            Kind::Other => other_files.push(format!("{shown} was added")),
         }
     }
-    Ok((size, strays))
+    Ok((size, other_files))
 }

@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn the_objects_of_a_static_library() {
         let found = objects(&library(&["-O1"])).unwrap();
-        let told: Vec<_> = found.iter().map(|object| (object.name.as_str(), object.defines.join(" "))).collect();
-        assert_eq!(told, [("one.o", "one".to_owned()), ("two.o", "two".to_owned())]);
+        let texts: Vec<_> = found.iter().map(|object| (object.name.as_str(), object.defines.join(" "))).collect();
+        assert_eq!(texts, [("one.o", "one".to_owned()), ("two.o", "two".to_owned())]);
         assert!(found.iter().all(|object| object.relocatable && !object.intermediate_code), "{found:?}");
         let fat = objects(&library(&["-O1", "-flto", "-ffat-lto-objects"])).unwrap();
         assert!(fat.iter().all(|object| object.intermediate_code), "{fat:?}");

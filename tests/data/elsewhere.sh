@@ -4,7 +4,7 @@
 #   PLACE  where the store is to be FILES    what it lies on: tmpfs, or disorderfs over BASE/below
 #   SOURCES  the sources it needs
 set -e
-hostname anderswo
+hostname elsewhere
 # A place for another clock, for every program that a build starts.
 mkdir -p "$BASE/etc" "$BASE/below" "$PLACE"
 mount -t tmpfs -o mode=755 none "$BASE/etc"
@@ -44,7 +44,7 @@ umask 077
 code=0
 # One processor, and an environment of which nothing is the usual.
 # shellcheck disable=SC2086 # words
-taskset -c 0 $user env -i LD_PRELOAD="$LIBRARY" PATH="$PATH" HOME="$BASE/home" USER=jemand LOGNAME=jemand TZ=Asia/Kathmandu \
+taskset -c 0 $user env -i LD_PRELOAD="$LIBRARY" PATH="$PATH" HOME="$BASE/home" USER=someone LOGNAME=someone TZ=Asia/Kathmandu \
     LANG=POSIX LC_ALL=POSIX TMPDIR="$BASE/home" TERM=dumb PYKEEL_CONFIG=/dev/null \
     "$@" --store "$store" --out "$BASE/out" || code=$?
 kill "$clock" 2>/dev/null || true

@@ -12,7 +12,7 @@ use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::{Release, Selector, VersionRequest};
 use crate::error::{Error, Result};
 use crate::prefix::site::Destination;
-use crate::prefix::uninstall::{self, Finding, Installed, Strays};
+use crate::prefix::uninstall::{self, Finding, Installed, OtherFiles};
 use crate::report::text::human;
 
 /// The result for one prefix.
@@ -25,7 +25,7 @@ struct Output {
     /// In bytes.
     size: u64,
     /// The files that were added or changed.
-    strays: Vec<String>,
+    other_files: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -84,19 +84,19 @@ impl Target {
             Finding::Python(python) if self.request.is_some_and(|request| !is(request, &python.name)) => {
                 Err(search.not_installed(self.request, Some(&self.destination))?)
             }
-            Finding::Python(python) if !force && !python.strays.is_empty() => {
-                Err(Error::Strays { path: self.destination.path(), strays: python.strays.clone() })
+            Finding::Python(python) if !force && !python.other_files.is_empty() => {
+                Err(Error::OtherFiles { path: self.destination.path(), other_files: python.other_files.clone() })
             }
             Finding::Python(_) | Finding::Remains => Ok(()),
         }
     }
 
     fn remove(&self, args: &UninstallArgs, config: &Config, search: &Search<'_>) -> Result<Output> {
-        let strays = if args.force { Strays::Remove } else { Strays::Keep };
+        let other_files = if args.force { OtherFiles::Remove } else { OtherFiles::Keep };
         let found = if args.dry_run {
             uninstall::inspect(&self.destination, &config.reporter)?
         } else {
-            uninstall::uninstall(&self.destination, strays, &config.reporter)?
+            uninstall::uninstall(&self.destination, other_files, &config.reporter)?
         };
         let outcome = |done| if args.dry_run { Outcome::WouldBeRemoved } else { done };
         let path = self.destination.path();
@@ -106,10 +106,10 @@ impl Target {
                 outcome: outcome(Outcome::Removed),
                 name: Some(python.name),
                 size: python.size,
-                strays: python.strays,
+                other_files: python.other_files,
             }),
             Finding::Remains => {
-                Ok(Output { path, outcome: outcome(Outcome::Completed), name: None, size: 0, strays: Vec::new() })
+                Ok(Output { path, outcome: outcome(Outcome::Completed), name: None, size: 0, other_files: Vec::new() })
             }
             // Another process has removed it.
             Finding::Nothing => Err(search.not_installed(self.request, Some(&self.destination))?),

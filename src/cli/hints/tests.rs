@@ -120,7 +120,6 @@ fn of_builds() -> Vec<Error> {
         modules(&[]),
         modules(&["libssl-dev", "libbz2-dev"]),
         Error::UnlistedModules { modules: vec!["_new".into()], recipe: "3.13.toml".into() },
-        Error::Unowned { path: "/usr/local/include/zlib.h".into(), unknown: "version" },
         Error::Library {
             soname: "libssl.so.3".into(),
             reason: "the compiler does not find it".into(),
@@ -172,8 +171,8 @@ fn of_places() -> Vec<Error> {
         Error::InvalidPrefix { path: path(), reason: "it is not absolute" },
         Error::ForeignPrefix { path: path(), reason: "it has no manifest".into() },
         Error::NotRemovable { path: path(), reason: "it is a mount point".into() },
-        Error::Strays { path: path(), strays: vec!["new lib/x.py".into()] },
-        Error::Strays { path: path(), strays: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
+        Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into()] },
+        Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
         absent(&[]),
         absent(&["3.12 at /opt/myorg/python-3.12"]),
         Error::SomeFailed { failed: vec![("3.14.0".into(), Error::NoExec { path: path() })], of: 2 },

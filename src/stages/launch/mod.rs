@@ -116,7 +116,7 @@ impl LaunchedTree {
                 Err(error) => return Err(error.into()),
             },
             Counts::Sccache(before) => {
-                let now = sccache_objects(&runner.capture(&asked("sccache", SCCACHE_COUNTS))?);
+                let now = sccache_objects(&runner.capture(&query("sccache", SCCACHE_COUNTS))?);
                 // Another process may have reset the counts of the server.
                 let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
                 let objects = Objects { hits: since(now.hits, before.hits), misses: since(now.misses, before.misses) };
@@ -151,11 +151,11 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     } else {
         // The server runs in the user's own environment. One that a compilation starts would end with make and
         // would not know the user's cache. If a server is running, this fails.
-        let server = runner.run(&asked("sccache", &["--start-server"]), &mut |_, line| {
+        let server = runner.run(&query("sccache", &["--start-server"]), &mut |_, line| {
             reporter.report(Event::Detail(format!("sccache: {line}")));
         })?;
         reporter.report(Event::Detail(format!("sccache --start-server: {server}")));
-        let before = runner.capture(&asked("sccache", SCCACHE_COUNTS))?;
+        let before = runner.capture(&query("sccache", SCCACHE_COUNTS))?;
         (sccache(&user, toolchain), Counts::Sccache(sccache_objects(&before)))
     };
     reporter.report(Event::Detail(format!(
@@ -181,7 +181,7 @@ fn compiler(makefile: &str) -> Option<&str> {
 }
 
 /// Returns a launcher that runs in the user's own environment.
-fn asked(program: &str, arguments: &[&str]) -> Spec {
+fn query(program: &str, arguments: &[&str]) -> Spec {
     Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
         .timeout(Duration::from_mins(1))
@@ -195,7 +195,7 @@ fn ccache(
     context: &BuildContext<'_>,
 ) -> Result<BTreeMap<String, OsString>> {
     let BuildContext { plan, work, .. } = *context;
-    let shown = context.runner().capture(&asked("ccache", &["--show-config"]))?;
+    let shown = context.runner().capture(&query("ccache", &["--show-config"]))?;
     let configuration = Configuration::read(&shown);
     let file = work.join(CCACHE_CONFIGURATION);
     fs_err::write(&file, &configuration.text)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Subject;
-use super::hardening::Promises;
+use super::hardening::ExpectedHardening;
 use super::report::Report;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
@@ -25,7 +25,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     let places = Places::new(plan);
     let copied: BTreeSet<PathBuf> = manifest.copied().map(|file| file.path).collect();
     let mut findings = Findings::default();
-    let mut promises = Promises::of(plan);
+    let mut expected = ExpectedHardening::of(plan);
     let mut floor = None;
     for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
         // Files that were installed later are not checked.
@@ -59,7 +59,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
             .extend(unresolved(&file, prefix, manifest).into_iter().map(|needed| format!("{name} needs {needed}")));
         if !copied.contains(&entry.path) {
             findings.linked_here(&name, &file, places.of(&entry.path));
-            promises.check(&name, &prefix.join(&entry.path))?;
+            expected.check(&name, &prefix.join(&entry.path))?;
         }
     }
     findings.library(prefix, plan);
@@ -68,9 +68,9 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
     report.add_findings("relative DT_RPATH on extension modules only", &findings.rpath);
     report.add_findings("libpython is what the plan says", &findings.libpython);
     report.add_findings("RELRO, BIND_NOW, no executable stack, no W+X, no TEXTREL", &findings.hardening);
-    let leaked = promises.leaked(prefix, Path::new(&plan.stdlib()))?;
+    let leaked = expected.leaked(prefix, Path::new(&plan.stdlib()))?;
     report.add_findings("no hardening flag among those for extension modules", &leaked);
-    report.add_findings("PIE, stack protector, FORTIFY and branch protection as recorded", &promises.broken());
+    report.add_findings("PIE, stack protector, FORTIFY and branch protection as recorded", &expected.broken());
     report.add_findings("stripped", &findings.symbols);
     let floor = floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
     let expected = manifest.glibc_floor.to_string();

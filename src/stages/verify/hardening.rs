@@ -40,7 +40,7 @@ const OF_DEBUG_BUILDS: &[&str] = &["-fno-omit-frame-pointer", "-mno-omit-leaf-fr
 
 /// A property that flags give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Promise {
+enum Measure {
     PositionIndependent,
     StackProtector,
     Fortify,
@@ -48,16 +48,16 @@ enum Promise {
 }
 
 /// The beginnings of flags of the compiler, and what each gives.
-const FLAGS: &[(&str, Promise)] = &[
-    ("-fstack-protector", Promise::StackProtector),
-    ("-D_FORTIFY_SOURCE=", Promise::Fortify),
-    ("-fcf-protection", Promise::BranchProtection),
-    ("-mbranch-protection", Promise::BranchProtection),
+const FLAGS: &[(&str, Measure)] = &[
+    ("-fstack-protector", Measure::StackProtector),
+    ("-D_FORTIFY_SOURCE=", Measure::Fortify),
+    ("-fcf-protection", Measure::BranchProtection),
+    ("-mbranch-protection", Measure::BranchProtection),
 ];
 
-/// What the plan's flags promise.
-pub(super) struct Promises {
-    kept: BTreeSet<Promise>,
+/// What the plan's flags leave in files.
+pub(super) struct ExpectedHardening {
+    measures: BTreeSet<Measure>,
     /// The flags that must not reach extension modules, as words.
     words: Vec<String>,
     /// Whether a file had one of the known functions.
@@ -65,61 +65,61 @@ pub(super) struct Promises {
     findings: Vec<String>,
 }
 
-impl Promises {
+impl ExpectedHardening {
     pub(super) fn of(plan: &BuildPlan) -> Self {
         let hardened = plan.request.policies.hardening == Hardening::Full;
         let variables = ["CFLAGS_NODIST", "LDFLAGS_NODIST"].iter().filter_map(|name| plan.environment.get(*name));
         let own = |word: &&str| plan.request.variant != Variant::Debug || !OF_DEBUG_BUILDS.contains(word);
         let words: Vec<String> =
             variables.flat_map(|text| text.split_whitespace()).filter(own).map(str::to_owned).collect();
-        let mut kept = BTreeSet::new();
+        let mut measures = BTreeSet::new();
         if hardened {
             let given = |start: &str| words.iter().any(|word| word.starts_with(start));
-            kept.extend(FLAGS.iter().filter(|(start, _)| given(start)).map(|(_, promise)| *promise));
+            measures.extend(FLAGS.iter().filter(|(start, _)| given(start)).map(|(_, measure)| *measure));
             let makes_pie = plan.make.iter().flat_map(|word| word.split_whitespace()).any(|word| word == "-pie");
-            kept.extend(makes_pie.then_some(Promise::PositionIndependent));
+            measures.extend(makes_pie.then_some(Measure::PositionIndependent));
         }
-        Self { kept, words, seen: false, findings: Vec::new() }
+        Self { measures, words, seen: false, findings: Vec::new() }
     }
 
-    fn has(&self, promise: Promise) -> bool {
-        self.kept.contains(&promise)
+    fn has(&self, measure: Measure) -> bool {
+        self.measures.contains(&measure)
     }
 
-    /// Compares a file that the build linked with the promises.
+    /// Compares a file that the build linked with what is expected.
     ///
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, [`Error::Damaged`](crate::error::Error::Damaged) if
     /// it is not an ELF file.
     pub(super) fn check(&mut self, name: &str, path: &Path) -> Result<()> {
-        if self.kept.is_empty() {
+        if self.measures.is_empty() {
             return Ok(());
         }
         let file = Compiled::read(path)?;
         let Compiled { position_dependent, without_landing_pad, .. } = &file;
-        if self.has(Promise::PositionIndependent) && *position_dependent {
+        if self.has(Measure::PositionIndependent) && *position_dependent {
             self.findings.push(format!("{name} is not a position-independent executable"));
         }
-        if self.has(Promise::BranchProtection) && !without_landing_pad.is_empty() {
+        if self.has(Measure::BranchProtection) && !without_landing_pad.is_empty() {
             let (first, count) = (&without_landing_pad[0], without_landing_pad.len());
             self.findings.push(format!("{name} has {count} exported functions without branch protection: {first}, …"));
         }
         let known = PROTECTED.iter().filter_map(|function| Some((function, file.is_protected(function)?)));
         for (function, is_protected) in known {
             self.seen = true;
-            if self.has(Promise::StackProtector) && !is_protected {
+            if self.has(Measure::StackProtector) && !is_protected {
                 self.findings.push(format!("{name} has no stack protector in {function}"));
             }
-            if self.has(Promise::Fortify) && !file.fortified {
+            if self.has(Measure::Fortify) && !file.fortified {
                 self.findings.push(format!("{name} calls no function of FORTIFY"));
             }
         }
         Ok(())
     }
 
-    /// Returns what the files do not keep.
+    /// Returns what was not found in the files.
     pub(super) fn broken(mut self) -> Vec<String> {
-        if self.has(Promise::StackProtector) && !self.seen {
+        if self.has(Measure::StackProtector) && !self.seen {
             self.findings.push(format!("no file exports {}", PROTECTED[0]));
         }
         self.findings.dedup();
@@ -169,10 +169,10 @@ mod tests {
             let target = plan.request.target;
             plan.environment.insert("CFLAGS_NODIST".into(), hardening.compiler_options(target));
             plan.make.extend(hardening.make.clone());
-            let promises = Promises::of(&plan);
-            assert_eq!(promises.kept.len(), 4, "{}: {:?}", recipe.series, promises.kept);
+            let expected = ExpectedHardening::of(&plan);
+            assert_eq!(expected.measures.len(), 4, "{}: {:?}", recipe.series, expected.measures);
             plan.request.policies.hardening = Hardening::None;
-            assert!(Promises::of(&plan).kept.is_empty());
+            assert!(ExpectedHardening::of(&plan).measures.is_empty());
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         crate::sys::fs::write_in_place(&tree.path().join("lib/python3.13/_sysconfigdata__x.py"), text).unwrap();
         let mut plan = plan();
         plan.environment.insert("CFLAGS_NODIST".into(), "-fcf-protection".into());
-        let leaked = Promises::of(&plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
+        let leaked = ExpectedHardening::of(&plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
         assert_eq!(leaked, ["CFLAGS of _sysconfigdata__x.py has -fcf-protection"]);
     }
 
@@ -195,7 +195,8 @@ mod tests {
         crate::sys::fs::write_in_place(&tree.path().join("lib/python3.13/_sysconfigdata_d_x.py"), text).unwrap();
         let mut plan = plan();
         plan.environment.insert("CFLAGS_NODIST".into(), "-fcf-protection -fno-omit-frame-pointer".into());
-        let leaked = |plan: &BuildPlan| Promises::of(plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
+        let leaked =
+            |plan: &BuildPlan| ExpectedHardening::of(plan).leaked(tree.path(), Path::new("lib/python3.13")).unwrap();
         assert_eq!(leaked(&plan), ["BASECFLAGS of _sysconfigdata_d_x.py has -fno-omit-frame-pointer"]);
         plan.request.variant = Variant::Debug;
         assert_eq!(leaked(&plan), [""; 0]);

@@ -22,7 +22,7 @@ const FILES: &str = "[%{=NAME}\\t%{=ARCH}\\t%{=EVR}\\t%{=SOURCERPM}\\t%{=FILEDIG
 const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
 
 /// Returns a query in an environment of its own: no variable of the user can point to another database.
-fn asked() -> Spec {
+fn rpm_query() -> Spec {
     Spec::new(PROGRAM).arg("--query").environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]).timeout(LIMIT)
 }
 
@@ -45,7 +45,7 @@ impl<'a> Rpm<'a> {
     }
 
     fn query(&self, args: &[&str]) -> Result<String> {
-        let spec = asked().args(args.iter().map(ToString::to_string));
+        let spec = rpm_query().args(args.iter().map(ToString::to_string));
         self.runner.capture(&spec)
     }
 
@@ -223,7 +223,8 @@ pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTree
         return Ok(None);
     }
     let place = fs_err::canonicalize(place)?;
-    let spec = asked().args(["--all", "--dbpath"]).arg(place).args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"]);
+    let spec =
+        rpm_query().args(["--all", "--dbpath"]).arg(place).args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"]);
     let output = runner.capture(&spec)?;
     Ok(Some(output.lines().map(str::to_owned).collect()))
 }

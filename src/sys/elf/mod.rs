@@ -262,8 +262,8 @@ mod tests {
         let range = data.unwrap().file_range().unwrap();
         let mut other = program.clone();
         other[range.start] ^= 1;
-        let told = section_differences(&program, &other).unwrap();
-        assert_eq!(told, [format!("section .rodata (1 of {} bytes)", range.len())]);
+        let texts = section_differences(&program, &other).unwrap();
+        assert_eq!(texts, [format!("section .rodata (1 of {} bytes)", range.len())]);
         // The type of the file is in the header, outside all sections.
         let mut other = program.clone();
         other[48] ^= 1;

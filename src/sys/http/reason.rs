@@ -36,8 +36,8 @@ pub(super) fn no_certificates(error: &reqwest::Error) -> String {
 
 /// Returns the error for a request that got no response.
 pub(super) fn of_error(error: &reqwest::Error, url: &str, proxies: &Proxies) -> DownloadError {
-    let asked = Url::parse(url).ok();
-    let last = error.url().or(asked.as_ref());
+    let requested = Url::parse(url).ok();
+    let last = error.url().or(requested.as_ref());
     if let Some(rustls::Error::InvalidCertificate(error)) = find::<rustls::Error>(error) {
         let host = last.and_then(Url::host_str).unwrap_or_default();
         let remedy = certificate_remedy(error);
@@ -55,8 +55,8 @@ pub(super) fn of_error(error: &reqwest::Error, url: &str, proxies: &Proxies) -> 
 
 /// Returns the error for a response with a status other than success.
 pub(super) fn of_status(status: StatusCode, url: &str, proxies: &Proxies) -> DownloadError {
-    let asked = Url::parse(url).ok();
-    let text = |by: &str| through_proxy(format!("{by} answered {status}"), asked.as_ref(), proxies);
+    let requested = Url::parse(url).ok();
+    let text = |by: &str| through_proxy(format!("{by} answered {status}"), requested.as_ref(), proxies);
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => DownloadError::Permanent(text("the proxy")),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => DownloadError::Permanent(format!(

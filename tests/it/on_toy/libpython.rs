@@ -11,7 +11,7 @@ use crate::toy::{Behaviour, Toy};
 fn arguments_of_configure_do_not_decide_it() {
     let toy = Toy::failing();
     let ended = run(toy.build_command().arg("--configure-arg=--enable-shared")).exits(2);
-    ended.says(&["configure cannot get `--enable-shared`", "`--shared`"]);
+    ended.says(&["configure cannot be given `--enable-shared`", "`--shared`"]);
     toy.write_recipe(|recipe| recipe.replace("\"--disable-test-modules\"", "\"--disable-shared\""));
     let refused = ["`--disable-shared` of configure would change how libpython is linked", "without `--shared`"];
     toy.build().exits(2).says(&refused);

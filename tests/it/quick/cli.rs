@@ -51,7 +51,7 @@ fn an_argument_of_configure_that_breaks_a_promise_is_refused_with_what_to_use() 
     ] {
         for command in ["build", "install"] {
             let ended = run(pykeel().args([command, "3.13", "--configure-arg", argument]));
-            ended.exits(2).says(&[&format!("configure cannot get `{argument}`"), remedy]);
+            ended.exits(2).says(&[&format!("configure cannot be given `{argument}`"), remedy]);
         }
     }
 }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::domain::artifact::Format;
 use crate::domain::contents::{Contents, GroupSize, path_text};
-use crate::domain::plan::LibraryPolicy;
+use crate::domain::plan::{BuildPlan, LibraryPolicy};
 use crate::report::text::{human, percent, shown};
 
 pub(super) const BOLD: Style = Style::new().bold();
@@ -65,12 +65,7 @@ fn facts(contents: &Contents) -> String {
     row("prefix", plan.request.prefix.to_string());
     let profile = plan.profile.map(|profile| format!(" with profile {}", profile.short())).unwrap_or_default();
     row("optimise", format!("{}{profile}", plan.request.optimize));
-    let libpython = match (plan.request.policies.shared, plan.static_library) {
-        (true, _) => "a shared library",
-        (false, true) => "in the interpreter, and a static library",
-        (false, false) => "in the interpreter",
-    };
-    row("libpython", libpython.to_owned());
+    row("libpython", libpython(plan).to_owned());
     row("bytecode", plan.request.policies.bytecode.to_string());
     row("compiler", shown(&plan.toolchain.compiler));
     row("glibc floor", manifest.glibc_floor.to_string());
@@ -108,6 +103,15 @@ fn facts(contents: &Contents) -> String {
     }
     row("packages", shown(&manifest.runtime_packages.join(" ")));
     text
+}
+
+/// Where libpython is.
+const fn libpython(plan: &BuildPlan) -> &'static str {
+    match (plan.request.policies.shared, plan.static_library) {
+        (true, _) => "a shared library",
+        (false, true) => "in the interpreter, and a static library",
+        (false, false) => "in the interpreter",
+    }
 }
 
 fn files(number: u64) -> String {

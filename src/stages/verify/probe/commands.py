@@ -6,17 +6,18 @@ import sys
 from .check import CHECK_SECONDS, Failure
 
 
-def run(argv, seconds=CHECK_SECONDS - 5, env=None, cwd=None, executable=None,
-        errors="replace"):
+def run(argv, seconds=CHECK_SECONDS - 5, env=None, **options):
     """Run a command without input; return a subprocess.CompletedProcess.
 
-    The executable is what runs where the first word is not its path.
+    Further options are those of subprocess.run: executable is what runs where
+    the first word is not its path.
     """
     import subprocess
+    options = dict({"encoding": "utf-8", "errors": "replace"}, **options)
     return subprocess.run(
-        argv, executable=executable, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, timeout=seconds, cwd=cwd,
-        env=dict(os.environ, **(env or {})), encoding="utf-8", errors=errors)
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, timeout=seconds,
+        env=dict(os.environ, **(env or {})), **options)
 
 
 def run_well(argv, **options):

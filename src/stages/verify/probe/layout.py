@@ -6,7 +6,7 @@ import sys
 from .build_details import build_details, sysconfig_vars_json
 from .check import Check, expect
 from .libpython import libpython_loaded, libpython_values
-from .paths import expect_inside, strays
+from .paths import expect_inside, other_files
 
 
 def layout_checks(_request):
@@ -70,7 +70,7 @@ def sysconfig_values(request):
     for name, value in sorted(values.items()):
         if isinstance(value, str):
             stray += [f"{name} = {value!r} ({why})"
-                      for why in strays(value, request)]
+                      for why in other_files(value, request)]
     expect(not stray, "\n".join(stray))
 
 

@@ -24,7 +24,7 @@ def expect_inside(named_paths, roots):
     return ""
 
 
-def strays(value, request):
+def other_files(value, request):
     """Return what a value mentions although it should not."""
     import re
     # The path of the tree may contain the other two: a staging directory ends

@@ -5,7 +5,7 @@ import sys
 
 from .check import Check, Skip, expect
 from .commands import run_well
-from .paths import expect_inside, has_blank, strays
+from .paths import expect_inside, has_blank, other_files
 
 
 def config_checks(request):
@@ -34,7 +34,7 @@ def python_config_paths(request):
         expect_inside([(option, python_config(request, option))], [request.prefix])
     for option in ("--includes", "--ldflags"):
         out = python_config(request, option)
-        stray = strays(out, request)
+        stray = other_files(out, request)
         expect(not stray, f"{option}: {out} ({', '.join(stray)})")
         if has_blank(request.prefix):
             # The script cannot quote, so only check that the prefix is right.

@@ -4,7 +4,7 @@ import os
 
 from .check import Check, Skip, expect
 from .commands import run_well
-from .paths import strays
+from .paths import other_files
 
 
 def script_checks(request):
@@ -29,7 +29,7 @@ def script_runs(name):
     def check(request):
         script = os.path.join(request.prefix, "bin", name)
         first = shebang(script)
-        stray = strays(first, request)
+        stray = other_files(first, request)
         expect(not stray, f"#!{first} ({', '.join(stray)})")
         interpreter = first.split()[0]
         if not os.path.exists(interpreter):
