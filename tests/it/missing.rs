@@ -15,8 +15,6 @@ pub enum Missing {
     Fuse,
     /// A program that `scripts/test` installs.
     Program(&'static str),
-    /// clang, which no build uses.
-    Clang,
     /// A mirror that still has the source of an old or a new release.
     Source(&'static str),
     /// A Debian mirror for a minimal Debian.
@@ -38,7 +36,6 @@ impl Missing {
     fn reason_in_ci(self) -> Option<&'static str> {
         match self {
             Self::Fuse => Some("containers have no /dev/fuse; builds of 3.9 run on a tmpfs instead"),
-            Self::Clang => Some("it is refused and never used, and is 400 MB to install"),
             Self::Source(_) => Some("mirrors drop old releases, and get new ones late"),
             Self::UbuntuMirror => Some("not every Debian mirror has Ubuntu beside it"),
             Self::PackageIndex => Some("not every network reaches one"),

@@ -11,7 +11,7 @@ use super::super::timings::Recorder;
 use super::{full_versions, print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
-use crate::domain::plan::{BuildPlan, Optimize};
+use crate::domain::plan::{BuildPlan, Hardening, Optimize};
 use crate::error::Result;
 use crate::event::{Reporter, staged};
 use crate::pipeline::{Built, VersionResult};
@@ -28,6 +28,10 @@ struct Output {
     /// The SHA-256 of the `.tar.zst`.
     digest: Digest,
     cached: bool,
+    optimize: Optimize,
+    /// The digest of the profile of an optimised build.
+    profile: Option<Digest>,
+    hardening: Hardening,
     #[serde(serialize_with = "super::lossy")]
     tarball: PathBuf,
     /// The SHA-256 of that file; the same as `digest` unless it is in another format.
@@ -94,6 +98,9 @@ fn deliver(built: &Built, settings: &Settings, reporter: &dyn Reporter) -> Resul
         build_key: artifact.record.build_key,
         digest: artifact.record.digest,
         cached: built.cached,
+        optimize: built.plan.request.optimize,
+        profile: built.plan.profile,
+        hardening: built.plan.request.policies.hardening,
         tarball_digest: Digest::of_reader(fs_err::File::open(&tarball)?)?,
         tarball,
         manifest,

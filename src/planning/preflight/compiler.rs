@@ -10,15 +10,13 @@ const PACKAGED: &[&str] = &["/usr/bin", "/bin"];
 
 /// Returns the packages that bring the compiler of `CC`, with the C library's headers, or nothing if none is known.
 pub(super) fn packages(cc: &str, family: Family) -> Vec<String> {
-    let program = Path::new(cc.split_whitespace().next().unwrap_or_default());
+    let program = program(cc);
     let directory = program.parent().filter(|directory| !directory.as_os_str().is_empty());
     // No package installs `/opt/gcc/bin/gcc`.
     if directory.is_some_and(|directory| !PACKAGED.iter().any(|packaged| directory == Path::new(packaged))) {
         return Vec::new();
     }
-    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let triple = format!("{}-", Target::OF_THIS_PROGRAM);
-    let Some((compiler, version)) = parts(name.strip_prefix(&triple).unwrap_or(name)) else { return Vec::new() };
+    let Some((compiler, version)) = parts(name(program)) else { return Vec::new() };
     match (family, version) {
         (Family::Debian, None) => vec![compiler.to_owned(), "libc6-dev".into()],
         (Family::Debian, Some(version)) => vec![format!("{compiler}-{version}"), "libc6-dev".into()],
@@ -26,6 +24,22 @@ pub(super) fn packages(cc: &str, family: Family) -> Vec<String> {
         // Fedora names the packages of older versions otherwise in each release.
         (Family::Fedora, Some(_)) | (Family::Other, _) => Vec::new(),
     }
+}
+
+/// Whether the compiler of `CC` is clang by its name.
+pub(super) fn is_clang(cc: &str) -> bool {
+    parts(name(program(cc))).is_some_and(|(compiler, _)| compiler == "clang")
+}
+
+fn program(cc: &str) -> &Path {
+    Path::new(cc.split_whitespace().next().unwrap_or_default())
+}
+
+/// The name of a program without the target before it.
+fn name(program: &Path) -> &str {
+    let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let target = Target::OF_THIS_PROGRAM.name();
+    name.strip_prefix(target).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
 }
 
 /// Splits `gcc-14` into the compiler and its version, or returns `None` for another program.

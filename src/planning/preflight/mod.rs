@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::domain::launcher::Launcher;
-use crate::domain::plan::LibraryPolicy;
+use crate::domain::plan::{LibraryPolicy, Optimize};
 use crate::domain::target::Target;
-use crate::error::{Error, Result};
+use crate::error::{Error, ProfileRemedy, Result};
 use crate::event::{Event, Reporter};
 use crate::planning::choices::Choices;
 use crate::planning::inputs::{self, ResolvedInputs};
@@ -110,6 +110,7 @@ pub struct Wanted<'a> {
 /// # Errors
 /// [`Error::MissingDependencies`] with everything that is missing and the line that installs it;
 /// [`Error::OldLibraries`]; [`Error::Musl`]; [`Error::UnsupportedTarget`]; [`Error::UnknownPackageDatabase`];
+/// [`Error::Profile`] for an optimised build with clang;
 /// [`Error::Unconfirmed`] for files that the package database does not confirm; [`Error::Command`] if a program fails.
 pub fn check<'a>(
     distro: &Distro,
@@ -150,6 +151,14 @@ enum Found<'a> {
 fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Result<Found<'a>> {
     refuse_musl()?;
     let Wanted { recipe, choices, launcher } = wanted;
+    // Before clang would be installed for nothing.
+    if choices.optimize(recipe) == Optimize::Pgo && compiler::is_clang(choices.cc()) {
+        return Err(Error::Profile {
+            what: format!("for Python {}", recipe.full_version()),
+            reason: format!("CC is {}, but pykeel supports profiles of gcc only", choices.cc()),
+            remedy: ProfileRemedy::Gcc,
+        });
+    }
     let mut missing = Missing::default();
     for tool in TOOLS {
         if find_program(tool.program).is_none() {

@@ -118,7 +118,7 @@ fn nothing_is_installed_for_a_compiler_that_no_package_brings() {
 #[test]
 fn a_compiler_that_is_missing_has_its_package_in_the_line() {
     let scene = Scene::new();
-    let choices = choices(&[("CC", "clang-99")]);
+    let choices = Choices { optimize: Some(Optimize::None), ..choices(&[("CC", "clang-99")]) };
     let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
     let runner = Scripted::new();
     let checked = check(&Distro::parse("ID=debian"), wanted, false, &runner, &Silent);
@@ -127,6 +127,20 @@ fn a_compiler_that_is_missing_has_its_package_in_the_line() {
     };
     assert!(missing.contains(&"clang-99 (named by CC)".to_owned()), "{missing:?}");
     assert!(line.contains(" clang-99 ") && line.contains(" libc6-dev"), "{line}");
+}
+
+#[test]
+fn an_optimised_build_with_clang_is_refused_before_clang_is_installed() {
+    let scene = Scene::new();
+    for cc in ["clang-99", "/opt/llvm/bin/clang -m64"] {
+        let choices = choices(&[("CC", cc)]);
+        let wanted = Wanted { recipe: &scene.recipe, choices: &choices, launcher: Launcher::None };
+        let runner = Scripted::new();
+        let checked = check(&Distro::parse("ID=debian"), wanted, true, &runner, &Silent);
+        let Err(Error::Profile { reason, remedy: ProfileRemedy::Gcc, .. }) = checked else { panic!("{cc}") };
+        assert_eq!(reason, format!("CC is {cc}, but pykeel supports profiles of gcc only"));
+        assert!(runner.specs().is_empty());
+    }
 }
 
 #[test]

@@ -15,6 +15,27 @@ use crate::sys::elf::Compiled;
 /// guards.
 const PROTECTED: &[&str] = &["Py_BuildValue", "PyErr_Format", "PyUnicode_FromFormat", "PyObject_CallFunction"];
 
+/// Extension modules of every series that have arrays on the stack, which the stack protector guards.
+const PROTECTED_MODULES: &[&str] = &[
+    "_ctypes",
+    "_decimal",
+    "_elementtree",
+    "_hashlib",
+    "_pickle",
+    "_socket",
+    "_sqlite3",
+    "_ssl",
+    "binascii",
+    "mmap",
+    "pyexpat",
+    "readline",
+    "select",
+    "unicodedata",
+    "zlib",
+];
+/// Those of them that call functions of the C library which FORTIFY replaces.
+const FORTIFIED_MODULES: &[&str] = &["_ctypes", "_decimal", "_ssl"];
+
 /// The variables of `sysconfig` with which tools build extension modules.
 const OF_EXTENSIONS: &[&str] = &[
     "BASECFLAGS",
@@ -104,6 +125,15 @@ impl ExpectedHardening {
             let (first, count) = (&without_landing_pad[0], without_landing_pad.len());
             self.findings.push(format!("{name} has {count} exported functions without branch protection: {first}, …"));
         }
+        if let Some(module) = module_name(name) {
+            let is_one_of = |modules: &[&str]| modules.contains(&module);
+            if self.has(Measure::StackProtector) && is_one_of(PROTECTED_MODULES) && !file.stack_protected {
+                self.findings.push(format!("{name} has no stack protector"));
+            }
+            if self.has(Measure::Fortify) && is_one_of(FORTIFIED_MODULES) && !file.fortified {
+                self.findings.push(format!("{name} calls no function of FORTIFY"));
+            }
+        }
         let known = PROTECTED.iter().filter_map(|function| Some((function, file.is_protected(function)?)));
         for (function, is_protected) in known {
             self.seen = true;
@@ -153,6 +183,11 @@ impl ExpectedHardening {
     }
 }
 
+/// The name of an extension module by its file: `_ssl` for `lib/python3.13/lib-dynload/_ssl.cpython-….so`.
+fn module_name(file: &str) -> Option<&str> {
+    file.split_once("/lib-dynload/")?.1.split('.').next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +209,37 @@ mod tests {
             plan.request.policies.hardening = Hardening::None;
             assert!(ExpectedHardening::of(&plan).measures.is_empty());
         }
+    }
+
+    /// What is found in a module of one function, compiled with flags, that should be hardened.
+    fn found_in_module(module: &str, flags: &[&str]) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, output) = (directory.path().join("a.c"), directory.path().join("a.so"));
+        let text = "#include <string.h>\nchar f(const char *from, unsigned long length) {\n\
+                    char array[64]; memcpy(array, from, length); return array[length & 7]; }\n";
+        fs_err::write(&source, text).unwrap();
+        let mut command = std::process::Command::new("gcc");
+        command.args(["-shared", "-fPIC", "-O2", "-U_FORTIFY_SOURCE", "-o"]).arg(&output).arg(&source).args(flags);
+        assert!(command.status().unwrap().success());
+        let mut plan = plan();
+        plan.environment.insert("CFLAGS_NODIST".into(), "-fstack-protector-strong -D_FORTIFY_SOURCE=2".into());
+        let mut expected = ExpectedHardening::of(&plan);
+        expected
+            .check(&format!("lib/python3.13/lib-dynload/{module}.cpython-313-x86_64-linux-gnu.so"), &output)
+            .unwrap();
+        expected.findings
+    }
+
+    #[test]
+    fn every_module_with_arrays_has_to_be_protected() {
+        let (protector, fortify) = ("-fstack-protector-strong", "-D_FORTIFY_SOURCE=2");
+        assert_eq!(found_in_module("_ssl", &[protector, fortify]), [""; 0]);
+        let [finding] = &found_in_module("_ssl", &["-fno-stack-protector", fortify])[..] else { panic!() };
+        assert!(finding.contains("/_ssl.") && finding.ends_with("has no stack protector"), "{finding}");
+        let [finding] = &found_in_module("_ssl", &[protector])[..] else { panic!() };
+        assert!(finding.ends_with("calls no function of FORTIFY"), "{finding}");
+        assert_eq!(found_in_module("_socket", &[protector]), [""; 0]);
+        assert_eq!(found_in_module("ours", &["-fno-stack-protector"]), [""; 0]);
     }
 
     #[test]

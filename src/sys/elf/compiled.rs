@@ -32,6 +32,8 @@ pub struct Compiled {
     pub position_dependent: bool,
     /// The exported functions without a landing pad for indirect branches, sorted.
     pub without_landing_pad: Vec<String>,
+    /// Whether it calls the stack protector: some function has a canary.
+    pub stack_protected: bool,
     /// Whether it calls functions of FORTIFY, such as `__memcpy_chk`.
     pub fortified: bool,
     /// The exported functions and whether each loads the stack protector's canary. On aarch64, where code does not show
@@ -79,6 +81,7 @@ impl Compiled {
         Ok(Self {
             position_dependent: elf.header.e_type == ET_EXEC || elf.interpreter.is_some() && flags & DF_1_PIE == 0,
             without_landing_pad,
+            stack_protected: calls_protector,
             fortified: imports(|name| name.starts_with("__") && name.ends_with("_chk") && name != STACK_PROTECTOR),
             protected,
         })
@@ -134,11 +137,14 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn hardened_code_shows_it() {
         let hardened = compiled(&["-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fcf-protection"]);
-        assert_eq!((hardened.is_protected("f"), hardened.fortified), (Some(true), true));
+        assert_eq!(
+            (hardened.is_protected("f"), hardened.stack_protected, hardened.fortified),
+            (Some(true), true, true)
+        );
         assert_eq!(hardened.without_landing_pad, [""; 0]);
         assert_eq!(hardened.is_protected("no_such"), None);
         let plain = compiled(&["-fno-stack-protector", "-fcf-protection=none"]);
-        assert_eq!((plain.is_protected("f"), plain.fortified), (Some(false), false));
+        assert_eq!((plain.is_protected("f"), plain.stack_protected, plain.fortified), (Some(false), false, false));
         assert_eq!(plain.without_landing_pad, ["f"]);
         assert!(!plain.position_dependent);
     }
