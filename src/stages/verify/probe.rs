@@ -56,7 +56,8 @@ struct AnsweredCheck {
 }
 
 /// Runs the probe on a tree where it is and, if that is not its prefix, at its prefix in a mount
-/// namespace, if the system allows one.
+/// namespace, if the system allows one. Where the tree is, it has to work without anything at the prefix, so such a
+/// namespace hides what is there.
 ///
 /// # Errors
 /// [`Error::Io`] if the probe cannot be written, [`Error::Spawn`] or [`Error::Interrupted`] if it does
@@ -67,9 +68,14 @@ pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Resu
     if tree == compiled {
         return probe.run("at its prefix", tree, &Place::Here, report);
     }
-    probe.run("moved", tree, &Place::Here, report)?;
-    match probe.namespace(tree)? {
-        Namespace::Works(place) => probe.run("at its prefix", compiled, &place, report),
+    let namespace = probe.namespace(tree)?;
+    let place = match &namespace {
+        Namespace::Works { without_tree, .. } if compiled.symlink_metadata().is_ok() => without_tree,
+        _ => &Place::Here,
+    };
+    probe.run("moved", tree, place, report)?;
+    match namespace {
+        Namespace::Works { at_prefix, .. } => probe.run("at its prefix", compiled, &at_prefix, report),
         Namespace::Unavailable(reason) => {
             report.add("at its prefix", Status::Skipped(reason));
             Ok(())
@@ -81,14 +87,30 @@ pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Resu
 enum Place {
     /// On this system as it is.
     Here,
-    /// In a new mount namespace, which this command line enters.
-    Namespace(Vec<OsString>),
+    /// In a new mount namespace.
+    Namespace {
+        /// The command line that enters it.
+        words: Vec<OsString>,
+        /// The directory that is hidden in it.
+        hidden: PathBuf,
+    },
+}
+
+impl Place {
+    fn hides(&self, path: &Path) -> bool {
+        matches!(self, Self::Namespace { hidden, .. } if path.starts_with(hidden))
+    }
 }
 
 /// Whether the tree can be at its prefix in a mount namespace.
 enum Namespace {
-    /// It can, in this place.
-    Works(Place),
+    /// It can.
+    Works {
+        /// Where nothing is at the prefix.
+        without_tree: Place,
+        /// Where the tree is at its prefix.
+        at_prefix: Place,
+    },
     /// It cannot on this system, for this reason.
     Unavailable(String),
 }
@@ -119,11 +141,12 @@ impl Probe<'_> {
         write(&PROBE, &self.file("probe"))
     }
 
-    /// Returns a place where the tree is at its prefix, without touching the real one: in a mount
+    /// Returns places where nothing or the tree is at its prefix, without touching the real one: in a mount
     /// namespace an empty file system hides the first directory of the prefix, and the tree is bind
     /// mounted at the prefix.
     fn namespace(&self, tree: &Path) -> Result<Namespace> {
-        const SCRIPT: &str = r#"
+        const WITHOUT_TREE: &str = r#"mount -t tmpfs none "$1" && shift 3 && exec "$@""#;
+        const AT_PREFIX: &str = r#"
 mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 && exec "$@""#;
         let compiled = self.manifest.plan.request.prefix.as_path();
         let top: PathBuf = compiled.iter().take(2).collect();
@@ -141,14 +164,17 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
         let both: &[&[&str]] = &[&[], &["--user", "--map-root-user"]];
         let mut refusal = String::new();
         for options in if rustix::process::geteuid().is_root() { both } else { with_user } {
-            let mut words: Vec<OsString> = vec![unshare.clone().into()];
-            words.extend(options.iter().map(OsString::from));
-            let entered = ["--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "sh"];
-            words.extend(entered.map(OsString::from));
-            words.extend([top.clone().into_os_string(), tree.into(), compiled.into()]);
-            let place = Place::Namespace(words);
-            match self.runner.capture(&self.spec(&place, Path::new("/bin/true"))) {
-                Ok(_) => return Ok(Namespace::Works(place)),
+            let entered = |script: &str| {
+                let mut words: Vec<OsString> = vec![unshare.clone().into()];
+                words.extend(options.iter().map(OsString::from));
+                let shell = ["--mount", "--propagation", "private", "--", "/bin/sh", "-c", script, "sh"];
+                words.extend(shell.map(OsString::from));
+                words.extend([top.clone().into_os_string(), tree.into(), compiled.into()]);
+                Place::Namespace { words, hidden: top.clone() }
+            };
+            let at_prefix = entered(AT_PREFIX);
+            match self.runner.capture(&self.spec(&at_prefix, Path::new("/bin/true"))) {
+                Ok(_) => return Ok(Namespace::Works { without_tree: entered(WITHOUT_TREE), at_prefix }),
                 Err(Error::Command { output, .. }) if refusal.is_empty() => refusal = output,
                 Err(Error::Command { .. }) => {}
                 Err(error) => return Err(error),
@@ -162,7 +188,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
     fn spec(&self, place: &Place, program: &Path) -> Spec {
         let spec = match place {
             Place::Here => Spec::new(program),
-            Place::Namespace(words) => Spec::new(&words[0]).args(&words[1..]).arg(program),
+            Place::Namespace { words, .. } => Spec::new(&words[0]).args(&words[1..]).arg(program),
         };
         spec.directory(self.scratch)
             .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/nonexistent")])
@@ -186,7 +212,7 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             scratch: scratch.path(),
             tls_cert: &self.file("probe/loopback/cert.pem"),
             tls_key: &self.file("probe/loopback/key.pem"),
-            compiler: cc.split_whitespace().next().is_some_and(|program| find_program(program).is_some()),
+            compiler: cc.split_whitespace().next().and_then(find_program).is_some_and(|path| !place.hides(&path)),
             forbidden: self.forbidden,
         };
         let file = self.file("request.json");
@@ -237,5 +263,45 @@ fn status(status: &str, detail: String) -> Status {
         "passed" => Status::Passed,
         "skipped" => Status::Skipped(detail),
         _ => Status::Failed(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixtures::manifest;
+    use crate::event::Silent;
+    use crate::sys::process::scripted::{Answer, Scripted};
+
+    /// The command lines of the two runs of the probe for a tree with this prefix.
+    fn runs(prefix: &str) -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut manifest = manifest();
+        manifest.plan.request.prefix = prefix.parse().unwrap();
+        let own = Own::read(scratch.path(), &manifest);
+        let answer = r#"{"checks": [{"name": "x", "status": "passed"}]}"#;
+        let runner = Scripted::new().on("/bin/true", Answer::new()).on("probe/__main__.py", Answer::new().out(answer));
+        let probe = Probe {
+            manifest: &manifest,
+            own: &own,
+            scratch: scratch.path(),
+            forbidden: &[],
+            runner: &runner,
+            reporter: &Silent,
+        };
+        let mut report = Report::default();
+        check(&probe, &scratch.path().join("moved"), &mut report).unwrap();
+        let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["moved: x", "at its prefix: x"]);
+        runner.command_lines().into_iter().filter(|line| line.contains("__main__.py")).collect()
+    }
+
+    #[test]
+    fn a_moved_tree_runs_with_nothing_at_its_prefix() {
+        for (prefix, is_hidden) in [("/usr/lib", true), ("/usr/no-such", false)] {
+            let [moved, at_prefix] = &runs(prefix)[..] else { panic!() };
+            assert_eq!(moved.contains("mount -t tmpfs"), is_hidden, "{moved}");
+            assert!(!moved.contains("--bind") && at_prefix.contains("--bind"), "{moved} {at_prefix}");
+        }
     }
 }
