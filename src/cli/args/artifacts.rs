@@ -45,6 +45,11 @@ pub(in crate::cli) struct VerifyArgs {
     #[arg(value_name = "PATH|sha256:DIGEST")]
     pub path: PathBuf,
 
+    /// Root file system that it runs in, whose libraries are compared with the bundled ones [default: the one that the
+    /// prefix is in]
+    #[arg(long, value_name = "DIR", conflicts_with = "rebuild")]
+    pub root: Option<PathBuf>,
+
     /// Rebuild it by its own plan, and compare the two
     #[arg(long)]
     pub rebuild: bool,

@@ -61,7 +61,10 @@ pub(super) fn run(args: &VerifyArgs, config: &Config) -> Result<u8> {
     let reporter = &config.reporter;
     let verify = || verify::verify_path(&path, &System, reporter);
     let (report, manifest) = staged(reporter, "verify", &what, verify, |(report, _)| report.summary())?;
-    let root = root_of(&path, &manifest)?;
+    let root = match &args.root {
+        Some(root) => fs_err::canonicalize(root)?,
+        None => root_of(&path, &manifest)?,
+    };
     let other_copies = copies::found(&manifest, &root, reporter);
     if let Some(note) = copies::note(&other_copies, &root) {
         reporter.report(Event::Note(note));

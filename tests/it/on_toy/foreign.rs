@@ -160,6 +160,10 @@ fn a_root_with_another_copy_of_a_bundled_library_is_noted() {
     let verified = verify(&scene.path("root/opt/myorg/python-3.13"));
     assert_eq!(verified.json()["other_copies"], copies);
     assert_eq!(verify(&scene.tarball).json()["other_copies"], serde_json::json!([]));
+    let mut in_root = pykeel();
+    in_root.args(["verify", "--json", "--root"]).arg(scene.path("root")).arg(&scene.tarball);
+    assert_eq!(run(&mut in_root).json()["other_copies"], copies);
+    run(pykeel().args(["verify", "--root", "/no/such/root"]).arg(&scene.tarball)).exits(1).says(&["/no/such/root"]);
 }
 
 #[test]
