@@ -124,10 +124,10 @@ def ctypes_callback(_request):
     expect(list(numbers) == [1, 2, 3, 4, 5], f"qsort gives {list(numbers)}")
 
 
-def curses_terminal(_request):
+def curses_terminal(request):
     import curses
     import curses.panel
-    directory, terminal = terminfo_entry()
+    directory, terminal = terminfo_entry(request)
     # Set explicitly: each distribution's ncurses searches other directories.
     os.environ["TERMINFO"] = directory
     try:
@@ -139,16 +139,17 @@ def curses_terminal(_request):
     return f"{terminal} of {directory}"
 
 
-def terminfo_entry():
+def terminfo_entry(request):
     """Return a terminfo directory and a terminal that it describes."""
     for directory in ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo",
-                      "/usr/lib/terminfo"):
+                      "/usr/lib/terminfo",
+                      os.path.join(request.prefix, "share/terminfo")):
         for terminal in ("xterm", "vt100", "linux", "dumb"):
             # The subdirectory is named by the first letter, or by its code.
             for letter in (terminal[0], f"{ord(terminal[0]):x}"):
                 if os.path.isfile(os.path.join(directory, letter, terminal)):
                     return directory, terminal
-    raise Skip("this root has no terminfo entry")
+    raise Skip("neither this system nor the tree has a terminfo entry")
 
 
 def readline_history(request):
