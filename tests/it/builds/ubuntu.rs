@@ -1,12 +1,14 @@
 //! Ubuntu's releases as build hosts and as runtime images. Each builds the Python whose source its own pool has.
 
+use pykeel::recipe::Catalog;
+
 use crate::builds::other_pool::mirror_with;
 use crate::builds::trixie::builder;
 use crate::debian::{Root, cannot_enter, made_once, ubuntu};
 use crate::missing::Missing;
 use crate::on_cpython::roots::probe_by;
 use crate::skip;
-use crate::support::{Artifact, run, unpack};
+use crate::support::{Artifact, pykeel, run};
 
 /// A release of Ubuntu.
 struct Host {
@@ -59,8 +61,9 @@ fn builds_and_runs_in(host: &Host) {
     let bare = Root::copy_of(&template);
     for artifact in &bundled {
         // A recipe pins a profile for its compiler, and a build without one says so in the words above.
-        let is_optimised = artifact.manifest["plan"]["profile"].is_string();
-        assert_eq!(is_optimised, !words.contains(&"none"), "{}", artifact.name);
+        let profile = artifact.manifest["plan"]["profile"].as_str().map(str::to_owned);
+        assert_eq!(profile.is_some(), !words.contains(&"none"), "{}", artifact.name);
+        assert!(profile.is_none_or(|profile| pinned(release).contains(&profile)), "{}", artifact.name);
         let libraries = artifact.manifest["libraries"].as_array().expect("a list");
         assert!(libraries.iter().any(|library| library["package"] == *openssl), "{libraries:?}");
         runs_in(&bare, artifact);
@@ -71,17 +74,22 @@ fn builds_and_runs_in(host: &Host) {
     let packages = linked[0].manifest["runtime_packages"].as_array().expect("a list");
     assert!(packages.iter().any(|package| package == openssl), "{packages:?}");
     let root = Root::copy_of(&template);
-    let list = format!("{}/share/pykeel/runtime-packages.txt", linked[0].prefix());
-    unpack(&linked[0], &root.path().join(&linked[0].prefix()[1..]));
-    root.check(&format!("apt-get update -q && apt-get install -qy --no-install-recommends $(cat {list})"));
+    let list: Vec<&str> = packages.iter().map(|package| package.as_str().expect("a name")).collect();
+    let list = list.join(" ");
+    root.check(&format!("apt-get update -q && apt-get install -qy --no-install-recommends {list}"));
     runs_in(&root, &linked[0]);
 }
 
-/// Unpacks an artifact at its prefix in a root, and runs the checks there.
+/// The digests of the profiles that the recipe of a release pins.
+fn pinned(release: &str) -> Vec<String> {
+    let catalog = Catalog::load(None).expect("the recipes");
+    let (_, recipe) = catalog.find(release.parse().expect("a release")).expect("a recipe");
+    recipe.profiles.iter().map(|profile| profile.sha256.to_string()).collect()
+}
+
+/// Installs an artifact into a root, and runs the checks there.
 fn runs_in(root: &Root, artifact: &Artifact) {
-    let prefix = root.path().join(&artifact.prefix()[1..]);
-    let _absent = fs_err::remove_dir_all(&prefix);
-    unpack(artifact, &prefix);
+    run(pykeel().arg("install").arg(&artifact.tarball).args(["--force", "--root"]).arg(root.path())).exits(0);
     probe_by(root.path(), |words| root.command(words), artifact, artifact.prefix(), &["tzdata", "/dev/shm"]);
 }
 
