@@ -20,7 +20,7 @@ use crate::sys::toolchain::{SEARCH_PATH, find_program};
 static PROBE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/stages/verify/probe");
 
 /// The time limit of the whole probe, which also limits each check itself.
-const LIMIT: Duration = Duration::from_mins(15);
+const LIMIT: Duration = Duration::from_mins(45);
 
 /// The probe's request, which the package describes.
 #[derive(Debug, Serialize)]

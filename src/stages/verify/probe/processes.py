@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .check import Skip, expect, promised
+from .check import CHECK_SECONDS, Skip, expect, promised
 from .commands import python, run_well
 
 
@@ -73,9 +73,9 @@ def started_process(method):
         process = context.Process(target=send_square, args=(sender, 12))
         process.start()
         sender.close()
-        expect(receiver.poll(20), "no answer in 20 s")
+        expect(receiver.poll(CHECK_SECONDS - 40), f"no answer in {CHECK_SECONDS - 40} s")
         answer = receiver.recv()
-        process.join(10)
+        process.join(20)
         expect(answer == 144 and process.exitcode == 0,
                f"answer {answer}, exit code {process.exitcode}")
     return check
