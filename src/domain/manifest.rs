@@ -164,9 +164,10 @@ pub struct Manifest {
     pub modules: Vec<String>,
     /// The modules that are linked into the interpreter.
     pub builtin_modules: Vec<String>,
-    /// The versions of the libraries of which CPython's source has a copy, by name, as the copies state them.
+    /// The libraries of which CPython's source has a copy that is compiled in, by name, with their versions as the copies
+    /// state them; `None` for one that states none.
     #[serde(default)]
-    pub compiled_in: BTreeMap<String, String>,
+    pub compiled_in: BTreeMap<String, Option<String>>,
     /// The bundled libraries.
     pub libraries: Vec<BundledLibrary>,
     /// The files that these load or read by name.

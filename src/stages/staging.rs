@@ -18,7 +18,7 @@ pub struct StagedPrefix {
     epoch: u64,
     builtin_modules: Vec<String>,
     /// The versions of the libraries of which the source has a copy.
-    compiled_in: BTreeMap<String, String>,
+    compiled_in: BTreeMap<String, Option<String>>,
     /// The work directory, which no file of the prefix may mention.
     build_directory: PathBuf,
 }
@@ -37,7 +37,7 @@ impl StagedPrefix {
         &self.builtin_modules
     }
 
-    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, String> {
+    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, Option<String>> {
         &self.compiled_in
     }
 

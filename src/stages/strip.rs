@@ -39,7 +39,7 @@ impl StrippedPrefix {
         self.staged.builtin_modules()
     }
 
-    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, String> {
+    pub(super) const fn compiled_in(&self) -> &BTreeMap<String, Option<String>> {
         self.staged.compiled_in()
     }
 

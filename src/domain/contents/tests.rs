@@ -19,7 +19,7 @@ pub(crate) fn contents_of(files: &[(PathBuf, u64)]) -> Contents {
         source_date_epoch: 1_700_000_000,
         modules: vec!["_ssl".into()],
         builtin_modules: vec!["_abc".into()],
-        compiled_in: BTreeMap::from([("expat".into(), "2.7.1".into())]),
+        compiled_in: BTreeMap::from([("expat".into(), Some("2.7.1".into())), ("libb2".into(), None)]),
         libraries: vec![library],
         runtime_packages: vec!["ca-certificates".into(), "tzdata".into()],
         ..manifest()

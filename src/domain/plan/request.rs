@@ -12,7 +12,7 @@ use crate::domain::version::{Release, Variant};
 
 /// The version of pykeel's own contribution to the bytes: what it strips, rewrites and packs.
 /// Raise it whenever the same plan would give other bytes, those of the manifest among them.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 named_enum! {
     /// What is kept of a build.

@@ -82,10 +82,6 @@ pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)>
     for file in data_files(tree)? {
         fs::copy_into_place(&tree.join(&file), &directory.path().join(&file))?;
     }
-    let flags = ["OPT", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"].into_iter();
-    let environment = flags.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
-    let made = plan.make.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "PYTHON_FOR_BUILD");
-    let made = made.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let manifest = ProfileManifest {
         format: PROFILE_FORMAT,
         release: plan.request.release,
@@ -96,7 +92,7 @@ pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)>
         compiler: data.compiler,
         compiler_line: plan.toolchain.compiler.clone(),
         data_version: data.version,
-        flags: environment.chain(made).collect(),
+        flags: flags(plan),
         training: training.to_vec(),
         scripts: scripts.clone(),
     };
@@ -106,6 +102,22 @@ pub fn pack(recording: Recording<'_>, work: &Path) -> Result<(Profile, Vec<u8>)>
         archive::encode(Format::Xz, Vec::new(), |writer| archive::pack(directory.path(), &top, epoch, writer))?;
     // A profile that cannot be read back is not kept.
     Ok((open(&top, &bytes)?, bytes))
+}
+
+/// The flags that a plan's interpreter is compiled with.
+fn flags(plan: &BuildPlan) -> BTreeMap<String, String> {
+    let names = ["OPT", "CC", "CFLAGS", "CFLAGS_NODIST", "CPPFLAGS", "LDFLAGS", "LDFLAGS_NODIST"].into_iter();
+    let environment = names.filter_map(|name| Some((name.to_owned(), plan.environment.get(name)?.clone())));
+    let mut flags: BTreeMap<String, String> = environment.collect();
+    let made = plan.make.iter().filter_map(|word| word.split_once('=')).filter(|(name, _)| *name != "PYTHON_FOR_BUILD");
+    for (name, value) in made {
+        // The Makefile puts these after what configure was given. Other variables it replaces.
+        match flags.get_mut(name) {
+            Some(given) if name.ends_with("_NODIST") => *given = format!("{given} {value}"),
+            _ => drop(flags.insert(name.to_owned(), value.to_owned())),
+        }
+    }
+    flags
 }
 
 /// The files of training data in a build tree, by their paths in it.
@@ -120,6 +132,20 @@ pub fn data_files(tree: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fixtures;
+
+    #[test]
+    fn the_flags_of_hardening_are_recorded_with_those_of_the_training() {
+        let mut plan = fixtures::manifest().plan;
+        plan.environment = [("CC", "gcc"), ("CFLAGS_NODIST", "-fPIE"), ("HOME", "/nonexistent"), ("OPT", "-O3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let make = ["-o", "x", "CFLAGS_NODIST=-fprofile-generate", "LDFLAGS_NODIST=-lgcov", "OPT=-O2"];
+        plan.make = make.map(str::to_owned).to_vec();
+        let found: Vec<String> = flags(&plan).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = ["CC=gcc", "CFLAGS_NODIST=-fPIE -fprofile-generate", "LDFLAGS_NODIST=-lgcov", "OPT=-O2"];
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn what_is_no_profile_is_refused() {

@@ -13,6 +13,13 @@ fn the_release_that_most_tests_look_at_builds_in_both_flavors() {
     }
 }
 
+/// What the README promises, bundled libraries included.
+#[test]
+fn the_runtime_flavor_has_at_most_30_megabytes() {
+    let bytes = artifact("runtime").manifest["sizes"]["bytes"].as_u64().expect("a number");
+    assert!((20_000_000..=30_000_000).contains(&bytes), "{bytes} bytes");
+}
+
 #[test]
 fn the_older_series_build_in_both_flavors() {
     for release in old_releases() {

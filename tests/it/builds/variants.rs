@@ -7,18 +7,27 @@ use std::sync::LazyLock;
 use super::newest::NEWEST;
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Artifact, RELEASE, artifact, pykeel, run, unpack};
+use crate::support::{Artifact, Ended, RELEASE, artifact, pykeel, run, unpack};
 
-/// The runtime artifacts of 3.13.5t and 3.13.5d. The first test that asks builds them, unless the shared store has
-/// them, and all others wait. If that fails, it is not tried again.
-static VARIANTS: LazyLock<[Artifact; 2]> = LazyLock::new(|| {
+/// Both flavors of 3.13.5t and 3.13.5d, `runtime` first. The first test that asks builds them, unless the shared store
+/// has them, and all others wait. If that fails, it is not tried again.
+static VARIANTS: LazyLock<[Vec<Artifact>; 2]> = LazyLock::new(|| {
     // Then its source is in the store.
     artifact("runtime");
     ["t", "d"].map(|variant| {
         let version = format!("{RELEASE}{variant}");
-        Artifact::built(&run(pykeel().args(["build", &version, "--offline", "--json"])).exits(0).json()[0])
+        flavors_of(run(pykeel().args(["build", &version, "--flavor", "all", "--offline", "--json"])))
     })
 });
+
+/// The artifacts of a build of both flavors, `runtime` first.
+fn flavors_of(ended: Ended) -> Vec<Artifact> {
+    let built = ended.exits(0).json();
+    let artifacts: Vec<Artifact> = built.as_array().expect("an array").iter().map(Artifact::built).collect();
+    let names: Vec<&str> = artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    assert!(names.len() == 2 && names[0].contains("-runtime-") && names[1].contains("-builder-"), "{names:?}");
+    artifacts
+}
 
 /// What a Python answers to a program, run from a tree by one of its names.
 fn answer(tree: &Path, name: &str, code: &str) -> String {
@@ -62,8 +71,10 @@ fn is_what_it_says(artifact: &Artifact, release: &str, variant: &str) {
 #[test]
 #[ignore = "scripts/test --full: builds 3.13.5t and 3.13.5d"]
 fn variants_are_what_they_say_and_pass_verification() {
-    for (artifact, variant) in VARIANTS.iter().zip(["t", "d"]) {
-        is_what_it_says(artifact, RELEASE, variant);
+    for (artifacts, variant) in VARIANTS.iter().zip(["t", "d"]) {
+        for artifact in artifacts {
+            is_what_it_says(artifact, RELEASE, variant);
+        }
     }
 }
 
@@ -73,18 +84,20 @@ fn the_variants_of_the_newest_series_are_what_they_say() {
     for variant in ["t", "d"] {
         // 3.13.5t is the one that is optimised: it takes a training.
         let version = format!("{NEWEST}{variant}");
-        let ended = run(pykeel().args(["build", &version, "--optimize", "none", "--json"]));
+        let ended = run(pykeel().args(["build", &version, "--flavor", "all", "--optimize", "none", "--json"]));
         if ended.code == 3 {
             skip!(Missing::Source(NEWEST), "no mirror has the source of Python {NEWEST}: {}", ended.err.trim());
         }
-        is_what_it_says(&Artifact::built(&ended.exits(0).json()[0]), NEWEST, variant);
+        for artifact in flavors_of(ended) {
+            is_what_it_says(&artifact, NEWEST, variant);
+        }
     }
 }
 
 #[test]
 #[ignore = "scripts/test --full: builds 3.13.5t and 3.13.5d"]
 fn threads_of_the_free_threaded_build_run_with_all_its_modules() {
-    let [free_threaded, _] = &*VARIANTS;
+    let free_threaded = &VARIANTS[0][0];
     let place = tempfile::tempdir().expect("a directory");
     unpack(free_threaded, place.path());
     // A module that does not say that it can do without the lock turns it on for the process.

@@ -98,7 +98,10 @@ fn facts(contents: &Contents) -> String {
         }
     }
     if !manifest.compiled_in.is_empty() {
-        let copies = manifest.compiled_in.iter().map(|(name, version)| format!("{name} {version}"));
+        let copies = manifest.compiled_in.iter().map(|(name, version)| match version {
+            Some(version) => format!("{name} {version}"),
+            None => name.clone(),
+        });
         row("compiled in", shown(&copies.collect::<Vec<_>>().join(", ")));
     }
     row("packages", shown(&manifest.runtime_packages.join(" ")));
