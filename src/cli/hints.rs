@@ -75,8 +75,11 @@ fn of_profile(error: &Error) -> Option<String> {
 const fn of_argument(problem: ArgumentProblem) -> &'static str {
     match problem {
         ArgumentProblem::Form => "write the argument whole, as in `--configure-arg --without-doc-strings`",
-        ArgumentProblem::Character | ArgumentProblem::Layout | ArgumentProblem::Running | ArgumentProblem::Program => {
+        ArgumentProblem::Character => {
             "leave it out, or add it to `configure.arguments` of your own recipe (docs/recipes.md)"
+        }
+        ArgumentProblem::Word | ArgumentProblem::Layout | ArgumentProblem::Running | ArgumentProblem::Program => {
+            "leave it out"
         }
         ArgumentProblem::Unknown => "correct its spelling; `./configure --help` in the source lists the options",
         ArgumentProblem::Prefix => "use `--prefix DIR`",

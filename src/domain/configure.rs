@@ -9,6 +9,8 @@ pub enum ArgumentProblem {
     Form,
     /// It has a character that make or a shell would act on.
     Character,
+    /// It is empty or two lines.
+    Word,
     /// The release's configure has no such option.
     Unknown,
     /// It sets the prefix.
@@ -44,6 +46,7 @@ impl fmt::Display for ArgumentProblem {
         f.write_str(match self {
             Self::Form => "it has none of the forms --enable-…, --disable-…, --with-…, --without-… and ac_cv_…=…",
             Self::Character => "it has characters other than letters, digits, spaces and . _ + - = / : , @ % ~",
+            Self::Word => "it is empty or has more than one line",
             Self::Unknown => "this release has no such option",
             Self::Prefix => "the prefix is a part of the request",
             Self::Layout => "the layout of the tree is fixed",
@@ -143,17 +146,39 @@ pub fn check_argument(argument: &str) -> Result<(), ArgumentProblem> {
     check_variable(name)
 }
 
+/// Checks that a recipe can give configure an argument. A recipe runs code by design, and may turn on and off what it
+/// likes: refused are what the request decides, what changes configure itself, and variables, which have a table.
+///
+/// # Errors
+/// The reason why a recipe cannot give it.
+pub fn check_recipe_argument(argument: &str) -> Result<(), ArgumentProblem> {
+    if argument.trim().is_empty() || argument.contains('\n') {
+        return Err(ArgumentProblem::Word);
+    }
+    let (name, value) = argument.split_once('=').map_or((argument, None), |(name, value)| (name, Some(value)));
+    let Some(option) = name.strip_prefix('-') else {
+        return value.map_or(Err(ArgumentProblem::Form), |_| check_variable(name));
+    };
+    let option = option.strip_prefix('-').unwrap_or(option);
+    if option_name(&format!("--{option}")).is_some() {
+        return Ok(());
+    }
+    Err(find(REFUSED_BARE, option).unwrap_or(ArgumentProblem::Form))
+}
+
 /// Returns the problem of an option, without its first hyphen, or `None` if it has none that its name shows.
 fn refused_option(name: &str) -> Option<ArgumentProblem> {
     let name = name.strip_prefix('-').unwrap_or(name);
-    let find = |table: &[(ArgumentProblem, &[&str])], name: &str| {
-        let is_meant = |known: &&str| *known == name || (known.ends_with('-') && name.starts_with(*known));
-        table.iter().find(|(_, names)| names.iter().any(&is_meant)).map(|(problem, _)| *problem)
-    };
     match option_name(&format!("--{name}")) {
         Some(feature) => find(REFUSED, feature),
         None => find(REFUSED_BARE, name),
     }
+}
+
+/// Finds an option in a table.
+fn find(table: &[(ArgumentProblem, &[&str])], name: &str) -> Option<ArgumentProblem> {
+    let is_meant = |known: &&str| *known == name || (known.ends_with('-') && name.starts_with(*known));
+    table.iter().find(|(_, names)| names.iter().any(&is_meant)).map(|(problem, _)| *problem)
 }
 
 /// Returns the name of what an option turns on or off: `ipv6` for `--disable-ipv6`.
@@ -241,6 +266,32 @@ mod tests {
             ("OPT=-O2", P::Flags),
         ] {
             assert_eq!(check_argument(argument), Err(problem), "{argument}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_may_give_every_option_but_what_the_request_decides() {
+        use ArgumentProblem as P;
+        for argument in ["--enable-shared", "--with-readline=editline", "--with-libs=-lm", "-without-x", "ac_cv_x=no"] {
+            assert_eq!(check_recipe_argument(argument), Ok(()), "{argument}");
+        }
+        for (argument, problem) in [
+            ("", P::Word),
+            (" ", P::Word),
+            ("--with-x=a\n--prefix=/x", P::Word),
+            ("--prefix=/x", P::Prefix),
+            ("-prefix=/x", P::Prefix),
+            ("--exec-prefix=/x", P::Prefix),
+            ("--libdir=/x", P::Layout),
+            ("--host=x", P::Machine),
+            ("--no-create", P::Running),
+            ("-C", P::Form),
+            ("--pref=/x", P::Form),
+            ("x86_64-linux-gnu", P::Form),
+            ("CFLAGS=-O2", P::Flags),
+            ("CC=clang", P::Program),
+        ] {
+            assert_eq!(check_recipe_argument(argument), Err(problem), "{argument}");
         }
     }
 

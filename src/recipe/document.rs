@@ -14,6 +14,7 @@ use super::place::Layers;
 use super::section::{
     configure, flavor, hardening, library, make, modules, patch, pgo, profile, release, shared, source,
 };
+use super::words;
 use crate::domain::version::{Series, Variant};
 use crate::error::Mistake;
 
@@ -48,7 +49,7 @@ struct Document {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct WrittenVariant {
     #[serde(default)]
-    arguments: Vec<String>,
+    arguments: Vec<Spanned<String>>,
 }
 
 /// A recipe that was checked, and the places of the digests that are compared with files later.
@@ -66,6 +67,7 @@ pub(super) struct Checked {
 /// # Errors
 /// [`Mistake`] for the first mistake, with its place in a file.
 pub(super) fn check(table: Spanned<DeTable<'_>>, at: &Layers<'_>) -> Result<Checked, Mistake> {
+    words::no_control_characters(table.get_ref(), at)?;
     let document = Document::deserialize(toml::Deserializer::from(table)).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
         at.mistake(offset, error.message().trim())
@@ -87,7 +89,7 @@ impl Document {
             configure: self.configure.check(at)?,
             make: self.make.check(at)?,
             hardening: self.hardening.check(at)?,
-            shared: self.shared.check(),
+            shared: self.shared.check(at)?,
             pgo: self.pgo.map(|pgo| pgo.check(at)).transpose()?,
             libraries: library::check(self.library, &modules, at)?,
             modules,
@@ -109,7 +111,7 @@ fn variants(
         .into_iter()
         .map(|(name, variant)| match at.parsed(&name)? {
             Variant::Default => Err(at.error(&name, "a variant needs a name: t or d")),
-            key => Ok((key, variant.arguments)),
+            key => Ok((key, words::arguments(variant.arguments, at)?)),
         })
         .collect()
 }

@@ -16,6 +16,7 @@ mod render;
 mod section;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use catalog::{Catalog, PatchText, check_file};
 pub use checked::{Recipe, ReleaseRecipe, SeriesRecipe};

@@ -7,18 +7,19 @@ use serde_json::{Value, json};
 use toml::Spanned;
 
 use crate::error::Mistake;
-use crate::recipe::place::Layers;
+use crate::recipe::place::{Layers, texts};
+use crate::recipe::words;
 
 /// `[configure]` as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::recipe) struct Written {
     #[serde(default)]
-    arguments: Vec<String>,
+    arguments: Vec<Spanned<String>>,
     #[serde(default)]
     environment: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
-    cache: BTreeMap<String, String>,
+    cache: BTreeMap<Spanned<String>, String>,
     #[serde(default)]
     hidden_headers: Vec<Spanned<String>>,
     #[serde(default)]
@@ -40,31 +41,10 @@ pub struct ConfigureRecipe {
     pub hidden_libraries: Vec<String>,
 }
 
-/// The variables that pykeel or the user sets.
-const RESERVED_VARIABLES: &[&str] = &[
-    "PATH",
-    "LC_ALL",
-    "TZ",
-    "HOME",
-    "CONFIG_SITE",
-    "PYTHONHASHSEED",
-    "PYTHON_FOR_REGEN",
-    "SOURCE_DATE_EPOCH",
-    "PKG_CONFIG_LIBDIR",
-    "CC",
-    "CFLAGS",
-    "CPPFLAGS",
-    "LDFLAGS",
-];
-
 impl Written {
     pub(in crate::recipe) fn check(self, at: &Layers<'_>) -> Result<ConfigureRecipe, Mistake> {
-        // A variable that pykeel itself sets would be overridden in silence.
-        for name in self.environment.keys() {
-            if RESERVED_VARIABLES.contains(&name.get_ref().as_str()) {
-                return Err(at.error(name, format!("a recipe cannot set {}", name.get_ref())));
-            }
-        }
+        self.environment.keys().try_for_each(|name| words::variable(name, at))?;
+        self.cache.keys().try_for_each(|name| words::is_variable(name, at))?;
         let is_plain = |name: &str| {
             let part = |part: &str| !part.is_empty() && part != "." && part != "..";
             name.split('/').all(part) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._+-".contains(&b))
@@ -80,13 +60,17 @@ impl Written {
             }
         }
         Ok(ConfigureRecipe {
-            arguments: self.arguments,
-            environment: self.environment.into_iter().map(|(name, value)| (name.into_inner(), value)).collect(),
-            cache: self.cache,
-            hidden_headers: self.hidden_headers.into_iter().map(Spanned::into_inner).collect(),
-            hidden_libraries: self.hidden_libraries.into_iter().map(Spanned::into_inner).collect(),
+            arguments: words::arguments(self.arguments, at)?,
+            environment: without_places(self.environment),
+            cache: without_places(self.cache),
+            hidden_headers: texts(self.hidden_headers),
+            hidden_libraries: texts(self.hidden_libraries),
         })
     }
+}
+
+fn without_places(table: BTreeMap<Spanned<String>, String>) -> BTreeMap<String, String> {
+    table.into_iter().map(|(name, value)| (name.into_inner(), value)).collect()
 }
 
 impl ConfigureRecipe {

@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use toml::Spanned;
+
+use crate::error::Mistake;
+use crate::recipe::place::Layers;
+use crate::recipe::words;
 
 /// `[shared]` as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(in crate::recipe) struct Written {
-    configure: Vec<String>,
+    configure: Vec<Spanned<String>>,
     compile: String,
     program_link: String,
 }
@@ -24,9 +29,9 @@ pub struct SharedRecipe {
 }
 
 impl Written {
-    pub(in crate::recipe) fn check(self) -> SharedRecipe {
+    pub(in crate::recipe) fn check(self, at: &Layers<'_>) -> Result<SharedRecipe, Mistake> {
         let Self { configure, compile, program_link } = self;
-        SharedRecipe { configure, compile, program_link }
+        Ok(SharedRecipe { configure: words::arguments(configure, at)?, compile, program_link })
     }
 }
 

@@ -110,6 +110,19 @@ fn mistakes_of_a_change_are_named_with_their_place() {
         ("library.x.link.add = [\"x\"]", "there is no inherited list `library.x.link` to change"),
         ("pgo.training.remove = [[\"-m\"]]", "2:24: the inherited `pgo.training` does not have it"),
         ("release.\"3.12.1\" = {}", "2:9: release 3.12.1 is not of the series 3.13"),
+        ("configure.environment.\"\" = \"x\"", "2:23: `` is not a name of letters"),
+        ("configure.environment.\"A=B\" = \"x\"", "2:23: `A=B` is not a name of letters"),
+        ("configure.environment.\"1A\" = \"x\"", "2:23: `1A` begins with a digit"),
+        ("configure.environment.A = \"x\\u0000y\"", "2:27: a text cannot have the character U+0000"),
+        ("configure.environment.\"A\\u0000\" = \"x\"", "2:23: a text cannot have the character U+0000"),
+        ("configure.environment.LD_PRELOAD = \"/x.so\"", "2:23: a recipe cannot set LD_PRELOAD: programs would run"),
+        ("configure.environment.MAKEFLAGS = \"-n\"", "2:23: a recipe cannot set MAKEFLAGS: programs would run"),
+        ("configure.environment.PATH = \"/x\"", "2:23: a recipe cannot set PATH: pykeel or the user does"),
+        ("configure.cache.\"ac_cv x\" = \"no\"", "2:17: `ac_cv x` is not a name of letters"),
+        ("configure.arguments.add = [\"--prefix=/x\"]", "2:28: a recipe cannot give configure"),
+        ("variant.t.arguments.add = [\"--host=x\"]", "2:28: a recipe cannot give configure"),
+        ("shared.configure.add = [\"CFLAGS=-O2\"]", "2:25: a recipe cannot give configure"),
+        ("make.install.add = [\"a\\u0007\"]", "2:21: a text cannot have the character U+0007"),
         ("end-of-life = \"2029-13\"", "2:15: `2029-13` is not a day"),
     ];
     for (text, expected) in cases {
@@ -162,7 +175,7 @@ const NEUTRAL: &[(&str, &str)] = &[
     ("[library.xz]", "[library.lzma]"),
     ("OPENSSL_VERSION_NUMBER >= 0x10101000L", "OPENSSL_VERSION_NUMBER >= 0x10102000L"),
     ("file = \"3.13.5-x86_64-gcc12", "file = \"other-gcc12"),
-    ("\"--disable-gil\"", "\"--disable-gil\", \"--x\""),
+    ("\"--disable-gil\"", "\"--disable-gil\", \"--with-x\""),
 ];
 
 /// Changes of the recipe of 3.13 that change bytes.
@@ -257,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn what_an_overlay_adds_is_there_in_the_end(words in proptest::collection::btree_set("--[a-z]{1,9}=\\PC{0,9}", 1..5)) {
+    fn what_an_overlay_adds_is_there_in_the_end(words in proptest::collection::btree_set("--with-[a-z]{1,9}=\\PC{0,9}", 1..5)) {
         let list = words.iter().map(|word| toml_edit::Value::from(word.as_str()).to_string()).collect::<Vec<_>>().join(", ");
         let recipe = Recipe::parse("3.13.toml", &format!("extends = \"3.13\"\nconfigure.arguments.add = [{list}]\n")).unwrap();
         let arguments = &recipe.shared.configure.arguments;
