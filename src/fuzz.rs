@@ -3,6 +3,8 @@
 //! part of the interface; `docs/testing.md` says how to run them.
 
 use std::fmt::{Debug, Display};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -12,6 +14,10 @@ use crate::domain::manifest::Manifest;
 use crate::domain::prefix::Prefix;
 use crate::domain::target::Target;
 use crate::domain::version::{Release, Series, VersionRequest};
+use crate::event::Silent;
+use crate::prefix::install::{Durability, InstallOptions, NewPython, install_new};
+use crate::prefix::site::Destination;
+use crate::prefix::uninstall::{OtherFiles, uninstall};
 use crate::recipe::Recipe;
 use crate::stages::relocate;
 use crate::sys::{ar, archive, elf};
@@ -27,6 +33,7 @@ pub const TARGETS: &[(&str, Function)] = &[
     ("archive", archive),
     ("elf", elf),
     ("relocate", relocate),
+    ("root", root),
 ];
 
 /// A recipe file: a recipe that parses can be used, and a mistake has a place in the text.
@@ -127,4 +134,85 @@ pub fn relocate(bytes: &[u8]) {
         ["bin/script", "lib/pkgconfig/python.pc", "lib/python3.13/_sysconfigdata.py", "lib/python3.13/config/x.py"];
     let Some((first, rest)) = bytes.split_first() else { return };
     relocate::try_rewriting(Path::new(PATHS[usize::from(*first) % PATHS.len()]), rest);
+}
+
+/// A root file system with links, files and modes of any kind: an installation and a removal there change nothing
+/// outside it. Each three bytes make an entry: what it is, where, and where to.
+///
+/// # Panics
+/// Also if no temporary directory can be created.
+pub fn root(bytes: &[u8]) {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let (root, outside) = (place.path().join("root"), place.path().join("outside"));
+    for directory in [&root, &outside.join("opt/myorg/python-3.13/lib")] {
+        std::fs::create_dir_all(directory).expect("a directory");
+    }
+    std::fs::write(outside.join("opt/myorg/python-3.13/lib/os.py"), "precious").expect("a file");
+    for entry in bytes.chunks_exact(3).take(64) {
+        make_entry(&root, &outside, entry);
+    }
+    let before = snapshot(&outside);
+    let manifest = br#"{"name": "cpython-3.13.5-x86_64-linux-gnu-glibc2.35-runtime-000000000000", "build_key":
+        "0000000000000000000000000000000000000000000000000000000000000000"}"#;
+    let new = NewPython {
+        build_key: Digest::of(bytes),
+        is_unchanged: &|_| Ok(false),
+        unpack: &|directory| {
+            directory.make_directories(Path::new("share/pykeel"))?;
+            Ok(directory.make_file(Path::new("share/pykeel/manifest.json"), 0o644)?.write_all(manifest)?)
+        },
+    };
+    let destination = Destination { root: Some(root), prefix: "/opt/myorg/python-3.13".into() };
+    let force = bytes.len().is_multiple_of(2);
+    let options = InstallOptions { force, durability: Durability::Unsynced };
+    let _may_be_refused = install_new(&new, &destination, options, &Silent);
+    assert_eq!(snapshot(&outside), before, "an installation changed what is outside");
+    let _may_be_refused = uninstall(&destination, OtherFiles::Remove, &Silent);
+    assert_eq!(snapshot(&outside), before, "a removal changed what is outside");
+}
+
+/// Makes an entry of a root as three bytes say. What cannot be made is left out.
+fn make_entry(root: &Path, outside: &Path, entry: &[u8]) {
+    const PATHS: [&str; 12] = [
+        "opt",
+        "opt/myorg",
+        "opt/myorg/python-3.13",
+        "opt/myorg/python-3.13/lib",
+        "opt/myorg/python-3.13/share",
+        "opt/myorg/python-3.13/share/pykeel",
+        "opt/myorg/.pykeel-python-3.13.new",
+        "opt/myorg/.pykeel-python-3.13.old",
+        "opt/myorg/.pykeel-python-3.13.journal",
+        "opt/myorg/.pykeel-python-3.13.removal",
+        "usr",
+        "usr/opt",
+    ];
+    let [what, path, to] = entry else { return };
+    let path = root.join(PATHS[usize::from(*path) % PATHS.len()]);
+    let inner = PATHS[usize::from(*to) % PATHS.len()];
+    let _no_matter = match what % 8 {
+        0 | 1 => std::fs::create_dir_all(&path),
+        2 => std::fs::write(&path, [*to]),
+        3 => symlink(outside.join(inner), &path),
+        4 => symlink(outside, &path),
+        5 => symlink(Path::new("../../../../outside").join(inner), &path),
+        6 => symlink(Path::new("/").join(inner), &path),
+        _ => std::fs::set_permissions(&path, std::fs::Permissions::from_mode(u32::from(*to) | 0o500)),
+    };
+}
+
+/// Everything in a directory: paths, kinds, modes, times and the bytes of files.
+fn snapshot(directory: &Path) -> Vec<String> {
+    let entries = walkdir::WalkDir::new(directory).sort_by_file_name().into_iter();
+    let shown = |entry: walkdir::DirEntry| {
+        let metadata = entry.metadata().expect("its metadata");
+        let bytes = if metadata.is_file() { std::fs::read(entry.path()).expect("a file") } else { Vec::new() };
+        format!(
+            "{} {:o} {:?} {bytes:?}",
+            entry.path().display(),
+            metadata.mode(),
+            metadata.modified().expect("its time")
+        )
+    };
+    entries.map(|entry| shown(entry.expect("an entry"))).collect()
 }

@@ -63,9 +63,11 @@ impl Error {
             | Self::Unconfirmed { .. }
             | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } | Self::NoExec { .. } => {
-                ExitCode::Unavailable
-            }
+            Self::ForeignPrefix { .. }
+            | Self::ForeignRemains { .. }
+            | Self::NotRemovable { .. }
+            | Self::OtherFiles { .. }
+            | Self::NoExec { .. } => ExitCode::Unavailable,
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::SomeFailed { .. }

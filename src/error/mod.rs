@@ -415,6 +415,15 @@ pub enum Error {
     },
 
     /// Exit code 5.
+    #[error("{path} is in the way, and pykeel leaves it alone: {reason}")]
+    ForeignRemains {
+        /// What lies beside a prefix.
+        path: PathBuf,
+        /// Why an interrupted run of this user cannot have left it.
+        reason: String,
+    },
+
+    /// Exit code 5.
     #[error("{path} cannot be removed: {reason}")]
     NotRemovable {
         /// The prefix.

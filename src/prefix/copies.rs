@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::Serialize;
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{BundledLibrary, Manifest};
 use crate::error::Result;
+use crate::sys::directory::file_in_root;
 use crate::sys::distro;
 
 /// A library of a system that has the name of a bundled one and other bytes.
@@ -44,7 +44,7 @@ pub fn other_copies(manifest: &Manifest, root: &Path) -> Result<Vec<OtherCopy>> 
     let mut found: Vec<(&BundledLibrary, PathBuf)> = Vec::new();
     for library in &manifest.libraries {
         let paths = directories.iter().map(|directory| Path::new(directory).join(&library.soname));
-        let opened = paths.map(|path| (open_in(root, &path), path)).find_map(|(file, path)| Some((file?, path)));
+        let opened = paths.filter_map(|path| Some((file_in_root(root, &path).ok()??, path))).next();
         if let Some((file, path)) = opened
             && !is_same(file, library)?
         {
@@ -67,18 +67,6 @@ pub fn other_copies(manifest: &Manifest, root: &Path) -> Result<Vec<OtherCopy>> 
         }
     };
     Ok(found.into_iter().map(copy).collect())
-}
-
-/// Opens a file of a root for reading; links lead nowhere but into the root. `None` if there is no such file.
-fn open_in(root: &Path, path: &Path) -> Option<File> {
-    let file: File = if root == Path::new("/") {
-        File::open(path).ok()?
-    } else {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let root = File::open(root).ok()?;
-        rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?.into()
-    };
-    file.metadata().ok()?.is_file().then_some(file)
 }
 
 fn is_same(file: File, library: &BundledLibrary) -> Result<bool> {

@@ -3,7 +3,8 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::site::{Destination, Site};
+use super::contents::{self, Expected};
+use super::site::{Destination, Identity, Occupant, Site};
 use crate::domain::artifact::{Format, GlibcVersion};
 use crate::domain::digest::{Digest, HashingReader};
 use crate::domain::manifest::Manifest;
@@ -11,8 +12,9 @@ use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
+use crate::sys::directory::{self, Directory};
 use crate::sys::process::Runner;
-use crate::sys::{archive, distro, elf, fs};
+use crate::sys::{archive, distro, elf};
 
 /// Whether an installation survives a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +40,21 @@ pub struct InstallOptions {
 pub enum Placement {
     /// The same artifact was installed already. Nothing was done.
     AlreadyThere,
-    /// The prefix did not exist or was empty.
+    /// There was nothing at the prefix, or an empty directory.
     New,
     /// The old and the new tree changed places atomically.
     Exchanged,
     /// The old tree was removed first, because the file system cannot exchange directories.
     Replaced,
+}
+
+/// An installation that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// How the tree got to its place.
+    pub placement: Placement,
+    /// Where it is on this system: in a root, links may have led to another place than the prefix says.
+    pub path: PathBuf,
 }
 
 /// Returns the glibc version of a root file system for this target, or `None` if it has no readable glibc.
@@ -53,9 +64,8 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
         [format!("lib/{target}"), "lib64".into(), "lib".into(), format!("usr/lib/{target}"), "usr/lib64".into()];
     places
         .iter()
-        .map(|place| root.join(place).join("libc.so.6"))
-        .filter(|path| path.exists())
-        .find_map(|path| elf::provided_glibc(&path).ok().flatten())
+        .filter_map(|place| directory::file_in_root(root, &Path::new(place).join("libc.so.6")).ok().flatten())
+        .find_map(|file| elf::provided_glibc(file).ok().flatten())
 }
 
 /// Returns the packages of the artifact's list that a root does not have, by its package database. A
@@ -76,6 +86,9 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 ///
 /// # Errors
 /// - [`Error::ForeignPrefix`] if pykeel did not make what is at the prefix;
+/// - [`Error::OtherFiles`] if there are files in it that pykeel did not put there;
+/// - [`Error::ForeignRemains`] if another user put something beside it that pykeel would complete or remove;
+/// - [`Error::NotRemovable`] if a file system is mounted at the prefix;
 /// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
 /// - [`Error::Io`], [`Error::Interrupted`].
 ///
@@ -85,88 +98,161 @@ pub fn install(
     destination: &Destination,
     options: InstallOptions,
     reporter: &dyn Reporter,
-) -> Result<Placement> {
+) -> Result<Placed> {
+    let new = NewPython {
+        build_key: artifact.record.build_key,
+        is_unchanged: &|prefix| is_unchanged(prefix, artifact),
+        unpack: &|directory| unpack(artifact, directory),
+    };
+    install_new(&new, destination, options, reporter)
+}
+
+/// What is installed.
+pub(crate) struct NewPython<'a> {
+    /// The build key.
+    pub(crate) build_key: Digest,
+    /// Whether a prefix with this build key has all files as they were installed.
+    pub(crate) is_unchanged: &'a dyn Fn(&Directory) -> Result<bool>,
+    /// Writes the tree into an empty directory.
+    pub(crate) unpack: &'a dyn Fn(&Directory) -> Result<()>,
+}
+
+/// [`install`] for a tree that need not be of a store.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_new(
+    new: &NewPython<'_>,
+    destination: &Destination,
+    options: InstallOptions,
+    reporter: &dyn Reporter,
+) -> Result<Placed> {
     let site = Site::make(destination, reporter)?;
     site.repair(reporter)?;
-    match site.occupant() {
-        Ok(Some(identity)) if identity.build_key == artifact.record.build_key && !options.force => {
-            return Ok(Placement::AlreadyThere);
+    let path = || if destination.root.is_some() { site.target() } else { destination.prefix.clone() };
+    let occupant = site.occupant()?;
+    if !options.force {
+        match &occupant {
+            Occupant::Nothing | Occupant::EmptyDirectory => {}
+            Occupant::Foreign(reason) => {
+                return Err(Error::ForeignPrefix { path: site.target(), reason: reason.clone() });
+            }
+            Occupant::Python(directory, identity) => {
+                if identity.build_key == new.build_key && (new.is_unchanged)(directory)? {
+                    return Ok(Placed { placement: Placement::AlreadyThere, path: path() });
+                }
+                keep_other_files(directory, identity, reporter)?;
+            }
         }
-        Ok(_) => {}
-        // `--force` replaces a directory, but never a link or a file.
-        Err(Error::ForeignPrefix { .. }) if options.force && site.is_directory() => {}
-        Err(error) => return Err(error),
     }
-    let fresh = NewTree::unpack(artifact, &site)?;
+    if site.is_mount_point()? {
+        let reason = "a file system is mounted there, and nothing can take its place: unmount it, or install into a \
+                      directory below it with another prefix";
+        return Err(Error::NotRemovable { path: site.target(), reason: reason.into() });
+    }
+    let mut fresh = NewTree { site: &site, is_kept: false };
+    (new.unpack)(&site.parent().make(site.fresh())?)?;
     if options.durability == Durability::Synced {
-        fs::sync_file_system(&fresh.path)?;
+        site.parent().sync_file_system()?;
     }
-    let placement = place(&site, &fresh)?;
+    let placement = fresh.place(&occupant)?;
     if placement == Placement::Replaced {
         reporter.report(Event::Note(format!(
             "this file system cannot exchange directories, so {} was absent for a moment",
             site.target().display()
         )));
     }
-    Ok(placement)
+    Ok(Placed { placement, path: path() })
 }
 
-/// Moves a new tree to its prefix.
-fn place(site: &Site, fresh: &NewTree) -> Result<Placement> {
-    let target = site.target();
-    let placement = if !target.exists() {
-        fs_err::rename(&fresh.path, target)?;
-        Placement::New
-    } else if fs::exchange(&fresh.path, target)? {
-        fs_err::rename(&fresh.path, site.old())?;
-        Placement::Exchanged
-    } else {
-        fs::write_atomically(&site.journal(), b"")?;
-        fs::remove_tree(target)?;
-        fs_err::rename(&fresh.path, target)?;
-        fs_err::remove_file(site.journal())?;
-        Placement::Replaced
-    };
-    fs::sync_directory(site.parent())?;
-    fs::remove_tree(&site.old())?;
-    Ok(placement)
+/// Whether a prefix has all files of an artifact as they are in it. Nothing in the prefix says what these are.
+fn is_unchanged(prefix: &Directory, artifact: &StoredArtifact) -> Result<bool> {
+    let manifest = artifact.read_manifest()?;
+    let expected = Expected { sums: Some(manifest.sums), links: &manifest.links };
+    let found = contents::compare(prefix, &expected)?;
+    // What was added is the user's. Without the sums, nothing else was compared.
+    let has_sums = found.size > 0;
+    Ok(has_sums && found.changed.is_empty() && found.missing.is_empty())
 }
 
-/// A new tree beside the prefix. Dropping it removes the tree, unless it was moved to the prefix.
-struct NewTree {
-    path: PathBuf,
+/// Refuses to replace a Python with files that pykeel did not put there, such as packages. Files of its own that were
+/// changed are replaced, and named.
+fn keep_other_files(prefix: &Directory, identity: &Identity, reporter: &dyn Reporter) -> Result<()> {
+    let expected = Expected { sums: identity.sums, links: &identity.links };
+    let found = contents::compare(prefix, &expected)?;
+    if !found.added.is_empty() {
+        return Err(Error::OtherFiles { path: prefix.path().to_owned(), other_files: found.added });
+    }
+    let differing = [found.changed, found.missing].concat();
+    if let Some(first) = differing.first() {
+        let path = prefix.path().display();
+        let more = if differing.len() > 1 { format!(" and {} more", differing.len() - 1) } else { String::new() };
+        reporter.report(Event::Warning(format!("{path} was not as it was installed: {first}{more}; it is replaced")));
+    }
+    Ok(())
 }
 
-impl NewTree {
-    fn unpack(artifact: &StoredArtifact, site: &Site) -> Result<Self> {
-        let fresh = Self { path: site.fresh() };
-        fs_err::create_dir(&fresh.path)?;
-        let tarball = artifact.tarball();
-        let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (sender, digest) = std::sync::mpsc::channel();
-        std::thread::scope(|scope| {
-            let reader = archive::ReadAhead::new(scope, || {
-                let hashing = HashedFile::new(std::fs::File::open(&tarball)?, sender);
-                archive::decoder(Format::Zst, hashing)
-            });
-            archive::unpack(&name, reader, &fresh.path)
-        })?;
-        let found: Digest = digest.recv().map_err(|_| Error::Damaged {
-            what: tarball.display().to_string(),
-            reason: "it was not read to its end".into(),
-        })??;
-        let expected = artifact.record.digest;
-        if found != expected {
-            return Err(Error::DigestMismatch { what: tarball.display().to_string(), found, expected });
-        }
-        Ok(fresh)
+/// Unpacks an artifact into an empty directory, and checks the tarball's digest meanwhile.
+fn unpack(artifact: &StoredArtifact, directory: &Directory) -> Result<()> {
+    let tarball = artifact.tarball();
+    let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (sender, digest) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let reader = archive::ReadAhead::new(scope, || {
+            let hashing = HashedFile::new(std::fs::File::open(&tarball)?, sender);
+            archive::decoder(Format::Zst, hashing)
+        });
+        archive::unpack_into(&name, reader, directory)
+    })?;
+    let found: Digest = digest.recv().map_err(|_| Error::Damaged {
+        what: tarball.display().to_string(),
+        reason: "it was not read to its end".into(),
+    })??;
+    let expected = artifact.record.digest;
+    if found != expected {
+        return Err(Error::DigestMismatch { what: tarball.display().to_string(), found, expected });
+    }
+    Ok(())
+}
+
+/// A new tree beside the prefix. Dropping it removes the tree, unless it was moved to the prefix or has to be.
+struct NewTree<'a> {
+    site: &'a Site,
+    is_kept: bool,
+}
+
+impl NewTree<'_> {
+    /// Moves the tree to its prefix.
+    fn place(&mut self, occupant: &Occupant) -> Result<Placement> {
+        let site = self.site;
+        let (parent, fresh, target) = (site.parent(), site.fresh(), site.name());
+        let placement = if matches!(occupant, Occupant::Nothing) {
+            site.rename(&fresh, target)?;
+            Placement::New
+        } else if parent.exchange(&fresh, target)? {
+            site.rename(&fresh, &site.old())?;
+            Placement::Exchanged
+        } else {
+            parent.write_new(&site.journal(), b"")?;
+            // From here on the next run completes what this one cannot.
+            self.is_kept = true;
+            site.clear_target()?;
+            site.rename(&fresh, target)?;
+            parent.remove_file(&site.journal())?;
+            Placement::Replaced
+        };
+        parent.sync()?;
+        site.remove(&site.old())?;
+        Ok(if matches!(occupant, Occupant::EmptyDirectory) { Placement::New } else { placement })
     }
 }
 
-impl Drop for NewTree {
+impl Drop for NewTree<'_> {
     fn drop(&mut self) {
-        // After a successful installation nothing is left here. The next run removes what this one cannot.
-        let _later = fs::remove_tree(&self.path);
+        if !self.is_kept {
+            // After a successful installation nothing is left here. The next run removes what this one cannot.
+            let _later = self.site.parent().remove_tree(&self.site.fresh());
+        }
     }
 }
 

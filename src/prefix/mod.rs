@@ -1,5 +1,6 @@
 //! Installs artifacts into prefixes, and removes them.
 
+mod contents;
 pub mod copies;
 pub mod install;
 pub mod site;

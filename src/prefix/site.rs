@@ -2,15 +2,19 @@
 //! it. `install` and `uninstall` share it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::{Component, Path, PathBuf};
 
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::MANIFEST_PATH;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::sys::fs;
+use crate::sys::directory::{Directory, Facts, Missing};
 use crate::sys::lock::Lock;
+
+/// The largest manifest that is read from a prefix, in bytes.
+const LARGEST_MANIFEST: u64 = 64 << 20;
 
 /// A prefix on this system or in another root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +26,21 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Returns the path on this system.
+    /// Returns the path on this system, as long as no link leads to another place.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match &self.root {
             Some(root) => root.join(self.prefix.strip_prefix("/").unwrap_or(&self.prefix)),
             None => self.prefix.clone(),
         }
+    }
+
+    /// Opens the prefix, or returns `None` if there is no such directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(&self) -> Result<Option<Directory>> {
+        Directory::in_root(self.root.as_deref().unwrap_or(Path::new("/")), &self.prefix, Missing::Keep)
     }
 }
 
@@ -53,20 +65,33 @@ impl Identity {
     ///
     /// # Errors
     /// The reason why pykeel did not install it.
-    pub fn read(prefix: &Path) -> std::result::Result<Self, String> {
-        let path = prefix.join(MANIFEST_PATH);
-        if !path.exists() {
-            return Err(format!("it has no {MANIFEST_PATH}"));
-        }
-        let bytes = std::fs::read(&path).map_err(|error| format!("its manifest cannot be read: {error}"))?;
+    pub fn read(prefix: &Directory) -> std::result::Result<Self, String> {
+        let file = match prefix.open_file(Path::new(MANIFEST_PATH)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(format!("it has no {MANIFEST_PATH}")),
+            opened => opened,
+        };
+        let mut bytes = Vec::new();
+        file.and_then(|file| file.take(LARGEST_MANIFEST).read_to_end(&mut bytes))
+            .map_err(|error| format!("its manifest cannot be read: {error}"))?;
         serde_json::from_slice(&bytes).map_err(|error| format!("its manifest cannot be read: {error}"))
     }
 }
 
+/// What is at a prefix.
+pub(super) enum Occupant {
+    /// Nothing.
+    Nothing,
+    /// A directory without entries.
+    EmptyDirectory,
+    /// What pykeel installed.
+    Python(Directory, Identity),
+    /// Something else, and how that shows.
+    Foreign(String),
+}
+
 /// A locked prefix, with the names of the temporary files beside it.
 pub(super) struct Site {
-    target: PathBuf,
-    parent: PathBuf,
+    parent: Directory,
     name: String,
     _lock: Lock,
 }
@@ -77,9 +102,11 @@ impl Site {
     /// # Errors
     /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn make(destination: &Destination, reporter: &dyn Reporter) -> Result<Self> {
-        let (parent, name) = split(destination)?;
-        fs_err::create_dir_all(&parent)?;
-        Self::lock(&parent, name, reporter)
+        if let Some(root) = &destination.root {
+            fs_err::create_dir_all(root)?;
+        }
+        let site = Self::open(destination, Missing::Make, reporter)?;
+        site.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
     }
 
     /// Locks a prefix. Returns `None` if its parent directory does not exist.
@@ -87,129 +114,206 @@ impl Site {
     /// # Errors
     /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn find(destination: &Destination, reporter: &dyn Reporter) -> Result<Option<Self>> {
-        let (parent, name) = split(destination)?;
-        if !parent.is_dir() {
+        if destination.root.as_ref().is_some_and(|root| !root.exists()) {
             return Ok(None);
         }
-        Self::lock(&parent, name, reporter).map(Some)
+        Self::open(destination, Missing::Keep, reporter)
     }
 
-    fn lock(parent: &Path, name: String, reporter: &dyn Reporter) -> Result<Self> {
-        let parent = fs_err::canonicalize(parent)?;
-        let what = format!("the directory {}", parent.display());
-        // The directory itself is locked, so that no lock file stays in an image.
+    fn open(destination: &Destination, missing: Missing, reporter: &dyn Reporter) -> Result<Option<Self>> {
+        let (parent, name) = split(destination)?;
+        let root = match &destination.root {
+            Some(root) => fs_err::canonicalize(root)?,
+            None => "/".into(),
+        };
+        let Some(parent) = Directory::in_root(&root, &parent, missing)? else { return Ok(None) };
+        let what = format!("the directory {}", parent.path().display());
         let lock = Lock::acquire_directory(&parent, &what, reporter)?;
-        Ok(Self { target: parent.join(&name), name, parent, _lock: lock })
+        Ok(Some(Self { name, parent, _lock: lock }))
     }
 
-    /// Returns the prefix on this system.
-    pub(super) fn target(&self) -> &Path {
-        &self.target
+    /// Returns the path of the prefix on this system, for messages.
+    pub(super) fn target(&self) -> PathBuf {
+        self.parent.path_of(&self.name)
+    }
+
+    /// Returns the name of the prefix in its parent directory.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the parent directory of the prefix.
-    pub(super) fn parent(&self) -> &Path {
+    pub(super) const fn parent(&self) -> &Directory {
         &self.parent
     }
 
-    fn neighbour(&self, ending: &str) -> PathBuf {
-        self.parent.join(format!(".pykeel-{}.{ending}", self.name))
+    fn neighbour(&self, ending: &str) -> String {
+        format!(".pykeel-{}.{ending}", self.name)
     }
 
-    /// Returns the path of the new tree while it is unpacked.
-    pub(super) fn fresh(&self) -> PathBuf {
+    /// Returns the name of the new tree while it is unpacked.
+    pub(super) fn fresh(&self) -> String {
         self.neighbour("new")
     }
 
-    /// Returns the path of the old tree while it is removed.
-    pub(super) fn old(&self) -> PathBuf {
+    /// Returns the name of the old tree while it is removed.
+    pub(super) fn old(&self) -> String {
         self.neighbour("old")
     }
 
-    /// Returns the path of the journal of an installation. While it exists, the new tree is complete and must
+    /// Returns the name of the journal of an installation. While it exists, the new tree is complete and must
     /// replace the target.
-    pub(super) fn journal(&self) -> PathBuf {
+    pub(super) fn journal(&self) -> String {
         self.neighbour("journal")
     }
 
-    /// Returns the path of the journal of a removal. While it exists, the target is being removed.
-    pub(super) fn removal(&self) -> PathBuf {
+    /// Returns the name of the journal of a removal. While it exists, the target is being removed.
+    pub(super) fn removal(&self) -> String {
         self.neighbour("removal")
+    }
+
+    /// Whether an interrupted run left one of its files beside the prefix.
+    ///
+    /// # Errors
+    /// [`Error::ForeignRemains`] if it is another user's, [`Error::Io`].
+    pub(super) fn left(&self, name: &str) -> Result<bool> {
+        let Some(facts) = self.parent.facts(name)? else { return Ok(false) };
+        match self.problem(name, &facts) {
+            None => Ok(true),
+            Some(reason) => Err(Error::ForeignRemains { path: self.parent.path_of(name), reason }),
+        }
+    }
+
+    /// Why something beside the prefix cannot be what this user's pykeel left there: whoever may write to the parent
+    /// directory can make such a name.
+    fn problem(&self, name: &str, facts: &Facts) -> Option<String> {
+        let user = rustix::process::geteuid().as_raw();
+        if facts.owner != user {
+            return Some(format!("it belongs to user {}, and this is user {user}", facts.owner));
+        }
+        // The old tree is what was at the prefix, whatever that was.
+        if name == self.old() {
+            return None;
+        }
+        let is_kind = if name == self.fresh() { facts.is_directory } else { facts.is_file };
+        if !is_kind {
+            return Some("it is not what pykeel makes".into());
+        }
+        (facts.mode & 0o022 != 0).then(|| format!("others may write to it (mode {:o})", facts.mode))
     }
 
     /// Completes or undoes what an interrupted run began. Returns whether it completed a removal.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::ForeignRemains`] for what another user put beside the prefix: it is left alone; [`Error::Io`].
     pub(super) fn repair(&self, reporter: &dyn Reporter) -> Result<bool> {
         let completed = |what: &str| {
-            let text = format!("an interrupted {what} of {} was completed", self.target.display());
+            let text = format!("an interrupted {what} of {} was completed", self.target().display());
             reporter.report(Event::Note(text));
         };
-        if self.journal().exists() {
-            if self.fresh().exists() {
-                fs::remove_tree(&self.target)?;
-                fs_err::rename(self.fresh(), &self.target)?;
+        let (journal, fresh, removal, old) = (self.journal(), self.fresh(), self.removal(), self.old());
+        // All are looked at before any is acted on.
+        let [installing, has_fresh, removing, has_old] = [&journal, &fresh, &removal, &old].map(|name| self.left(name));
+        let (installing, has_fresh, removing, has_old) = (installing?, has_fresh?, removing?, has_old?);
+        if installing {
+            if has_fresh {
+                self.clear_target()?;
+                self.rename(&fresh, &self.name)?;
             }
-            fs_err::remove_file(self.journal())?;
+            self.parent.remove_file(&journal)?;
             completed("installation");
         }
-        let removing = self.removal().exists();
         if removing {
-            fs::remove_tree(&self.target)?;
-            fs_err::remove_file(self.removal())?;
+            self.clear_target()?;
+            self.parent.remove_file(&removal)?;
         }
         // An installation leaves a complete tree at the target. So without a target it was a removal.
-        let aside = self.old().exists() && !self.target.exists();
-        fs::remove_tree(&self.old())?;
-        fs::remove_tree(&self.fresh())?;
+        let aside = has_old && self.parent.facts(&self.name)?.is_none();
+        self.remove(&old)?;
+        self.remove(&fresh)?;
         if removing || aside {
             completed("removal");
         }
         Ok(removing || aside)
     }
 
-    /// Whether the target is a directory, and not a link to one.
-    pub(super) fn is_directory(&self) -> bool {
-        std::fs::symlink_metadata(&self.target).is_ok_and(|metadata| metadata.is_dir())
-    }
-
-    /// Returns the artifact that is installed at the target, or `None` if the target does not exist or is an
-    /// empty directory.
+    /// Removes what is at the prefix.
     ///
     /// # Errors
-    /// [`Error::ForeignPrefix`] for anything that pykeel did not install, [`Error::Io`].
-    pub(super) fn occupant(&self) -> Result<Option<Identity>> {
-        let foreign = |reason: &str| Error::ForeignPrefix { path: self.target.clone(), reason: reason.to_owned() };
-        match std::fs::symlink_metadata(&self.target) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fs::with_path(&self.target, error).into()),
-            Ok(metadata) if metadata.is_symlink() => return Err(foreign("it is a symbolic link")),
-            Ok(metadata) if !metadata.is_dir() => return Err(foreign("it is not a directory")),
-            Ok(_) => {}
+    /// [`Error::Io`].
+    pub(super) fn clear_target(&self) -> Result<()> {
+        self.remove(&self.name)
+    }
+
+    /// Removes a tree, a file or a link of the parent directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        match self.parent.facts(name)? {
+            None => Ok(()),
+            Some(facts) if facts.is_directory => self.parent.remove_tree(name),
+            Some(_) => self.parent.remove_file(name),
         }
-        if fs_err::read_dir(&self.target)?.next().is_none() {
-            return Ok(None);
+    }
+
+    /// Renames something of the parent directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let error = |error| crate::sys::fs::with_path(&self.parent.path_of(to), error);
+        Ok(self.parent.rename(from, to).map_err(error)?)
+    }
+
+    /// Returns what is at the prefix.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn occupant(&self) -> Result<Occupant> {
+        let Some(facts) = self.parent.facts(&self.name)? else { return Ok(Occupant::Nothing) };
+        if facts.is_link {
+            return Ok(Occupant::Foreign("it is a symbolic link".into()));
         }
-        Identity::read(&self.target).map(Some).map_err(|reason| foreign(&reason))
+        if !facts.is_directory {
+            return Ok(Occupant::Foreign("it is not a directory".into()));
+        }
+        let directory = self.parent.child(&self.name)?;
+        if directory.is_empty()? {
+            return Ok(Occupant::EmptyDirectory);
+        }
+        Ok(match Identity::read(&directory) {
+            Ok(identity) => Occupant::Python(directory, identity),
+            Err(reason) => Occupant::Foreign(reason),
+        })
+    }
+
+    /// Whether a file system is mounted at the prefix: nothing can be renamed over it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn is_mount_point(&self) -> Result<bool> {
+        self.parent.is_mount_point(&self.name)
     }
 }
 
-/// Returns the parent directory of a prefix, and its name there.
+/// Returns the parent directory of a prefix, in its root, and its name there.
 ///
 /// # Errors
 /// [`Error::InvalidPrefix`] if the path cannot be a prefix.
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
-    let path = destination.path();
-    let error = |reason| Error::InvalidPrefix { path: path.clone(), reason };
-    if destination.prefix.to_str().is_none() {
+    let prefix = &destination.prefix;
+    let error = |reason| Error::InvalidPrefix { path: destination.path(), reason };
+    if prefix.to_str().is_none() {
         return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
     }
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| error("it has no name"))?;
-    if !path.is_absolute() && destination.root.is_none() {
+    if prefix.components().any(|part| part == Component::ParentDir) {
+        return Err(error("it has a `..`"));
+    }
+    let name = prefix.file_name().and_then(|name| name.to_str()).ok_or_else(|| error("it has no name"))?;
+    if !prefix.is_absolute() && destination.root.is_none() {
         return Err(error("it is not absolute"));
     }
-    let parent =
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or_else(|| error("it is the root"))?;
+    let parent = prefix.parent().ok_or_else(|| error("it is the root"))?;
     Ok((parent.to_owned(), name.to_owned()))
 }

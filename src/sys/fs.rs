@@ -181,7 +181,7 @@ pub fn exchange(a: &Path, b: &Path) -> Result<bool> {
     }
 }
 
-fn cannot_exchange(error: rustix::io::Errno) -> bool {
+pub(super) fn cannot_exchange(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno;
     [Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
 }

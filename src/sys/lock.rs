@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::directory::Directory;
 use super::{interrupt, log};
 use crate::error::{Error, Result};
 use crate::event::{Event, Holder, Reporter};
@@ -87,8 +88,8 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Io`] if the directory cannot be opened or locked, [`Error::Interrupted`].
-    pub fn acquire_directory(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
-        Self::wait(path, what, reporter, |path| Self::try_lock(fs_err::File::open(path)?.into_parts().0, path))
+    pub fn acquire_directory(directory: &Directory, what: &str, reporter: &dyn Reporter) -> Result<Self> {
+        Self::wait(directory.path(), what, reporter, |path| Self::try_lock(directory.file()?, path))
     }
 
     /// Takes a shared lock on an existing file. It keeps out processes that want to remove the file, but no

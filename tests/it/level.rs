@@ -35,13 +35,14 @@ pub fn kill_at_moments(kills: u32, mut start: impl FnMut() -> Child, mut reset: 
             let landed = is_running(&mut child);
             child.kill().expect("kill");
             let status = child.wait().expect("the command");
+            let took = began.elapsed();
             look();
             if landed {
                 // It may have ended by itself between the two.
                 return status.signal() == Some(9);
             }
             assert!(status.success(), "{status}");
-            whole = began.elapsed();
+            whole = took;
             reset();
             false
         });

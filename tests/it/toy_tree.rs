@@ -82,10 +82,14 @@ fn cc(words: &[&str]) {
     check("gcc", words);
 }
 
-/// Compiles each module of the recipe, linked to the libraries that the recipe names for it.
+/// Compiles each module of the recipe, linked to the libraries that the recipe names for it, and lists those that are
+/// built in.
 fn link_modules(root: &Path, source: &Path) {
     let catalog = Catalog::load(None).expect("the recipes");
     let (_, recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("the recipe");
+    let of_recipe = recipe.shared.modules.builtin.keys().map(String::as_str);
+    let builtin: Vec<&str> = ["_io", "builtins", "sys", "time"].into_iter().chain(of_recipe).collect();
+    write(root, "lib/python3.13/toy-builtin-modules", &format!("{}\n", builtin.join("\n")));
     let source = source.join("module.c").display().to_string();
     let machine = std::env::consts::ARCH;
     for name in &recipe.shared.modules.required {

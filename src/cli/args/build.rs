@@ -100,7 +100,7 @@ pub(in crate::cli) struct InstallArgs {
     #[arg(long)]
     pub no_sync: bool,
 
-    /// Replace a prefix that pykeel did not install, and reinstall what is there already
+    /// Replace what pykeel did not install, remove files that it did not put there, and reinstall what is there already
     #[arg(long)]
     pub force: bool,
 

@@ -22,7 +22,7 @@ use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
 use crate::prefix::copies::OtherCopy;
-use crate::prefix::install::{self, Durability, InstallOptions, Placement};
+use crate::prefix::install::{self, Durability, InstallOptions, Placed, Placement};
 use crate::prefix::site::Destination;
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::StoredArtifact;
@@ -275,17 +275,17 @@ impl Installation<'_> {
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
         let reporter = self.pipeline.reporter;
-        let placement = staged(
+        let placed = staged(
             reporter,
             "install",
             record.name.to_string(),
             || install::install(artifact, &destination, options, reporter),
-            |placement| {
-                let how = match placement {
+            |placed| {
+                let how = match placed.placement {
                     Placement::AlreadyThere => "is already installed",
                     Placement::New => "is new",
-                    Placement::Exchanged => "replaces the previous one atomically",
-                    Placement::Replaced => "replaces the previous one",
+                    Placement::Exchanged => "replaces what was there atomically",
+                    Placement::Replaced => "replaces what was there",
                 };
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
@@ -300,6 +300,7 @@ impl Installation<'_> {
             }
         };
         let other_copies = copies::found(&manifest, root, reporter);
+        let Placed { placement, path } = placed;
         if placement != Placement::AlreadyThere {
             report_libraries(&manifest, reporter);
             if let Some(note) = copies::note(&other_copies, root) {
@@ -308,7 +309,7 @@ impl Installation<'_> {
             report_packages(&manifest, missing_packages.as_deref(), root, reporter);
         }
         let (name, digest) = (record.name.clone(), record.digest);
-        Ok(Output { name, digest, path: destination.path(), placement, missing_packages, other_copies })
+        Ok(Output { name, digest, path, placement, missing_packages, other_copies })
     }
 }
 

@@ -190,7 +190,8 @@ impl<'a> Search<'a> {
     fn not_installed(&self, request: Option<VersionRequest>, place: Option<&Destination>) -> Result<Error> {
         let mut there = self.installed()?;
         if let Some(destination) = place
-            && let Ok(identity) = crate::prefix::site::Identity::read(&destination.path())
+            && let Some(directory) = destination.open()?
+            && let Ok(identity) = crate::prefix::site::Identity::read(&directory)
             && !there.iter().any(|installed| installed.prefix == destination.prefix)
         {
             there.push(Installed { prefix: destination.prefix.clone(), name: identity.name });

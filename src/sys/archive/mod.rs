@@ -16,7 +16,7 @@ use tar::EntryType;
 pub use facts::facts;
 pub use scan::scan;
 pub use threads::ReadAhead;
-pub use unpack::{Unpacked, unpack};
+pub use unpack::{Unpacked, unpack, unpack_into};
 
 use super::fs::{self, Kind};
 use super::interrupt;

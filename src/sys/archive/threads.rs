@@ -2,13 +2,13 @@
 //! overlap. The kernel needs longer to create a small file than to write it.
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::SystemTime;
 
+use super::super::directory::Directory;
 use super::super::fs;
 use crate::cost;
 use crate::error::{Error, Result};
@@ -68,10 +68,8 @@ impl Read for ReadAhead {
 
 /// A file of an archive that is to be created.
 pub(super) struct NewFile {
-    /// The path in the archive, for errors.
+    /// The path in the archive, and below the directory that it is unpacked into.
     pub path: PathBuf,
-    /// The path on this system.
-    pub target: PathBuf,
     /// Whether the file is executable.
     pub executable: bool,
     /// The time stamp of the file.
@@ -79,25 +77,24 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    /// Creates the file. `archive` is the archive's name for errors.
+    /// Creates the file below a directory. `archive` is the archive's name for errors.
     ///
     /// # Errors
     /// [`Error::HostileArchive`] if the archive had an entry of this path before, [`Error::Io`].
-    pub(super) fn create(&self, archive: &str) -> Result<std::fs::File> {
+    pub(super) fn create(&self, archive: &str, into: &Directory) -> Result<std::fs::File> {
         let mode = if self.executable { 0o755 } else { 0o644 };
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.target);
-        opened.map_err(|error| match error.kind() {
+        into.make_file(&self.path, mode).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => Error::HostileArchive {
                 archive: archive.to_owned(),
                 reason: format!("{} occurs twice", self.path.display()),
             },
-            _ => fs::with_path(&self.target, error).into(),
+            _ => fs::with_path(&into.path_of(&self.path), error).into(),
         })
     }
 
     /// Sets the time stamp of the file. Call it after the content is written.
     pub(super) fn close(&self, file: &std::fs::File) -> Result<()> {
-        Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&self.target, error))?)
+        Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&self.path, error))?)
     }
 }
 
@@ -113,12 +110,12 @@ impl<'scope> WriteBehind<'scope> {
     const QUEUE: usize = 64;
     const THREADS: usize = 2;
 
-    pub(super) fn new(scope: &'scope Scope<'scope, '_>, archive: &str) -> Self {
+    pub(super) fn new(scope: &'scope Scope<'scope, '_>, archive: &str, into: &'scope Directory) -> Self {
         let (sender, receiver) = sync_channel(Self::QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
         let thread = |_| {
             let (receiver, archive, helper) = (Arc::clone(&receiver), archive.to_owned(), cost::helper());
-            scope.spawn(move || helper.run(|| write_files(&receiver, &archive)))
+            scope.spawn(move || helper.run(|| write_files(&receiver, &archive, into)))
         };
         Self { sender: Some(sender), threads: (0..Self::THREADS).map(thread).collect() }
     }
@@ -145,12 +142,12 @@ impl<'scope> WriteBehind<'scope> {
     }
 }
 
-fn write_files(files: &Mutex<Receiver<(NewFile, Vec<u8>)>>, archive: &str) -> Result<()> {
+fn write_files(files: &Mutex<Receiver<(NewFile, Vec<u8>)>>, archive: &str, into: &Directory) -> Result<()> {
     loop {
         let next = files.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((file, content)) = next else { return Ok(()) };
-        let mut open = file.create(archive)?;
-        open.write_all(&content).map_err(|error| fs::with_path(&file.target, error))?;
+        let mut open = file.create(archive, into)?;
+        open.write_all(&content).map_err(|error| fs::with_path(&file.path, error))?;
         file.close(&open)?;
     }
 }

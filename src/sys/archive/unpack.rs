@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::super::directory::Directory;
 use super::super::fs;
 use super::entries::{self, Entry, Limits, Member};
 use super::threads::{NewFile, WriteBehind};
@@ -36,9 +37,21 @@ pub fn unpack(name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
     unpack_within(Limits::USUAL, name, reader, into)
 }
 
+/// [`unpack`] into an open directory.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_into(name: &str, reader: impl Read, into: &Directory) -> Result<Unpacked> {
+    unpack_into_within(Limits::USUAL, name, reader, into)
+}
+
 pub(super) fn unpack_within(limits: Limits, name: &str, reader: impl Read, into: &Path) -> Result<Unpacked> {
+    unpack_into_within(limits, name, reader, &Directory::open(into)?)
+}
+
+fn unpack_into_within(limits: Limits, name: &str, reader: impl Read, into: &Directory) -> Result<Unpacked> {
     std::thread::scope(|scope| {
-        let writers = WriteBehind::new(scope, name);
+        let writers = WriteBehind::new(scope, name, into);
         let mut unpacker = Unpacker::new(name, into, limits, writers);
         let read = entries::read(name, reader, limits, &mut |entry| unpacker.entry(entry));
         // The reader's error explains more than the error of a writer that it stopped.
@@ -52,7 +65,7 @@ struct Unpacker<'a, 'scope> {
     name: &'a str,
     limits: Limits,
     writers: WriteBehind<'scope>,
-    into: &'a Path,
+    into: &'a Directory,
     made: HashSet<PathBuf>,
     /// The size in bytes of the names of all directories and links so far.
     names: usize,
@@ -63,7 +76,7 @@ struct Unpacker<'a, 'scope> {
 }
 
 impl<'a, 'scope> Unpacker<'a, 'scope> {
-    fn new(name: &'a str, into: &'a Path, limits: Limits, writers: WriteBehind<'scope>) -> Self {
+    fn new(name: &'a str, into: &'a Directory, limits: Limits, writers: WriteBehind<'scope>) -> Self {
         Self {
             name,
             limits,
@@ -121,12 +134,12 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             self.make_directories(parent)?;
         }
         self.count(path)?;
-        match std::fs::create_dir(self.into.join(path)) {
+        match self.into.make_directory(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(self.hostile(format!("{} occurs twice", path.display())));
             }
-            Err(error) => return Err(fs::with_path(&self.into.join(path), error).into()),
+            Err(error) => return Err(fs::with_path(&self.into.path_of(path), error).into()),
         }
         self.made.insert(path.to_owned());
         Ok(())
@@ -136,8 +149,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         if let Some(parent) = entry.path.parent() {
             self.make_directories(parent)?;
         }
-        let target = self.into.join(&entry.path);
-        let file = NewFile { path: entry.path.clone(), target, executable, mtime };
+        let file = NewFile { path: entry.path.clone(), executable, mtime };
         let mut piece = Vec::with_capacity(WriteBehind::SMALL);
         entry.read_piece(WriteBehind::SMALL, &mut piece)?;
         self.bytes += piece.len() as u64;
@@ -146,9 +158,9 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             return self.writers.write(file, piece);
         }
         // A large file is written here: queueing it would cost memory.
-        let mut open = file.create(self.name)?;
+        let mut open = file.create(self.name, self.into)?;
         while !piece.is_empty() {
-            open.write_all(&piece).map_err(|error| fs::with_path(&file.target, error))?;
+            open.write_all(&piece).map_err(|error| fs::with_path(&self.into.path_of(&file.path), error))?;
             piece.clear();
             entry.read_piece(WriteBehind::SMALL, &mut piece)?;
             self.bytes += piece.len() as u64;
@@ -160,20 +172,17 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
         self.writers.finish()?;
         // Links are created last, so that no entry can be written through one.
         for (path, target) in &self.links {
-            let link = self.into.join(path);
-            if let Some(parent) = link.parent() {
-                fs_err::create_dir_all(parent)?;
-            }
-            std::os::unix::fs::symlink(target, &link).map_err(|error| match error.kind() {
+            let failed = |error| fs::with_path(&self.into.path_of(path), error);
+            self.into.make_directories(path.parent().unwrap_or(path)).map_err(failed)?;
+            self.into.make_link(target, path).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => self.hostile(format!("{} occurs twice", path.display())),
-                _ => fs::with_path(&link, error).into(),
+                _ => failed(error).into(),
             })?;
         }
         // Deepest first, because creating an entry changes the time of its directory.
         for (path, mtime) in self.directories.iter().rev() {
-            let directory = self.into.join(path);
-            let set = std::fs::File::open(&directory).and_then(|file| file.set_modified(*mtime));
-            set.map_err(|error| fs::with_path(&directory, error))?;
+            let set = self.into.open_directory(path).and_then(|file| file.set_modified(*mtime));
+            set.map_err(|error| fs::with_path(&self.into.path_of(path), error))?;
         }
         Ok(Unpacked { top, newest, files: self.files, bytes: self.bytes })
     }

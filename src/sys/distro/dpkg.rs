@@ -4,11 +4,14 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
-use crate::sys::fs::lossy_text;
+use crate::sys::directory::{Directory, Missing, file_in_root};
+use crate::sys::fs::{Entry, lossy_text, with_path};
 
 /// The directory of the database.
 const PLACE: &str = "/var/lib/dpkg";
@@ -51,23 +54,29 @@ impl Dpkg {
         if let Some(state) = self.state.get() {
             return Ok(state);
         }
-        let state = State::read(Path::new(PLACE))?;
+        let state = State::read(&text_or_none)?;
         Ok(self.state.get_or_init(|| state))
     }
 }
 
 impl State {
-    fn read(place: &Path) -> Result<Self> {
-        let mut packages: Vec<Record> = records(&lossy_text(&place.join("status"))?).collect();
-        let diversions = diversions(&text_or_nothing(&place.join("diversions"))?);
+    /// Reads the database by a function that returns the text of a file, or `None` if there is none.
+    fn read(text: &dyn Fn(&Path) -> Result<Option<String>>) -> Result<Self> {
+        let place = Path::new(PLACE);
+        // dpkg treats a file that is missing as an empty one.
+        let text_of = |path: &Path| Ok::<_, Error>(text(path)?.unwrap_or_default());
+        let mut packages: Vec<Record> = records(&text_of(&place.join("status"))?).collect();
+        let diversions = diversions(&text_of(&place.join("diversions"))?);
         let mut files = HashMap::new();
         for (index, record) in packages.iter_mut().enumerate() {
             let (name, architecture) = (&record.installed.name, &record.installed.architecture);
             let info = place.join("info");
             // If a package can be installed for several architectures, the names of its files contain the architecture.
             let several = info.join(format!("{name}:{architecture}"));
-            record.info = if ending(&several, "list").exists() { several } else { info.join(name) };
-            for line in text_or_nothing(&ending(&record.info, "list"))?.lines() {
+            let list = text(&ending(&several, "list"))?;
+            record.info = if list.is_some() { several } else { info.join(name) };
+            let list = list.map_or_else(|| text_of(&ending(&record.info, "list")), Ok)?;
+            for line in list.lines() {
                 let path = diverted(&diversions, name, Path::new(line));
                 files.entry(unmerged(&path)).or_insert(index);
             }
@@ -95,11 +104,11 @@ impl State {
     fn contents(&self, record: &Record) -> Result<BTreeMap<PathBuf, Option<PackageChecksum>>> {
         let name = &record.installed.name;
         let place = |path: &Path| unmerged(&diverted(&self.diversions, name, path));
-        let list = text_or_nothing(&ending(&record.info, "list"))?;
+        let list = text_or_none(&ending(&record.info, "list"))?.unwrap_or_default();
         let mut files: BTreeMap<PathBuf, Option<PackageChecksum>> =
             list.lines().map(|line| (place(Path::new(line)), None)).collect();
         // A package that has only links and directories has no such file.
-        let sums = text_or_nothing(&ending(&record.info, "md5sums"))?;
+        let sums = text_or_none(&ending(&record.info, "md5sums"))?.unwrap_or_default();
         for (sum, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
             let path = place(&Path::new("/").join(path));
             files.insert(path, Some(PackageChecksum::Md5(sum.to_owned())));
@@ -148,12 +157,23 @@ impl PackageDatabase for Dpkg {
     }
 }
 
-/// Returns the text of a file of the database, empty if there is none: dpkg treats the two alike.
-fn text_or_nothing(path: &Path) -> Result<String> {
+/// Returns the text of a file of this system's database.
+fn text_or_none(path: &Path) -> Result<Option<String>> {
     match lossy_text(path) {
-        Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        other => other,
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
     }
+}
+
+/// Returns the text of a file of a root's database. No link leads out of the root.
+fn text_in(root: &Path, path: &Path) -> Result<Option<String>> {
+    file_in_root(root, path)?.map(|file| text_of(file, path)).transpose()
+}
+
+fn text_of(mut file: File, path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| with_path(path, error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the name of a file below `info`. A package's name may have dots, so the ending is appended.
@@ -221,30 +241,26 @@ fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
 
 /// Returns the packages that some files of a root belong to; none if the root has no database, or a distroless one.
 pub(super) fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-    let place = root.join("var/lib/dpkg");
-    if !place.join("status").is_file() {
-        return Ok(BTreeMap::new());
-    }
-    Ok(State::read(&place)?.owners(files))
+    Ok(State::read(&|path| text_in(root, path))?.owners(files))
 }
 
 /// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no dpkg
 /// database. A distroless image has its records in `status.d` only.
 pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
-    let place = root.join("var/lib/dpkg");
+    let place = Path::new(PLACE);
     let mut names = BTreeSet::new();
     let mut found = false;
-    if place.join("status").is_file() {
+    if let Some(status) = text_in(root, &place.join("status"))? {
         found = true;
-        names.extend(names_in(&fs_err::read_to_string(place.join("status"))?, false));
+        names.extend(names_in(&status, false));
     }
-    if place.join("status.d").is_dir() {
+    if let Some(directory) = Directory::in_root(root, &place.join("status.d"), Missing::Keep)? {
         found = true;
-        for entry in fs_err::read_dir(place.join("status.d"))? {
-            let path = entry?.path();
+        for Entry { path, .. } in directory.walk()?.into_iter().filter(Entry::is_file) {
             // Each record has a list of checksums beside it.
-            if path.is_file() && path.extension().is_none_or(|extension| extension != "md5sums") {
-                names.extend(names_in(&fs_err::read_to_string(path)?, true));
+            if path.extension().is_none_or(|extension| extension != "md5sums") {
+                let file = directory.open_file(&path).map_err(|error| with_path(&path, error))?;
+                names.extend(names_in(&text_of(file, &path)?, true));
             }
         }
     }

@@ -6,11 +6,12 @@ mod rpm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use md5::{Digest as _, Md5};
 
+use super::directory::file_in_root;
 use super::process::{Runner, Spec};
 use super::toolchain::{SEARCH_PATH, find_program};
 use crate::domain::digest::Digest;
@@ -52,9 +53,9 @@ impl Distro {
     /// Reads `/etc/os-release` below a root, or `/usr/lib/os-release` if there is none.
     #[must_use]
     pub fn read(root: &Path) -> Self {
-        let texts = ["etc/os-release", "usr/lib/os-release"].map(|file| fs_err::read_to_string(root.join(file)));
+        let text = |path| io::read_to_string(file_in_root(root, Path::new(path)).ok()??).ok();
         // A root without either is an unknown distribution.
-        Self::parse(&texts.into_iter().find_map(std::result::Result::ok).unwrap_or_default())
+        Self::parse(&["/etc/os-release", "/usr/lib/os-release"].into_iter().find_map(text).unwrap_or_default())
     }
 
     /// Reads the text of an os-release file (`man os-release`).

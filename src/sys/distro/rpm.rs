@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::Result;
+use crate::sys::directory::{Directory, Missing};
 use crate::sys::process::{Runner, Spec};
 use crate::sys::toolchain::{SEARCH_PATH, find_program};
 
@@ -218,11 +219,12 @@ fn kept_as(file: &Path) -> PathBuf {
 /// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no rpm
 /// database, or if this system has no rpm to read it.
 pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
-    let Some(place) = PLACES.iter().map(|place| root.join(place)).find(|place| place.is_dir()) else { return Ok(None) };
+    let mut places = PLACES.iter().map(|place| Directory::in_root(root, Path::new(place), Missing::Keep));
+    let Some(place) = places.find_map(|place| place.transpose()) else { return Ok(None) };
     if find_program("rpm").is_none() {
         return Ok(None);
     }
-    let place = fs_err::canonicalize(place)?;
+    let place = fs_err::canonicalize(place?.path())?;
     let spec =
         rpm_query().args(["--all", "--dbpath"]).arg(place).args(["--queryformat", "%{NAME}\\n[%{PROVIDENAME}\\n]"]);
     let output = runner.capture(&spec)?;

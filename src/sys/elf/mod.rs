@@ -171,8 +171,10 @@ fn sections(bytes: &[u8]) -> std::result::Result<BTreeMap<(String, usize), &[u8]
 ///
 /// # Errors
 /// [`Error::Io`], and [`Error::Damaged`] if it is not an ELF file.
-pub fn provided_glibc(path: &Path) -> Result<Option<GlibcVersion>> {
-    defined_glibc(&fs_err::read(path)?).map_err(|reason| Error::Damaged { what: path.display().to_string(), reason })
+pub fn provided_glibc(mut file: impl std::io::Read) -> Result<Option<GlibcVersion>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    defined_glibc(&bytes).map_err(|reason| Error::Damaged { what: "libc.so.6".into(), reason })
 }
 
 /// [`provided_glibc`] for the bytes of a library.

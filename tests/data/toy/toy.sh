@@ -55,7 +55,7 @@ imports() {
 }
 
 case "$*" in
-  *builtin_module_names*) printf '%s\n' _io builtins sys time ;;
+  *builtin_module_names*) cat "$library/toy-builtin-modules" ;;
   *"-m ensurepip"*) ensurepip ;;
   *py_compile*)
     for word; do root=$second; second=$word; done

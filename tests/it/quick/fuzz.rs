@@ -143,3 +143,8 @@ fn elf_files() {
 fn relocated_files() {
     run("relocate");
 }
+
+#[test]
+fn roots() {
+    run("root");
+}
