@@ -61,6 +61,10 @@ pub(super) fn compare(prefix: &Directory, expected: &Expected<'_>) -> Result<Con
             _ => None,
         };
         match is_own {
+            // Every file of an artifact has the mode 644 or 755.
+            Some(true) if entry.is_file() && entry.mode & 0o7022 != 0 => {
+                found.changed.push(format!("{shown} has the mode {:o}", entry.mode));
+            }
             Some(true) => {}
             Some(false) => found.changed.push(format!("{shown} was changed")),
             None if own.contains_key(&entry.path) || expected.links.contains_key(&shown) => {

@@ -191,15 +191,14 @@ impl Site {
         if facts.owner != user {
             return Some(format!("it belongs to user {}, and this is user {user}", facts.owner));
         }
-        // The old tree is what was at the prefix, whatever that was.
-        if name == self.old() {
+        // What was at the prefix is removed from these two, whatever it was.
+        if [self.old(), self.fresh()].iter().any(|tree| tree == name) {
             return None;
         }
-        let is_kind = if name == self.fresh() { facts.is_directory } else { facts.is_file };
-        if !is_kind {
+        if !facts.is_file {
             return Some("it is not what pykeel makes".into());
         }
-        (facts.mode & 0o022 != 0).then(|| format!("others may write to it (mode {:o})", facts.mode))
+        may_be_written_by_others(facts)
     }
 
     /// Completes or undoes what an interrupted run began. Returns whether it completed a removal.
@@ -217,6 +216,7 @@ impl Site {
         let (installing, has_fresh, removing, has_old) = (installing?, has_fresh?, removing?, has_old?);
         if installing {
             if has_fresh {
+                self.refuse_open_tree(&fresh)?;
                 self.clear_target()?;
                 self.rename(&fresh, &self.name)?;
             }
@@ -235,6 +235,15 @@ impl Site {
             completed("removal");
         }
         Ok(removing || aside)
+    }
+
+    /// Refuses to complete an installation with a tree that others could have changed.
+    fn refuse_open_tree(&self, name: &str) -> Result<()> {
+        let reason = match self.parent.facts(name)? {
+            Some(facts) if facts.is_directory => may_be_written_by_others(&facts),
+            _ => Some("it is not what pykeel makes".into()),
+        };
+        reason.map_or(Ok(()), |reason| Err(Error::ForeignRemains { path: self.parent.path_of(name), reason }))
     }
 
     /// Removes what is at the prefix.
@@ -295,6 +304,10 @@ impl Site {
     pub(super) fn is_mount_point(&self) -> Result<bool> {
         self.parent.is_mount_point(&self.name)
     }
+}
+
+fn may_be_written_by_others(facts: &Facts) -> Option<String> {
+    (facts.mode & 0o022 != 0).then(|| format!("others may write to it (mode {:o})", facts.mode))
 }
 
 /// Returns the parent directory of a prefix, in its root, and its name there.

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::prefix::copies::OtherCopy;
 use crate::report::text::shown;
-use crate::stages::verify::{self, Check, Report, Status};
+use crate::stages::verify::{self, Check, Execution, Report, Status};
 use crate::sys::process::System;
 
 /// The result of a verification, for JSON.
@@ -59,7 +59,8 @@ pub(super) fn run(args: &VerifyArgs, config: &Config) -> Result<u8> {
     }
     let what = path.display().to_string();
     let reporter = &config.reporter;
-    let verify = || verify::verify_path(&path, &System, reporter);
+    let execution = if args.is_static { Execution::Never } else { Execution::IfSound };
+    let verify = || verify::verify_path(&path, execution, &System, reporter);
     let (report, manifest) = staged(reporter, "verify", &what, verify, |(report, _)| report.summary())?;
     let root = match &args.root {
         Some(root) => fs_err::canonicalize(root)?,

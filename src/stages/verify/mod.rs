@@ -1,7 +1,7 @@
 //! Verify: checks that an artifact is what its manifest says, and that its Python works after a move.
 //!
-//! All checks run, whatever fails, so that one run shows every finding. `tree` checks the files, `elf`
-//! the linked objects, `probe` the Python itself.
+//! All checks of one kind run, whatever fails, so that one run shows every finding. `tree` checks the files, `elf`
+//! the linked objects, `probe` the Python itself: of a tree that somebody hands over only if the others passed.
 
 mod elf;
 mod hardening;
@@ -58,6 +58,17 @@ impl Origin {
     }
 }
 
+/// When the Python of a tree is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// Always: this process compiled it, and ran it before.
+    Always,
+    /// If its files passed their checks: whoever changed one decides what it does.
+    IfSound,
+    /// Never.
+    Never,
+}
+
 /// The tree that is checked.
 struct Subject<'a> {
     prefix: &'a Path,
@@ -73,6 +84,7 @@ struct Verifier<'a> {
     scratch: &'a Path,
     /// Strings that nothing in the tree may mention.
     forbidden: &'a [String],
+    execution: Execution,
     runner: &'a dyn Runner,
     reporter: &'a dyn Reporter,
 }
@@ -87,7 +99,8 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
     let directory = fs::temporary_directory_in(work, "verify-")?;
     // Not the work directory itself: the tree is verified in there.
     let traces = ["source", "staging", "pkgconfig", "module-link"].map(|name| work.join(name).display().to_string());
-    let verifier = Verifier { scratch: directory.path(), forbidden: &traces, runner, reporter };
+    let verifier =
+        Verifier { scratch: directory.path(), forbidden: &traces, execution: Execution::Always, runner, reporter };
     let report = verifier.tarball(packed.tarball())?;
     report.require(&packed.manifest().name.to_string())?;
     Ok(VerifiedArtifact { packed, report })
@@ -98,22 +111,27 @@ pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Report
 /// # Errors
 /// [`Error::NoExec`] if programs cannot be run there, [`Error::Io`] or [`Error::Damaged`] if there is no
 /// readable artifact at the path, [`Error::PathNotUtf8`] if it is not UTF-8.
-pub fn verify_path(path: &Path, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<(Report, Manifest)> {
+pub fn verify_path(
+    path: &Path,
+    execution: Execution,
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<(Report, Manifest)> {
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
-    let verifier = Verifier { scratch: scratch.path(), forbidden: &[], runner, reporter };
+    let verifier = Verifier { scratch: scratch.path(), forbidden: &[], execution, runner, reporter };
     if path.is_dir() {
         let prefix = fs_err::canonicalize(path)?;
         utf8(&prefix)?;
         let interpreter = prefix.join(read_manifest(&prefix)?.plan.interpreter());
         // An interpreter that is missing or not executable is a finding.
         let has_mode = std::fs::metadata(&interpreter).is_ok_and(|metadata| metadata.mode() & 0o111 == 0o111);
-        if has_mode && !fs::may_be_run(&interpreter) {
+        if execution != Execution::Never && has_mode && !fs::may_be_run(&interpreter) {
             return Err(Error::NoExec { path: prefix });
         }
         return Ok((verifier.tree(&prefix, Origin::Prefix)?, read_manifest(&prefix)?));
     }
-    if !fs::runs_programs(scratch.path())? {
+    if execution != Execution::Never && !fs::runs_programs(scratch.path())? {
         return Err(Error::NoExec { path: scratch.path().to_owned() });
     }
     let report = verifier.tarball(path)?;
@@ -182,13 +200,23 @@ impl Verifier<'_> {
 
     /// Runs all checks on a tree.
     fn tree(&self, prefix: &Path, origin: Origin) -> Result<Report> {
-        let &Self { scratch, forbidden, runner, reporter } = self;
+        let &Self { scratch, forbidden, execution, runner, reporter } = self;
         let manifest = read_manifest(prefix)?;
         let mut report = Report::default();
         let own = tree::Own::read(prefix, &manifest);
         let subject = Subject { prefix, manifest: &manifest, own: &own, origin };
         tree::check(&subject, forbidden, &mut report)?;
         elf::check(&subject, &mut report)?;
+        let (_, failed, _) = report.counts();
+        let reason = match execution {
+            Execution::Never => Some("only the files were to be checked"),
+            Execution::IfSound if failed > 0 => Some("nothing of a tree that fails these checks is run"),
+            Execution::Always | Execution::IfSound => None,
+        };
+        if let Some(reason) = reason {
+            report.add("what Python does", Status::Skipped(reason.into()));
+            return Ok(report);
+        }
         let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
         probe::check(&probe, prefix, &mut report)?;
         Ok(report)

@@ -14,7 +14,7 @@ pub enum Status {
     Passed,
     /// It failed, and why.
     Failed(String),
-    /// It could not be run, and why: something that this system lacks, not the artifact.
+    /// It was not run, and why: this system lacks something, or nothing of the tree is to be run.
     Skipped(String),
 }
 

@@ -22,3 +22,4 @@ mod several;
 mod sources;
 mod tarballs;
 mod timings;
+mod verification;

@@ -167,6 +167,10 @@ fn what_is_there_is_compared_and_not_believed() {
     pinned(&[]).exits(0).says(&["bin/python3 was changed"]);
     assert_ne!(fs_err::read_link(&link).expect("a link"), Path::new("/bin/sh"));
 
+    fs_err::set_permissions(&file, PermissionsExt::from_mode(0o666)).expect("a file");
+    pinned(&[]).exits(0).says(&["has the mode 666"]);
+    assert_eq!(fs_err::metadata(&file).expect("the file").mode() & 0o7777, 0o644);
+
     // Sums and manifest that agree with the change do not help it.
     let sum = |path: &Path| check("sha256sum", &[path]).split(' ').next().expect("a sum").to_owned();
     let (sums, manifest) =
