@@ -169,7 +169,8 @@ pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Re
     let mut option = OsString::from("--text=");
     option.push(&report);
     let spec = Spec::new(program).arg(option).arg("--exclude-directory-metadata=yes").timeout(DIFFOSCOPE_TIMEOUT);
-    let spec = spec.arg(old).arg(new);
+    // It finds its many helpers itself.
+    let spec = spec.arg(old).arg(new).users_environment();
     let mut said = Vec::new();
     let outcome = runner.run(&spec, &mut |_, line| said.push(line.to_owned()))?;
     // diffoscope exits with 1 if it found a difference.

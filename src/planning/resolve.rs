@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::recipe::ReleaseRecipe;
 use crate::sys::distro::OwnedFile;
 use crate::sys::elf;
-use crate::sys::toolchain::SEARCH_PATH;
+use crate::sys::process::SEARCH_PATH;
 
 /// Resolves everything that decides the bytes of the output.
 ///

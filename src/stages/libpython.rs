@@ -7,7 +7,6 @@ use super::compile::CompiledTree;
 use crate::error::Result;
 use crate::sys::fs;
 use crate::sys::process::Spec;
-use crate::sys::toolchain::SEARCH_PATH;
 
 /// Replaces the static library that make installed in a staged prefix, where it is of no use to others.
 ///
@@ -73,12 +72,7 @@ fn named_archives(output: &str) -> Vec<PathBuf> {
 fn add(archive: &Path, library: &Path, context: &BuildContext<'_>) -> Result<()> {
     let BuildContext { work, log, .. } = *context;
     let place = fs::temporary_directory_in(work, "objects-")?;
-    let ar = |words: &[&Path]| {
-        Spec::new(context.tool("ar"))
-            .args(words)
-            .directory(place.path())
-            .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")])
-    };
+    let ar = |words: &[&Path]| Spec::new(context.tool("ar")).args(words).directory(place.path());
     log.run(&ar(&[Path::new("x"), archive]), |_| {})?;
     let mut objects: Vec<PathBuf> = fs::walk(place.path())?.into_iter().map(|entry| entry.path).collect();
     objects.sort();

@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 use crate::sys::log::BuildLog;
 use crate::sys::process::Spec;
-use crate::sys::toolchain::SEARCH_PATH;
 use crate::sys::{ar, elf};
 
 /// A prefix with only what the flavor keeps.
@@ -156,11 +155,7 @@ fn linked_here(root: &Path, libraries: &Libraries) -> Result<Vec<PathBuf>> {
 }
 
 fn run_tool(tool: &Path, args: &[&str], files: &[PathBuf], root: &Path, log: &BuildLog<'_>) -> Result<()> {
-    let spec = Spec::new(tool)
-        .args(args.iter().map(ToString::to_string))
-        .args(files)
-        .directory(root)
-        .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]);
+    let spec = Spec::new(tool).args(args.iter().map(ToString::to_string)).args(files).directory(root);
     log.run(&spec, |_| {})
 }
 

@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Runner, Spec};
+use super::process::{Runner, SEARCH_PATH, Spec};
 use super::{elf, gcov};
 use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
-/// The search path of programs: the directories that packages own, the same on every host.
-pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// The search path of launchers. They decide no byte, so they may be in `/usr/local/bin` too.
 const LAUNCHER_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
 
@@ -81,10 +79,7 @@ impl<'a> Compiler<'a> {
 
     fn spec(&self) -> Spec {
         let mut words = self.words.iter();
-        Spec::new(words.next().cloned().unwrap_or_default())
-            .args(words.cloned())
-            .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")])
-            .timeout(Duration::from_mins(1))
+        Spec::new(words.next().cloned().unwrap_or_default()).args(words.cloned()).timeout(Duration::from_mins(1))
     }
 
     fn ask(&self, args: &[&str]) -> Result<String> {
@@ -329,7 +324,7 @@ pub fn loaded_libraries(runner: &dyn Runner, programs: &BTreeSet<PathBuf>) -> Re
     let mut libraries = BTreeSet::new();
     for (loader, programs) in by_loader {
         let spec = Spec::new("/bin/sh").args(["-c", LIST]).arg(&loader).args(programs);
-        let answer = runner.capture(&spec.environment([("LC_ALL", "C.UTF-8")]).timeout(Duration::from_mins(1)))?;
+        let answer = runner.capture(&spec.timeout(Duration::from_mins(1)))?;
         // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; a library that is loaded by its path has no arrow.
         libraries.extend(answer.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
         libraries.insert(loader);

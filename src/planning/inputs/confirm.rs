@@ -10,7 +10,7 @@ use crate::domain::inputs::{InputFinding, InputPackage, Inputs};
 use crate::error::{Error, Result};
 use crate::sys::distro::{PackageChecksum, PackageDatabase, unmerged};
 use crate::sys::process::Runner;
-use crate::sys::toolchain::SEARCH_PATH;
+use crate::sys::process::SEARCH_PATH;
 
 /// Programs that configure or make run if they are installed, in addition to those of the environment's packages.
 const RUN_IF_THERE: &[&str] = &["gcc-ar", "gcc-nm", "gcc-ranlib", "git", "hg", "python3", "svnversion"];

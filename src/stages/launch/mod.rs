@@ -184,6 +184,7 @@ fn compiler(makefile: &str) -> Option<&str> {
 fn query(program: &str, arguments: &[&str]) -> Spec {
     Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
+        .users_environment()
         .timeout(Duration::from_mins(1))
 }
 

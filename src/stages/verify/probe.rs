@@ -13,8 +13,8 @@ use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::sys::process::{Runner, Spec, Stream};
-use crate::sys::toolchain::{SEARCH_PATH, find_program};
+use crate::sys::process::{Runner, SEARCH_PATH, Spec, Stream};
+use crate::sys::toolchain::find_program;
 
 /// The Python package that runs inside the built Python.
 static PROBE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/stages/verify/probe");

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use md5::{Digest as _, Md5};
 
 use super::directory::file_in_root;
-use super::process::{Runner, Spec};
-use super::toolchain::{SEARCH_PATH, find_program};
+use super::process::{Runner, SEARCH_PATH, Spec};
+use super::toolchain::find_program;
 use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};

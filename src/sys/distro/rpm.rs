@@ -9,7 +9,7 @@ use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageConten
 use crate::error::Result;
 use crate::sys::directory::{Directory, Missing};
 use crate::sys::process::{Runner, Spec};
-use crate::sys::toolchain::{SEARCH_PATH, find_program};
+use crate::sys::toolchain::find_program;
 
 /// The program, by its absolute path: no other program on the search path is run.
 const PROGRAM: &str = "/usr/bin/rpm";
@@ -24,7 +24,7 @@ const PLACES: &[&str] = &["usr/lib/sysimage/rpm", "var/lib/rpm"];
 
 /// Returns a query in an environment of its own: no variable of the user can point to another database.
 fn rpm_query() -> Spec {
-    Spec::new(PROGRAM).arg("--query").environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")]).timeout(LIMIT)
+    Spec::new(PROGRAM).arg("--query").timeout(LIMIT)
 }
 
 /// rpm's database of this system.

@@ -15,6 +15,9 @@ mod spec;
 mod supervisor;
 mod system;
 
+/// The search path of programs: the directories that packages own, the same on every host.
+pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 pub use runner::{Outcome, Runner, Stream};
 pub use spec::Spec;
 pub use supervisor::supervise_if_asked;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::SEARCH_PATH;
 use crate::sys::jobserver::JobServer;
 
 /// What to run.
@@ -16,7 +17,7 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// The working directory; `None` is the current one.
     pub directory: Option<PathBuf>,
-    /// The whole environment; `None` inherits the user's.
+    /// The whole environment; `None` inherits the user's, without the variables of the loader.
     pub environment: Option<BTreeMap<String, OsString>>,
     /// The time limit; `None` is no limit.
     pub timeout: Option<Duration>,
@@ -25,13 +26,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A program without arguments, in the current directory and the user's environment.
+    /// A program without arguments, in the current directory, with the system's search path and no variable of the user.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
             directory: None,
-            environment: None,
+            environment: Some([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")].map(owned).into()),
             timeout: None,
             jobs: None,
         }
@@ -65,6 +66,13 @@ impl Spec {
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         self.environment = Some(variables.into_iter().map(|(key, value)| (key.into(), value.into())).collect());
+        self
+    }
+
+    /// Takes the user's environment, for a program that the user configures by it.
+    #[must_use]
+    pub fn users_environment(mut self) -> Self {
+        self.environment = None;
         self
     }
 
@@ -114,6 +122,10 @@ impl Spec {
     }
 }
 
+fn owned((name, value): (&str, &str)) -> (String, OsString) {
+    (name.to_owned(), value.into())
+}
+
 /// Whether a last argument says what the program is to do; a path or an option says less.
 fn is_goal(word: &&str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -123,6 +135,15 @@ fn is_goal(word: &&str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_gets_no_variable_of_the_user_unless_it_is_asked_for() {
+        let environment = Spec::new("x").environment.unwrap();
+        assert_eq!(environment.keys().collect::<Vec<_>>(), ["LC_ALL", "PATH"]);
+        assert_eq!(environment["PATH"], SEARCH_PATH);
+        assert_eq!(Spec::new("x").environment([("A", "b")]).environment.unwrap().len(), 1);
+        assert!(Spec::new("x").users_environment().environment.is_none());
+    }
 
     #[test]
     fn a_command_line_can_be_pasted() {

@@ -72,8 +72,14 @@ fn spawn(spec: &Spec) -> Result<Child> {
     if let Some(directory) = &spec.directory {
         command.current_dir(directory);
     }
-    if let Some(variables) = &spec.environment {
-        command.env_clear().envs(variables);
+    match &spec.environment {
+        Some(variables) => drop(command.env_clear().envs(variables)),
+        // Whoever sets these decides what the program is.
+        None => {
+            for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"LD_")) {
+                command.env_remove(name);
+            }
+        }
     }
     if let Some(jobs) = &spec.jobs {
         jobs.share(&mut command);
