@@ -191,9 +191,11 @@ fn of_place(error: &Error) -> Option<String> {
     let hint = match error {
         Error::ForeignPrefix { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
         Error::OtherFiles { .. } => "remove them too with `--force`".into(),
-        Error::ForeignRemains { .. } => "remove it if you know what it is, or choose a directory that others cannot \
-                                         write to"
-            .into(),
+        Error::Distrusted { .. } => {
+            "make it yours and close it to others with `chown` and `chmod go-w`, or use another place; if you do not know \
+             it, remove it"
+                .into()
+        }
         Error::NotInstalled { there, .. } if there.is_empty() => {
             "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
         }

@@ -64,7 +64,7 @@ impl Error {
             | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
             Self::ForeignPrefix { .. }
-            | Self::ForeignRemains { .. }
+            | Self::Distrusted { .. }
             | Self::NotRemovable { .. }
             | Self::OtherFiles { .. }
             | Self::NoExec { .. } => ExitCode::Unavailable,

@@ -415,11 +415,11 @@ pub enum Error {
     },
 
     /// Exit code 5.
-    #[error("{path} is in the way, and pykeel leaves it alone: {reason}")]
-    ForeignRemains {
-        /// What lies beside a prefix.
+    #[error("pykeel does not use {path}: {reason}")]
+    Distrusted {
+        /// A directory of a store, or what lies beside a prefix.
         path: PathBuf,
-        /// Why an interrupted run of this user cannot have left it.
+        /// How somebody else may have written to it.
         reason: String,
     },
 

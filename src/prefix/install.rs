@@ -7,7 +7,7 @@ use super::contents::{self, Expected};
 use super::site::{Destination, Identity, Occupant, Site};
 use crate::domain::artifact::{Format, GlibcVersion};
 use crate::domain::digest::{Digest, HashingReader};
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -87,7 +87,7 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// # Errors
 /// - [`Error::ForeignPrefix`] if pykeel did not make what is at the prefix;
 /// - [`Error::OtherFiles`] if there are files in it that pykeel did not put there;
-/// - [`Error::ForeignRemains`] if another user put something beside it that pykeel would complete or remove;
+/// - [`Error::Distrusted`] if another user put something beside it that pykeel would complete or remove;
 /// - [`Error::NotRemovable`] if a file system is mounted at the prefix;
 /// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
 /// - [`Error::Io`], [`Error::Interrupted`].
@@ -212,7 +212,15 @@ fn unpack(artifact: &StoredArtifact, directory: &Directory) -> Result<()> {
     if found != expected {
         return Err(Error::DigestMismatch { what: tarball.display().to_string(), found, expected });
     }
-    Ok(())
+    // The one in the tarball counts: all that was decided by the other has to hold for it too.
+    let manifest = directory.open_file(Path::new(MANIFEST_PATH)).and_then(Digest::of_reader);
+    match manifest {
+        Ok(found) if found == artifact.record.manifest_digest => Ok(()),
+        _ => Err(Error::Damaged {
+            what: tarball.display().to_string(),
+            reason: "its manifest is not the one beside it in the store".into(),
+        }),
+    }
 }
 
 /// A new tree beside the prefix. Dropping it removes the tree, unless it was moved to the prefix or has to be.

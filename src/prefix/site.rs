@@ -175,12 +175,12 @@ impl Site {
     /// Whether an interrupted run left one of its files beside the prefix.
     ///
     /// # Errors
-    /// [`Error::ForeignRemains`] if it is another user's, [`Error::Io`].
+    /// [`Error::Distrusted`] if it is another user's, [`Error::Io`].
     pub(super) fn left(&self, name: &str) -> Result<bool> {
         let Some(facts) = self.parent.facts(name)? else { return Ok(false) };
         match self.problem(name, &facts) {
             None => Ok(true),
-            Some(reason) => Err(Error::ForeignRemains { path: self.parent.path_of(name), reason }),
+            Some(reason) => Err(Error::Distrusted { path: self.parent.path_of(name), reason }),
         }
     }
 
@@ -204,7 +204,7 @@ impl Site {
     /// Completes or undoes what an interrupted run began. Returns whether it completed a removal.
     ///
     /// # Errors
-    /// [`Error::ForeignRemains`] for what another user put beside the prefix: it is left alone; [`Error::Io`].
+    /// [`Error::Distrusted`] for what another user put beside the prefix: it is left alone; [`Error::Io`].
     pub(super) fn repair(&self, reporter: &dyn Reporter) -> Result<bool> {
         let completed = |what: &str| {
             let text = format!("an interrupted {what} of {} was completed", self.target().display());
@@ -243,7 +243,7 @@ impl Site {
             Some(facts) if facts.is_directory => may_be_written_by_others(&facts),
             _ => Some("it is not what pykeel makes".into()),
         };
-        reason.map_or(Ok(()), |reason| Err(Error::ForeignRemains { path: self.parent.path_of(name), reason }))
+        reason.map_or(Ok(()), |reason| Err(Error::Distrusted { path: self.parent.path_of(name), reason }))
     }
 
     /// Removes what is at the prefix.

@@ -1,6 +1,7 @@
 //! Artifacts in a store: looking them up, holding them, setting damaged ones aside.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,11 +120,15 @@ impl StoredArtifact {
         let record = &self.record;
         let same = (&record.name, record.build_key, record.request_key, record.glibc_floor)
             == (&manifest.name, manifest.build_key, manifest.request_key, manifest.glibc_floor);
-        if same {
-            return Ok(manifest);
+        if !same {
+            let what = self.directory.join(RECORD).display().to_string();
+            return Err(Error::Damaged { what, reason: "it does not match the manifest".into() });
         }
-        let what = self.directory.join(RECORD).display().to_string();
-        Err(Error::Damaged { what, reason: "it does not match the manifest".into() })
+        let keys = (manifest.plan.build_key(), manifest.plan.request_key());
+        if keys != (manifest.build_key, manifest.request_key) {
+            return Err(Error::Damaged { what: what(), reason: "its keys are not those of its plan".into() });
+        }
+        Ok(manifest)
     }
 
     /// Reads an entry's record; none if there is no such entry.
@@ -291,12 +296,13 @@ impl Store {
 
     /// Every entry, or why its record cannot be read. The next look-up of a damaged entry sets it aside.
     fn entries(&self) -> Result<Vec<Result<StoredArtifact>>> {
-        let directory = self.root.join("artifacts");
-        if !directory.is_dir() {
-            return Ok(Vec::new());
-        }
+        self.require_trust()?;
+        let found = match fs_err::read_dir(self.root.join("artifacts")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            found => found?,
+        };
         let mut entries = Vec::new();
-        for entry in fs_err::read_dir(directory)? {
+        for entry in found {
             let entry = entry?;
             // The name of a temporary sibling is not a digest.
             if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {

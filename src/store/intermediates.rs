@@ -22,6 +22,7 @@ impl Store {
         if !self.intermediates {
             return Ok(None);
         }
+        self.require_trust()?;
         let path = self.intermediate_path(key);
         let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
         if let Some(content) = intermediate_content(&bytes) {

@@ -16,6 +16,7 @@ pub mod profile;
 mod prune;
 mod publication;
 mod sources;
+mod trust;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -73,6 +74,7 @@ impl Store {
 
     /// A directory of the store, created if it is missing.
     fn subdirectory(&self, name: &str) -> Result<PathBuf> {
+        self.require_trust()?;
         let path = self.root.join(name);
         if !path.is_dir() {
             fs_err::create_dir_all(&path)?;

@@ -63,6 +63,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) if it cannot be read, locked or set aside.
     pub fn source(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<StoredSource>> {
+        self.require_trust()?;
         let path = self.source_path(digest);
         let what = format!("the source {}", digest.short());
         let Some(lock) = Lock::share(&path, &what, reporter)? else { return Ok(None) };

@@ -1,10 +1,12 @@
 //! Files and directories, written atomically.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use crate::error::Result;
@@ -70,6 +72,38 @@ pub fn walk(root: &Path) -> Result<Vec<Entry>> {
     }
     entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
+}
+
+/// Opens a file that has to be a regular one. A link is an error, and so is anything else; nothing waits for a pipe.
+///
+/// # Errors
+/// The error of the system, without the path; [`io::ErrorKind::PermissionDenied`] for what is not a regular file.
+pub fn open_plain_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let other = || io::Error::new(io::ErrorKind::PermissionDenied, "it is not a regular file");
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
+        let of_its_kind = [Errno::LOOP, Errno::NXIO].map(Errno::raw_os_error);
+        if error.raw_os_error().is_some_and(|code| of_its_kind.contains(&code)) { other() } else { error }
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+/// [`open_plain_with`] for reading.
+///
+/// # Errors
+/// As [`open_plain_with`].
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    open_plain_with(OpenOptions::new().read(true), path)
+}
+
+/// Creates a file for writing, or truncates the regular file that is there.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io), also if there is anything else.
+pub fn create_plain(path: &Path) -> Result<File> {
+    let file = named(path, open_plain_with(OpenOptions::new().write(true).create(true).truncate(false), path))?;
+    named(path, file.set_len(0))?;
+    Ok(file)
 }
 
 /// Replaces a file atomically and durably: a reader sees the old or the new file, even after a crash.
@@ -287,6 +321,26 @@ fn named<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_and_a_pipe_are_not_opened_and_what_a_link_leads_to_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs_err::write(path("precious"), "text").unwrap();
+        std::os::unix::fs::symlink(path("precious"), path("link")).unwrap();
+        rustix::fs::mknodat(CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for name in ["link", "pipe"] {
+            for error in
+                [open_plain(&path(name)).unwrap_err().to_string(), create_plain(&path(name)).unwrap_err().to_string()]
+            {
+                assert!(error.contains("it is not a regular file"), "{name}: {error}");
+            }
+        }
+        assert_eq!(io::read_to_string(open_plain(&path("precious")).unwrap()).unwrap(), "text");
+        drop(create_plain(&path("precious")).unwrap());
+        assert_eq!(fs_err::metadata(path("precious")).unwrap().len(), 0);
+        assert_eq!(open_plain(&path("absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_readable_by_all() {

@@ -1,7 +1,7 @@
 //! Locks between processes (`flock`). A lock ends with its process, however that ends. The lock file
 //! stays: removing it would break the lock of the next process.
 
-use std::fs::TryLockError;
+use std::fs::{OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::directory::Directory;
+use super::fs::{open_plain, open_plain_with, with_path};
 use super::{interrupt, log};
 use crate::error::{Error, Result};
 use crate::event::{Event, Holder, Reporter};
@@ -62,7 +63,7 @@ impl Note {
     /// Reads the note of the process that holds a lock; none if it wrote none.
     fn read(path: &Path) -> Option<Self> {
         let mut bytes = Vec::new();
-        std::fs::File::open(path).ok()?.take(LARGEST_NOTE).read_to_end(&mut bytes).ok()?;
+        open_plain(path).ok()?.take(LARGEST_NOTE).read_to_end(&mut bytes).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
@@ -99,10 +100,10 @@ impl Lock {
     /// [`Error::Io`] if the file cannot be opened or locked, [`Error::Interrupted`].
     pub fn share(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Option<Self>> {
         let attempt = |path: &Path| {
-            let file = match std::fs::File::open(path) {
+            let file = match open_plain(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(None)),
-                Err(error) => return Err(super::fs::with_path(path, error).into()),
+                Err(error) => return Err(with_path(path, error).into()),
             };
             match file.try_lock_shared() {
                 Ok(()) => {}
@@ -129,7 +130,7 @@ impl Lock {
         match std::fs::metadata(path) {
             Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(super::fs::with_path(path, error).into()),
+            Err(error) => Err(with_path(path, error).into()),
         }
     }
 
@@ -163,7 +164,8 @@ impl Lock {
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_parts().0;
+        let opened = open_plain_with(OpenOptions::new().create(true).truncate(false).write(true), path);
+        let file = opened.map_err(|error| with_path(path, error))?;
         let mut lock = Self::try_lock(file, path)?;
         if let Some(lock) = &mut lock {
             lock.has_note = true;
@@ -178,18 +180,18 @@ impl Lock {
     /// [`Error::Io`] if the file cannot be opened or locked.
     pub fn try_existing(path: &Path) -> Result<Attempt> {
         // NFS locks only files that are open for writing.
-        let opened = match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+        let opened = match open_plain_with(OpenOptions::new().read(true).write(true), path) {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
             {
-                std::fs::File::open(path)
+                open_plain(path)
             }
             other => other,
         };
         match opened {
             Ok(file) => Ok(Self::try_lock(file, path)?.map_or(Attempt::Held, Attempt::Locked)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Attempt::Absent),
-            Err(error) => Err(super::fs::with_path(path, error).into()),
+            Err(error) => Err(with_path(path, error).into()),
         }
     }
 

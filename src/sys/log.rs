@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::fs;
 use super::process::{Runner, Spec};
 use crate::cost::Meter;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ const CONTEXT_AFTER: usize = 6;
 /// Runs programs and writes their output to a log file.
 pub struct BuildLog<'a> {
     path: PathBuf,
-    file: fs_err::File,
+    file: std::fs::File,
     runner: &'a dyn Runner,
     reporter: &'a dyn Reporter,
 }
@@ -48,7 +49,7 @@ impl<'a> BuildLog<'a> {
     /// # Errors
     /// [`Error::Io`] if it cannot be created.
     pub fn create(path: PathBuf, runner: &'a dyn Runner, reporter: &'a dyn Reporter) -> Result<Self> {
-        let file = fs_err::File::create(&path)?;
+        let file = fs::create_plain(&path)?;
         Ok(Self { path, file, runner, reporter })
     }
 

@@ -389,6 +389,10 @@ fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, con
     let artifacts = config.store.find(wanted.key(recipe))?;
     let mut why = None;
     for artifact in artifacts {
+        // The store says that the request leads to it; its plan says what it was built for.
+        if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
+            continue;
+        }
         match too_new(&artifact, root) {
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.

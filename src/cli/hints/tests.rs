@@ -170,7 +170,7 @@ fn of_places() -> Vec<Error> {
         Error::PathNotUtf8 { path: path() },
         Error::InvalidPrefix { path: path(), reason: "it is not absolute" },
         Error::ForeignPrefix { path: path(), reason: "it has no manifest".into() },
-        Error::ForeignRemains { path: path(), reason: "it belongs to user 1000, and this is user 0".into() },
+        Error::Distrusted { path: path(), reason: "it belongs to user 1000, and this is user 0".into() },
         Error::NotRemovable { path: path(), reason: "it is a mount point".into() },
         Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into()] },
         Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into(), "new lib/y.py".into()] },

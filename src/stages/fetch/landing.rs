@@ -1,22 +1,24 @@
 //! The file that a source is written to.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::domain::digest::{Digest, HashingWriter};
 use crate::error::Result;
+use crate::sys::fs;
 use crate::sys::http::Sink;
 
 /// A file that hashes what is written to it.
 pub(super) struct Landing {
     path: PathBuf,
-    writer: HashingWriter<fs_err::File>,
+    writer: HashingWriter<File>,
     len: u64,
 }
 
 impl Landing {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_owned(), writer: HashingWriter::new(fs_err::File::create(path)?), len: 0 })
+        Ok(Self { path: path.to_owned(), writer: HashingWriter::new(fs::create_plain(path)?), len: 0 })
     }
 
     pub(super) fn finish(self) -> Result<Digest> {

@@ -26,6 +26,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io) if it cannot be read or set aside.
     pub fn profile(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Option<Vec<u8>>> {
+        self.require_trust()?;
         let path = self.profile_path(digest);
         let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
         let found = Digest::of(&bytes);

@@ -237,7 +237,7 @@ fn what_another_user_put_beside_a_prefix_is_named_and_left_alone() {
             std::os::unix::fs::lchown(path, Some(SOMEBODY), Some(SOMEBODY)).expect("another user");
         }
         let before = neighbours(&scene.prefix());
-        let said = ["is in the way, and pykeel leaves it alone: it belongs to user 12345", ".pykeel-python-3.13."];
+        let said = ["pykeel does not use", "it belongs to user 12345, and this is user 0", ".pykeel-python-3.13."];
         scene.install(&["--force"]).exits(5).says(&said);
         scene.uninstall().exits(5).says(&said);
         assert_eq!(neighbours(&scene.prefix()), before);
