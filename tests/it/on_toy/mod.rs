@@ -20,6 +20,7 @@ pub mod rebuild;
 mod rpm;
 mod several;
 mod sources;
+mod stores;
 mod tarballs;
 mod timings;
 mod verification;
