@@ -43,8 +43,8 @@ pub fn other_copies(manifest: &Manifest, root: &Path) -> Result<Vec<OtherCopy>> 
     ];
     let mut found: Vec<(&BundledLibrary, PathBuf)> = Vec::new();
     for library in &manifest.libraries {
-        let paths = directories.iter().map(|directory| Path::new(directory).join(&library.soname));
-        let opened = paths.filter_map(|path| Some((file_in_root(root, &path).ok()??, path))).next();
+        let mut paths = directories.iter().map(|directory| Path::new(directory).join(&library.soname));
+        let opened = paths.find_map(|path| Some((file_in_root(root, &path).ok()??, path)));
         if let Some((file, path)) = opened
             && !is_same(file, library)?
         {

@@ -220,7 +220,7 @@ fn kept_as(file: &Path) -> PathBuf {
 /// database, or if this system has no rpm to read it.
 pub(super) fn installed(root: &Path, runner: &dyn Runner) -> Result<Option<BTreeSet<String>>> {
     let mut places = PLACES.iter().map(|place| Directory::in_root(root, Path::new(place), Missing::Keep));
-    let Some(place) = places.find_map(|place| place.transpose()) else { return Ok(None) };
+    let Some(place) = places.find_map(Result::transpose) else { return Ok(None) };
     if find_program("rpm").is_none() {
         return Ok(None);
     }

@@ -139,8 +139,10 @@ fn neighbours(prefix: &Path) -> Vec<String> {
 /// A file of an installed prefix that its sums name.
 fn own_file(prefix: &Path) -> PathBuf {
     let sums = fs_err::read_to_string(prefix.join("share/pykeel/SHA256SUMS")).expect("the sums");
-    let (_, name) =
-        sums.lines().find_map(|line| line.split_once("  ").filter(|(_, name)| name.ends_with(".py"))).expect("a file");
+    let (_, name) = sums
+        .lines()
+        .find_map(|line| line.split_once("  ").filter(|(_, name)| name.contains("/ssl.py")))
+        .expect("a file");
     prefix.join(name)
 }
 
