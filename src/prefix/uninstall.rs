@@ -114,7 +114,8 @@ fn examine(site: &Site) -> Result<Finding> {
         Occupant::Python(directory, identity) => {
             let expected = Expected { sums: identity.sums, links: &identity.links };
             let found = contents::compare(&directory, &expected)?;
-            let other_files = [found.added, found.changed].concat();
+            let mut other_files = [found.added, found.changed].concat();
+            other_files.sort_unstable();
             Ok(Finding::Python(Removable { name: identity.name, size: found.size, other_files }))
         }
         Occupant::Foreign(reason) => {

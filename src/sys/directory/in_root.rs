@@ -58,7 +58,10 @@ enum Found {
 /// Walks from a root to a path, one name at a time, and follows links itself. `openat2` with `RESOLVE_IN_ROOT` would do
 /// the same; this also makes directories, knows the real path, and works on every kernel.
 fn find(root: &Path, path: &Path, missing: Missing) -> io::Result<Found> {
-    let top = File::open(root)?;
+    let top = match File::open(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Keep => return Ok(Found::Nothing),
+        opened => opened?,
+    };
     let mut way: Vec<(OwnedFd, OsString)> = Vec::new();
     let mut names = names_of(path);
     let mut links = 0;
@@ -155,6 +158,7 @@ mod tests {
         assert_eq!(in_root(&root, "/far/deep", Missing::Make), Some("abs/x/deep".into()));
         assert_eq!(in_root(&root, "/up/new/er", Missing::Make), Some("usr/new/er".into()));
         assert!(Directory::in_root(&root, Path::new("/a/x"), Missing::Make).is_err());
+        assert_eq!(in_root(&root.join("absent"), "/x", Missing::Keep), None);
         fs_err::write(root.join("file"), "text").unwrap();
         assert!(Directory::in_root(&root, Path::new("/file/x"), Missing::Make).is_err());
         assert_eq!(fs_err::read_dir(place.path()).unwrap().count(), 1);
