@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
@@ -192,34 +192,6 @@ pub fn sync_directory(path: &Path) -> Result<()> {
     Ok(fs_err::File::open(path)?.sync_all()?)
 }
 
-/// Makes everything on the file system of a directory durable (`syncfs`).
-///
-/// # Errors
-/// [`Error::Io`](crate::error::Error::Io).
-pub fn sync_file_system(path: &Path) -> Result<()> {
-    let directory = fs_err::File::open(path)?;
-    rustix::fs::syncfs(directory.file()).map_err(|error| with_path(path, error.into()))?;
-    Ok(())
-}
-
-/// Exchanges two directories atomically. Returns `false` if the file system does not support it, as
-/// overlayfs does not for a directory of a lower layer.
-///
-/// # Errors
-/// [`Error::Io`](crate::error::Error::Io) for any other failure.
-pub fn exchange(a: &Path, b: &Path) -> Result<bool> {
-    match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(true),
-        Err(error) if cannot_exchange(error) => Ok(false),
-        Err(error) => Err(with_path(b, error.into()).into()),
-    }
-}
-
-pub(super) fn cannot_exchange(error: rustix::io::Errno) -> bool {
-    use rustix::io::Errno;
-    [Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
-}
-
 /// Removes a tree, even if its directories are not writable. A path that does not exist is no error.
 ///
 /// # Errors
@@ -328,7 +300,8 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         fs_err::write(path("precious"), "text").unwrap();
         std::os::unix::fs::symlink(path("precious"), path("link")).unwrap();
-        rustix::fs::mknodat(CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
         for name in ["link", "pipe"] {
             for error in
                 [open_plain(&path(name)).unwrap_err().to_string(), create_plain(&path(name)).unwrap_err().to_string()]
@@ -380,16 +353,5 @@ mod tests {
         remove_tree(&tree).unwrap();
         assert!(!tree.exists());
         remove_tree(&tree).unwrap();
-    }
-
-    #[test]
-    fn two_directories_change_places() {
-        let directory = tempfile::tempdir().unwrap();
-        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
-        fs_err::create_dir(&a).unwrap();
-        fs_err::create_dir(&b).unwrap();
-        fs_err::write(a.join("was-a"), "").unwrap();
-        assert!(exchange(&a, &b).unwrap());
-        assert!(b.join("was-a").exists());
     }
 }
