@@ -93,8 +93,8 @@ impl NewFile {
     }
 
     /// Sets the time stamp of the file. Call it after the content is written.
-    pub(super) fn close(&self, file: &std::fs::File) -> Result<()> {
-        Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&self.path, error))?)
+    pub(super) fn close(&self, file: &std::fs::File, into: &Directory) -> Result<()> {
+        Ok(file.set_modified(self.mtime).map_err(|error| fs::with_path(&into.path_of(&self.path), error))?)
     }
 }
 
@@ -147,7 +147,7 @@ fn write_files(files: &Mutex<Receiver<(NewFile, Vec<u8>)>>, archive: &str, into:
         let next = files.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((file, content)) = next else { return Ok(()) };
         let mut open = file.create(archive, into)?;
-        open.write_all(&content).map_err(|error| fs::with_path(&file.path, error))?;
-        file.close(&open)?;
+        open.write_all(&content).map_err(|error| fs::with_path(&into.path_of(&file.path), error))?;
+        file.close(&open, into)?;
     }
 }

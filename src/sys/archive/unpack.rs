@@ -165,7 +165,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             entry.read_piece(WriteBehind::SMALL, &mut piece)?;
             self.bytes += piece.len() as u64;
         }
-        file.close(&open)
+        file.close(&open, self.into)
     }
 
     fn finish(mut self, top: String, newest: u64) -> Result<Unpacked> {
