@@ -100,10 +100,10 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io), also if there is anything else.
-pub fn create_plain(path: &Path) -> Result<File> {
+pub fn create_plain(path: &Path) -> Result<fs_err::File> {
     let file = named(path, open_plain_with(OpenOptions::new().write(true).create(true).truncate(false), path))?;
     named(path, file.set_len(0))?;
-    Ok(file)
+    Ok(fs_err::File::from_parts(file, path))
 }
 
 /// Replaces a file atomically and durably: a reader sees the old or the new file, even after a crash.

@@ -20,7 +20,7 @@ const CONTEXT_AFTER: usize = 6;
 /// Runs programs and writes their output to a log file.
 pub struct BuildLog<'a> {
     path: PathBuf,
-    file: std::fs::File,
+    file: fs_err::File,
     runner: &'a dyn Runner,
     reporter: &'a dyn Reporter,
 }

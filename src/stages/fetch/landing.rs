@@ -1,6 +1,5 @@
 //! The file that a source is written to.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::sys::http::Sink;
 /// A file that hashes what is written to it.
 pub(super) struct Landing {
     path: PathBuf,
-    writer: HashingWriter<File>,
+    writer: HashingWriter<fs_err::File>,
     len: u64,
 }
 
