@@ -189,6 +189,10 @@ fn make_entry(root: &Path, outside: &Path, entry: &[u8]) {
     ];
     let [what, path, to] = entry else { return };
     let path = root.join(PATHS[usize::from(*path) % PATHS.len()]);
+    // Nothing is made through a link: it would be made outside.
+    if path.ancestors().take_while(|above| *above != root).any(Path::is_symlink) {
+        return;
+    }
     let inner = PATHS[usize::from(*to) % PATHS.len()];
     let _no_matter = match what % 8 {
         0 | 1 => std::fs::create_dir_all(&path),
