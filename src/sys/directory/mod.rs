@@ -144,12 +144,13 @@ impl Directory {
         self.child(name)
     }
 
-    /// Makes a directory at a path below this one. Those above it exist.
+    /// Makes a directory at a path below this one. Those above it exist, and this process made them: nobody else can
+    /// have put a link among them. The same holds for files and links.
     ///
     /// # Errors
     /// The error of the system, [`io::ErrorKind::AlreadyExists`] among them.
     pub fn make_directory(&self, path: &Path) -> io::Result<()> {
-        self.dir.create_dir(path)
+        Ok(rustix::fs::mkdirat(&self.dir, path, Mode::from_raw_mode(0o755))?)
     }
 
     /// Makes a file at a path below this one, for writing.
@@ -157,9 +158,8 @@ impl Directory {
     /// # Errors
     /// The error of the system, [`io::ErrorKind::AlreadyExists`] among them.
     pub fn make_file(&self, path: &Path, mode: u32) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(mode);
-        self.dir.open_with(path, &options).map(cap_std::fs::File::into_std)
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.dir, path, flags, Mode::from_raw_mode(mode))?.into())
     }
 
     /// Makes a symbolic link at a path below this one.
@@ -167,7 +167,7 @@ impl Directory {
     /// # Errors
     /// The error of the system, [`io::ErrorKind::AlreadyExists`] among them.
     pub fn make_link(&self, target: &Path, path: &Path) -> io::Result<()> {
-        self.dir.symlink_contents(target, path)
+        Ok(rustix::fs::symlinkat(target, &self.dir, path)?)
     }
 
     /// Makes directories at a path below this one, where they are missing.
