@@ -1,9 +1,10 @@
-//! The program: it starts as a supervisor if its arguments say so, else it runs the command line.
+//! The program: it supervises or confines another program if its arguments say so, else it runs the command line.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match pykeel::sys::process::supervise_if_asked() {
+    use pykeel::sys::process::{confine, supervise_if_asked};
+    match confine::confine_if_asked().or_else(supervise_if_asked) {
         Some(code) => code.into(),
         None => pykeel::cli::main().into(),
     }

@@ -15,6 +15,7 @@ use crate::domain::rebuild::{Difference, DifferenceKind, EntryFacts, entry_diffe
 use crate::error::{Error, Result};
 use crate::stages::package::PackedArtifact;
 use crate::sys::process::{Outcome, Runner, Spec};
+use crate::sys::toolchain::{LOCAL_PATH, find_local_program};
 use crate::sys::{archive, elf, fs};
 
 /// The time limit for diffoscope.
@@ -164,13 +165,14 @@ fn first_byte(a: &[u8], b: &[u8]) -> String {
 /// [`Error::Spawn`], [`Error::Command`] if it fails or writes no report, [`Error::Io`],
 /// [`Error::Interrupted`].
 pub fn diffoscope(compared: &Compared, report: &Path, runner: &dyn Runner) -> Result<Option<PathBuf>> {
-    let (Some((old, new)), Ok(program)) = (&compared.files, which::which("diffoscope")) else { return Ok(None) };
+    let (Some((old, new)), Some(program)) = (&compared.files, find_local_program("diffoscope")) else {
+        return Ok(None);
+    };
     let report = std::path::absolute(report)?;
     let mut option = OsString::from("--text=");
     option.push(&report);
     let spec = Spec::new(program).arg(option).arg("--exclude-directory-metadata=yes").timeout(DIFFOSCOPE_TIMEOUT);
-    // It finds its many helpers itself.
-    let spec = spec.arg(old).arg(new).users_environment();
+    let spec = spec.arg(old).arg(new).variable("PATH", LOCAL_PATH).variable("TMPDIR", std::env::temp_dir());
     let mut said = Vec::new();
     let outcome = runner.run(&spec, &mut |_, line| said.push(line.to_owned()))?;
     // diffoscope exits with 1 if it found a difference.

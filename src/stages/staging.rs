@@ -167,8 +167,8 @@ mod tests {
         let last = ["ENSUREPIP=no".into(), format!("DESTDIR={}", destdir.display()), "install".into()];
         assert_eq!(install.args[shared..], last.map(std::ffi::OsString::from));
         // The user's environment is not passed on.
-        assert_eq!(install.environment.as_ref().unwrap()["SOURCE_DATE_EPOCH"], *super::super::toy::EPOCH.to_string());
-        assert!(!install.environment.as_ref().unwrap().contains_key("USER"));
+        assert_eq!(install.environment["SOURCE_DATE_EPOCH"], *super::super::toy::EPOCH.to_string());
+        assert!(!install.environment.contains_key("USER"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Store {
     /// [`Error::Distrusted`] with the directory and the reason, [`Error::Io`] if it cannot be looked at.
     pub(super) fn require_trust(&self) -> Result<()> {
         let caller = Caller::current();
+        check_above(self.root(), &caller)?;
         check(self.root(), std::fs::metadata(self.root()), &caller)?;
         for name in DIRECTORIES {
             let path = self.root().join(name);
@@ -26,6 +27,29 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Checks the directories above a store: who may rename in one of them can put another store in its place, at any moment.
+fn check_above(store: &Path, caller: &Caller) -> Result<()> {
+    let store = std::path::absolute(store)?;
+    // The store may be a link, or be reached by one: then both ways count.
+    let real = store.ancestors().find_map(|path| fs_err::canonicalize(path).ok()).unwrap_or_default();
+    let is_whole = store.exists();
+    for directory in store.ancestors().skip(1).chain(real.ancestors().skip(usize::from(is_whole))) {
+        let metadata = match std::fs::metadata(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => found.map_err(|error| with_path(directory, error))?,
+        };
+        let mode = metadata.mode() & 0o7777;
+        // In a sticky directory such as /tmp only its owner and that of a file can rename it.
+        let is_sticky = mode & 0o1000 != 0;
+        let writers = if is_sticky { mode & !0o022 } else { mode };
+        if let Some(reason) = caller.problem(metadata.uid(), metadata.gid(), writers) {
+            let reason = format!("{reason}, so the store {} could be replaced by another one", store.display());
+            return Err(Error::Distrusted { path: directory.to_owned(), reason });
+        }
+    }
+    Ok(())
 }
 
 fn check(path: &Path, found: io::Result<std::fs::Metadata>, caller: &Caller) -> Result<()> {
@@ -108,6 +132,35 @@ mod tests {
         }
         for (owner, group, mode) in [(1001, 50, 0o755), (1000, 51, 0o775), (0, 0, 0o777)] {
             assert!(user.problem(owner, group, mode).is_some(), "{owner} {group} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_others_could_replace_is_not_used() {
+        let place = tempfile::tempdir().unwrap();
+        let above = place.path().join("above");
+        let store = Store::new(above.join("between/store"));
+        let mode = |path: &Path, mode| fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for existing in [&above, &above.join("between"), store.root()] {
+            fs_err::create_dir(existing).unwrap();
+            assert!(store.list().unwrap().is_empty());
+            mode(&above, 0o777);
+            let error = store.list().unwrap_err().to_string();
+            assert!(error.contains("above: everybody may write to it (mode 777), so the store /"), "{error}");
+            mode(&above, 0o1777);
+            assert!(store.list().unwrap().is_empty(), "only the owner can rename it");
+            mode(&above, 0o755);
+        }
+        // The way through a link is as good as its directories.
+        let open = place.path().join("open");
+        fs_err::create_dir(&open).unwrap();
+        std::os::unix::fs::symlink(store.root(), open.join("link")).unwrap();
+        let by_link = Store::new(open.join("link"));
+        assert!(by_link.list().unwrap().is_empty());
+        for opened in [&open, &above] {
+            mode(opened, 0o777);
+            assert!(matches!(by_link.list(), Err(Error::Distrusted { path, .. }) if path == *opened));
+            mode(opened, 0o755);
         }
     }
 

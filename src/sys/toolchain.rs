@@ -10,8 +10,8 @@ use crate::domain::profile::{CompilerFamily, CompilerVersion, DataVersion};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
-/// The search path of launchers. They decide no byte, so they may be in `/usr/local/bin` too.
-const LAUNCHER_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
+/// The search path of launchers and diffoscope. They decide no byte, so they may be in `/usr/local/bin` too.
+pub const LOCAL_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin";
 
 /// A C compiler.
 pub struct Compiler<'a> {
@@ -24,10 +24,11 @@ pub struct Compiler<'a> {
     closed: Vec<String>,
 }
 
-/// Returns the path of a launcher: from the system's directories, then from `/usr/local/bin`.
+/// Returns the path of a program that decides no byte, such as a launcher: from the system's directories, then from
+/// `/usr/local/bin`. Where the user's own `PATH` leads does not count.
 #[must_use]
-pub fn find_launcher(name: &str) -> Option<PathBuf> {
-    which::which_in(name, Some(LAUNCHER_PATH), "/").ok()
+pub fn find_local_program(name: &str) -> Option<PathBuf> {
+    which::which_in(name, Some(LOCAL_PATH), "/").ok()
 }
 
 /// Returns the path of a program in [`SEARCH_PATH`]. A path is returned as it is.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use pykeel::domain::digest::Digest;
-use pykeel::recipe::Catalog;
+use pykeel::recipe::{Catalog, ReleaseRecipe};
 
 use crate::support::check;
 
@@ -82,11 +82,16 @@ fn cc(words: &[&str]) {
     check("gcc", words);
 }
 
+/// The recipe whose modules it has.
+fn recipe() -> ReleaseRecipe {
+    let catalog = Catalog::load(None).expect("the recipes");
+    catalog.find("3.13.5".parse().expect("a version")).expect("the recipe").1
+}
+
 /// Compiles each module of the recipe, linked to the libraries that the recipe names for it, and lists those that are
 /// built in.
 fn link_modules(root: &Path, source: &Path) {
-    let catalog = Catalog::load(None).expect("the recipes");
-    let (_, recipe) = catalog.find("3.13.5".parse().expect("a version")).expect("the recipe");
+    let recipe = recipe();
     let of_recipe = recipe.shared.modules.builtin.keys().map(String::as_str);
     let builtin: Vec<&str> = ["_io", "builtins", "sys", "time"].into_iter().chain(of_recipe).collect();
     write(root, "lib/python3.13/toy-builtin-modules", &format!("{}\n", builtin.join("\n")));
@@ -150,9 +155,10 @@ fn archive_library(root: &Path, source: &Path) {
 /// The tree, which is made once and kept in cargo's directory for the files of tests.
 pub fn toy_tree() -> &'static Path {
     static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
-        // Another compiler or other libraries make another tree.
+        // Another compiler, other libraries or another recipe make another tree.
         let system = check("sh", &["-c", "gcc --version; /sbin/ldconfig -p"]);
-        let input = [PYTHON, MODULE, SCRIPT, include_str!("toy_tree.rs"), &system].concat();
+        let recipe = recipe().digest().to_string();
+        let input = [PYTHON, MODULE, SCRIPT, include_str!("toy_tree.rs"), &system, &recipe].concat();
         let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let tree = place.join(format!("toy-{}", &Digest::of(input).to_string()[..16]));
         if !tree.exists() {

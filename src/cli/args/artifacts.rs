@@ -45,9 +45,9 @@ pub(in crate::cli) struct VerifyArgs {
     #[arg(value_name = "PATH|sha256:DIGEST")]
     pub path: PathBuf,
 
-    /// Check the files only, and run nothing of it
+    /// Check the files only, and run nothing of the tree
     #[arg(long = "static", conflicts_with = "rebuild")]
-    pub is_static: bool,
+    pub only_files: bool,
 
     /// Root file system that it runs in, whose libraries are compared with the bundled ones [default: the one that the
     /// prefix is in]

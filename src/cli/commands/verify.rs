@@ -24,13 +24,18 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::prefix::copies::OtherCopy;
 use crate::report::text::shown;
-use crate::stages::verify::{self, Check, Execution, Report, Status};
+use crate::stages::verify::{self, Check, Distribution, Execution, Report, Status};
 use crate::sys::process::System;
+use crate::sys::process::confine::Isolation;
 
 /// The result of a verification, for JSON.
 #[derive(Serialize)]
 struct Verified<'a> {
     checks: &'a [Check],
+    /// What Python was kept from while it ran.
+    isolation: Option<&'a Isolation>,
+    /// The distributions that were installed into the prefix.
+    installed: &'a [Distribution],
     /// The libraries of this system that have the names of bundled ones and other bytes.
     other_copies: Vec<OtherCopy>,
 }
@@ -59,7 +64,7 @@ pub(super) fn run(args: &VerifyArgs, config: &Config) -> Result<u8> {
     }
     let what = path.display().to_string();
     let reporter = &config.reporter;
-    let execution = if args.is_static { Execution::Never } else { Execution::IfSound };
+    let execution = if args.only_files { Execution::Never } else { Execution::AfterFiles };
     let verify = || verify::verify_path(&path, execution, &System, reporter);
     let (report, manifest) = staged(reporter, "verify", &what, verify, |(report, _)| report.summary())?;
     let root = match &args.root {
@@ -70,7 +75,9 @@ pub(super) fn run(args: &VerifyArgs, config: &Config) -> Result<u8> {
     if let Some(note) = copies::note(&other_copies, &root) {
         reporter.report(Event::Note(note));
     }
-    print(config, &Verified { checks: &report.checks, other_copies }, || text(&report))?;
+    let isolation = report.isolation.as_ref();
+    let installed = report.installed.as_slice();
+    print(config, &Verified { checks: &report.checks, isolation, installed, other_copies }, || text(&report))?;
     report.require(&what)?;
     Ok(0)
 }
@@ -162,13 +169,20 @@ fn same_text(given: &Contents) -> String {
     shown(&format!("{of}{}: the rebuild is identical", given.manifest.name))
 }
 
-/// The skipped checks, each with its reason, and the counts. The error shows what failed.
+/// The skipped checks, each with its reason, what was replaced, what Python was not kept from, and the counts. The error
+/// shows what failed, and then also why nothing was run.
 fn text(report: &Report) -> String {
     let mut text = String::new();
+    let in_error = report.not_run().filter(|_| !report.failed().is_empty());
     for check in &report.checks {
-        if let Status::Skipped(reason) = &check.status {
+        if let Status::Skipped(reason) = &check.status
+            && in_error != Some(reason)
+        {
             let _ = writeln!(text, "skipped {}: {reason}", check.name);
         }
+    }
+    for note in report.replaced().into_iter().chain(report.shortcomings()) {
+        let _ = writeln!(text, "{note}");
     }
     text.push_str(&report.counts_text());
     text

@@ -19,7 +19,7 @@ use crate::planning::toolchain::Toolchain;
 use crate::recipe::{Library, Minimum, ReleaseRecipe};
 use crate::sys::distro::{self, Distro, Family, PackageDatabase};
 use crate::sys::process::Runner;
-use crate::sys::toolchain::{find_launcher, find_program};
+use crate::sys::toolchain::{find_local_program, find_program};
 
 /// A host that has everything that a recipe needs.
 pub struct Host<'a> {
@@ -166,7 +166,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
         }
     }
     if let Some(tool) = launcher_tool(launcher)
-        && find_launcher(tool.program).is_none()
+        && find_local_program(tool.program).is_none()
     {
         missing.tool(&tool, distro);
     }
@@ -217,7 +217,7 @@ fn find<'a>(wanted: Wanted<'_>, distro: &Distro, runner: &'a dyn Runner) -> Resu
 /// # Errors
 /// [`Error::Unconfirmed`] for a launcher, or a library that it loads, that differs from its package.
 fn confirm_launcher(launcher: Launcher, host: &Host<'_>, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<()> {
-    let Some(path) = launcher_tool(launcher).and_then(|tool| find_launcher(tool.program)) else { return Ok(()) };
+    let Some(path) = launcher_tool(launcher).and_then(|tool| find_local_program(tool.program)) else { return Ok(()) };
     for file in inputs::confirm_launcher(&path, &host.inputs.inputs, host.database.as_ref(), runner)? {
         let file = file.display();
         reporter.report(Event::Warning(format!(

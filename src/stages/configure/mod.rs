@@ -16,6 +16,7 @@ use crate::domain::inputs::InputFinding;
 use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::sys::process::{Outcome, Spec, Stream};
+use crate::sys::toolchain::find_program;
 
 /// The linker's flags of extension modules. DT_RPATH, unlike DT_RUNPATH, also serves the bundled
 /// libraries' own dependencies; `<prefix>/lib` is two directories above `lib-dynload`.
@@ -147,7 +148,8 @@ fn close_pkg_config(context: &BuildContext<'_>) -> Result<()> {
     let directory = work.join("pkgconfig");
     fs_err::create_dir(&directory)?;
     let path = ("PATH", plan.environment["PATH"].as_str());
-    let query = |word: &str, name: &str| Spec::new("pkg-config").args([word, name]).timeout(Duration::from_mins(1));
+    let program = find_program("pkg-config").unwrap_or_else(|| "pkg-config".into());
+    let query = |word: &str, name: &str| Spec::new(&program).args([word, name]).timeout(Duration::from_mins(1));
     let usual = query("--variable=pc_path", "pkg-config").environment([path]);
     let places = packaged(&context.runner().capture(&usual)?);
     for name in &plan.pkg_config {

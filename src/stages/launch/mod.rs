@@ -21,7 +21,7 @@ use crate::domain::plan::BuildPlan;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::process::{Runner, Spec};
-use crate::sys::toolchain::find_launcher;
+use crate::sys::toolchain::{LOCAL_PATH, find_local_program};
 
 /// The arguments with which sccache's client shows the counts of its server.
 const SCCACHE_COUNTS: &[&str] = &["--show-stats", "--stats-format", "json"];
@@ -142,8 +142,7 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
     if launcher == Launcher::None {
         return Ok(ready);
     }
-    let user: BTreeMap<String, OsString> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let user = of_user(std::env::vars_os());
     // A launcher identifies the compiler by its driver, or by the age of that: this covers all its programs.
     let toolchain = Digest::of_json(&plan.toolchain);
     (ready.environment, ready.counts) = if launcher == Launcher::Ccache {
@@ -162,7 +161,7 @@ pub fn launch(tree: ConfiguredTree, launcher: Launcher, context: &BuildContext<'
         "{launcher} is given {}",
         ready.environment.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     )));
-    let program = find_launcher(&launcher.to_string()).unwrap_or_else(|| launcher.to_string().into());
+    let program = find_local_program(&launcher.to_string()).unwrap_or_else(|| launcher.to_string().into());
     ready.environment.insert(recorder::LAUNCHER.to_owned(), program.into());
     Ok(ready)
 }
@@ -180,12 +179,23 @@ fn compiler(makefile: &str) -> Option<&str> {
     makefile.lines().find_map(|line| line.strip_prefix("CC=")).map(str::trim).filter(|words| !words.is_empty())
 }
 
-/// Returns a launcher that runs in the user's own environment.
+/// Returns a launcher that runs in the user's own environment, because its settings and its cache are the user's. The
+/// search path is not, and the loader is not told to load anything.
 fn query(program: &str, arguments: &[&str]) -> Spec {
-    Spec::new(find_launcher(program).unwrap_or_else(|| program.into()))
+    Spec::new(find_local_program(program).unwrap_or_else(|| program.into()))
         .args(arguments.iter().map(ToString::to_string))
-        .users_environment()
+        .environment(of_user(std::env::vars_os()))
+        .variable("PATH", LOCAL_PATH)
         .timeout(Duration::from_mins(1))
+}
+
+/// The user's variables without those of the dynamic loader and the shell, which would run other code in a program.
+fn of_user(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, OsString> {
+    const LOADED: &[&str] = &["BASH_ENV", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH"];
+    variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| !name.starts_with("LD_") && !LOADED.contains(&name.as_str()))
+        .collect()
 }
 
 /// Returns ccache's environment. Its home directory is not the user's, so the settings of the user's configuration files
@@ -323,6 +333,15 @@ mod tests {
         assert_eq!(configuration.cache_directory.as_deref(), Some("/home/me/cache (mine)"));
         assert!(configuration.starts("distcc") && !configuration.starts("icecc"));
         assert_eq!(configuration.text, "max_size = 20.0G\nremote_storage = redis://cache.test\n");
+    }
+
+    #[test]
+    fn what_runs_other_code_in_a_launcher_stays_out_of_its_environment() {
+        let user = ["CCACHE_DIR", "HOME", "LD_AUDIT", "LD_PRELOAD", "BASH_ENV", "GCONV_PATH"];
+        let kept = of_user(user.into_iter().map(|name| (name.into(), "x".into())));
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["CCACHE_DIR", "HOME"]);
+        let spec = query("ccache", &[]);
+        assert_eq!(spec.environment["PATH"], LOCAL_PATH);
     }
 
     #[test]

@@ -11,23 +11,23 @@ use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{BuildPlan, LibraryPolicy};
 use crate::error::Result;
+use crate::sys::ar;
 use crate::sys::distro::PackageChecksum;
 use crate::sys::elf::{self, ElfFile};
-use crate::sys::{ar, fs};
 
 /// Checks the ELF files of a tree. Findings are in the report.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
 pub(super) fn check(subject: &Subject<'_>, report: &mut Report) -> Result<()> {
-    let &Subject { prefix, manifest, own, .. } = subject;
+    let Subject { prefix, manifest, own, entries, .. } = subject;
     let plan = &manifest.plan;
     let places = Places::new(plan);
     let copied: BTreeSet<PathBuf> = manifest.copied().map(|file| file.path).collect();
     let mut findings = Findings::default();
     let mut expected = ExpectedHardening::of(plan);
     let mut floor = None;
-    for entry in fs::walk(prefix)?.into_iter().filter(fs::Entry::is_file) {
+    for entry in entries.iter().filter(|entry| entry.is_file()) {
         // Files that were installed later are not checked.
         if !own.has(&entry.path) {
             continue;

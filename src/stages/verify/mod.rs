@@ -1,25 +1,33 @@
 //! Verify: checks that an artifact is what its manifest says, and that its Python works after a move.
 //!
-//! All checks of one kind run, whatever fails, so that one run shows every finding. `tree` checks the files, `elf`
-//! the linked objects, `probe` the Python itself: of a tree that somebody hands over only if the others passed.
+//! `own` and `installed` say whose the files are, `tree` checks them, `elf` the linked objects, `probe` the Python
+//! itself. All checks of files run, whatever fails, so that one run shows every finding. What they find decides whether
+//! anything of the tree is run: a changed file may do anything, and pykeel is often root.
 
 mod elf;
 mod hardening;
+mod installed;
+mod own;
 mod probe;
 mod report;
 mod tree;
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub use installed::Distribution;
 pub use report::{Check, Report, Status};
 
+use self::installed::Installed;
+use self::own::{Differences, Own};
 use super::package::PackedArtifact;
 use crate::domain::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::store::artifact::{format_of, read_manifest};
-use crate::sys::process::Runner;
+use crate::sys::fs::Entry;
+use crate::sys::process::{Runner, confine};
 use crate::sys::{archive, fs};
 
 /// An artifact that passed every check.
@@ -50,22 +58,12 @@ enum Origin {
     Prefix,
 }
 
-impl Origin {
-    /// Whether a file that is not the artifact's is expected: bytecode caches, and what pip installs.
-    fn may_have(self, path: &Path) -> bool {
-        let part = |name: &str| path.iter().any(|part| part == name);
-        self == Self::Prefix && (part("__pycache__") || part("site-packages") || path.starts_with("bin"))
-    }
-}
-
-/// When the Python of a tree is run.
+/// Whether something of a tree may be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
-    /// Always: this process compiled it, and ran it before.
-    Always,
-    /// If its files passed their checks: whoever changed one decides what it does.
-    IfSound,
-    /// Never.
+    /// If its files have passed every check.
+    AfterFiles,
+    /// In no case.
     Never,
 }
 
@@ -74,8 +72,43 @@ struct Subject<'a> {
     prefix: &'a Path,
     manifest: &'a Manifest,
     /// The files of the artifact among those of the tree.
-    own: &'a tree::Own,
+    own: Own,
+    entries: Vec<Entry>,
+    differences: Differences,
+    /// What pip and other installers changed.
+    installed: Installed,
     origin: Origin,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads the files of a tree.
+    fn read(prefix: &'a Path, manifest: &'a Manifest, origin: Origin) -> Result<Self> {
+        let mut own = Own::read(prefix, manifest);
+        let entries = fs::walk(prefix)?;
+        let differences = own.differences(prefix, &entries)?;
+        let installed = match origin {
+            Origin::Prefix => installed::read(prefix, &manifest.plan, &entries, &differences)?,
+            Origin::Tarball => Installed::default(),
+        };
+        own.replace(installed.replaced.clone());
+        Ok(Self { prefix, manifest, own, entries, differences, installed, origin })
+    }
+
+    /// Whether a file that is not the artifact's is expected: bytecode caches, and what pip installs.
+    fn may_have(&self, path: &Path) -> bool {
+        let packages = Path::new(&self.manifest.plan.stdlib()).join("site-packages");
+        let is_cache = path.parent().is_some_and(|parent| parent.ends_with("__pycache__"));
+        let is_script = path.parent() == Some(Path::new("bin"));
+        let is_installed = path.starts_with(&packages) && path != packages;
+        self.origin == Origin::Prefix && (is_cache || is_script || is_installed)
+    }
+
+    /// Whether every file and link is the artifact's: not even a bytecode cache was added.
+    fn is_pure(&self) -> bool {
+        let is_own = |entry: &Entry| self.manifest.links.contains_key(&entry.path.display().to_string());
+        let mut links = self.entries.iter().filter(|entry| matches!(entry.kind, fs::Kind::Symlink(_)));
+        self.differences == Differences::default() && links.all(is_own)
+    }
 }
 
 /// The inputs of the checks of a tree.
@@ -96,12 +129,12 @@ struct Verifier<'a> {
 /// cannot be unpacked; [`Error::Interrupted`] after a signal.
 pub fn verify(packed: PackedArtifact, runner: &dyn Runner, reporter: &dyn Reporter) -> Result<VerifiedArtifact> {
     let work = packed.build_directory();
-    let directory = fs::temporary_directory_in(work, "verify-")?;
+    let directory = scratch_in(&place_of(work, runner)?, "verify-")?;
     // Not the work directory itself: the tree is verified in there.
     let traces = ["source", "staging", "pkgconfig", "module-link"].map(|name| work.join(name).display().to_string());
     let verifier =
-        Verifier { scratch: directory.path(), forbidden: &traces, execution: Execution::Always, runner, reporter };
-    let report = verifier.tarball(packed.tarball())?;
+        Verifier { scratch: directory.path(), forbidden: &traces, execution: Execution::AfterFiles, runner, reporter };
+    let (report, _) = verifier.tarball(packed.tarball())?;
     report.require(&packed.manifest().name.to_string())?;
     Ok(VerifiedArtifact { packed, report })
 }
@@ -117,25 +150,25 @@ pub fn verify_path(
     runner: &dyn Runner,
     reporter: &dyn Reporter,
 ) -> Result<(Report, Manifest)> {
-    let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-verify-")?;
+    let scratch = scratch_in(&std::env::temp_dir(), "pykeel-verify-")?;
     utf8(scratch.path())?;
     let verifier = Verifier { scratch: scratch.path(), forbidden: &[], execution, runner, reporter };
+    let runs = execution == Execution::AfterFiles;
     if path.is_dir() {
         let prefix = fs_err::canonicalize(path)?;
         utf8(&prefix)?;
         let interpreter = prefix.join(read_manifest(&prefix)?.plan.interpreter());
         // An interpreter that is missing or not executable is a finding.
         let has_mode = std::fs::metadata(&interpreter).is_ok_and(|metadata| metadata.mode() & 0o111 == 0o111);
-        if execution != Execution::Never && has_mode && !fs::may_be_run(&interpreter) {
+        if runs && has_mode && !fs::may_be_run(&interpreter) {
             return Err(Error::NoExec { path: prefix });
         }
-        return Ok((verifier.tree(&prefix, Origin::Prefix)?, read_manifest(&prefix)?));
+        return verifier.prefix(&prefix);
     }
-    if execution != Execution::Never && !fs::runs_programs(scratch.path())? {
+    if runs && !fs::runs_programs(scratch.path())? {
         return Err(Error::NoExec { path: scratch.path().to_owned() });
     }
-    let report = verifier.tarball(path)?;
-    Ok((report, read_manifest(&verifier.unpacked())?))
+    verifier.tarball(path)
 }
 
 /// Checks the files of an unpacked artifact, and runs nothing of it. Findings are in the report.
@@ -145,11 +178,38 @@ pub fn verify_path(
 pub fn check_files(unpacked: &Path) -> Result<Report> {
     let manifest = read_manifest(unpacked)?;
     let mut report = Report::default();
-    let own = tree::Own::read(unpacked, &manifest);
-    let subject = Subject { prefix: unpacked, manifest: &manifest, own: &own, origin: Origin::Tarball };
+    let subject = Subject::read(unpacked, &manifest, Origin::Tarball)?;
     tree::check(&subject, &[], &mut report)?;
     elf::check(&subject, &mut report)?;
     Ok(report)
+}
+
+/// Returns the directory in which the artifact of a build is verified: the work directory, or one for temporary files if
+/// the user nobody may not enter the work directory and the system has no way to show it to them.
+fn place_of(work: &Path, runner: &dyn Runner) -> Result<PathBuf> {
+    if !confine::becomes_nobody() || confine::closed_to_nobody(work).is_none() {
+        return Ok(work.to_owned());
+    }
+    let open = match confine::refused_mounts(runner)? {
+        Some(_) => confine::open_directory(),
+        None => None,
+    };
+    Ok(open.unwrap_or_else(|| work.to_owned()))
+}
+
+/// Makes a directory that everybody may enter, since what is unpacked in it may run as another user.
+fn scratch_in(place: &Path, prefix: &str) -> Result<tempfile::TempDir> {
+    let directory = fs::temporary_directory_in(place, prefix)?;
+    if confine::becomes_nobody() {
+        fs_err::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+    }
+    Ok(directory)
+}
+
+/// Makes a directory that everybody may enter, whatever umask pykeel runs with.
+fn create_open_directory(path: &Path) -> Result<()> {
+    fs_err::create_dir(path)?;
+    Ok(fs_err::set_permissions(path, Permissions::from_mode(0o755))?)
 }
 
 /// Fails if a path is not UTF-8: the probe's request is JSON.
@@ -161,64 +221,72 @@ fn utf8(path: &Path) -> Result<()> {
 }
 
 impl Verifier<'_> {
-    /// The directory that a tarball is unpacked into.
-    fn unpacked(&self) -> PathBuf {
-        self.scratch.join("moved")
-    }
-
     /// Unpacks a tarball into the scratch directory and verifies it there, and at its prefix if that is possible.
-    fn tarball(&self, tarball: &Path) -> Result<Report> {
-        let prefix = self.unpacked();
-        fs_err::create_dir(&prefix)?;
+    fn tarball(&self, tarball: &Path) -> Result<(Report, Manifest)> {
+        let prefix = self.scratch.join("moved");
+        create_open_directory(&prefix)?;
         let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let format = format_of(tarball)?;
         let reader = archive::decoder(format, fs_err::File::open(tarball)?)?;
         let unpacked = archive::unpack(&name, reader, &prefix)?;
-        let mut report = self.tree(&prefix, Origin::Tarball)?;
         let manifest = read_manifest(&prefix)?;
-        report.add(
-            "top directory",
-            if unpacked.top == manifest.plan.request.prefix.name() {
-                Status::Passed
-            } else {
-                Status::Failed(format!("it is {}, not {}", unpacked.top, manifest.plan.request.prefix.name()))
-            },
-        );
+        let subject = Subject::read(&prefix, &manifest, Origin::Tarball)?;
+        let mut report = self.files(&subject)?;
+        let expected = manifest.plan.request.prefix.name();
+        let wrong = (unpacked.top != expected).then(|| format!("it is {}, not {expected}", unpacked.top));
+        report.add_findings("top directory", wrong.as_slice());
         let stem = name.strip_suffix(&format!(".tar.{format}")).unwrap_or(&name);
         if stem.starts_with("cpython-") {
-            report.add(
-                "file name",
-                if stem == manifest.name.to_string() {
-                    Status::Passed
-                } else {
-                    Status::Failed(format!("the manifest says {}", manifest.name))
-                },
-            );
+            let wrong = (stem != manifest.name.to_string()).then(|| format!("the manifest says {}", manifest.name));
+            report.add_findings("file name", wrong.as_slice());
         }
+        self.run(&subject, &mut report)?;
+        Ok((report, manifest))
+    }
+
+    /// Verifies an installed prefix.
+    fn prefix(&self, prefix: &Path) -> Result<(Report, Manifest)> {
+        let manifest = read_manifest(prefix)?;
+        let subject = Subject::read(prefix, &manifest, Origin::Prefix)?;
+        let mut report = self.files(&subject)?;
+        report.installed.clone_from(&subject.installed.distributions);
+        self.run(&subject, &mut report)?;
+        Ok((report, manifest))
+    }
+
+    /// Checks the files of a tree. Runs nothing of it.
+    fn files(&self, subject: &Subject<'_>) -> Result<Report> {
+        let mut report = Report::default();
+        tree::check(subject, self.forbidden, &mut report)?;
+        elf::check(subject, &mut report)?;
         Ok(report)
     }
 
-    /// Runs all checks on a tree.
-    fn tree(&self, prefix: &Path, origin: Origin) -> Result<Report> {
+    /// Checks what Python does, if the files have passed every check.
+    fn run(&self, subject: &Subject<'_>, report: &mut Report) -> Result<()> {
         let &Self { scratch, forbidden, execution, runner, reporter } = self;
-        let manifest = read_manifest(prefix)?;
-        let mut report = Report::default();
-        let own = tree::Own::read(prefix, &manifest);
-        let subject = Subject { prefix, manifest: &manifest, own: &own, origin };
-        tree::check(&subject, forbidden, &mut report)?;
-        elf::check(&subject, &mut report)?;
-        let (_, failed, _) = report.counts();
+        let failed = report.failed().join(", ");
         let reason = match execution {
-            Execution::Never => Some("only the files were to be checked"),
-            Execution::IfSound if failed > 0 => Some("nothing of a tree that fails these checks is run"),
-            Execution::Always | Execution::IfSound => None,
+            Execution::Never => "not run, as asked for: only the files were checked".to_owned(),
+            Execution::AfterFiles if failed.is_empty() => {
+                let Subject { prefix, manifest, own, .. } = subject;
+                let probe = probe::Probe {
+                    manifest,
+                    own,
+                    only_as_nobody: !subject.is_pure(),
+                    scratch,
+                    forbidden,
+                    runner,
+                    reporter,
+                };
+                return probe::check(&probe, prefix, report);
+            }
+            Execution::AfterFiles => format!(
+                "nothing of this tree was run, because a file that is not the artifact's may do anything; its files \
+                 failed these checks: {failed}"
+            ),
         };
-        if let Some(reason) = reason {
-            report.add("what Python does", Status::Skipped(reason.into()));
-            return Ok(report);
-        }
-        let probe = probe::Probe { manifest: &manifest, own: &own, scratch, forbidden, runner, reporter };
-        probe::check(&probe, prefix, &mut report)?;
-        Ok(report)
+        report.add(report::RUNNING, Status::Skipped(reason));
+        Ok(())
     }
 }

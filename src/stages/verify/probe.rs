@@ -1,18 +1,21 @@
 //! Checks what the built Python does: runs the package `probe` in it, moved and at its prefix.
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
-use super::report::{Report, Status};
-use super::tree::Own;
+use super::own::Own;
+use super::report::{RUNNING, Report, Status};
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{Event, Reporter};
+use crate::sys::process::confine::{self, Confined, Confinement, Mounts, NOBODY, becomes_nobody};
 use crate::sys::process::{Runner, SEARCH_PATH, Spec, Stream};
 use crate::sys::toolchain::find_program;
 
@@ -55,70 +58,84 @@ struct AnsweredCheck {
     detail: String,
 }
 
+/// Directories that no program can do without, so that nothing is mounted over them.
+const SYSTEM: &[&str] = &[
+    "/bin",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/sbin",
+    "/usr/share",
+];
+
 /// Runs the probe on a tree where it is and, if that is not its prefix, at its prefix in a mount
 /// namespace, if the system allows one. Where the tree is, it has to work without anything at the prefix, so such a
 /// namespace hides what is there.
 ///
 /// # Errors
-/// [`Error::Io`] if the probe cannot be written, [`Error::Spawn`] or [`Error::Interrupted`] if it does
-/// not run to its end. What it finds is in the report.
+/// [`Error::Io`](crate::error::Error::Io) if the probe cannot be written, [`Error::Spawn`](crate::error::Error::Spawn) or
+/// [`Error::Interrupted`](crate::error::Error::Interrupted) if it does not run to its end. What it finds is in the
+/// report.
 pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Result<()> {
+    // What is in these directories cannot be shown at another place without them.
+    if let Some(closed) = [Path::new("/"), tree].into_iter().find(|path| becomes_nobody() && confine::is_closed(path)) {
+        let reason = format!("root runs it as the user nobody, who may not enter {}", closed.display());
+        report.add(RUNNING, Status::Skipped(reason));
+        return Ok(());
+    }
     probe.prepare()?;
     let compiled = probe.manifest.plan.request.prefix.as_path();
     if tree == compiled {
-        return probe.run("at its prefix", tree, &Place::Here, report);
+        return probe.run(
+            "at its prefix",
+            tree,
+            Mounts::default().showing(&[probe.scratch, tree], becomes_nobody()),
+            report,
+        );
     }
-    let namespace = probe.namespace(tree)?;
-    let place = match &namespace {
-        Namespace::Works { without_tree, .. } if compiled.symlink_metadata().is_ok() => without_tree,
-        _ => &Place::Here,
-    };
-    probe.run("moved", tree, place, report)?;
-    match namespace {
-        Namespace::Works { at_prefix, .. } => probe.run("at its prefix", compiled, &at_prefix, report),
-        Namespace::Unavailable(reason) => {
-            report.add("at its prefix", Status::Skipped(reason));
-            Ok(())
+    let above = directory_above(compiled);
+    let hidden = above.iter().filter(|_| compiled.symlink_metadata().is_ok()).cloned().collect();
+    let moved = Mounts { hidden, ..Mounts::default() };
+    probe.run("moved", tree, moved.showing(&[probe.scratch, tree], becomes_nobody()), report)?;
+    let reason = match above {
+        None => format!("there is no directory above {} to mount over", compiled.display()),
+        Some(_) if tree.starts_with(compiled) || compiled.starts_with(tree) => {
+            format!("the tree itself is below {}", compiled.display())
         }
-    }
+        Some(above) => {
+            let bound = vec![(tree.to_owned(), compiled.to_owned())];
+            let at_prefix = Mounts { hidden: BTreeSet::from([above]), bound, required: true };
+            let at_prefix = at_prefix.showing(&[probe.scratch], becomes_nobody());
+            return probe.run("at its prefix", compiled, at_prefix, report);
+        }
+    };
+    report.add("at its prefix", Status::Skipped(reason));
+    Ok(())
 }
 
-/// Where the probe runs.
-enum Place {
-    /// On this system as it is.
-    Here,
-    /// In a new mount namespace.
-    Namespace {
-        /// The command line that enters it.
-        words: Vec<OsString>,
-        /// The directory that is hidden in it.
-        hidden: PathBuf,
-    },
-}
-
-impl Place {
-    fn hides(&self, path: &Path) -> bool {
-        matches!(self, Self::Namespace { hidden, .. } if path.starts_with(hidden))
-    }
-}
-
-/// Whether the tree can be at its prefix in a mount namespace.
-enum Namespace {
-    /// It can.
-    Works {
-        /// Where nothing is at the prefix.
-        without_tree: Place,
-        /// Where the tree is at its prefix.
-        at_prefix: Place,
-    },
-    /// It cannot on this system, for this reason.
-    Unavailable(String),
+/// Returns the directory that is hidden to have nothing at a prefix: the first on the way to it that the system can do
+/// without.
+fn directory_above(prefix: &Path) -> Option<PathBuf> {
+    let mut ways: Vec<&Path> = prefix.ancestors().filter(|path| path.parent().is_some()).collect();
+    ways.reverse();
+    let found = ways.into_iter().find(|path| !SYSTEM.iter().any(|system| *path == Path::new(system)))?;
+    found.is_dir().then(|| found.to_owned())
 }
 
 /// The inputs of the probe.
 pub(super) struct Probe<'a> {
     pub manifest: &'a Manifest,
     pub own: &'a Own,
+    /// Whether the tree has files that are not the artifact's, so that root does not run it, whatever kind of root.
+    pub only_as_nobody: bool,
     /// A directory for the probe, and for what the checks write.
     pub scratch: &'a Path,
     /// Strings that nothing in the tree may mention.
@@ -141,64 +158,21 @@ impl Probe<'_> {
         write(&PROBE, &self.file("probe"))
     }
 
-    /// Returns places where nothing or the tree is at its prefix, without touching the real one: in a mount
-    /// namespace an empty file system hides the first directory of the prefix, and the tree is bind
-    /// mounted at the prefix.
-    fn namespace(&self, tree: &Path) -> Result<Namespace> {
-        const WITHOUT_TREE: &str = r#"mount -t tmpfs none "$1" && shift 3 && exec "$@""#;
-        const AT_PREFIX: &str = r#"
-mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 && exec "$@""#;
-        let compiled = self.manifest.plan.request.prefix.as_path();
-        let top: PathBuf = compiled.iter().take(2).collect();
-        if !top.is_dir() {
-            return Ok(Namespace::Unavailable(format!("there is no {} to mount over", top.display())));
-        }
-        if tree.starts_with(&top) || self.scratch.starts_with(&top) {
-            return Ok(Namespace::Unavailable(format!("the tree itself is below {}", top.display())));
-        }
-        let Some(unshare) = find_program("unshare") else {
-            return Ok(Namespace::Unavailable("`unshare` is not installed".into()));
-        };
-        // Most containers forbid namespaces, so try it. Some allow one only with a user namespace, also to root.
-        let with_user: &[&[&str]] = &[&["--user", "--map-root-user"]];
-        let both: &[&[&str]] = &[&[], &["--user", "--map-root-user"]];
-        let mut refusal = String::new();
-        for options in if rustix::process::geteuid().is_root() { both } else { with_user } {
-            let entered = |script: &str| {
-                let mut words: Vec<OsString> = vec![unshare.clone().into()];
-                words.extend(options.iter().map(OsString::from));
-                let shell = ["--mount", "--propagation", "private", "--", "/bin/sh", "-c", script, "sh"];
-                words.extend(shell.map(OsString::from));
-                words.extend([top.clone().into_os_string(), tree.into(), compiled.into()]);
-                Place::Namespace { words, hidden: top.clone() }
-            };
-            let at_prefix = entered(AT_PREFIX);
-            match self.runner.capture(&self.spec(&at_prefix, Path::new("/bin/true"))) {
-                Ok(_) => return Ok(Namespace::Works { without_tree: entered(WITHOUT_TREE), at_prefix }),
-                Err(Error::Command { output, .. }) if refusal.is_empty() => refusal = output,
-                Err(Error::Command { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let refusal = refusal.lines().next().unwrap_or_default();
-        Ok(Namespace::Unavailable(format!("this system allows no mount namespace ({refusal})")))
-    }
-
-    /// Returns how to run a program in a place.
-    fn spec(&self, place: &Place, program: &Path) -> Spec {
-        let spec = match place {
-            Place::Here => Spec::new(program),
-            Place::Namespace { words, .. } => Spec::new(&words[0]).args(&words[1..]).arg(program),
-        };
-        spec.directory(self.scratch)
+    /// Returns how to run a program.
+    fn spec(&self, program: &Path) -> Spec {
+        Spec::new(program)
+            .directory(self.scratch)
             .environment([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/nonexistent")])
             .timeout(LIMIT)
     }
 
-    /// Runs the probe in a place and adds its results to the report.
-    fn run(&self, name: &str, prefix: &Path, place: &Place, report: &mut Report) -> Result<()> {
+    /// Runs the probe on the tree at `prefix` and adds its results to the report.
+    fn run(&self, name: &str, prefix: &Path, mounts: Mounts, report: &mut Report) -> Result<()> {
         let plan = &self.manifest.plan;
         let scratch = crate::sys::fs::temporary_directory_in(self.scratch, "probe-")?;
+        if becomes_nobody() {
+            std::os::unix::fs::chown(scratch.path(), Some(NOBODY), Some(NOBODY))?;
+        }
         let cc = plan.environment.get("CC").map_or("gcc", String::as_str);
         let request = Request {
             prefix,
@@ -212,23 +186,32 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
             scratch: scratch.path(),
             tls_cert: &self.file("probe/loopback/cert.pem"),
             tls_key: &self.file("probe/loopback/key.pem"),
-            compiler: cc.split_whitespace().next().and_then(find_program).is_some_and(|path| !place.hides(&path)),
+            compiler: cc.split_whitespace().next().and_then(find_program).is_some_and(|path| !mounts.hides(&path)),
             forbidden: self.forbidden,
         };
         let file = self.file("request.json");
-        fs_err::write(&file, serde_json::to_vec(&request).map_err(std::io::Error::from)?)?;
+        write_open(&file, &serde_json::to_vec(&request).map_err(std::io::Error::from)?)?;
         let spec = self
-            .spec(place, &prefix.join(plan.interpreter()))
+            .spec(&prefix.join(plan.interpreter()))
             .args(["-I", "-B"])
             .arg(self.file("probe/__main__.py"))
             .arg(&file);
         self.reporter.report(Event::Detail(spec.command_line()));
         let (mut out, mut err) = (String::new(), String::new());
-        let outcome = self.runner.run(&spec, &mut |stream, line| {
+        let confinement = Confinement::new(mounts, self.only_as_nobody);
+        let confined = confine::run(self.runner, &spec, &confinement, &mut |stream, line| {
             let text = if stream == Stream::Out { &mut out } else { &mut err };
             text.push_str(line);
             text.push('\n');
         })?;
+        let (isolation, outcome) = match confined {
+            Confined::Ran { isolation, outcome } => (isolation, outcome),
+            Confined::NotRun(reason) => {
+                report.add(name, Status::Skipped(not_run(reason, &confinement.mounts)));
+                return Ok(());
+            }
+        };
+        report.ran_with(isolation);
         match serde_json::from_str::<Answer>(&out) {
             Ok(answer) if outcome.success() && !answer.checks.is_empty() => {
                 for check in answer.checks {
@@ -244,12 +227,33 @@ mount -t tmpfs none "$1" && mkdir -p "$3" && mount --bind "$2" "$3" && shift 3 &
     }
 }
 
+/// Why the probe was not run, with the directories that are the reason that it needed a mount namespace.
+fn not_run(reason: String, mounts: &Mounts) -> String {
+    let closed: BTreeSet<String> = mounts
+        .bound
+        .iter()
+        .filter(|_| becomes_nobody())
+        .filter_map(|(from, _)| Some(confine::closed_to_nobody(from)?.display().to_string()))
+        .collect();
+    if closed.is_empty() {
+        return reason;
+    }
+    let closed: Vec<String> = closed.into_iter().collect();
+    format!("root runs it as the user nobody, who may not enter {}, and {reason}", closed.join(" and "))
+}
+
+/// Writes a file that every user may read, whatever umask pykeel runs with.
+fn write_open(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs_err::write(path, bytes)?;
+    Ok(fs_err::set_permissions(path, Permissions::from_mode(0o644))?)
+}
+
 /// Writes an embedded directory into a new directory.
 fn write(embedded: &Dir<'_>, directory: &Path) -> Result<()> {
-    fs_err::create_dir(directory)?;
+    super::create_open_directory(directory)?;
     let place = |path: &Path| directory.join(path.file_name().unwrap_or_default());
     for file in embedded.files() {
-        fs_err::write(place(file.path()), file.contents())?;
+        write_open(&place(file.path()), file.contents())?;
     }
     for inner in embedded.dirs() {
         write(inner, &place(inner.path()))?;
@@ -273,35 +277,46 @@ mod tests {
     use crate::event::Silent;
     use crate::sys::process::scripted::{Answer, Scripted};
 
-    /// The command lines of the two runs of the probe for a tree with this prefix.
-    fn runs(prefix: &str) -> Vec<String> {
+    /// The requests for the confinement of the two runs of the probe for a tree with this prefix.
+    fn runs(prefix: &str) -> Vec<Confinement> {
         let scratch = tempfile::tempdir().unwrap();
+        fs_err::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
         let mut manifest = manifest();
         manifest.plan.request.prefix = prefix.parse().unwrap();
         let own = Own::read(scratch.path(), &manifest);
         let answer = r#"{"checks": [{"name": "x", "status": "passed"}]}"#;
-        let runner = Scripted::new().on("/bin/true", Answer::new()).on("probe/__main__.py", Answer::new().out(answer));
+        let runner =
+            Scripted::new().on("probe/__main__.py", Answer::new().out(&format!("{{\"isolation\":{{}}}}\n{answer}")));
         let probe = Probe {
             manifest: &manifest,
             own: &own,
+            only_as_nobody: false,
             scratch: scratch.path(),
             forbidden: &[],
             runner: &runner,
             reporter: &Silent,
         };
         let mut report = Report::default();
+        fs_err::create_dir(scratch.path().join("moved")).unwrap();
         check(&probe, &scratch.path().join("moved"), &mut report).unwrap();
         let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
-        assert_eq!(names, ["moved: x", "at its prefix: x"]);
-        runner.command_lines().into_iter().filter(|line| line.contains("__main__.py")).collect()
+        assert!(names.starts_with(&["moved: x"]) && names.last().unwrap().starts_with("at its prefix"), "{names:?}");
+        let request = |spec: &Spec| serde_json::from_str(spec.args[1].to_str().unwrap()).unwrap();
+        runner.specs().iter().map(request).collect()
     }
 
     #[test]
     fn a_moved_tree_runs_with_nothing_at_its_prefix() {
-        for (prefix, is_hidden) in [("/usr/lib", true), ("/usr/no-such", false)] {
+        for (prefix, is_hidden) in [("/var/lib", true), ("/var/no-such", false)] {
             let [moved, at_prefix] = &runs(prefix)[..] else { panic!() };
-            assert_eq!(moved.contains("mount -t tmpfs"), is_hidden, "{moved}");
-            assert!(!moved.contains("--bind") && at_prefix.contains("--bind"), "{moved} {at_prefix}");
+            assert_eq!(moved.mounts.hidden.contains(Path::new("/var")), is_hidden, "{moved:?}");
+            assert!(!moved.mounts.required && moved.mounts.bound.is_empty());
+            assert!(at_prefix.mounts.hidden.contains(Path::new("/var")) && at_prefix.mounts.required);
+            assert_eq!(at_prefix.mounts.bound[0].1, Path::new(prefix));
         }
+        // Nothing is mounted over what Python itself needs.
+        assert_eq!(runs("/usr/lib").len(), 1);
+        assert_eq!(directory_above(Path::new("/usr/local/python")), Some("/usr/local".into()));
+        assert_eq!(directory_above(Path::new("/no-such/python")), None);
     }
 }

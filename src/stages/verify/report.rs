@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::installed::Distribution;
 use crate::error::{Error, Result};
+use crate::sys::process::confine::Isolation;
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,11 +30,18 @@ pub struct Check {
     pub status: Status,
 }
 
+/// The name of the check that stands for all that run Python where none of them ran.
+pub(super) const RUNNING: &str = "running Python";
+
 /// All checks of one verification, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The checks.
     pub checks: Vec<Check>,
+    /// What Python was kept from while it ran; `None` if it did not run.
+    pub isolation: Option<Isolation>,
+    /// The distributions that were installed into the prefix.
+    pub installed: Vec<Distribution>,
 }
 
 impl Report {
@@ -57,6 +66,52 @@ impl Report {
         self.add(name, status);
     }
 
+    /// Notes what Python was kept from in one run.
+    pub(super) fn ran_with(&mut self, isolation: Isolation) {
+        match &mut self.isolation {
+            Some(all) => all.and(&isolation),
+            None => self.isolation = Some(isolation),
+        }
+    }
+
+    /// Returns what Python was not kept from while it ran, as a text; `None` if there is nothing to say.
+    #[must_use]
+    pub fn shortcomings(&self) -> Option<String> {
+        let text = self.isolation.as_ref()?.shortcomings();
+        (!text.is_empty()).then(|| format!("Python ran {text}"))
+    }
+
+    /// Returns the distributions that replaced files of the artifact, a text for each: `pip 26.0 changed 120 files and
+    /// removed 15, as its RECORD says`.
+    #[must_use]
+    pub fn replaced(&self) -> Vec<String> {
+        let replacing = self.installed.iter().filter(|one| one.changed + one.removed > 0);
+        let text = |one: &Distribution| {
+            let Distribution { name, version, changed, removed, .. } = one;
+            format!(
+                "{name} {version} changed {changed} of the artifact's files and removed {removed}, as its RECORD says"
+            )
+        };
+        replacing.map(text).collect()
+    }
+
+    /// Returns the names of the checks that failed.
+    #[must_use]
+    pub fn failed(&self) -> Vec<&str> {
+        let failed = self.checks.iter().filter(|check| matches!(check.status, Status::Failed(_)));
+        failed.map(|check| check.name.as_str()).collect()
+    }
+
+    /// Returns why nothing of the tree was run, if nothing was.
+    #[must_use]
+    pub fn not_run(&self) -> Option<&str> {
+        let check = self.checks.iter().find(|check| check.name == RUNNING)?;
+        match &check.status {
+            Status::Skipped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Returns how many checks passed, failed and were skipped.
     #[must_use]
     pub fn counts(&self) -> (usize, usize, usize) {
@@ -67,7 +122,8 @@ impl Report {
         })
     }
 
-    /// Returns the counts as text, with the checks that were skipped and the reasons.
+    /// Returns the counts as text, with the checks that were skipped and the reasons, what was installed into the
+    /// prefix, and what Python was not kept from.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -80,7 +136,8 @@ impl Report {
         }
         let skipped: Vec<String> =
             by_reason.into_iter().map(|(reason, names)| format!("{}: {reason}", names.join(", "))).collect();
-        if skipped.is_empty() { self.counts_text() } else { format!("{} ({})", self.counts_text(), skipped.join("; ")) }
+        let notes: Vec<String> = skipped.into_iter().chain(self.replaced()).chain(self.shortcomings()).collect();
+        if notes.is_empty() { self.counts_text() } else { format!("{} ({})", self.counts_text(), notes.join("; ")) }
     }
 
     /// Returns the counts as text.
@@ -94,9 +151,9 @@ impl Report {
     /// Fails if a check of the artifact `what` failed.
     ///
     /// # Errors
-    /// [`Error::Verification`] with every failed check.
+    /// [`Error::Verification`] with every failed check, and with the reason if nothing was run.
     pub fn require(&self, what: &str) -> Result<()> {
-        let findings: Vec<String> = self
+        let mut findings: Vec<String> = self
             .checks
             .iter()
             .filter_map(|check| match &check.status {
@@ -107,7 +164,9 @@ impl Report {
         if findings.is_empty() {
             return Ok(());
         }
-        Err(Error::Verification { what: what.to_owned(), failed: findings.len(), total: self.checks.len(), findings })
+        let failed = findings.len();
+        findings.extend(self.not_run().map(|reason| format!("{RUNNING}: {reason}")));
+        Err(Error::Verification { what: what.to_owned(), failed, total: self.checks.len(), findings })
     }
 }
 
@@ -129,5 +188,17 @@ mod tests {
              moved: zoneinfo: there is no tzdata)"
         );
         assert_eq!(report.counts_text(), "1 checks passed, 3 skipped");
+    }
+
+    #[test]
+    fn what_was_not_run_is_said_with_what_failed_and_is_no_failure() {
+        let mut report = Report::default();
+        report.add("modes", Status::Failed("bin/x is world-writable".into()));
+        assert_eq!((report.failed(), report.not_run()), (vec!["modes"], None));
+        report.add(RUNNING, Status::Skipped("not run".into()));
+        assert_eq!(report.not_run(), Some("not run"));
+        let Error::Verification { failed, total, findings, .. } = report.require("x").unwrap_err() else { panic!() };
+        assert_eq!((failed, total), (1, 2));
+        assert_eq!(findings, ["modes: bin/x is world-writable", "running Python: not run"]);
     }
 }

@@ -5,61 +5,27 @@ use std::path::{Path, PathBuf};
 
 use super::report::Report;
 use super::{Origin, Subject};
-use crate::domain::digest::Digest;
-use crate::domain::manifest::{LICENSES_PATH, MANIFEST_PATH, Manifest, SUMS_PATH};
+use crate::domain::manifest::{LICENSES_PATH, Manifest, SUMS_PATH};
 use crate::error::Result;
 use crate::sys::fs::{self, Entry, Kind};
-
-/// The files of an artifact, with the digest of each.
-pub(super) struct Own {
-    files: BTreeMap<PathBuf, Digest>,
-}
-
-impl Own {
-    /// Reads the sums of a tree. The result is empty if the manifest has another digest for them.
-    pub(super) fn read(prefix: &Path, manifest: &Manifest) -> Self {
-        // A file that cannot be read counts as empty, and its digest does not match.
-        let text = fs_err::read_to_string(prefix.join(SUMS_PATH)).unwrap_or_default();
-        let lines = if Digest::of(&text) == manifest.sums { text.as_str() } else { "" };
-        let files = lines
-            .lines()
-            .filter_map(|line| line.split_once("  "))
-            .filter_map(|(digest, path)| Some((PathBuf::from(path), digest.parse().ok()?)));
-        Self { files: files.collect() }
-    }
-
-    /// Returns the names of the artifact's files in a directory.
-    pub(super) fn names_in(&self, directory: &str) -> Vec<String> {
-        let inside = self.files.keys().filter(|path| path.parent() == Some(Path::new(directory)));
-        inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
-    }
-
-    /// Whether a file is the artifact's, and not added later.
-    pub(super) fn has(&self, path: &Path) -> bool {
-        self.files.contains_key(path) || path == Path::new(SUMS_PATH) || path == Path::new(MANIFEST_PATH)
-    }
-}
 
 /// Checks the files of a tree. Findings are in the report.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if a file cannot be read.
 pub(super) fn check(subject: &Subject<'_>, forbidden: &[String], report: &mut Report) -> Result<()> {
-    let &Subject { prefix, manifest, own, origin } = subject;
-    let entries = fs::walk(prefix)?;
-    report.add_findings("sums of all files", &sums(prefix, own, origin, &entries)?);
-    report.add_findings("links are the artifact's", &recorded_links(manifest, origin, &entries));
+    let Subject { prefix, manifest, entries, .. } = subject;
+    report.add_findings("sums of all files", &sums(subject));
+    report.add_findings("links are the artifact's", &recorded_links(subject));
     // Files that a user added to an installed prefix are not checked further.
-    let entries: Vec<Entry> = entries
-        .into_iter()
-        .filter(|entry| match &entry.kind {
-            Kind::File { .. } => own.has(&entry.path) || origin == Origin::Tarball,
-            Kind::Symlink(_) => {
-                manifest.links.contains_key(&entry.path.display().to_string()) || origin == Origin::Tarball
-            }
-            Kind::Directory | Kind::Other => true,
-        })
-        .collect();
+    let is_checked = |entry: &&Entry| match &entry.kind {
+        Kind::File { .. } => subject.own.has(&entry.path) || subject.origin == Origin::Tarball,
+        Kind::Symlink(_) => {
+            manifest.links.contains_key(&entry.path.display().to_string()) || subject.origin == Origin::Tarball
+        }
+        Kind::Directory | Kind::Other => true,
+    };
+    let entries: Vec<Entry> = entries.iter().filter(is_checked).cloned().collect();
     report.add_findings("links lead to files of the tree", &links(prefix, &entries));
     report.add_findings("modes", &modes(&entries));
     report.add_findings("no trace of the build", &traces(prefix, &entries, forbidden)?);
@@ -69,28 +35,26 @@ pub(super) fn check(subject: &Subject<'_>, forbidden: &[String], report: &mut Re
     Ok(())
 }
 
-/// Returns files that are missing, changed or not the artifact's.
-fn sums(prefix: &Path, own: &Own, origin: Origin, entries: &[Entry]) -> Result<Vec<String>> {
-    if own.files.is_empty() {
-        return Ok(vec![format!("{SUMS_PATH} is missing or differs from the one that the manifest names")]);
+/// Returns files that are missing, changed or not the artifact's, unless a distribution explains it.
+fn sums(subject: &Subject<'_>) -> Vec<String> {
+    let Subject { own, differences, installed, .. } = subject;
+    if own.is_empty() {
+        return vec![format!("{SUMS_PATH} is missing or differs from the one that the manifest names")];
     }
-    let mut missing: BTreeSet<&Path> = own.files.keys().map(PathBuf::as_path).collect();
-    let mut findings = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.is_file()) {
-        missing.remove(entry.path.as_path());
-        match own.files.get(&entry.path) {
-            Some(digest) if Digest::of_reader(fs_err::File::open(prefix.join(&entry.path))?)? == *digest => {}
-            Some(_) => findings.push(format!("{} was changed", entry.path.display())),
-            None if own.has(&entry.path) || origin.may_have(&entry.path) => {}
-            None => findings.push(format!("{} is not part of the artifact", entry.path.display())),
-        }
-    }
-    findings.extend(missing.into_iter().map(|path| format!("{} is missing", path.display())));
-    Ok(findings)
+    let unexplained = |path: &&PathBuf| !installed.replaced.contains(*path);
+    let changed = differences.changed.keys().filter(unexplained).map(|path| (path, "was changed"));
+    let added = differences.added.iter().filter(|path| !subject.may_have(path));
+    let added = added.map(|path| (path, "is not part of the artifact"));
+    let missing = differences.missing.iter().filter(unexplained).map(|path| (path, "is missing"));
+    let mut findings: Vec<_> = changed.chain(added).collect();
+    findings.sort();
+    findings.extend(missing);
+    findings.into_iter().map(|(path, what)| format!("{} {what}", path.display())).collect()
 }
 
 /// Returns links that are missing, changed or not the artifact's.
-fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec<String> {
+fn recorded_links(subject: &Subject<'_>) -> Vec<String> {
+    let Subject { manifest, entries, installed, .. } = subject;
     let mut found = BTreeMap::new();
     for entry in entries {
         if let Kind::Symlink(target) = &entry.kind {
@@ -102,10 +66,11 @@ fn recorded_links(manifest: &Manifest, origin: Origin, entries: &[Entry]) -> Vec
         match found.remove(link) {
             Some(is) if is == *target => {}
             Some(is) => findings.push(format!("{link} says {is}, not {target}")),
+            None if installed.replaced.contains(Path::new(link)) => {}
             None => findings.push(format!("{link} is missing")),
         }
     }
-    let strange = found.into_keys().filter(|link| !origin.may_have(Path::new(link)));
+    let strange = found.into_keys().filter(|link| !subject.may_have(Path::new(link)));
     findings.extend(strange.map(|link| format!("{link} is not part of the artifact")));
     findings
 }

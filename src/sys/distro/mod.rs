@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(update.args, ["update"]);
         assert_eq!(install.args, ["install", "-y", "--no-install-recommends", "zlib1g-dev"]);
         for spec in [update, install] {
-            let environment = spec.environment.as_ref().unwrap();
+            let environment = &spec.environment;
             assert_eq!(environment["PATH"], SEARCH_PATH);
             assert_eq!(environment["LC_ALL"], "C.UTF-8");
             let others = environment.keys().filter(|name| !name.to_lowercase().ends_with("_proxy"));

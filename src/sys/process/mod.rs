@@ -6,8 +6,10 @@
 //! | `runner` | the trait, the streams, how a program ended |
 //! | `system` | the runner that starts real processes |
 //! | `supervisor` | the process between pykeel and a program, which outlives pykeel |
+//! | `confine` | runs a program that is not trusted |
 //! | `scripted` | the runner of unit tests, which starts nothing |
 
+pub mod confine;
 mod runner;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -15,10 +17,7 @@ mod spec;
 mod supervisor;
 mod system;
 
-/// The search path of programs: the directories that packages own, the same on every host.
-pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
 pub use runner::{Outcome, Runner, Stream};
-pub use spec::Spec;
+pub use spec::{SEARCH_PATH, Spec};
 pub use supervisor::supervise_if_asked;
 pub use system::System;

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SEARCH_PATH;
 use crate::sys::jobserver::JobServer;
+
+/// The search path of programs: the directories that packages own, the same on every host.
+pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -17,8 +19,9 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// The working directory; `None` is the current one.
     pub directory: Option<PathBuf>,
-    /// The whole environment; `None` inherits the user's, without the variables of the loader.
-    pub environment: Option<BTreeMap<String, OsString>>,
+    /// The whole environment. Nothing of the user's is in it that was not put there: `LD_PRELOAD` and the like could
+    /// change what a program does, and pykeel is often root.
+    pub environment: BTreeMap<String, OsString>,
     /// The time limit; `None` is no limit.
     pub timeout: Option<Duration>,
     /// The jobserver to pass on, if the program is a make.
@@ -26,13 +29,16 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A program without arguments, in the current directory, with the system's search path and no variable of the user.
+    /// A program without arguments, in the current directory. Its environment is the search path and the locale.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
             directory: None,
-            environment: Some([("PATH", SEARCH_PATH), ("LC_ALL", "C.UTF-8")].map(owned).into()),
+            environment: BTreeMap::from([
+                ("PATH".to_owned(), SEARCH_PATH.into()),
+                ("LC_ALL".to_owned(), "C.UTF-8".into()),
+            ]),
             timeout: None,
             jobs: None,
         }
@@ -65,21 +71,14 @@ impl Spec {
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        self.environment = Some(variables.into_iter().map(|(key, value)| (key.into(), value.into())).collect());
-        self
-    }
-
-    /// Takes the user's environment, for a program that the user configures by it.
-    #[must_use]
-    pub fn users_environment(mut self) -> Self {
-        self.environment = None;
+        self.environment = variables.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         self
     }
 
     /// Sets a variable of the environment besides those that are set already.
     #[must_use]
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
-        self.environment.get_or_insert_default().insert(name.into(), value.into());
+        self.environment.insert(name.into(), value.into());
         self
     }
 
@@ -122,10 +121,6 @@ impl Spec {
     }
 }
 
-fn owned((name, value): (&str, &str)) -> (String, OsString) {
-    (name.to_owned(), value.into())
-}
-
 /// Whether a last argument says what the program is to do; a path or an option says less.
 fn is_goal(word: &&str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -138,11 +133,10 @@ mod tests {
 
     #[test]
     fn a_program_gets_no_variable_of_the_user_unless_it_is_asked_for() {
-        let environment = Spec::new("x").environment.unwrap();
+        let environment = Spec::new("x").environment;
         assert_eq!(environment.keys().collect::<Vec<_>>(), ["LC_ALL", "PATH"]);
         assert_eq!(environment["PATH"], SEARCH_PATH);
-        assert_eq!(Spec::new("x").environment([("A", "b")]).environment.unwrap().len(), 1);
-        assert!(Spec::new("x").users_environment().environment.is_none());
+        assert_eq!(Spec::new("x").environment([("A", "b")]).environment.len(), 1);
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn end_group(child: &mut Child) -> io::Result<()> {
 }
 
 /// Kills all children of this process, and the orphans that become its children, until none is left.
-fn end_descendants() -> io::Result<()> {
+pub(super) fn end_descendants() -> io::Result<()> {
     loop {
         for child in children(getpid())? {
             // One that has ended in the meantime is reaped below.

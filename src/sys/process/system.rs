@@ -72,15 +72,7 @@ fn spawn(spec: &Spec) -> Result<Child> {
     if let Some(directory) = &spec.directory {
         command.current_dir(directory);
     }
-    match &spec.environment {
-        Some(variables) => drop(command.env_clear().envs(variables)),
-        // Whoever sets these decides what the program is.
-        None => {
-            for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"LD_")) {
-                command.env_remove(name);
-            }
-        }
-    }
+    command.env_clear().envs(&spec.environment);
     if let Some(jobs) = &spec.jobs {
         jobs.share(&mut command);
     }
@@ -99,7 +91,9 @@ fn runnable(spec: &Spec) -> io::Result<()> {
     let found = if program.components().count() > 1 || program.starts_with(".") {
         spec.directory.as_deref().unwrap_or(Path::new("")).join(program).exists()
     } else {
-        which::which(program).is_ok()
+        // As the supervisor finds it, in the environment of the program.
+        which::which_in(program, spec.environment.get("PATH"), spec.directory.as_deref().unwrap_or(Path::new("/")))
+            .is_ok()
     };
     if found { Ok(()) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
 }
@@ -195,6 +189,16 @@ mod tests {
     fn an_environment_is_the_whole_environment() {
         let spec = Spec::new("/usr/bin/env").environment([("ONLY", "this")]);
         assert_eq!(System.capture(&spec).unwrap(), "ONLY=this");
+    }
+
+    #[test]
+    fn nothing_of_the_users_environment_reaches_a_program_that_says_nothing_about_it() {
+        // Cargo sets this one for tests.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let mut lines: Vec<String> =
+            System.capture(&Spec::new("/usr/bin/env")).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
     }
 
     #[test]

@@ -49,7 +49,8 @@ ensurepip() {
 imports() {
   names=${1#import }
   for name in $(echo "${names%%;*}" | tr ',' ' '); do
-    [ "$name" = sys ] || [ -e "$library/$name.py" ] || ls "$library/lib-dynload/$name".* >/dev/null || exit 1
+    [ "$name" = sys ] || [ -e "$library/$name.py" ] || ls "$library/lib-dynload/$name".* >/dev/null 2>&1 ||
+      grep -qx "$name" "$library/toy-builtin-modules" || exit 1
   done
   case $1 in *"print(sys.prefix)"*) echo "$prefix" ;; esac
 }

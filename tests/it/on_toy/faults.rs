@@ -120,7 +120,7 @@ fn a_required_module_that_did_not_build_is_an_error_with_its_reason_and_package(
 #[test]
 fn a_module_that_is_not_built_in_though_the_recipe_says_so_is_an_error() {
     let toy = Toy::new(Behaviour::default());
-    toy.write_recipe(|text| text.replace("[modules]\n", "[modules]\nbuiltin = { _absent = \"absentmodule.c\" }\n"));
+    toy.write_recipe(|text| text.replace("[modules.builtin]\n", "[modules.builtin]\n_absent = \"absentmodule.c\"\n"));
     toy.build().exits(1).says(&["Python was built without _absent (make did not build it)"]);
     toy.left_nothing();
 }
@@ -128,7 +128,7 @@ fn a_module_that_is_not_built_in_though_the_recipe_says_so_is_an_error() {
 #[test]
 fn a_module_that_the_recipe_does_not_list_is_an_error() {
     let toy = Toy::new(Behaviour {
-        install: "cp lib/python3.13/lib-dynload/math.* lib/python3.13/lib-dynload/_surprise.so",
+        install: "cp lib/python3.13/lib-dynload/mmap.* lib/python3.13/lib-dynload/_surprise.so",
         ..Behaviour::default()
     });
     toy.build().exits(1).says(&["_surprise", "modules.disabled"]);
@@ -164,10 +164,10 @@ fn a_compiler_that_was_killed_is_said_to_be() {
 #[test]
 fn an_artifact_that_fails_verification_is_not_published_and_every_finding_is_shown() {
     let toy = Toy::new(Behaviour {
-        install: "rm lib/python3.13/heapq.py && printf '#!/usr/bin/python3\\n' >bin/wrong && echo 'raise SystemExit(3)' >lib/python3.13/colorsys.py",
+        install: "rm lib/python3.13/heapq.py && echo 'raise SystemExit(3)' >lib/python3.13/colorsys.py",
         ..Behaviour::default()
     });
-    toy.build().exits(4).says(&["checks", "bin/wrong is run by /usr/bin/python3", "heapq", "colorsys"]);
+    toy.build().exits(4).says(&["checks", "heapq", "colorsys"]);
     assert_eq!(run(&mut toy.command(&["list", "--json"])).exits(0).json().as_array().map(Vec::len), Some(0));
     toy.left_nothing();
 }

@@ -23,4 +23,4 @@ mod sources;
 mod stores;
 mod tarballs;
 mod timings;
-mod verification;
+mod untrusted;

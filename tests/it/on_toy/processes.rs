@@ -82,6 +82,8 @@ fn nothing_works_in(place: &Path) {
 /// Sends a signal in every stage, at some moments of each, and looks at what is left.
 fn signalled_in_every_stage(signal: &str, code: i32) {
     let toy = Toy::new(WAITS_IN_VERIFY);
+    // Root verifies it as another user, who has to find the file.
+    check("chmod", &["755".as_ref(), toy.path("").as_path()]);
     let hurry = toy.path("hurry");
     fs_err::write(&hurry, "").expect("a file");
     let whole = run(toy.build_command().env("PYKEEL_STORE", toy.path("elsewhere"))).exits(0).json()[0].clone();

@@ -163,6 +163,8 @@ def stop_with_children(running):
             worker.stop(reap=False)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+        # The first process of a PID namespace survives that.
+        os._exit(128 + number)
     for number in STOP_SIGNALS:
         signal.signal(number, end)
 
