@@ -10,17 +10,19 @@ use std::str::FromStr;
 
 use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format, GlibcVersion};
 use crate::domain::digest::Digest;
-use crate::domain::manifest::Manifest;
+use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::prefix::Prefix;
 use crate::domain::target::Target;
 use crate::domain::version::{Release, Series, VersionRequest};
+use crate::error::Result;
 use crate::event::Silent;
-use crate::prefix::install::{Durability, InstallOptions, NewPython, install_new};
+use crate::prefix::install::{Durability, InstallOptions, NewPython, install, install_new};
 use crate::prefix::site::Destination;
 use crate::prefix::uninstall::{OtherFiles, uninstall};
 use crate::recipe::Recipe;
 use crate::stages::relocate;
-use crate::sys::{ar, archive, elf};
+use crate::store::{CacheStatus, Publication, Store};
+use crate::sys::{self, ar, archive, elf, fs};
 
 /// A function that takes untrusted bytes and panics if something is wrong.
 pub type Function = fn(&[u8]);
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Function)] = &[
     ("elf", elf),
     ("relocate", relocate),
     ("root", root),
+    ("store", store),
 ];
 
 /// A recipe file: a recipe that parses can be used, and a mistake has a place in the text.
@@ -202,6 +205,91 @@ fn make_entry(root: &Path, outside: &Path, entry: &[u8]) {
         5 => symlink(Path::new("../../../../outside").join(inner), &path),
         6 => symlink(Path::new("/").join(inner), &path),
         _ => std::fs::set_permissions(&path, std::fs::Permissions::from_mode(u32::from(*to) | 0o500)),
+    };
+}
+
+/// A store of whose entry some files were changed: what is installed from it is what was published, or nothing. Each four
+/// bytes are a change: of which file, what, where, and to what.
+///
+/// # Panics
+/// Also if no temporary directory can be created.
+pub fn store(bytes: &[u8]) {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::new(place.path().join("store"));
+    let manifest = publish(&store, place.path()).expect("nothing was changed yet");
+    let prefix = place.path().join("python");
+    let whole = install_from(&store, &manifest, &prefix).map(|()| snapshot(&prefix)).expect("nothing was changed yet");
+    std::fs::remove_dir_all(&prefix).expect("the prefix");
+    let entry = store.root().join("artifacts").join(manifest.build_key.to_string());
+    for change in bytes.chunks_exact(4).take(16) {
+        change_file(&entry, change);
+    }
+    match install_from(&store, &manifest, &prefix) {
+        Ok(()) => assert_eq!(snapshot(&prefix), whole, "other bytes were installed"),
+        Err(_) => assert!(!prefix.exists(), "something was installed in spite of an error"),
+    }
+}
+
+/// Publishes a small artifact.
+fn publish(store: &Store, place: &Path) -> Result<Manifest> {
+    let text = include_str!("../tests/data/fuzz/manifest/small.json");
+    let mut manifest: Manifest = serde_json::from_str(text).map_err(std::io::Error::from)?;
+    // Keys are those of the plan, or the entry is refused as it is.
+    manifest.build_key = manifest.plan.build_key();
+    manifest.request_key = manifest.plan.request_key();
+    manifest.name = ArtifactName::new(&manifest.plan, manifest.glibc_floor);
+    let tree = place.join("tree");
+    fs::write_in_place(&tree.join(MANIFEST_PATH), manifest.to_json())?;
+    fs::write_in_place(&tree.join("lib/os.py"), "pass\n")?;
+    let top = manifest.plan.request.prefix.name();
+    let (packed, ()) =
+        sys::archive::encode(Format::Zst, Vec::new(), |writer| sys::archive::pack(&tree, top, 0, writer))?;
+    let tarball = place.join("x.tar.zst");
+    fs::write_in_place(&tarball, &packed)?;
+    match store.lookup(manifest.build_key, manifest.request_key, &Silent)? {
+        CacheStatus::Miss(lock) => {
+            let digest = Digest::of(&packed);
+            store.publish(lock, Publication { manifest: &manifest, tarball, digest, debug: None })?;
+        }
+        CacheStatus::Hit(_) => {}
+    }
+    Ok(manifest)
+}
+
+/// Installs the artifact of a plan into an empty place.
+fn install_from(store: &Store, manifest: &Manifest, prefix: &Path) -> Result<()> {
+    let CacheStatus::Hit(artifact) = store.lookup(manifest.build_key, manifest.request_key, &Silent)? else {
+        return Err(std::io::Error::from(std::io::ErrorKind::NotFound).into());
+    };
+    let destination = Destination { root: None, prefix: prefix.to_owned() };
+    let options = InstallOptions { force: false, durability: Durability::Unsynced };
+    install(&artifact, &destination, options, &Silent).map(drop)
+}
+
+/// Changes a file of a directory as four bytes say. What cannot be changed is left out.
+fn change_file(directory: &Path, change: &[u8]) {
+    let [which, what, at, value] = change else { return };
+    let Ok(found) = std::fs::read_dir(directory) else { return };
+    let mut files: Vec<_> = found.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let (Some(file), Some(other)) =
+        (files.get(usize::from(*which) % files.len().max(1)), files.get(usize::from(*value) % files.len().max(1)))
+    else {
+        return;
+    };
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let at = usize::from(*at) * bytes.len() / 256;
+    let _no_matter = match what % 7 {
+        0 => std::fs::write(file, &bytes[..at]),
+        1 | 2 if !bytes.is_empty() => {
+            let mut changed = bytes;
+            changed[at] = *value;
+            std::fs::write(file, changed)
+        }
+        3 => std::fs::remove_file(file).and_then(|()| symlink(other, file)),
+        4 => std::fs::remove_file(file).and_then(|()| std::fs::create_dir(file)),
+        5 => std::fs::copy(other, file).map(drop),
+        _ => std::fs::remove_file(file),
     };
 }
 

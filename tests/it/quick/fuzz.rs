@@ -148,3 +148,8 @@ fn relocated_files() {
 fn roots() {
     run("root");
 }
+
+#[test]
+fn stores() {
+    run("store");
+}
