@@ -156,6 +156,7 @@ pub(crate) fn install_new(
         site.parent().sync_file_system()?;
     }
     let placement = fresh.place(&occupant)?;
+    site.keep_time()?;
     if placement == Placement::Replaced {
         reporter.report(Event::Note(format!(
             "this file system cannot exchange directories, so {} was absent for a moment",

@@ -93,6 +93,8 @@ pub(super) enum Occupant {
 pub(super) struct Site {
     parent: Directory,
     name: String,
+    /// Whether pykeel made the parent directory for a prefix: then it has the same time after each run.
+    keeps_time: bool,
     _lock: Lock,
 }
 
@@ -129,7 +131,16 @@ impl Site {
         let Some(parent) = Directory::in_root(&root, &parent, missing)? else { return Ok(None) };
         let what = format!("the directory {}", parent.path().display());
         let lock = Lock::acquire_directory(&parent, &what, reporter)?;
-        Ok(Some(Self { name, parent, _lock: lock }))
+        let keeps_time = parent.has_fixed_time()?;
+        Ok(Some(Self { name, parent, keeps_time, _lock: lock }))
+    }
+
+    /// Gives the parent directory the time back that it had, if it is one that pykeel made.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn keep_time(&self) -> Result<()> {
+        if self.keeps_time { self.parent.fix_time() } else { Ok(()) }
     }
 
     /// Returns the path of the prefix on this system, for messages.

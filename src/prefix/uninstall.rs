@@ -165,6 +165,7 @@ pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &
         }
         Err(error) => return Err(crate::sys::fs::with_path(&site.target(), error).into()),
     }
+    site.keep_time()?;
     parent.sync()?;
     Ok(found)
 }

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::fs::with_path;
-use super::{DIRECTORY, Directory, Missing};
+use super::{DIRECTORY, Directory, Missing, fixed_time};
 use crate::error::Result;
 
 /// How many links a path may lead through, as in the kernel.
@@ -112,12 +112,16 @@ fn here<'a>(top: &'a File, way: &'a [(OwnedFd, OsString)]) -> BorrowedFd<'a> {
     way.last().map_or(top.as_fd(), |(opened, _)| opened.as_fd())
 }
 
+/// Makes a directory with a [fixed time](Directory::has_fixed_time), as its parent keeps its own.
 fn make(here: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let is_fixed = fixed_time::is_fixed(here)?;
     match rustix::fs::mkdirat(here, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) => fixed_time::fix(here, name)?,
         // Another process was faster.
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
     }
+    if is_fixed { fixed_time::fix(here, OsStr::new(".")) } else { Ok(()) }
 }
 
 /// The names on a way, `..` among them.

@@ -1,6 +1,7 @@
 //! Open directories. What is done in one stays there, whoever changes the path to it meanwhile; and a path of another
 //! root file system leads nowhere but into that root.
 
+mod fixed_time;
 mod in_root;
 
 use std::ffi::OsString;

@@ -262,6 +262,25 @@ fn a_journal_that_others_may_write_or_that_is_a_link_is_none() {
     scene.outside_is_untouched();
 }
 
+/// What a layer of an image has of a directory does not depend on when it was made.
+#[test]
+fn directories_on_the_way_to_a_prefix_have_the_same_time_after_each_change() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = Scene::new();
+    let time = |name: &str| fs_err::metadata(scene.path("root").join(name)).expect("a directory").mtime();
+    fs_err::create_dir_all(scene.path("root/srv")).expect("a directory");
+    scene.install(&[]).exits(0);
+    assert_eq!((time("opt"), time("opt/myorg")), (0, 0));
+    for prefix in ["/opt/myorg/other", "/opt/third", "/srv/python", "/srv/below/python"] {
+        scene.install(&["--prefix", prefix]).exits(0);
+    }
+    assert_eq!((time("opt"), time("opt/myorg"), time("srv/below")), (0, 0, 0));
+    // One that was there says when it was changed.
+    assert_ne!(time("srv"), 0);
+    scene.uninstall().exits(0);
+    assert_eq!((time("opt"), time("opt/myorg")), (0, 0));
+}
+
 #[test]
 fn a_mount_point_is_said_and_stays_as_it_is() {
     let scene = Scene::new();

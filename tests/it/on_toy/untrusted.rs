@@ -350,7 +350,7 @@ fn another_version_of_pip_is_said_and_is_no_failure_and_explains_nothing_else() 
 fn no_variable_of_the_user_and_no_program_on_their_path_reaches_what_is_run() {
     let toy = Toy::new(Behaviour {
         configure: "env >>@toy@/open/environment",
-        install: "env >>@toy@/open/environment && echo 'env >>@toy@/open/environment' >lib/python3.13/toy-probe.sh",
+        install: "env >>@toy@/open/environment && echo 'env >>@toy@/open/of-probe' >lib/python3.13/toy-probe.sh",
         ..Behaviour::default()
     });
     set_mode("755", &toy.path(""));
@@ -374,10 +374,13 @@ fn no_variable_of_the_user_and_no_program_on_their_path_reaches_what_is_run() {
         .arg(built.json()[0]["tarball"].as_str().expect("a path"))
         .env("LD_PRELOAD", "/no/such"))
     .exits(0);
-    let environment = fs_err::read_to_string(toy.path("open/environment")).expect("a file");
-    assert!(environment.matches("LC_ALL=").count() > 3, "{environment}");
-    for name in ["LD_PRELOAD", "DPKG_ADMINDIR", "BASH_ENV", "PYKEEL_", "/programs"] {
-        assert!(!environment.contains(name), "{environment}");
+    // Those of configure and make, and those of the Python that is verified.
+    for (file, programs) in [("environment", 2), ("of-probe", 4)] {
+        let environment = fs_err::read_to_string(toy.path("open").join(file)).expect("a file");
+        assert!(environment.matches("LC_ALL=").count() >= programs, "{environment}");
+        for name in ["LD_PRELOAD", "DPKG_ADMINDIR", "BASH_ENV", "PYKEEL_", "/programs"] {
+            assert!(!environment.contains(name), "{environment}");
+        }
     }
     assert!(!toy.path("open/false").exists(), "{:?}", fs_err::read_to_string(toy.path("open/false")));
 }

@@ -1,0 +1,48 @@
+//! The modification time of directories that are made on the way to a prefix: it is the same every time, so that a layer
+//! of an image with them is the same too.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::fs::{AtFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::Directory;
+use crate::error::Result;
+
+/// Midnight of 1 January 1970, in UTC.
+const FIXED: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+impl Directory {
+    /// Whether the directory has the time of those that were made on the way to a prefix.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub fn has_fixed_time(&self) -> Result<bool> {
+        self.named("", is_fixed(self.dir.as_fd()))
+    }
+
+    /// Sets this time, which every change in the directory takes away.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub fn fix_time(&self) -> Result<()> {
+        self.named("", fix(self.dir.as_fd(), OsStr::new(".")))
+    }
+}
+
+pub(super) fn is_fixed(directory: BorrowedFd<'_>) -> io::Result<bool> {
+    let found = rustix::fs::fstat(directory)?;
+    Ok((found.st_mtime, found.st_mtime_nsec) == (0, 0))
+}
+
+/// Sets the time of a name in a directory. A link is not followed. Only its owner may: in a directory of another user the
+/// time says when something was changed.
+pub(super) fn fix(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let times = Timestamps { last_access: FIXED, last_modification: FIXED };
+    match rustix::fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(()) | Err(Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
