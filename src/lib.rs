@@ -6,7 +6,7 @@
 //! ```text
 //! cli -> pipeline -> {planning, stages} -> {recipe, store, sys} -> {domain, event, error, cost}
 //! cli -> audit -> pipeline
-//! cli -> {prefix, report}
+//! cli -> {prefix, report, venv}
 //! ```
 
 pub mod audit;
@@ -25,3 +25,4 @@ pub mod report;
 pub mod stages;
 pub mod store;
 pub mod sys;
+pub mod venv;

@@ -54,6 +54,16 @@ Examples:
   pykeel uninstall 3.13 3.13t --root /out        remove two below /out/opt/myorg
   pykeel uninstall --prefix ~/python             remove what pykeel installed there";
 
+pub(super) const VENV_HELP: &str = "\
+uv installs the packages if it is in a directory of the system or in /usr/local/bin, else the Python's pip.
+Both read their own settings: UV_INDEX_URL, PIP_INDEX_URL, proxies. The environment has no pip, its times
+and modes are the same each time, and its bytecode is compiled where it is.
+
+Examples:
+  pykeel venv requirements.txt --python 3.13 --at /opt/app
+  pykeel venv uv.lock --python 3.13 --at /opt/app --runtime-root /runtime
+  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels";
+
 pub(super) const PRUNE_HELP: &str = "\
 Each option is a reason to remove an entry; the default is `--unused`. Entries in use are never removed.
 

@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them.
 
+mod application;
 mod artifacts;
 mod build;
 mod flags;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 use self::flags::BUILD_OPTIONS;
@@ -18,7 +20,8 @@ pub(super) use self::flags::BuildFlags;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VERIFY_HELP,
+    BUILD_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP,
+    VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
@@ -109,6 +112,9 @@ pub(super) enum Command {
     /// Check an artifact or an installed prefix, or rebuild an artifact and compare
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Make the environment of an application from a lock
+    #[command(after_help = VENV_HELP)]
+    Venv(VenvArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),

@@ -9,9 +9,11 @@ mod inspect;
 mod install;
 mod list;
 mod man;
+mod places;
 mod recipe;
 mod train;
 mod uninstall;
+mod venv;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +42,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::List(args) => list::run(args, config),
         Command::Inspect(args) => inspect::run(args, config),
         Command::Verify(args) => verify::run(args, config),
+        Command::Venv(args) => venv::run(args, config),
         Command::Recipe(command) => recipe::run(command, config),
         Command::Cache(command) => cache::run(command, config),
         Command::Config => config::run(config),

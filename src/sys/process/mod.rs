@@ -18,6 +18,6 @@ mod supervisor;
 mod system;
 
 pub use runner::{Outcome, Runner, Stream};
-pub use spec::{SEARCH_PATH, Spec};
+pub use spec::{SEARCH_PATH, Spec, of_user};
 pub use supervisor::supervise_if_asked;
 pub use system::System;

@@ -121,6 +121,16 @@ impl Spec {
     }
 }
 
+/// The user's variables, for a program that they configure by them, without those of the dynamic loader and the shell,
+/// which would run other code in a program.
+pub fn of_user(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, OsString> {
+    const LOADED: &[&str] = &["BASH_ENV", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH"];
+    variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| !name.starts_with("LD_") && !LOADED.contains(&name.as_str()))
+        .collect()
+}
+
 /// Whether a last argument says what the program is to do; a path or an option says less.
 fn is_goal(word: &&str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -137,6 +147,13 @@ mod tests {
         assert_eq!(environment.keys().collect::<Vec<_>>(), ["LC_ALL", "PATH"]);
         assert_eq!(environment["PATH"], SEARCH_PATH);
         assert_eq!(Spec::new("x").environment([("A", "b")]).environment.len(), 1);
+    }
+
+    #[test]
+    fn what_runs_other_code_in_a_program_is_left_out_of_the_users_variables() {
+        let user = ["CCACHE_DIR", "HOME", "LD_AUDIT", "LD_PRELOAD", "BASH_ENV", "GCONV_PATH"];
+        let kept = of_user(user.into_iter().map(|name| (name.into(), "x".into())));
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["CCACHE_DIR", "HOME"]);
     }
 
     #[test]

@@ -16,4 +16,5 @@ mod sysconfig;
 pub mod system;
 mod treemap;
 mod uninstall;
+mod venv;
 mod verification;

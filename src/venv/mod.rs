@@ -1,0 +1,228 @@
+//! The environment of an application: a virtual environment at its final path, filled from a lock, without pip, and the
+//! same every time. It is made in a builder, with a Python that has headers, and copied into a runtime that has the same
+//! Python without them.
+
+mod installer;
+mod lock;
+mod needs;
+mod normal;
+mod wheels;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use lock::Lock;
+pub use needs::{Lacking, Missing};
+
+use self::installer::{Installation, Installer};
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::Flavor;
+use crate::error::{Error, Result};
+use crate::event::{Reporter, staged};
+use crate::store::artifact::read_manifest;
+use crate::sys::directory::{self, Directory};
+use crate::sys::fs;
+use crate::sys::log::BuildLog;
+use crate::sys::process::{Outcome, Spec};
+
+/// What to make, and of what.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The lock.
+    pub lock: &'a Lock,
+    /// The prefix of a Python of the flavor `builder`.
+    pub prefix: &'a Path,
+    /// Where the environment is, now and at run time.
+    pub at: &'a Path,
+    /// The directory that gets a wheel of each distribution, and a lock of these.
+    pub wheels: Option<&'a Path>,
+    /// The root file system that it will run in.
+    pub runtime: Option<&'a Path>,
+    /// Whether an environment that is there is replaced.
+    pub force: bool,
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Environment {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The release of its Python, with the variant.
+    pub python: String,
+    /// The program that filled it.
+    pub installer: &'static str,
+    /// The distributions in it, `name version` each.
+    pub packages: Vec<String>,
+    /// The number of files.
+    pub files: u64,
+    /// Their size in bytes.
+    pub size: u64,
+    /// The lock of the wheels that were kept.
+    pub wheels: Option<PathBuf>,
+    /// What the runtime's root lacks; `None` if there was none to look at.
+    pub lacking: Option<Lacking>,
+}
+
+/// Makes an environment. After an error nothing is left of it.
+///
+/// # Errors
+/// - [`Error::Usage`] if the Python is not of the flavor `builder`, if something is at its place, or if the lock needs uv
+///   and there is none;
+/// - [`Error::NotAnArtifact`] if pykeel did not install the Python;
+/// - [`Error::Command`] if the environment cannot be made or filled, with what the installer said;
+/// - [`Error::Spawn`], [`Error::Io`], [`Error::Interrupted`].
+pub fn make(request: &Request<'_>, log: &BuildLog<'_>, reporter: &dyn Reporter) -> Result<Environment> {
+    let manifest = read_manifest(request.prefix)?;
+    require_builder(&manifest, request.prefix)?;
+    let python = request.prefix.join(manifest.plan.interpreter());
+    let installer = Installer::find(request.lock, &python)?;
+    clear(request)?;
+    let mut half = HalfMade { path: request.at, is_whole: false };
+    let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-venv-")?;
+    let lock = plain_lock(request.lock, &installer, scratch.path(), log)?;
+    // Two of one lock are the same at any time.
+    let epoch = manifest.source_date_epoch;
+    staged(
+        reporter,
+        "venv",
+        request.at.display().to_string(),
+        || create(&python, request.at, log),
+        |()| String::new(),
+    )?;
+    let own = request.at.join("bin/python");
+    let fill = || -> Result<Option<PathBuf>> {
+        let kept = match request.wheels {
+            Some(directory) => Some(wheels::keep(&lock, &python, directory, epoch, log)?),
+            None => None,
+        };
+        let lock = kept.as_ref().unwrap_or(&lock);
+        installer.install(&Installation { lock, wheels: request.wheels, python: &own, epoch }, log)?;
+        Ok(kept)
+    };
+    let detail = format!("with {}", installer.name());
+    let wheels = staged(reporter, "packages", detail.clone(), fill, |_| detail.clone())?;
+    let packages = Path::new(&manifest.plan.stdlib()).join("site-packages");
+    staged(
+        reporter,
+        "bytecode",
+        "",
+        || compile(&own, &request.at.join(&packages), epoch, log),
+        |()| "unchecked-hash".into(),
+    )?;
+    let (files, size) = normal::normalise(request.at, epoch)?;
+    let lacking = match request.runtime {
+        None => None,
+        Some(root) => Some(needs::lacking(request.at, &fs::walk(request.at)?, root, manifest.plan.request.target)?),
+    };
+    half.is_whole = true;
+    Ok(Environment {
+        path: request.at.to_owned(),
+        python: format!("{}{}", manifest.name.release(), manifest.name.variant()),
+        installer: installer.name(),
+        packages: distributions(&request.at.join(&packages))?,
+        files,
+        size,
+        wheels,
+        lacking,
+    })
+}
+
+/// Refuses a Python that cannot build: an optional extension module would fall away without a word.
+fn require_builder(manifest: &Manifest, prefix: &Path) -> Result<()> {
+    if manifest.name.flavor() == Flavor::Builder {
+        return Ok(());
+    }
+    let version = manifest.plan.short_version();
+    Err(Error::Usage(format!(
+        "{} is of the flavor {}, which has no headers to build packages with; install the other one there for this stage \
+         (`pykeel install {version} --flavor builder --force`)",
+        prefix.display(),
+        manifest.name.flavor()
+    )))
+}
+
+/// Sees that nothing is where the environment is to be.
+fn clear(request: &Request<'_>) -> Result<()> {
+    let at = request.at;
+    let said = |reason: &str| Err(Error::Usage(format!("{}: {reason}", at.display())));
+    if !at.is_absolute() {
+        return said("an environment works at one absolute path only: name the one that it has at run time");
+    }
+    match std::fs::symlink_metadata(at) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(fs::with_path(at, error).into()),
+        Ok(found) if !found.is_dir() => return said("something else than a directory is there"),
+        Ok(_) if fs_err::read_dir(at)?.next().is_none() => {}
+        Ok(_) if !at.join("pyvenv.cfg").is_file() => {
+            return said("there is a directory that is no environment; name another place, or remove it");
+        }
+        Ok(_) if !request.force => return said("there is an environment already; `--force` makes it anew"),
+        Ok(_) => fs::remove_tree(at)?,
+    }
+    let parent = at.parent().unwrap_or(Path::new("/"));
+    // Directories that are made here have the same time each time, as those of prefixes.
+    Directory::in_root(Path::new("/"), parent, directory::Missing::Make)?;
+    Ok(())
+}
+
+/// Returns requirements with hashes, or a `pylock.toml`.
+fn plain_lock(lock: &Lock, installer: &Installer, scratch: &Path, log: &BuildLog<'_>) -> Result<PathBuf> {
+    match (lock, installer) {
+        (Lock::Uv(path), Installer::Uv(uv)) => {
+            let exported = scratch.join("requirements.txt");
+            installer::export(uv, path, &exported, log)?;
+            Ok(exported)
+        }
+        (Lock::Requirements(path) | Lock::Pylock(path) | Lock::Uv(path), _) => Ok(path.clone()),
+    }
+}
+
+fn create(python: &Path, at: &Path, log: &BuildLog<'_>) -> Result<()> {
+    log.run(&Spec::new(python).args(["-I", "-m", "venv", "--without-pip"]).arg(at), |_| {})
+}
+
+/// Byte-compiles the packages, at their final path, which bytecode carries. What does not compile is a file that nothing
+/// imports, such as a template.
+fn compile(python: &Path, packages: &Path, epoch: u64, log: &BuildLog<'_>) -> Result<()> {
+    let spec = Spec::new(python)
+        .args(["-I", "-m", "compileall", "-q", "-f", "-j", "0", "--invalidation-mode", "unchecked-hash"])
+        .arg(packages)
+        .variable("SOURCE_DATE_EPOCH", epoch.to_string());
+    let mut said = String::new();
+    let outcome = log.runner().run(&spec, &mut |_, line| {
+        said.push_str(line);
+        said.push('\n');
+    })?;
+    match outcome {
+        Outcome::Exited(status) if matches!(status.code(), Some(0 | 1)) => Ok(()),
+        _ => Err(Error::Command { command: spec.command_line(), status: outcome.to_string(), output: said, log: None }),
+    }
+}
+
+/// The distributions in a directory of packages, sorted.
+fn distributions(packages: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(packages)? {
+        let name = entry?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".dist-info"));
+        found.extend(stem.and_then(|stem| stem.rsplit_once('-')).map(|(name, version)| format!("{name} {version}")));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// An environment that is being made. Dropping it removes what there is of it.
+struct HalfMade<'a> {
+    path: &'a Path,
+    is_whole: bool,
+}
+
+impl Drop for HalfMade<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // The error that led here counts. Without `pyvenv.cfg` the next run names what is left.
+            let _later = fs::remove_tree(self.path);
+        }
+    }
+}
