@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod build;
+mod check;
 mod flags;
 mod policies;
 mod tools;
@@ -13,12 +14,14 @@ use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum}
 
 pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
+pub(super) use self::check::CheckArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP,
+    VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
@@ -109,6 +112,9 @@ pub(super) enum Command {
     /// Check an artifact or an installed prefix, or rebuild an artifact and compare
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
+    /// Judge a container image by what makes a good container for Python
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
