@@ -122,8 +122,14 @@ fn grouped(subject: &Subject<'_>, is_one: impl Fn(&str) -> bool) -> Vec<Group> {
             })
         };
         let directory = directory.or_else(|| below("/include/", usize::MAX).and(below("/include", 0)));
-        let directory =
-            directory.unwrap_or_else(|| path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned());
+        // Two names of a path say where it comes from; below /usr, three.
+        let names = if path.starts_with("/usr/") { 3 } else { 2 };
+        let top = || {
+            let (parent, _) = path.rsplit_once('/').unwrap_or_default();
+            let end = parent.match_indices('/').nth(names).map_or(parent.len(), |(end, _)| end);
+            parent[..end].to_owned()
+        };
+        let directory = directory.unwrap_or_else(top);
         let of_python = directory.contains("/include/python") && !subject.is_of_distribution(path);
         let group = groups.entry(directory).or_insert((0, 0, of_wheel, of_wheel || of_python));
         group.0 += 1;
