@@ -220,16 +220,23 @@ fn python_version(path: &str, bytes: &(impl ReadAt + ?Sized), size: u64) -> Opti
     if major != "3" || minor.is_empty() || !minor.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let beginning = format!("\0{series}.");
+    let beginning = format!("{series}.");
     let mut piece = vec![0; 1 << 20];
     let mut offset = 0;
+    // The linker stores a text that another one ends with as a part of that: `/opt/python/3.13.5`.
+    let mut ending = None;
     while offset < size {
         let read = bytes.read_at(offset, &mut piece).ok()?;
         for at in memmem::find_iter(&piece[..read], beginning.as_bytes()) {
-            let text = piece[at + 1..read].split(|byte| *byte == 0).next().unwrap_or_default();
+            let text = piece[at..read].split(|byte| *byte == 0).next().unwrap_or_default();
             let text = std::str::from_utf8(text).unwrap_or_default().trim_end_matches('+');
+            let before = at.checked_sub(1).map_or(0, |before| piece[before]);
             if text.parse::<crate::domain::version::Release>().is_ok() {
-                return Some(text.to_owned());
+                match before {
+                    0 => return Some(text.to_owned()),
+                    b'/' | b'-' | b' ' if ending.is_none() => ending = Some(text.to_owned()),
+                    _ => {}
+                }
             }
         }
         if read < piece.len() {
@@ -238,7 +245,7 @@ fn python_version(path: &str, bytes: &(impl ReadAt + ?Sized), size: u64) -> Opti
         // A version may lie across the border of two pieces.
         offset += (piece.len() - 64) as u64;
     }
-    None
+    ending
 }
 
 #[cfg(test)]
@@ -285,8 +292,10 @@ mod tests {
 
     #[test]
     fn the_version_of_an_interpreter_is_in_its_code() {
-        let code = b"\0\x003.13.x\0 3.13.9\0\x003.13.5+\0";
+        let code = b"\0\x003.13.x\0/3.13.9\0\x003.13.5+\0";
         assert_eq!(python_version("/usr/bin/python3.13", &code[..], code.len() as u64).as_deref(), Some("3.13.5"));
+        let ending = b"\0/opt/python/3.13.4\0";
+        assert_eq!(python_version("/lib/libpython3.13.so.1.0", &ending[..], 21).as_deref(), Some("3.13.4"));
         assert_eq!(python_version("/usr/bin/python3.12", &code[..], code.len() as u64), None);
         assert_eq!(python_version("/usr/bin/perl", &code[..], code.len() as u64), None);
     }

@@ -40,23 +40,35 @@ fn judge(subject: &Subject<'_>) -> Vec<Found> {
 fn found(subject: &Subject<'_>, missing: &Missing, root: &str) -> Found {
     let Missing { by, library } = missing;
     let through = if by == root { String::new() } else { format!(", which {root} needs") };
-    // Some packages load their libraries themselves before they import what needs them.
-    let elsewhere = subject
-        .tree
-        .iter()
-        .find(|(path, _)| path.strip_suffix(library.as_str()).is_some_and(|rest| rest.ends_with('/')));
+    let elsewhere = subject.tree.iter().find(|(path, node)| {
+        let named = path.strip_suffix(library.as_str()).is_some_and(|rest| rest.ends_with('/'));
+        named && !node.is_directory()
+    });
+    let needs = format!("it needs {library}{through}");
     match elsewhere {
+        // Some packages load their libraries themselves before they import what needs them.
         Some((place, _)) if subject.is_of_a_wheel(place) && subject.is_of_a_wheel(by) => {
-            let message = format!(
-                "it needs {library}{through}: {place} is not where the loader looks, so the package has to load it itself"
-            );
+            let message = format!("{needs}; the loader does not look for it in {place}, so the package has to load it");
             Found::at(by, message).with(Severity::Note)
         }
-        Some((place, _)) => {
-            Found::at(by, format!("it needs {library}{through}; the loader does not look for it in {place}"))
+        Some((place, _)) if is_configured(subject, place) => {
+            Found::at(by, format!("{needs}; {place} is not in /etc/ld.so.cache, because ldconfig did not run"))
         }
-        None => Found::at(by, format!("it needs {library}{through}, which is not in the image")),
+        Some((place, _)) => Found::at(by, format!("{needs}; the loader does not look for it in {place}")),
+        // Slim images have the module and not Tk, as there is no display.
+        None if by.contains("/lib-dynload/_tkinter.") => {
+            Found::at(by, format!("{needs}, which is not in the image")).with(Severity::Note)
+        }
+        None => Found::at(by, format!("{needs}, which is not in the image")),
     }
+}
+
+/// Whether `ldconfig` would put a library into the loader's cache.
+fn is_configured(subject: &Subject<'_>, library: &str) -> bool {
+    let directory = library.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let further = subject.tree.children("/etc/ld.so.conf.d").map(|(name, _)| format!("/etc/ld.so.conf.d/{name}"));
+    let files = further.chain(["/etc/ld.so.conf".to_owned()]);
+    files.filter_map(|file| subject.tree.text(&file)).any(|text| text.lines().any(|line| line.trim() == directory))
 }
 
 #[cfg(test)]
@@ -88,6 +100,16 @@ mod tests {
     }
 
     #[test]
+    fn tk_is_a_note() {
+        let module = "/usr/local/lib/python3.13/lib-dynload/_tkinter.cpython-313-x86_64-linux-gnu.so";
+        let found = Fixture::default()
+            .python("/usr/local", "3.13", "3.13.9")
+            .elf(module, library("", &["libtk8.6.so"]))
+            .judged(&RULE);
+        assert_eq!(found, [format!("note {module}: it needs libtk8.6.so, which is not in the image")]);
+    }
+
+    #[test]
     fn bad() {
         let module = "/app/lib/python3.13/site-packages/psycopg2/_psycopg.cpython-313-x86_64-linux-gnu.so";
         let found = service().judged(&RULE);
@@ -101,8 +123,13 @@ mod tests {
         let found = service()
             .elf("/app/lib/python3.13/site-packages/pq.libs/libpq.so.5", library("libpq.so.5", &[]))
             .judged(&RULE);
-        assert!(found[0].starts_with("note ") && found[0].contains("has to load it itself"), "{found:?}");
+        assert!(found[0].starts_with("note ") && found[0].contains("the package has to load it"), "{found:?}");
         let found = service().elf("/opt/libpq.so.5", library("libpq.so.5", &[])).judged(&RULE);
         assert!(found[0].starts_with("error ") && found[0].contains("does not look for it in /opt"), "{found:?}");
+        let found = service()
+            .elf("/usr/local/lib/libpq.so.5", library("libpq.so.5", &[]))
+            .text("/etc/ld.so.conf.d/libc.conf", "# a comment\n/usr/local/lib\n")
+            .judged(&RULE);
+        assert!(found[0].contains("ldconfig did not run"), "{found:?}");
     }
 }
