@@ -64,7 +64,7 @@ fn what_is_no_image_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("a.tar");
     fs_err::write(&text, "x".repeat(2000)).unwrap();
-    check(text.to_str().unwrap()).exits(4).says(&["a.tar is damaged"]);
+    check(text.to_str().unwrap()).exits(2).says(&["a.tar: it is no archive of an image"]);
     let mut command = pykeel();
     command.arg("check").arg(directory.path()).arg("--index").arg(directory.path());
     run(&mut command).exits(2).says(&["no list of security updates"]);

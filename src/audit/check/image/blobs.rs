@@ -11,7 +11,7 @@ use crate::domain::artifact::Format;
 use crate::error::{Error, Result};
 use crate::sys::archive::decoder;
 use crate::sys::directory::file_in_root;
-use crate::sys::elf::ReadAt as _;
+use crate::sys::elf::ReadAt;
 
 /// The largest document of an image, such as its index, in bytes.
 const LARGEST_DOCUMENT: u64 = 16 << 20;
@@ -57,6 +57,11 @@ impl Blobs {
         file.rewind()?;
         if let Some(format) = format {
             file = decompressed(&name, format, &file)?;
+        }
+        // The magic number of POSIX and GNU (`man 5 tar`).
+        let mut magic = [0; 5];
+        if ReadAt::read_at(&file, 257, &mut magic)? < magic.len() || magic != *b"ustar" {
+            return Err(Error::Unreadable(io::Error::other(format!("{name}: it is no archive of an image"))));
         }
         let members = members(&name, &file)?;
         Ok(Self { name, place: Place::Archive { file, members } })
@@ -156,7 +161,7 @@ pub(super) struct Section<'a> {
 impl Read for Section<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.end - self.position).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read_at(self.position, &mut buffer[..most])?;
+        let read = ReadAt::read_at(self.file, self.position, &mut buffer[..most])?;
         self.position += read as u64;
         Ok(read)
     }
