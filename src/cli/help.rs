@@ -48,6 +48,19 @@ Examples:
   pykeel verify dist/cpython-3.13.5-*.tar.zst    check a tarball in the same way
   pykeel verify --rebuild cpython-3.13.5-*.tar.zst --mirror /srv/sources";
 
+pub(super) const CHECK_HELP: &str = "\
+Nothing of the image is run or unpacked. `[[check.ignore]]` of pykeel.toml turns a rule off, with a reason.
+
+Examples:
+  pykeel check image.tar                         an archive of `docker save`, or an OCI archive
+  pykeel check registry.example/app:1            an image of the local docker daemon
+  pykeel check /rootfs --user 10001              a root file system, as that user sees it
+  pykeel check image.tar --index /var/lib/apt/lists
+                                                 with pending security updates
+  pykeel check image.tar --fail-on warning --sarif check.sarif
+
+Exit codes: 0 no finding counts, 4 one does (`--fail-on`, default error), 2 usage error.";
+
 pub(super) const UNINSTALL_HELP: &str = "\
 Examples:
   pykeel uninstall 3.13                          remove /opt/myorg/python-3.13

@@ -3,6 +3,7 @@
 mod application;
 mod artifacts;
 mod build;
+mod check;
 mod flags;
 mod policies;
 mod tools;
@@ -15,13 +16,14 @@ use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum}
 pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
+pub(super) use self::check::CheckArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP,
-    VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP,
+    VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
@@ -115,6 +117,9 @@ pub(super) enum Command {
     /// Make the environment of an application from a lock
     #[command(after_help = VENV_HELP)]
     Venv(VenvArgs),
+    /// Judge a container image by what makes a good container for Python
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),

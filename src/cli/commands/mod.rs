@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod check;
 mod completions;
 mod config;
 mod copies;
@@ -43,6 +44,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Inspect(args) => inspect::run(args, config),
         Command::Verify(args) => verify::run(args, config),
         Command::Venv(args) => venv::run(args, config),
+        Command::Check(args) => check::run(args, config),
         Command::Recipe(command) => recipe::run(command, config),
         Command::Cache(command) => cache::run(command, config),
         Command::Config => config::run(config),

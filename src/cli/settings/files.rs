@@ -37,6 +37,11 @@ impl<D: DeserializeOwned> File<D> {
         Ok(Self { path, text, document })
     }
 
+    /// Takes a section that has no origin.
+    pub(super) fn section<T: Default>(&mut self, field: impl FnOnce(&mut D) -> &mut T) -> T {
+        std::mem::take(field(&mut self.document))
+    }
+
     /// The value of a key, with the place where it is set.
     pub(super) fn take<T: Value>(&mut self, field: impl FnOnce(&mut D) -> Option<Spanned<T>>) -> Option<Setting<T>> {
         let spanned = field(&mut self.document)?;

@@ -3,6 +3,7 @@
 //! `table` lists the settings. The first layer that has a value decides, and the
 //! value keeps its origin. `docs/configuration.md` describes them for people.
 
+mod check;
 mod files;
 mod setting;
 mod table;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::check::CheckSection;
 use super::files::{File, base_directory};
 use super::setting::{Entry, Key, Setting, first};
 use super::value::{FlavorChoice, Mirror, Value};
@@ -25,6 +26,8 @@ macro_rules! settings {
             $(pub $field: Setting<$type>,)+
             /// The configuration files that were read, the one with the highest precedence first.
             pub files: Vec<PathBuf>,
+            /// The section `check` of all files.
+            pub check: CheckSection,
         }
 
         /// The settings that the command line gives.
@@ -38,6 +41,8 @@ macro_rules! settings {
         #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
         pub(super) struct Document {
             $(pub $field: Option<Spanned<$type>>,)+
+            /// Only files have it.
+            pub check: CheckSection,
         }
 
         /// All keys, in the order in which they are shown.
@@ -60,6 +65,7 @@ macro_rules! settings {
                         let said = files.iter_mut().map(|file| file.take(|document| document.$field.take()));
                         first(overrides.$field.take(), &name, variable, said, || $default)?
                     },)+
+                    check: CheckSection::joined(files.iter_mut().map(|file| file.section(|document| &mut document.check))),
                     files: files.into_iter().map(|file| file.path).collect(),
                 })
             }

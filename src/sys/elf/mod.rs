@@ -1,6 +1,7 @@
 //! Reads the headers of ELF files, and what the compiler left in their code.
 
 mod compiled;
+mod linkage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -12,6 +13,7 @@ use goblin::elf::header::ET_REL;
 use goblin::elf::program_header::{PF_W, PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader};
 
 pub use self::compiled::Compiled;
+pub use self::linkage::{Linkage, ReadAt, linkage};
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::manifest::Hardening;
 use crate::error::{Error, Result};

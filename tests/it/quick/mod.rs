@@ -1,5 +1,6 @@
 //! Tests that need a C compiler at most.
 
+mod check;
 mod cli;
 mod completions;
 pub mod config;

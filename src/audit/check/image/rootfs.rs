@@ -1,0 +1,99 @@
+//! Reads the root file system of an image from a directory. Other file systems that are mounted in it, such as `/proc`,
+//! are not of the image.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::content::{self, SMALLEST_HASHED};
+use super::tree::{File, Kind, Node, Tree};
+use crate::domain::digest::Digest;
+use crate::error::Result;
+use crate::sys::fs::{open_plain, with_path};
+use crate::sys::interrupt;
+
+/// The files of a directory whose contents are hashed: those with the size of another one.
+const SMALLEST_COMPARED: u64 = 4 * SMALLEST_HASHED;
+
+/// Reads the tree below a directory.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
+pub(super) fn read(root: &Path) -> Result<Tree> {
+    let mut tree = Tree::default();
+    let sizes = sizes(root)?;
+    let mut seen: HashMap<(u64, u64), Rc<File>> = HashMap::new();
+    for entry in walkdir::WalkDir::new(root).same_file_system(true).sort_by_file_name() {
+        interrupt::check()?;
+        let entry = entry.map_err(io::Error::from)?;
+        let facts = entry.metadata().map_err(io::Error::from)?;
+        let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let path = if entry.depth() == 0 { String::new() } else { format!("/{}", below.to_string_lossy()) };
+        let kind = if facts.is_dir() {
+            Kind::Directory
+        } else if facts.is_symlink() {
+            Kind::Link(fs_err::read_link(entry.path())?.to_string_lossy().into_owned())
+        } else if facts.is_file() {
+            let identity = (facts.dev(), facts.ino());
+            if let Some(file) = seen.get(&identity) {
+                Kind::File(Rc::clone(file))
+            } else {
+                let open = || open_plain(entry.path());
+                let read = content::of_file(&path, facts.mode(), facts.len(), open);
+                let mut file = read.map_err(|error| with_path(entry.path(), error))?;
+                if sizes.get(&facts.len()).is_some_and(|count| *count > 1) {
+                    file.digest = Some(Digest::of_reader(fs_err::File::open(entry.path())?)?);
+                }
+                let file = Rc::new(file);
+                if facts.nlink() > 1 {
+                    seen.insert(identity, Rc::clone(&file));
+                }
+                Kind::File(file)
+            }
+        } else {
+            debug_assert!(facts.file_type().is_char_device() || !facts.is_file());
+            Kind::Other
+        };
+        let (mode, uid, gid, mtime) = (facts.mode() & 0o7777, facts.uid(), facts.gid(), facts.mtime());
+        tree.place(&path, Node { kind, mode, uid, gid, mtime, layer: 0 });
+    }
+    Ok(tree)
+}
+
+/// How many files there are of each size that is worth comparing.
+fn sizes(root: &Path) -> Result<HashMap<u64, usize>> {
+    let mut sizes = HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    for entry in walkdir::WalkDir::new(root).same_file_system(true) {
+        let facts = entry.and_then(|entry| entry.metadata()).map_err(io::Error::from)?;
+        if facts.is_file() && facts.len() >= SMALLEST_COMPARED && seen.insert((facts.dev(), facts.ino())) {
+            *sizes.entry(facts.len()).or_default() += 1;
+        }
+    }
+    Ok(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_read_with_links_and_hard_links() {
+        let root = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(root.path().join("usr/bin")).unwrap();
+        fs_err::write(root.path().join("usr/bin/a"), "#!/bin/sh\n").unwrap();
+        fs_err::hard_link(root.path().join("usr/bin/a"), root.path().join("usr/bin/b")).unwrap();
+        std::os::unix::fs::symlink("usr/bin", root.path().join("bin")).unwrap();
+        for name in ["large", "same"] {
+            fs_err::write(root.path().join(name), vec![1; usize::try_from(SMALLEST_COMPARED).unwrap()]).unwrap();
+        }
+        let tree = read(root.path()).unwrap();
+        let [a, b] = ["/bin/a", "/usr/bin/b"].map(|path| tree.find_file(path).unwrap().1);
+        assert!(Rc::ptr_eq(a, b));
+        let [large, same] = ["/large", "/same"].map(|path| tree.find_file(path).unwrap().1.digest.unwrap());
+        assert_eq!(large, same);
+        assert!(read(&root.path().join("absent")).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+use std::io::Write as _;
+
+use serde_json::json;
+use tar::EntryType::{Link, Regular, Symlink};
+
+use super::layer::tests::tarball;
+use super::*;
+use crate::domain::artifact::Format;
+use crate::domain::digest::Digest;
+use crate::sys::archive::encode;
+
+fn compressed(format: Option<Format>, bytes: &[u8]) -> Vec<u8> {
+    match format {
+        Some(format) => encode(format, Vec::new(), |writer| Ok(writer.write_all(bytes)?)).unwrap().0,
+        None => bytes.to_vec(),
+    }
+}
+
+fn layers() -> [Vec<u8>; 2] {
+    let below = tarball(&[(Regular, "etc/passwd", "root:x:0:0::/:/bin/sh\n"), (Regular, "usr/lib/a", "one")]);
+    let above =
+        tarball(&[(Regular, "usr/lib/.wh.a", ""), (Link, "etc/same", "etc/passwd"), (Symlink, "lib", "usr/lib")]);
+    [below, above]
+}
+
+fn config() -> Vec<u8> {
+    serde_json::to_vec(&json!({"architecture": "amd64", "os": "linux", "config": {"User": "app"}})).unwrap()
+}
+
+/// The files of an OCI layout; media types and formats as given.
+fn layout(media_types: Option<[&str; 3]>, format: Option<Format>) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut blob = |bytes: Vec<u8>, media_type: Option<&str>| {
+        let digest = Digest::of(&bytes);
+        let mut descriptor = json!({"digest": format!("sha256:{digest}"), "size": bytes.len()});
+        if let Some(media_type) = media_type {
+            descriptor["mediaType"] = media_type.into();
+        }
+        files.push((format!("blobs/sha256/{digest}"), bytes));
+        descriptor
+    };
+    let layers = layers().map(|layer| blob(compressed(format, &layer), media_types.map(|types| types[2])));
+    let config = blob(config(), media_types.map(|types| types[1]));
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+    let mut manifest = blob(serde_json::to_vec(&manifest).unwrap(), media_types.map(|types| types[0]));
+    manifest["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let attestation = json!({"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}});
+    let index = json!({"schemaVersion": 2, "manifests": [manifest, attestation]});
+    files.push(("index.json".to_owned(), serde_json::to_vec(&index).unwrap()));
+    files
+}
+
+const OCI: [&str; 3] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+];
+const DOCKER: [&str; 3] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+];
+
+fn written(files: &[(String, Vec<u8>)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = directory.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    }
+    directory
+}
+
+fn archived(files: &[(String, Vec<u8>)], links: &[(&str, &str)], format: Option<Format>) -> tempfile::NamedTempFile {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        builder.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    for (name, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&compressed(format, &builder.into_inner().unwrap())).unwrap();
+    file
+}
+
+fn read(path: &Path) -> Result<Image> {
+    Image::read(path, Limits::USUAL)
+}
+
+fn is_whole(image: &Image) {
+    let paths: Vec<&str> = image.tree.iter().filter(|(_, node)| !node.is_directory()).map(|(path, _)| path).collect();
+    assert_eq!(paths, ["/etc/passwd", "/etc/same", "/lib"]);
+    let config = image.config.as_ref().unwrap();
+    assert_eq!((config.user.as_str(), config.platform.as_str(), image.layers.len()), ("app", "linux/amd64", 2));
+    assert_eq!(image.tree.hidden(0), 3);
+}
+
+#[test]
+fn a_layout_is_read_whatever_its_media_types_and_compression() {
+    for media_types in [Some(OCI), Some(DOCKER), None] {
+        for format in [None, Some(Format::Gz), Some(Format::Zst)] {
+            let files = layout(media_types, format);
+            is_whole(&read(written(&files).path()).unwrap());
+            is_whole(&read(archived(&files, &[], None).path()).unwrap());
+        }
+    }
+    is_whole(&read(archived(&layout(Some(OCI), None), &[], Some(Format::Gz)).path()).unwrap());
+}
+
+#[test]
+fn what_docker_saves_is_read_also_where_shared_layers_are_links() {
+    let [below, above] = layers();
+    let manifest = json!([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["aa/layer.tar", "bb/layer.tar"]}]);
+    let files = [
+        ("shared/layer.tar".to_owned(), below),
+        ("bb/layer.tar".to_owned(), above),
+        ("c.json".to_owned(), config()),
+        ("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap()),
+    ];
+    is_whole(&read(archived(&files, &[("aa/layer.tar", "../shared/layer.tar")], None).path()).unwrap());
+    let error = read(archived(&files, &[("aa/layer.tar", "../absent/layer.tar")], None).path()).unwrap_err();
+    assert!(error.to_string().contains("it has no aa/layer.tar"), "{error}");
+    let error = read(archived(&files, &[("aa/layer.tar", "../../etc/passwd")], None).path()).unwrap_err();
+    assert!(matches!(error, Error::HostileArchive { .. }), "{error}");
+}
+
+#[test]
+fn a_layer_whose_bytes_are_not_those_of_its_digest_is_refused() {
+    let mut files = layout(Some(OCI), None);
+    files[0].1.extend([0; 512]);
+    let error = read(written(&files).path()).unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }) && error.code() == 4, "{error}");
+    files.remove(0);
+    let error = read(written(&files).path()).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn what_is_no_image_says_so() {
+    let error = read(archived(&[("a.txt".to_owned(), b"x".to_vec())], &[], None).path()).unwrap_err();
+    assert!(error.to_string().contains("it is no image") && error.code() == 2, "{error}");
+    assert_eq!(read(Path::new("/no/such")).unwrap_err().code(), 2);
+    for index in ["{}", "{\"manifests\": []}", "[", "{\"fsLayers\": []}"] {
+        let error = read(written(&[("index.json".to_owned(), index.into())]).path()).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    }
+    let two = json!({"manifests": [{"digest": "sha256:1"}, {"digest": "sha256:2"}]}).to_string();
+    let error = read(written(&[("index.json".to_owned(), two.into())]).path()).unwrap_err();
+    assert!(error.to_string().contains("several images") && error.code() == 2, "{error}");
+}
+
+#[test]
+fn an_exported_root_file_system_is_an_image_without_configuration() {
+    let file = archived(&[("etc/passwd".to_owned(), b"root:x:0:0::/:/bin/sh\n".to_vec())], &[], None);
+    let image = read(file.path()).unwrap();
+    assert!(image.config.is_none() && image.tree.text("/etc/passwd").is_some());
+}

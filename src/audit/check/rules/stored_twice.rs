@@ -1,0 +1,74 @@
+//! Files whose bytes are in the image twice.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::super::finding::{Found, Severity};
+use super::super::image::File;
+use super::super::rule::{Judge, Rule};
+use super::super::subject::Subject;
+use crate::domain::digest::Digest;
+use crate::report::text::human;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    id: "PK701",
+    name: "stored-twice",
+    severity: Severity::Note,
+    what: "Files with the same content are in the image under several names, together more than 1 MB.",
+    why: "Each copy is pushed, stored and pulled.",
+    remedy: "make one a link to the other, or copy the tree once",
+    judge: Judge::Always(judge),
+};
+
+/// The copies of one image that are worth a finding, in bytes.
+const MUCH: u64 = 1_000_000;
+
+fn judge(subject: &Subject<'_>) -> Vec<Found> {
+    let mut groups: HashMap<Digest, Vec<(&str, &Rc<File>)>> = HashMap::new();
+    for (path, node) in subject.tree.iter() {
+        if let Some((file, digest)) = node.file().and_then(|file| Some((file, file.digest?))) {
+            let copies = groups.entry(digest).or_default();
+            // A hard link is no copy.
+            if !copies.iter().any(|(_, known)| Rc::ptr_eq(known, file)) {
+                copies.push((path, file));
+            }
+        }
+    }
+    groups.retain(|_, copies| copies.len() > 1);
+    let size = |copies: &Vec<(&str, &Rc<File>)>| copies.iter().skip(1).map(|(_, file)| file.size).sum::<u64>();
+    let total: u64 = groups.values().map(size).sum();
+    if total < MUCH {
+        return Vec::new();
+    }
+    let mut largest: Vec<_> = groups.values().collect();
+    largest.sort_by_key(|copies| (std::cmp::Reverse(size(copies)), copies[0].0));
+    let shown = largest.iter().take(5).map(|copies| {
+        let paths: Vec<&str> = copies.iter().map(|(path, _)| *path).collect();
+        Found::at(paths[0], format!("{} more of it: {}", human(size(copies)), paths[1..].join(", ")))
+    });
+    let mut found: Vec<Found> = shown.collect();
+    if largest.len() > found.len() {
+        found.push(Found::of_image(format!("{} files are stored twice in all, {}", largest.len(), human(total))));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixtures::Fixture;
+    use super::*;
+
+    #[test]
+    fn good() {
+        let fixture =
+            Fixture::default().hashed("/a", 2_000_000, "a").hashed("/b", 2_000_000, "b").hashed("/c", 20_000, "a");
+        assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn bad() {
+        let found = Fixture::default().hashed("/a", 2_000_000, "a").hashed("/b", 2_000_000, "a").judged(&RULE);
+        assert_eq!(found, ["note /a: 2.0 MB more of it: /b"]);
+    }
+}
