@@ -4,7 +4,7 @@ use std::io;
 
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
-use crate::error::{Error, FlagProblem, ProfileRemedy};
+use crate::error::{Error, FlagProblem, ProfileRemedy, VenvError};
 
 /// Returns what to do about an error, if there is something to do.
 #[must_use]
@@ -13,6 +13,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_profile(error))
         .or_else(|| of_build(error))
         .or_else(|| of_artifact(error))
+        .or_else(|| of_venv(error))
         .or_else(|| of_place(error))
 }
 
@@ -170,6 +171,27 @@ fn of_artifact(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// For errors of an application's environment.
+fn of_venv(error: &Error) -> Option<String> {
+    let Error::Venv(error) = error else { return None };
+    Some(match error {
+        VenvError::NotALock { .. } => "name the lock of the application, and not what it was made from".into(),
+        VenvError::NoHash { .. } => {
+            "write the file with `uv export --frozen` or `uv pip compile --generate-hashes`".into()
+        }
+        VenvError::NoUv { .. } => {
+            "install uv there, or name requirements with hashes: `uv export --frozen -o requirements.txt`".into()
+        }
+        VenvError::NotForPip { .. } => "name requirements with hashes, or leave out `--wheels`".into(),
+        VenvError::NotABuilder { version, .. } => {
+            format!("for this stage: `pykeel install {version} --flavor builder --force`; the next one keeps the other")
+        }
+        VenvError::NotAbsolute { .. } => "name the path that it has at run time: `--at /opt/app`".into(),
+        VenvError::Exists { .. } => "make it anew with `--force`".into(),
+        VenvError::Taken { .. } => "name another place with `--at DIR`, or remove it".into(),
+    })
 }
 
 /// Says how a rebuild gets the plan of the artifact.

@@ -30,6 +30,7 @@ impl Error {
             | Self::NoVariant { .. }
             | Self::EndOfLife { .. }
             | Self::Mistake(_)
+            | Self::Venv(_)
             | Self::Unreadable(_)
             | Self::Usage(_)
             | Self::Profile { .. }

@@ -7,14 +7,14 @@ mod exit_code;
 mod made;
 mod mistake;
 mod parts;
+mod venv;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use self::exit_code::ExitCode;
-pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
+pub use self::{exit_code::ExitCode, mistake::Mistake, venv::VenvError};
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
@@ -59,6 +59,10 @@ pub enum Error {
     /// Exit code 2.
     #[error(transparent)]
     Mistake(#[from] Mistake),
+
+    /// Exit code 2.
+    #[error(transparent)]
+    Venv(#[from] VenvError),
 
     /// Exit code 2. A file or directory that the user named cannot be read.
     #[error("{0}")]

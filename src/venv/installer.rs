@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::lock::Lock;
-use crate::error::{Error, Result};
+use crate::error::{Result, VenvError};
 use crate::sys::log::BuildLog;
 use crate::sys::process::{Spec, of_user};
 use crate::sys::toolchain::find_local_program;
@@ -35,16 +35,12 @@ impl Installer {
     /// Returns uv if it is in a directory of the system or in `/usr/local/bin`, else the pip of a Python.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the lock is one that only uv reads, and there is none.
+    /// [`VenvError::NoUv`] if the lock is one that only uv reads, and there is none.
     pub(super) fn find(lock: &Lock, python: &Path) -> Result<Self> {
         match (find_local_program("uv"), lock) {
             (Some(uv), _) => Ok(Self::Uv(uv)),
             (None, Lock::Requirements(_)) => Ok(Self::Pip(python.to_owned())),
-            (None, Lock::Pylock(path) | Lock::Uv(path)) => Err(Error::Usage(format!(
-                "{} needs uv, which is neither in a directory of the system nor in /usr/local/bin; install it, or export \
-                 requirements.txt with hashes (`uv export --frozen -o requirements.txt`)",
-                path.display()
-            ))),
+            (None, Lock::Pylock(path) | Lock::Uv(path)) => Err(VenvError::NoUv { path: path.clone() }.into()),
         }
     }
 
@@ -61,7 +57,7 @@ impl Installer {
     /// its Python.
     ///
     /// # Errors
-    /// [`Error::Command`] with what it said if it fails; [`Error::Spawn`], [`Error::Interrupted`], [`Error::Io`].
+    /// Those of [`BuildLog::run`], with what it said.
     pub(super) fn install(&self, what: &Installation<'_>, log: &BuildLog<'_>) -> Result<()> {
         let spec = match self {
             Self::Uv(uv) => Spec::new(uv).args(["pip", "install", "--no-progress", "--python"]).arg(what.python),
@@ -101,7 +97,7 @@ impl Installer {
 pub(super) fn export(uv: &Path, lock: &Path, into: &Path, log: &BuildLog<'_>) -> Result<()> {
     let project = lock.parent().unwrap_or(Path::new("/"));
     let spec = Spec::new(uv)
-        .args(["export", "--frozen", "--no-dev", "--no-emit-project", "--no-progress", "--quiet", "--project"])
+        .args(["export", "--frozen", "--no-dev", "--no-emit-project", "--no-progress", "-q", "--project"])
         .arg(project)
         .args(["--format", "requirements-txt", "--output-file"])
         .arg(into)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Result, VenvError};
 
 /// A lock file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Lock {
     /// Tells by its name what a lock file is, and checks that each requirement has a hash.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is none of them, or has a requirement without a hash; [`Error::Io`] if it cannot be read.
+    /// [`VenvError::NotALock`], [`VenvError::NoHash`]; [`Error::Io`](crate::error::Error::Io) if it cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -31,15 +31,10 @@ impl Lock {
             return Ok(if is_pylock { Self::Pylock(path) } else { Self::Uv(path) });
         }
         if path.extension().is_none_or(|extension| extension != "txt") {
-            let known = "requirements.txt, pylock.toml or uv.lock";
-            return Err(Error::Usage(format!("{}: a lock is named {known}", path.display())));
+            return Err(VenvError::NotALock { path }.into());
         }
         if let Some((line, requirement)) = without_hash(&fs_err::read_to_string(&path)?) {
-            return Err(Error::Usage(format!(
-                "{}:{line}: `{requirement}` has no hash, so an index decides what is installed; write the file with \
-                 `uv export` or `pip-compile --generate-hashes`",
-                path.display()
-            )));
+            return Err(VenvError::NoHash { path, line, requirement }.into());
         }
         Ok(Self::Requirements(path))
     }
@@ -108,7 +103,7 @@ mod tests {
         assert!(matches!(open("pylock.toml"), Ok(Lock::Pylock(_))));
         assert!(matches!(open("pylock.web.toml"), Ok(Lock::Pylock(_))));
         assert!(matches!(open("production.txt"), Ok(Lock::Requirements(_))));
-        assert!(open("poetry.lock").unwrap_err().to_string().contains("a lock is named requirements.txt"));
-        assert!(matches!(Lock::open(&directory.path().join("absent/uv.lock")), Err(Error::Io(_))));
+        assert!(open("poetry.lock").unwrap_err().to_string().contains("poetry.lock is not a lock"));
+        assert!(matches!(Lock::open(&directory.path().join("absent/uv.lock")), Err(crate::error::Error::Io(_))));
     }
 }

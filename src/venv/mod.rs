@@ -18,7 +18,7 @@ pub use needs::{Lacking, Missing};
 use self::installer::{Installation, Installer};
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, VenvError};
 use crate::event::{Reporter, staged};
 use crate::store::artifact::read_manifest;
 use crate::sys::directory::{self, Directory};
@@ -67,7 +67,7 @@ pub struct Environment {
 /// Makes an environment. After an error nothing is left of it.
 ///
 /// # Errors
-/// - [`Error::Usage`] if the Python is not of the flavor `builder`, if something is at its place, or if the lock needs uv
+/// - [`Error::Venv`] if the Python is not of the flavor `builder`, if something is at its place, or if the lock needs uv
 ///   and there is none;
 /// - [`Error::NotAnArtifact`] if pykeel did not install the Python;
 /// - [`Error::Command`] if the environment cannot be made or filled, with what the installer said;
@@ -113,7 +113,7 @@ pub fn make(request: &Request<'_>, log: &BuildLog<'_>, reporter: &dyn Reporter) 
     let (files, size) = normal::normalise(request.at, epoch)?;
     let lacking = match request.runtime {
         None => None,
-        Some(root) => Some(needs::lacking(request.at, &fs::walk(request.at)?, root, manifest.plan.request.target)?),
+        Some(root) => Some(needs::lacking(request.at, request.prefix, root, manifest.plan.request.target)?),
     };
     half.is_whole = true;
     Ok(Environment {
@@ -133,31 +133,25 @@ fn require_builder(manifest: &Manifest, prefix: &Path) -> Result<()> {
     if manifest.name.flavor() == Flavor::Builder {
         return Ok(());
     }
-    let version = manifest.plan.short_version();
-    Err(Error::Usage(format!(
-        "{} is of the flavor {}, which has no headers to build packages with; install the other one there for this stage \
-         (`pykeel install {version} --flavor builder --force`)",
-        prefix.display(),
-        manifest.name.flavor()
-    )))
+    let (flavor, version) = (manifest.name.flavor().to_string(), manifest.plan.short_version());
+    Err(VenvError::NotABuilder { prefix: prefix.to_owned(), flavor, version }.into())
 }
 
 /// Sees that nothing is where the environment is to be.
 fn clear(request: &Request<'_>) -> Result<()> {
     let at = request.at;
-    let said = |reason: &str| Err(Error::Usage(format!("{}: {reason}", at.display())));
+    let path = at.to_owned();
     if !at.is_absolute() {
-        return said("an environment works at one absolute path only: name the one that it has at run time");
+        return Err(VenvError::NotAbsolute { path }.into());
     }
     match std::fs::symlink_metadata(at) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(fs::with_path(at, error).into()),
-        Ok(found) if !found.is_dir() => return said("something else than a directory is there"),
-        Ok(_) if fs_err::read_dir(at)?.next().is_none() => {}
-        Ok(_) if !at.join("pyvenv.cfg").is_file() => {
-            return said("there is a directory that is no environment; name another place, or remove it");
+        Ok(found) if found.is_dir() && fs_err::read_dir(at)?.next().is_none() => {}
+        Ok(found) if !found.is_dir() || !at.join("pyvenv.cfg").is_file() => {
+            return Err(VenvError::Taken { path }.into());
         }
-        Ok(_) if !request.force => return said("there is an environment already; `--force` makes it anew"),
+        Ok(_) if !request.force => return Err(VenvError::Exists { path }.into()),
         Ok(_) => fs::remove_tree(at)?,
     }
     let parent = at.parent().unwrap_or(Path::new("/"));

@@ -17,6 +17,7 @@ mod sizes;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod unmet;
 mod user;
 
 use serde::Serialize;
@@ -30,6 +31,7 @@ pub use self::sarif::sarif;
 pub use self::sizes::Sizes;
 use self::subject::Subject;
 pub use self::subject::{KnownSeries, Standards};
+pub use self::unmet::{Placed, Unmet, unmet};
 
 /// The judgement of an image.
 #[derive(Debug, Serialize)]

@@ -8,22 +8,19 @@ use super::super::config::Config;
 use super::places::Places;
 use super::{place_name, print};
 use crate::domain::version::VersionRequest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, VenvError};
 use crate::event::{Event, Reporter as _};
 use crate::report::text::{human, shown};
 use crate::sys::log::BuildLog;
 use crate::sys::process::System;
-use crate::venv::{self, Environment, Lacking, Lock, Request};
+use crate::venv::{self, Environment, Lacking, Lock, Missing, Request};
 
 pub(super) fn run(args: &VenvArgs, config: &Config) -> Result<u8> {
     let lock = Lock::open(&args.lock)?;
     let prefix = prefix(&args.python, config)?;
     let wheels = args.wheels.as_deref().map(std::path::absolute).transpose()?;
     if let (Some(_), Lock::Pylock(path)) = (&wheels, &lock) {
-        return Err(Error::Usage(format!(
-            "--wheels: pip makes the wheels, and cannot read {}; export requirements.txt with hashes",
-            path.display()
-        )));
+        return Err(VenvError::NotForPip { path: path.clone() }.into());
     }
     let runtime = args.runtime_root.as_deref().map(fs_err::canonicalize).transpose()?;
     let request = Request {
@@ -79,12 +76,15 @@ fn warnings(lacking: &Lacking, root: &Path) -> Vec<String> {
         .libraries
         .iter()
         .map(|missing| {
-            let package = missing.package.as_ref().map(|name| format!(", of the package {name}")).unwrap_or_default();
-            let needed_by = missing.needed_by.display();
-            shown(&format!("{place} has no {}{package}, which {needed_by} needs", missing.soname))
+            let Missing { soname, version, needed_by, package } = missing;
+            let package = package.as_ref().map(|name| format!(", of the package {name}")).unwrap_or_default();
+            let what = match version {
+                Some(version) => format!("a {soname} without {version}"),
+                None => format!("no {soname}{package}"),
+            };
+            shown(&format!("{place} has {what}, which {needed_by} needs"))
         })
         .collect();
-    lines.extend(lacking.glibc.map(|version| format!("{place} has a glibc older than {version}, which packages need")));
     lines.extend(lacking.install.as_ref().map(|line| format!("install there: {line}")));
     lines
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
+use std::path::PathBuf;
 
 use super::super::settings::KEYS;
 use super::*;
@@ -8,7 +9,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{Mistake, SourceAttempt};
+use crate::error::{Mistake, SourceAttempt, VenvError};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -29,6 +30,24 @@ fn of_what_is_asked_for() -> Vec<Error> {
             attempts: vec![SourceAttempt { place: "/srv".into(), reason: "no such file".into() }],
         },
     ]
+}
+
+fn of_environments() -> Vec<Error> {
+    let path = PathBuf::from("/opt/app");
+    let lock = PathBuf::from("uv.lock");
+    let prefix = PathBuf::from("/opt/myorg/python-3.13");
+    [
+        VenvError::NotALock { path: "poetry.lock".into() },
+        VenvError::NoHash { path: "requirements.txt".into(), line: 1, requirement: "six==1.17.0".into() },
+        VenvError::NoUv { path: lock.clone() },
+        VenvError::NotForPip { path: lock },
+        VenvError::NotABuilder { prefix, flavor: "runtime".into(), version: "3.13".into() },
+        VenvError::NotAbsolute { path: "app".into() },
+        VenvError::Exists { path: path.clone() },
+        VenvError::Taken { path },
+    ]
+    .map(Error::from)
+    .into()
 }
 
 fn of_optimisation() -> Vec<Error> {
@@ -189,7 +208,7 @@ fn of_places() -> Vec<Error> {
 }
 
 fn examples() -> Vec<Error> {
-    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_places()]
+    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_environments(), of_places()]
         .into_iter()
         .flatten()
         .collect()
@@ -265,8 +284,9 @@ fn own_words() -> BTreeSet<String> {
     let command = crate::cli::args::command();
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
-    let flags =
-        flags.filter(|name| !["all", "format", "prefix", "root"].contains(name)).map(|name| format!("--{name}"));
+    let flags = flags
+        .filter(|name| !["all", "format", "prefix", "python", "root"].contains(name))
+        .map(|name| format!("--{name}"));
     let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
     flags.chain(variables).collect()
 }

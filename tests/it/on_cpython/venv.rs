@@ -1,5 +1,6 @@
 //! `venv`: the environment of an application, from a lock, without the network: the wheels are made here.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,7 +67,7 @@ impl Scene {
         for name in names {
             let sum = check("sha256sum", &[self.path("wheels").join(format!("{name}.whl"))]);
             let [distribution, version, _] = name.splitn(3, '-').collect::<Vec<_>>()[..] else { panic!("{name}") };
-            text += &format!("{distribution}=={version} \\\n    --hash=sha256:{}\n", &sum[..64]);
+            writeln!(text, "{distribution}=={version} \\\n    --hash=sha256:{}", &sum[..64]).expect("a text");
         }
         let lock = self.path("requirements.txt");
         fs_err::write(&lock, text).expect("a file");
@@ -108,7 +109,7 @@ fn an_environment_works_has_no_pip_and_is_the_same_every_time() {
     assert_ne!(run(Command::new(&python).args(["-c", "import pip"])).code, 0);
     let layer = scene.layer();
 
-    scene.venv(&lock, &[]).exits(2).says(&["there is an environment already", "--force"]);
+    scene.venv(&lock, &[]).exits(2).says(&["there is an environment at /", "--force"]);
     scene.venv(&lock, &["--force"]).exits(0);
     assert_eq!(scene.layer(), layer);
     // By way of wheels that are kept it is the same.
@@ -137,12 +138,13 @@ fn what_a_runtime_lacks_is_named_with_the_file_that_needs_it() {
     fs_err::create_dir_all(root.join("etc")).expect("a directory");
     fs_err::copy("/etc/os-release", root.join("etc/os-release")).expect("a file");
     let ended = scene.venv(&lock, &["--runtime-root", root.to_str().expect("a text")]).exits(0);
-    let lacking = ended.says(&["no libabsent.so.1, which lib/python3.13/site-packages/native.so needs"]).json();
+    let lacking = ended.says(&["no libabsent.so.1, which /"]).json();
     let lacking = &lacking["lacking"];
     let libraries = lacking["libraries"].as_array().expect("an array");
     let of = |soname: &str| libraries.iter().find(|missing| missing["soname"] == soname).expect(soname);
     assert!(of("libabsent.so.1")["package"].is_null());
-    assert_eq!(of("libz.so.1")["needed_by"], "lib/python3.13/site-packages/native.so");
+    let by = of("libz.so.1")["needed_by"].as_str().expect("a path");
+    assert!(by.ends_with("srv/app/lib/python3.13/site-packages/native.so"), "{by}");
     if of("libz.so.1")["package"] == "zlib1g" {
         let line = lacking["install"].as_str().expect("a line");
         assert!(line.contains("apt-get install") && line.contains(" zlib1g"), "{line}");
@@ -165,7 +167,7 @@ fn what_cannot_be_an_environment_is_said_and_leaves_nothing() {
     scene.venv(&lock, &[]).exits(2).says(&["requirements.txt:1: `pure==1.0` has no hash"]);
     let other = scene.path("poetry.lock");
     fs_err::write(&other, "").expect("a file");
-    scene.venv(&other, &[]).exits(2).says(&["a lock is named requirements.txt, pylock.toml or uv.lock"]);
+    scene.venv(&other, &[]).exits(2).says(&["poetry.lock is not a lock"]);
     if !["/usr/bin/uv", "/bin/uv", "/usr/local/bin/uv"].iter().any(|uv| Path::new(uv).exists()) {
         let other = scene.path("uv.lock");
         fs_err::write(&other, "").expect("a file");
@@ -181,9 +183,9 @@ fn what_cannot_be_an_environment_is_said_and_leaves_nothing() {
     };
     with(&runtime, &app).exits(2).says(&["flavor runtime, which has no headers", "--flavor builder"]);
     with(Path::new("/usr"), &app).exits(2).says(&["/usr", "manifest"]);
-    with(&scene.python, Path::new("app")).exits(2).says(&["one absolute path only"]);
+    with(&scene.python, Path::new("app")).exits(2).says(&["one absolute path only", "--at /opt/app"]);
     fs_err::create_dir_all(&app).expect("a directory");
     fs_err::write(app.join("precious"), "").expect("a file");
-    with(&scene.python, &app).exits(2).says(&["a directory that is no environment"]);
+    with(&scene.python, &app).exits(2).says(&["what is there is no environment"]);
     assert!(app.join("precious").exists());
 }

@@ -71,6 +71,16 @@ impl Image {
         Ok(Self { tree, config: None, layers: vec![Layer { name, made_by: None }] })
     }
 
+    /// Adds a directory of this system at an absolute path, in place of what is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Interrupted`].
+    pub fn add(&mut self, directory: &Path, at: &Path) -> Result<()> {
+        let at = at.to_string_lossy();
+        self.tree.remove(&at, 0);
+        rootfs::read_into(&mut self.tree, directory, &at)
+    }
+
     fn of_blobs(blobs: &Blobs, limits: Limits) -> Result<Self> {
         let mut tree = Tree::default();
         let budget = Budget::new(limits);

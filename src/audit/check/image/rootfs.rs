@@ -23,6 +23,15 @@ const SMALLEST_COMPARED: u64 = 4 * SMALLEST_HASHED;
 /// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
 pub(super) fn read(root: &Path) -> Result<Tree> {
     let mut tree = Tree::default();
+    read_into(&mut tree, root, "")?;
+    Ok(tree)
+}
+
+/// Reads what is below a directory into a tree, at a path of it.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_into(tree: &mut Tree, root: &Path, at: &str) -> Result<()> {
     let sizes = sizes(root)?;
     let mut seen: HashMap<(u64, u64), Rc<File>> = HashMap::new();
     for entry in walkdir::WalkDir::new(root).same_file_system(true).sort_by_file_name() {
@@ -30,7 +39,7 @@ pub(super) fn read(root: &Path) -> Result<Tree> {
         let entry = entry.map_err(io::Error::from)?;
         let facts = entry.metadata().map_err(io::Error::from)?;
         let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let path = if entry.depth() == 0 { String::new() } else { format!("/{}", below.to_string_lossy()) };
+        let path = if entry.depth() == 0 { at.to_owned() } else { format!("{at}/{}", below.to_string_lossy()) };
         let kind = if facts.is_dir() {
             Kind::Directory
         } else if facts.is_symlink() {
@@ -59,7 +68,7 @@ pub(super) fn read(root: &Path) -> Result<Tree> {
         let (mode, uid, gid, mtime) = (facts.mode() & 0o7777, facts.uid(), facts.gid(), facts.mtime());
         tree.place(&path, Node { kind, mode, uid, gid, mtime, layer: 0 });
     }
-    Ok(tree)
+    Ok(())
 }
 
 /// How many files there are of each size that is worth comparing.
