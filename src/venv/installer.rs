@@ -99,7 +99,7 @@ pub(super) fn export(uv: &Path, lock: &Path, into: &Path, log: &BuildLog<'_>) ->
     let spec = Spec::new(uv)
         .args(["export", "--frozen", "--no-dev", "--no-emit-project", "--no-progress", "-q", "--project"])
         .arg(project)
-        .args(["--format", "requirements-txt", "--output-file"])
+        .args(["--format", "requirements-txt", "-o"])
         .arg(into)
         .environment(environment(of_user(std::env::vars_os()), 0));
     log.run(&spec, |_| {})

@@ -210,7 +210,7 @@ const DECIDING: &[(&str, &str)] = &[
     ("e949d8a0", "e949d8a1"),
     ("3.13/sysconfig-relocatable", "3.13/sysconfig-moved"),
     ("\"93e583f2", "\"93e583f3"),
-    ("\"6a82ef9a", "\"6a82ef9b"),
+    ("\"1ed8f89b", "\"1ed8f89c"),
     ("x86_64-linux-gnu.\"gcc 12.2\"", "aarch64-linux-gnu.\"gcc 12.2\""),
     ("\"gcc 12.2\"", "\"gcc 12.3\""),
     ("-fstack-protector-strong", "-fstack-protector"),
