@@ -108,10 +108,11 @@ fn need(path: &str, mode: u32) -> Need {
         || ["pyvenv.cfg", "pip.conf", ".pip.conf", ".pypirc", ".npmrc", ".netrc"].contains(&name)
         || path.ends_with("/.docker/config.json")
         || path.ends_with("/uv/uv.toml")
+        || path.ends_with("/share/pykeel/manifest.json")
         || is(".pth")
         || path.contains("/.git/config")
     {
-        return Need::Text(64 << 10);
+        return Need::Text(1 << 20);
     }
     if is(".pyc") {
         return Need::Bytecode;
