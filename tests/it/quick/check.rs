@@ -76,7 +76,10 @@ fn an_image_of_the_daemon_is_saved_by_docker() {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz/image/docker.tar");
     let docker = directory.path().join("docker");
     // `docker image save --output FILE NAME`
-    let script = format!("#!/bin/sh\n[ \"$5\" = app:1 ] || {{ echo No such image: $5 >&2; exit 1; }}\ncp {} \"$4\"\n", archive.display());
+    let script = format!(
+        "#!/bin/sh\n[ \"$5\" = app:1 ] || {{ echo No such image: $5 >&2; exit 1; }}\ncp {} \"$4\"\n",
+        archive.display()
+    );
     fs_err::write(&docker, script).unwrap();
     fs_err::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());

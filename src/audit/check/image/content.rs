@@ -55,6 +55,12 @@ impl Content {
         }
     }
 
+    /// The bytes of text that are kept.
+    pub(super) fn kept(&self) -> u64 {
+        let linkage = self.linkage().map_or(0, Linkage::text_bytes);
+        (linkage + self.text().map_or(0, <[u8]>::len)) as u64
+    }
+
     /// What the loader reads.
     #[must_use]
     pub fn linkage(&self) -> Option<&Linkage> {

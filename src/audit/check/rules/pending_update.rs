@@ -58,7 +58,8 @@ mod tests {
     fn good() {
         let fixture = Fixture::default().package("libssl3", "3.0.17-1~deb12u3", &[]).package("zlib1g", "1", &[]);
         assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
-        let other = Fixture::default().text("/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n").package("zlib1g", "1", &[]);
+        let other =
+            Fixture::default().text("/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n").package("zlib1g", "1", &[]);
         let error = other.judged_by(&RULE, &standards()).unwrap_err();
         assert_eq!(error, "the index is of Debian 12, and the image of Debian 13");
         let without = Standards { index: None, ..standards() };
