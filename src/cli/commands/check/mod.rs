@@ -37,7 +37,8 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<u8> {
     }
     let age = report.index.as_ref().and_then(|index| index.age_days);
     if let Some(days) = age.filter(|days| *days > OLD_INDEX) {
-        reporter.report(Event::Warning(format!("the index is {days} days old, so newer security updates are not in it")));
+        reporter
+            .report(Event::Warning(format!("the index is {days} days old, so newer security updates are not in it")));
     }
     for unused in &report.unused_ignores {
         reporter.report(Event::Warning(format!("nothing is ignored by `check.ignore` of {unused}")));
