@@ -42,7 +42,7 @@ advisories:
 bench *args:
     scripts/bench {{args}}
 
-# Fuzz one target (recipe, version, manifest, archive, elf, relocate) for some seconds; docs/testing.md
+# Fuzz one target (recipe, version, manifest, archive, elf, image, relocate) for some seconds; docs/testing.md
 fuzz target seconds="600":
     mkdir -p fuzz/corpus/{{target}}
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} fuzz/corpus/{{target}} tests/data/fuzz/{{target}} -- -max_total_time={{seconds}} -rss_limit_mb=1500 -timeout=20 -max_len=8192

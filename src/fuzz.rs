@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::audit::check::image::{Image, Limits};
+use crate::audit::check::{self, Standards};
 use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format, GlibcVersion};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Function)] = &[
     ("manifest", manifest),
     ("archive", archive),
     ("elf", elf),
+    ("image", image),
     ("relocate", relocate),
     ("root", root),
     ("store", store),
@@ -128,6 +131,20 @@ pub fn elf(bytes: &[u8]) {
     let _may_be_refused = elf::parse(bytes);
     let _may_be_refused = ar::objects(bytes);
     let _may_be_refused = elf::defined_glibc(bytes);
+    let _may_be_refused = elf::linkage(bytes);
+}
+
+/// An archive of an image: it is judged, or refused as an image.
+///
+/// # Panics
+/// Also if no temporary file can be created.
+pub fn image(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("a file");
+    match Image::read(file.path(), Limits { bytes: 1 << 24, entries: 10_000 }) {
+        Ok(image) => drop(check::judge("fuzzed", &image, &Standards::default(), &[])),
+        Err(error) => assert!([2, 4].contains(&error.code()), "{error}"),
+    }
 }
 
 /// Files of a prefix: scripts, pkg-config files, recorded variables and pip's records. The first byte

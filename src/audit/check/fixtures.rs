@@ -196,7 +196,8 @@ pub(super) fn standards() -> Standards {
         newest: newest.parse().expect("a release"),
         end_of_life: Some(end.to_owned()),
     };
-    let mut index = Index { lists: 1, age_days: Some(2), ..Index::default() };
+    let release = Some("Debian 12".to_owned());
+    let mut index = Index { lists: 1, age_days: Some(2), release, ..Index::default() };
     index.packages.insert(("libssl3".into(), "amd64".into()), "3.0.17-1~deb12u3".into());
     Standards {
         series: vec![known("3.12", "3.12.12", "2025-10"), known("3.13", "3.13.9", "2029-10")],

@@ -22,6 +22,8 @@ pub struct Index {
     pub made: Option<i64>,
     /// The age of the newest list in days.
     pub age_days: Option<i64>,
+    /// The distribution and its version: `Debian 12`, `Ubuntu 24.04`, if the lists say it.
+    pub release: Option<String>,
 }
 
 impl Index {
@@ -38,8 +40,9 @@ impl Index {
             let name = entry.file_name().to_string_lossy().into_owned();
             // `mirror.test_debian-security_dists_trixie-security_main_binary-amd64_Packages`
             if name.contains("-security") && (name.ends_with("_InRelease") || name.ends_with("_Release")) {
-                let made = release_time(&fs_err::read_to_string(entry.path())?);
-                index.made = index.made.max(made);
+                let text = fs_err::read_to_string(entry.path())?;
+                index.made = index.made.max(release_time(&text));
+                index.release = release_name(&text).or(index.release);
             }
             let Some((_, ending)) = name.split_once("_Packages").filter(|_| name.contains("-security")) else {
                 continue;
@@ -114,6 +117,12 @@ fn release_time(text: &str) -> Option<i64> {
     let date = date.trim().trim_end_matches("UTC").trim();
     let time = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S", date).ok()?;
     Some(jiff::tz::TimeZone::UTC.to_timestamp(time).ok()?.as_second())
+}
+
+/// The distribution and version of a Release file.
+fn release_name(text: &str) -> Option<String> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    Some(format!("{} {}", field("Origin: ")?, field("Version: ")?))
 }
 
 /// Compares two versions of Debian packages (Debian policy 5.6.12).
@@ -209,8 +218,9 @@ mod tests {
         let list = "Package: libssl3t64\nVersion: 3.5.1-1+deb13u1\nArchitecture: amd64\n\n\
                     Package: libssl3t64\nVersion: 3.5.1-1\nArchitecture: amd64\n";
         write(&format!("{prefix}_main_binary-amd64_Packages"), list);
-        write(&format!("{prefix}_InRelease"), "Origin: Debian\nDate: Thu, 20 Nov 2025 10:00:00 UTC\n");
+        write(&format!("{prefix}_InRelease"), "Origin: Debian\nVersion: 13\nDate: Thu, 20 Nov 2025 10:00:00 UTC\n");
         let index = Index::read(directory.path(), 1_763_632_800 + 86_400 * 9).unwrap();
+        assert_eq!(index.release.as_deref(), Some("Debian 13"));
         assert_eq!((index.lists, index.made, index.age_days), (1, Some(1_763_632_800), Some(9)));
         assert_eq!(index.update("libssl3t64", "amd64", "3.5.1-1"), Some("3.5.1-1+deb13u1"));
         assert_eq!(index.update("libssl3t64", "amd64", "3.5.1-1+deb13u1"), None);

@@ -76,3 +76,18 @@ fn what_is_ignored_does_not_count_and_what_covers_nothing_is_named() {
     assert_eq!((report.worst(), report.count(Severity::Error)), (Some(Severity::Warning), 0));
     assert_eq!(report.unused_ignores, ["PK101"]);
 }
+
+/// A distroless image: no shell, no package database, scripts that nobody can start.
+#[test]
+fn an_image_without_a_shell_is_judged() {
+    let image = Fixture::default()
+        .python("/opt/python-3.13", "3.13", "3.13.9")
+        .text("/opt/python-3.13/bin/python3-config", "#!/bin/sh\n")
+        .user("65532")
+        .image();
+    let report = judge("distroless", &image, &standards(), &[]);
+    let found: Vec<&str> = report.findings.iter().map(|finding| finding.rule).collect();
+    assert_eq!(found, ["PK202", "PK402"]);
+    let skipped: Vec<&str> = report.skipped.iter().map(|skipped| skipped.rule).collect();
+    assert_eq!(skipped, ["PK304", "PK601"]);
+}

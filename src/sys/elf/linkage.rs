@@ -1,6 +1,7 @@
 //! What the dynamic loader reads of an ELF file. Only the headers and the dynamic section are read, so that a library
 //! of any size needs a few kilobytes.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 
@@ -29,6 +30,16 @@ pub struct Linkage {
     pub defined_versions: Vec<String>,
 }
 
+impl Linkage {
+    /// The bytes of all its names.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let lists = [&self.needed, &self.rpath, &self.runpath, &self.defined_versions].into_iter();
+        let names = lists.chain(self.needed_versions.iter().map(|(_, versions)| versions)).flatten();
+        names.map(String::len).sum()
+    }
+}
+
 /// Bytes that can be read from any position.
 pub trait ReadAt {
     /// Reads from `offset` and returns how many bytes were read: fewer than asked for at the end only.
@@ -55,6 +66,8 @@ impl ReadAt for File {
 
 /// The most entries of a table that are read. The largest known has some hundreds.
 const MOST_ENTRIES: usize = 65_536;
+/// The most bytes of all names.
+const MOST_NAMES: usize = 1 << 20;
 /// The longest name in bytes.
 const LONGEST_NAME: usize = 4096;
 
@@ -84,7 +97,7 @@ pub fn linkage(bytes: &(impl ReadAt + ?Sized)) -> io::Result<Linkage> {
         (b"\x7fELF", 2) => true,
         _ => return Err(invalid("it has no header of an ELF file")),
     };
-    let reader = Reader { bytes, is_64, big_endian: ident[5] == 2 };
+    let reader = Reader { bytes, names: Cell::new(MOST_NAMES), is_64, big_endian: ident[5] == 2 };
     let machine = u16::try_from(reader.number(18, 2)?).unwrap_or_default();
     let mut linkage = Linkage { machine, is_64, ..Linkage::default() };
     let segments = reader.segments()?;
@@ -114,6 +127,8 @@ struct Segment {
 
 struct Reader<'a, B: ?Sized> {
     bytes: &'a B,
+    /// How many more bytes of names are read.
+    names: Cell<usize>,
     is_64: bool,
     big_endian: bool,
 }
@@ -142,6 +157,8 @@ impl<B: ReadAt + ?Sized> Reader<'_, B> {
         for size in [128, LONGEST_NAME] {
             let read = self.bytes.read_at(offset, &mut text[..size])?;
             if let Some(name) = text[..read].split(|byte| *byte == 0).next().filter(|name| name.len() < read) {
+                let left = self.names.get().checked_sub(name.len() + 1);
+                self.names.set(left.ok_or_else(|| invalid("its names are longer than those of any library"))?);
                 return Ok(String::from_utf8_lossy(name).into_owned());
             }
         }

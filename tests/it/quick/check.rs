@@ -69,3 +69,24 @@ fn what_is_no_image_is_named() {
     command.arg("check").arg(directory.path()).arg("--index").arg(directory.path());
     run(&mut command).exits(2).says(&["no list of security updates"]);
 }
+
+#[test]
+fn an_image_of_the_daemon_is_saved_by_docker() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz/image/docker.tar");
+    let docker = directory.path().join("docker");
+    // `docker image save --output FILE NAME`
+    let script = format!(
+        "#!/bin/sh\n[ \"$5\" = app:1 ] || {{ echo No such image: $5 >&2; exit 1; }}\ncp {} \"$4\"\n",
+        archive.display()
+    );
+    fs_err::write(&docker, script).unwrap();
+    fs_err::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    let check = |name: &str| run(pykeel().args(["check", name, "--json"]).env("PATH", &path));
+    let report = check("app:1").exits(4).json();
+    assert_eq!((report["image"].as_str(), report["user"].as_str()), (Some("app:1"), Some("app")));
+    let rules: Vec<&str> = report["findings"].as_array().unwrap().iter().filter_map(|f| f["rule"].as_str()).collect();
+    assert!(rules.contains(&"PK202") && rules.contains(&"PK402"), "{rules:?}");
+    check("other:2").exits(1).says(&["docker", "No such image: other:2"]);
+}

@@ -55,6 +55,12 @@ impl Content {
         }
     }
 
+    /// The bytes of text that are kept.
+    pub(super) fn kept(&self) -> u64 {
+        let linkage = self.linkage().map_or(0, Linkage::text_bytes);
+        (linkage + self.text().map_or(0, <[u8]>::len)) as u64
+    }
+
     /// What the loader reads.
     #[must_use]
     pub fn linkage(&self) -> Option<&Linkage> {
@@ -108,10 +114,11 @@ fn need(path: &str, mode: u32) -> Need {
         || ["pyvenv.cfg", "pip.conf", ".pip.conf", ".pypirc", ".npmrc", ".netrc"].contains(&name)
         || path.ends_with("/.docker/config.json")
         || path.ends_with("/uv/uv.toml")
+        || path.ends_with("/share/pykeel/manifest.json")
         || is(".pth")
         || path.contains("/.git/config")
     {
-        return Need::Text(64 << 10);
+        return Need::Text(1 << 20);
     }
     if is(".pyc") {
         return Need::Bytecode;

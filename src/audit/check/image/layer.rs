@@ -31,15 +31,21 @@ const LONGEST_PATH: usize = 4096;
 const DEEPEST_PATH: usize = 256;
 /// The most bytes of headers between two files, such as long names and extended attributes.
 const HEADERS: u64 = 4 << 20;
+/// The most bytes of names and texts that are kept in memory. An image of Debian has 5 MB.
+const KEPT: u64 = 256 << 20;
 /// What a name begins with if a layer removes a file of a layer below (the OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
 /// The name that removes everything in a directory.
 const OPAQUE: &str = ".wh..wh..opq";
 
+/// Why a layer beyond the limit of bytes is refused.
+const TOO_LARGE: &str = "it unpacks to more than an image may hold";
+
 /// What is left of the limits.
 pub(super) struct Budget {
     bytes: Cell<u64>,
     headers: Cell<u64>,
+    kept: Cell<u64>,
     entries: Cell<usize>,
     exceeded: Cell<Option<&'static str>>,
 }
@@ -49,6 +55,7 @@ impl Budget {
         Rc::new(Self {
             bytes: Cell::new(limits.bytes),
             headers: Cell::new(HEADERS),
+            kept: Cell::new(KEPT),
             entries: Cell::new(limits.entries),
             exceeded: Cell::new(None),
         })
@@ -74,7 +81,7 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
         let Budget { bytes, headers, .. } = &*self.budget;
-        self.budget.spend(bytes, read as u64, "it unpacks to more than an image may hold")?;
+        self.budget.spend(bytes, read as u64, TOO_LARGE)?;
         self.budget.spend(headers, read as u64, "it has a name or a header that does not end")?;
         Ok(read)
     }
@@ -149,9 +156,11 @@ impl Layer<'_> {
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let size = entry.size();
-                self.budget.spend(&self.budget.bytes, 0, "").map_err(damaged)?;
+                // Holes of a sparse file are not in the archive, and are read all the same.
+                let holes = if header.entry_type() == EntryType::GNUSparse { size } else { 0 };
+                self.budget.spend(&self.budget.bytes, holes, TOO_LARGE).map_err(damaged)?;
                 if size > self.budget.bytes.get() {
-                    return Err(self.hostile("it unpacks to more than an image may hold"));
+                    return Err(self.hostile(TOO_LARGE));
                 }
                 Kind::File(Rc::new(content::of_stream(&path, mode, entry, size, buffer).map_err(damaged)?))
             }
@@ -159,6 +168,10 @@ impl Layer<'_> {
             // Headers of pax and GNU belong to the next entry.
             _ => return Ok(()),
         };
+        let kept = path.len() as u64 + kind.kept();
+        self.budget
+            .spend(&self.budget.kept, kept, "it has more names and texts than an image may hold")
+            .map_err(damaged)?;
         let uid = u32::try_from(header.uid().map_err(damaged)?).unwrap_or(u32::MAX);
         let gid = u32::try_from(header.gid().map_err(damaged)?).unwrap_or(u32::MAX);
         let mtime = i64::try_from(header.mtime().map_err(damaged)?).unwrap_or(i64::MAX);
@@ -306,6 +319,11 @@ pub(super) mod tests {
             let error = applied(limits, &[entries]).unwrap_err();
             assert!(matches!(error, Error::HostileArchive { .. }), "{error}");
         }
+        let budget = Budget::new(Limits::USUAL);
+        budget.kept.set(8);
+        let layer = tarball(&[(Symlink, "link", "a/target")]);
+        let error = apply(&mut Tree::default(), "layer", 0, &layer[..], &budget).unwrap_err();
+        assert!(error.to_string().contains("more names and texts"), "{error}");
         let mut bytes = tarball(&[(Regular, "a", "x")]);
         bytes[0] = b'b';
         let error = apply(&mut Tree::default(), "layer", 0, &bytes[..], &Budget::new(Limits::USUAL)).unwrap_err();

@@ -3,6 +3,7 @@
 mod broken_shebang;
 mod broken_venv;
 mod build_package;
+mod bundled_update;
 mod changing_times;
 mod compiler;
 mod ended_python;
@@ -59,6 +60,7 @@ pub static ALL: &[&Rule] = &[
     &pending_update::RULE,
     &old_python::RULE,
     &ended_python::RULE,
+    &bundled_update::RULE,
     &stored_twice::RULE,
     &hidden_files::RULE,
 ];

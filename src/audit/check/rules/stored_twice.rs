@@ -29,8 +29,12 @@ fn judge(subject: &Subject<'_>) -> Vec<Found> {
     for (path, node) in subject.tree.iter() {
         if let Some((file, digest)) = node.file().and_then(|file| Some((file, file.digest?))) {
             let copies = groups.entry(digest).or_default();
-            // A hard link is no copy.
-            if !copies.iter().any(|(_, known)| Rc::ptr_eq(known, file)) {
+            // A hard link is no copy, and what two packages of the distribution share cannot be changed here.
+            let is_of_package = |path: &str| subject.is_of_distribution(path);
+            let known = copies
+                .iter()
+                .any(|(other, known)| Rc::ptr_eq(known, file) || (is_of_package(path) && is_of_package(other)));
+            if !known {
                 copies.push((path, file));
             }
         }
@@ -61,8 +65,13 @@ mod tests {
 
     #[test]
     fn good() {
-        let fixture =
-            Fixture::default().hashed("/a", 2_000_000, "a").hashed("/b", 2_000_000, "b").hashed("/c", 20_000, "a");
+        let fixture = Fixture::default()
+            .hashed("/a", 2_000_000, "a")
+            .hashed("/b", 2_000_000, "b")
+            .hashed("/c", 20_000, "a")
+            .hashed("/usr/share/doc/a", 3_000_000, "doc")
+            .hashed("/usr/share/doc/b", 3_000_000, "doc")
+            .package("a", "1", &["/usr/share/doc/a", "/usr/share/doc/b"]);
         assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
     }
 

@@ -68,7 +68,7 @@ fn judged(subject: &Subject<'_>, root: &str, soname: &str, copies: &Copies) -> O
     let digests = copies.files.keys().map(|path| subject.tree.get(path)?.file()?.digest);
     let digests: BTreeSet<_> = digests.collect();
     // The same bytes under two names do the same.
-    if digests.len() == 1 && !digests.contains(&None) {
+    if is_hashed(soname) || (digests.len() == 1 && !digests.contains(&None)) {
         return None;
     }
     let list = copies.files.iter().map(|(file, module)| format!("{file} (for {module})"));
@@ -88,6 +88,13 @@ fn judged(subject: &Subject<'_>, root: &str, soname: &str, copies: &Copies) -> O
         None if copies.files.keys().all(|file| defined(file).is_some()) => found.with(Severity::Note),
         None => found,
     })
+}
+
+/// Whether auditwheel named a library by the hash of its bytes before it changed them: `libz-1a2b3c4d.so.1`. Wheels that
+/// have the same name have the same library.
+fn is_hashed(soname: &str) -> bool {
+    let stem = soname.split(".so").next().unwrap_or_default();
+    stem.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -122,6 +129,16 @@ mod tests {
         let fixture = python(ssl(&[]))
             .elf(&format!("{wheel}/_pq.cpython-313-x86_64-linux-gnu.so"), own)
             .elf(&format!("{wheel}/pq.libs/libssl-1a2b3c4d.so.3"), library("libssl-1a2b3c4d.so.3", &[]));
+        assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
+        // Two wheels with the same library.
+        let mut fixture = python(ssl(&[]));
+        for name in ["pq", "qp"] {
+            let mut own = library("", &["libssl-1a2b3c4d.so.3"]);
+            own.rpath = vec![format!("$ORIGIN/{name}.libs")];
+            fixture = fixture
+                .elf(&format!("{wheel}/_{name}.cpython-313-x86_64-linux-gnu.so"), own)
+                .elf(&format!("{wheel}/{name}.libs/libssl-1a2b3c4d.so.3"), library("libssl-1a2b3c4d.so.3", &[]));
+        }
         assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
     }
 

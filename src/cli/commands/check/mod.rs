@@ -15,6 +15,9 @@ use crate::error::{ExitCode, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::sys::fs;
 
+/// After how many days an index is old.
+const OLD_INDEX: i64 = 7;
+
 pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<u8> {
     let name = args.image.to_string_lossy().into_owned();
     let standards = standards(args, config)?;
@@ -31,6 +34,11 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<u8> {
         let mut json = serde_json::to_string_pretty(&sarif(&report)).map_err(std::io::Error::from)?;
         json.push('\n');
         fs::write_atomically(file, json.as_bytes())?;
+    }
+    let age = report.index.as_ref().and_then(|index| index.age_days);
+    if let Some(days) = age.filter(|days| *days > OLD_INDEX) {
+        reporter
+            .report(Event::Warning(format!("the index is {days} days old, so newer security updates are not in it")));
     }
     for unused in &report.unused_ignores {
         reporter.report(Event::Warning(format!("nothing is ignored by `check.ignore` of {unused}")));

@@ -22,6 +22,10 @@ pub(super) fn text(report: &Report, top: usize) -> String {
     for skipped in &report.skipped {
         let _ = writeln!(text, "skipped {} {}: {}", skipped.rule, skipped.name, skipped.reason);
     }
+    if let Some(index) = &report.index {
+        let age = index.age_days.map_or_else(|| "of unknown age".to_owned(), |days| format!("{days} days old"));
+        let _ = writeln!(text, "index of security updates: {}, {age}", counts(index.lists, "list"));
+    }
     let ignored = report.findings.len() - counted.len();
     if !text.is_empty() {
         text.push('\n');
