@@ -4,6 +4,7 @@
 //! command line that is `cli::hints`.
 
 mod exit_code;
+mod image;
 mod made;
 mod mistake;
 mod parts;
@@ -11,10 +12,9 @@ mod parts;
 use std::io;
 use std::path::PathBuf;
 
-pub use self::exit_code::ExitCode;
-pub use self::mistake::Mistake;
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
+pub use self::{exit_code::ExitCode, image::ImageError, mistake::Mistake};
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
@@ -59,6 +59,10 @@ pub enum Error {
     /// Exit code 2.
     #[error(transparent)]
     Mistake(#[from] Mistake),
+
+    /// Exit code 1 or 2, by the kind.
+    #[error(transparent)]
+    Image(#[from] ImageError),
 
     /// Exit code 2. A file or directory that the user named cannot be read.
     #[error("{0}")]

@@ -5,11 +5,13 @@ mod cache;
 mod completions;
 mod config;
 mod copies;
+mod image;
 mod inspect;
 mod install;
 mod list;
 mod man;
 mod recipe;
+mod stored;
 mod train;
 mod uninstall;
 mod verify;
@@ -36,6 +38,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Build(args) => build::run(args, config),
         Command::Train(args) => train::run(args, config),
         Command::Install(args) => install::run(args, config),
+        Command::Image(args) => image::run(args, config),
         Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),
         Command::Inspect(args) => inspect::run(args, config),

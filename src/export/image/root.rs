@@ -1,0 +1,216 @@
+//! The lowest layer of an image without a base: what a Python needs of a system, and nothing else.
+//!
+//! The layer depends on this system's packages and on the libraries that are needed. All its times are 0, so that the
+//! images of all Pythons share it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::authorities::Authorities;
+use super::host::Host;
+use super::needed::Needed;
+use crate::domain::image::Libc;
+use crate::error::Result;
+use crate::sys::distro::{OwnedFile, unmerged};
+use crate::sys::elf;
+use crate::sys::oci::LayerWriter;
+
+/// The user that the image runs as, and its number.
+pub const APP_USER: (&str, u32) = ("app", 10001);
+
+/// The users of the image.
+pub(super) const USERS: [(&str, u32, &str); 3] =
+    [("root", 0, "/root"), (APP_USER.0, APP_USER.1, "/nonexistent"), ("nobody", 65534, "/nonexistent")];
+
+/// The parts of glibc that programs load without naming them, or that wheels were linked with before glibc 2.34 made one
+/// library of them.
+const GLIBC: [&str; 10] = [
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libutil.so.1",
+    "libresolv.so.2",
+    "libanl.so.1",
+    "libnss_dns.so.2",
+    "libnss_files.so.2",
+];
+
+/// Something in the layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    Directory(u32),
+    File(Vec<u8>),
+    Program(Vec<u8>),
+    Link(PathBuf),
+}
+
+/// The content of the layer.
+#[derive(Debug, Default)]
+pub(super) struct Root {
+    nodes: BTreeMap<PathBuf, Node>,
+}
+
+impl Root {
+    /// Collects the files.
+    ///
+    /// # Errors
+    /// [`crate::error::ImageError::HostFile`] for what this system lacks or its packages do not confirm;
+    /// [`crate::error::Error::Io`].
+    pub(super) fn collect(host: &Host<'_>, needed: &Needed, libc: Libc, authorities: &Authorities) -> Result<Self> {
+        let mut root = Self::default();
+        root.skeleton();
+        root.file("etc/ssl/certs/ca-certificates.crt", authorities.bundle(&certificates(host)?));
+        root.time_zones(host)?;
+        if libc == Libc::Bundle {
+            root.libraries(host, needed)?;
+        }
+        root.packages(host)?;
+        Ok(root)
+    }
+
+    /// Writes the layer.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`].
+    pub(super) fn write(&self, layer: &mut LayerWriter<'_>) -> Result<()> {
+        for (path, node) in &self.nodes {
+            match node {
+                Node::Directory(mode) => layer.directory(path, *mode)?,
+                Node::File(bytes) => layer.file(path, 0o644, bytes.len() as u64, &bytes[..])?,
+                Node::Program(bytes) => layer.file(path, 0o755, bytes.len() as u64, &bytes[..])?,
+                Node::Link(target) => layer.link(path, target)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
+        self.nodes.insert(path.into(), Node::File(content.into()));
+    }
+
+    /// Directories, users, and how names are resolved.
+    fn skeleton(&mut self) {
+        let directories = [
+            "dev",
+            "etc",
+            "home",
+            "proc",
+            "run",
+            "sys",
+            "usr/bin",
+            "usr/lib",
+            "usr/lib64",
+            "usr/sbin",
+            "var/lib",
+            "var/log",
+        ];
+        self.nodes.extend(directories.map(|path| (path.into(), Node::Directory(0o755))));
+        self.nodes.extend(["tmp", "var/tmp"].map(|path| (path.into(), Node::Directory(0o1777))));
+        self.nodes.insert("root".into(), Node::Directory(0o700));
+        let merged = ["bin", "lib", "lib64", "sbin"];
+        self.nodes.extend(merged.map(|name| (name.into(), Node::Link(Path::new("usr").join(name)))));
+        self.nodes.insert("var/run".into(), Node::Link("/run".into()));
+        let users = USERS.map(|(name, id, home)| format!("{name}:x:{id}:{id}:{name}:{home}:/sbin/nologin\n"));
+        self.file("etc/passwd", users.concat());
+        self.file("etc/group", USERS.map(|(name, id, _)| format!("{name}:x:{id}:\n")).concat());
+        self.file(
+            "etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        );
+    }
+
+    /// The time zones, without the two further copies of them that some distributions have.
+    fn time_zones(&mut self, host: &Host<'_>) -> Result<()> {
+        let place = Path::new("/usr/share/zoneinfo");
+        for path in host.files_of("tzdata", place)? {
+            let below = path.strip_prefix(place).unwrap_or(&path);
+            let is_copy = ["right", "posix", "localtime"].iter().any(|top| below.starts_with(top));
+            let Some(metadata) = std::fs::symlink_metadata(&path).ok().filter(|_| !is_copy) else { continue };
+            let target = path.strip_prefix("/").unwrap_or(&path).to_owned();
+            if metadata.is_symlink() {
+                self.nodes.insert(target, Node::Link(fs_err::read_link(&path)?));
+            } else if metadata.is_file() {
+                self.file(target, host.read(&path)?);
+            }
+        }
+        self.nodes.insert("etc/localtime".into(), Node::Link("/usr/share/zoneinfo/Etc/UTC".into()));
+        Ok(())
+    }
+
+    /// The C library, its loader, and every other library that a file needs and that no tree brings.
+    fn libraries(&mut self, host: &Host<'_>, needed: &Needed) -> Result<()> {
+        let mut needed = needed.clone();
+        let loader = host.target().loader();
+        let name = loader.rsplit('/').next().unwrap_or_default();
+        let glibc = GLIBC.iter().filter(|soname| host.library(soname, "the image").is_ok());
+        let mut queue: Vec<(String, String)> =
+            glibc.map(|soname| ((*soname).to_owned(), "the image".to_owned())).collect();
+        queue.push((name.to_owned(), "every program".to_owned()));
+        queue.extend(needed.missing().into_iter().map(|(soname, by)| (soname.to_owned(), by.to_owned())));
+        while let Some((soname, by)) = queue.pop() {
+            let path = host.library(&soname, &by)?;
+            let target = unmerged(&path);
+            let target = target.strip_prefix("/").unwrap_or(&target).to_owned();
+            if self.nodes.contains_key(&target) {
+                continue;
+            }
+            let bytes = host.read(&path)?;
+            needed.note(&target, &bytes);
+            let file = elf::parse(&bytes).map(|file| file.needed).unwrap_or_default();
+            queue.extend(file.into_iter().map(|next| (next, soname.clone())));
+            // The loader is a program too, and some distributions mark every library as one.
+            self.nodes.insert(target.clone(), Node::Program(bytes));
+            let named = unmerged(Path::new(loader));
+            let named = named.strip_prefix("/").unwrap_or(&named).to_owned();
+            if soname == name && named != target {
+                self.nodes.insert(named, Node::Link(Path::new("/").join(target)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the packages are that something is from, as scanners read it, and their licences.
+    fn packages(&mut self, host: &Host<'_>) -> Result<()> {
+        let release = Path::new("/usr/lib/os-release");
+        if release.exists() {
+            self.file("usr/lib/os-release", host.read(release)?);
+            self.nodes.insert("etc/os-release".into(), Node::Link("../usr/lib/os-release".into()));
+        }
+        for package in host.used() {
+            for (name, text) in host.license(&package.package)? {
+                self.file(Path::new("usr/share/doc").join(&package.package).join(name), text);
+            }
+            if host.is_debian() {
+                self.file(Path::new("var/lib/dpkg/status.d").join(&package.package), record(&package));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns a package's record for scanners, at the place where images without a package manager have them.
+fn record(package: &OwnedFile) -> String {
+    let architecture = package.id.rsplit(':').next().unwrap_or_default();
+    format!(
+        "Package: {}\nStatus: install ok installed\nArchitecture: {architecture}\nSource: {} ({})\nVersion: {}\n",
+        package.package, package.source_package, package.source_version, package.version
+    )
+}
+
+/// The certificates of this system's package, one after the other. What somebody added to this system is not among them.
+pub(super) fn certificates(host: &Host<'_>) -> Result<Vec<u8>> {
+    let made = Path::new("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
+    if made.exists() {
+        // Red Hat's package has them in another form, and makes this file of it.
+        return Ok(fs_err::read(made)?);
+    }
+    let mut bundle = Vec::new();
+    for path in host.files_of("ca-certificates", Path::new("/usr/share/ca-certificates"))? {
+        if path.extension().is_some_and(|extension| extension == "crt") {
+            super::authorities::append(&mut bundle, &host.read(&path)?);
+        }
+    }
+    Ok(bundle)
+}
