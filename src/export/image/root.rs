@@ -13,6 +13,7 @@ use crate::domain::image::Libc;
 use crate::error::Result;
 use crate::sys::distro::{OwnedFile, unmerged};
 use crate::sys::elf;
+use crate::sys::fs;
 use crate::sys::oci::LayerWriter;
 
 /// The user that the image runs as, and its number.
@@ -65,6 +66,7 @@ impl Root {
         root.time_zones(host)?;
         if libc == Libc::Bundle {
             root.libraries(host, needed)?;
+            root.locale(host)?;
         }
         root.packages(host)?;
         Ok(root)
@@ -167,6 +169,18 @@ impl Root {
             if soname == name && named != target {
                 self.nodes.insert(named, Node::Link(Path::new("/").join(target)));
             }
+        }
+        Ok(())
+    }
+
+    /// The locale that images set. glibc has a part of it in itself, which is not enough for `setlocale`.
+    fn locale(&mut self, host: &Host<'_>) -> Result<()> {
+        let names = ["C.utf8", "C.UTF-8"].map(|name| Path::new("/usr/lib/locale").join(name));
+        let Some(place) = names.into_iter().find(|place| place.is_dir()) else { return Ok(()) };
+        for entry in fs::walk(&place)?.into_iter().filter(fs::Entry::is_file) {
+            let path = place.join(&entry.path);
+            let target = path.strip_prefix("/").unwrap_or(&path).to_owned();
+            self.file(target, host.read(&path)?);
         }
         Ok(())
     }
