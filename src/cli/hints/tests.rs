@@ -8,7 +8,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{Mistake, SourceAttempt};
+use crate::error::{ImageError, Mistake, SourceAttempt};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -188,8 +188,29 @@ fn of_places() -> Vec<Error> {
     ]
 }
 
+fn of_images() -> Vec<Error> {
+    let image = || "base.tar".to_owned();
+    let user = |known: &[&str]| ImageError::UnknownUser {
+        user: "web".into(),
+        known: known.iter().map(ToString::to_string).collect(),
+    };
+    let errors = [
+        ImageError::NotAnImage { path: image(), reason: "it is empty".into() },
+        ImageError::Unfit { image: image(), reason: "it is for linux/arm64".into() },
+        user(&[]),
+        user(&["root", "app"]),
+        ImageError::Tree { path: "app/socket".into(), reason: "it is neither file, directory nor link".into() },
+        ImageError::HostFile {
+            file: "/usr/share/zoneinfo".into(),
+            reason: "tzdata is not installed".into(),
+            remedy: "apt-get install tzdata".into(),
+        },
+    ];
+    errors.map(Error::from).into()
+}
+
 fn examples() -> Vec<Error> {
-    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_places()]
+    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_images(), of_places()]
         .into_iter()
         .flatten()
         .collect()

@@ -61,7 +61,7 @@ pub(super) fn write(
     if dated > 0 {
         reporter.report(Event::Warning(format!(
             "{} has {dated} .pyc files that are compared with the time of their source, which changes in an image: Python \
-             compiles these modules at every start; compile them with `--invalidation-mode unchecked-hash`",
+             compiles these modules at every start; compile them again in the mode unchecked-hash of compileall",
             tree.display()
         )));
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
 
 use super::LayerFormat;
+use super::gzip::Gzip;
 use crate::domain::digest::{Digest, HashingWriter};
 use crate::domain::image::Compression;
 use crate::error::Result;
@@ -37,7 +38,7 @@ pub struct LayerWriter<'a> {
 }
 
 enum Encoder<'a> {
-    Gzip(flate2::write::GzEncoder<&'a mut dyn Write>),
+    Gzip(Gzip<&'a mut dyn Write>),
     Zstd(zstd::Encoder<'static, &'a mut dyn Write>),
 }
 
@@ -64,11 +65,7 @@ impl<'a> LayerWriter<'a> {
     /// [`Error::Io`](crate::error::Error::Io) if the encoder cannot be set up.
     pub fn new(writer: &'a mut dyn Write, compression: Compression, epoch: u64) -> Result<Self> {
         let (encoder, format) = match compression {
-            Compression::Gzip => {
-                // By default the header has no file name and no time.
-                let level = flate2::Compression::new(GZIP_LEVEL);
-                (Encoder::Gzip(flate2::write::GzEncoder::new(writer, level)), LayerFormat::Gzip)
-            }
+            Compression::Gzip => (Encoder::Gzip(Gzip::new(writer, GZIP_LEVEL)?), LayerFormat::Gzip),
             Compression::Zstd => (Encoder::Zstd(zstd::Encoder::new(writer, ZSTD_LEVEL)?), LayerFormat::Zstd),
         };
         let builder = tar::Builder::new(HashingWriter::new(encoder));

@@ -3,6 +3,7 @@
 
 mod container;
 pub mod document;
+mod gzip;
 mod layer;
 mod verified;
 mod writer;
