@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::needed::Needed;
+use super::needed::{Need, Needed};
 use super::python::{OPAQUE, Place};
 use crate::error::{Error, ImageError, Result};
 use crate::event::{Event, Reporter};
@@ -50,7 +50,7 @@ pub(super) fn write(
                 let mut begin = Vec::new();
                 file.by_ref().take(16).read_to_end(&mut begin)?;
                 if Needed::is_elf(&begin) {
-                    needed.note(&target, &fs_err::read(&source)?);
+                    needed.note(&target, &fs_err::read(&source)?, Need::Optional);
                 }
                 dated += u64::from(is_dated(&source, &begin));
                 layer.file(&target, if executable { 0o755 } else { 0o644 }, size, (&begin[..]).chain(file))?;

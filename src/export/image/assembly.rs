@@ -149,8 +149,8 @@ impl Assembly<'_> {
     fn place(&self, path: &Path) -> Result<Place> {
         let image = self.options.base.as_deref().unwrap_or(Path::new("")).display().to_string();
         let path = self.tree.resolve(&image, path.strip_prefix("/").unwrap_or(path))?;
-        let is_occupied = self.tree.has(&path);
-        Ok(Place { path, is_occupied })
+        let (is_occupied, kept) = (self.tree.has(&path), self.tree.own_directories(&path));
+        Ok(Place { path, is_occupied, kept })
     }
 
     /// Writes the bundle of certificates of the base with the further ones.
@@ -163,7 +163,9 @@ impl Assembly<'_> {
             (self.place(Path::new(CA_BUNDLES[0]))?.path, root::certificates(&host)?)
         };
         let bundle = self.options.authorities.bundle(&public);
+        let kept = self.tree.own_directories(&path);
         self.layer("certificates", format!("/{}", path.display()), self.epoch, |layer| {
+            kept.iter().for_each(|directory| layer.keep(directory));
             layer.file(&path, 0o644, bundle.len() as u64, &bundle[..])
         })
     }
@@ -172,7 +174,7 @@ impl Assembly<'_> {
     pub(super) fn root(&mut self) -> Result<AddedLayer> {
         let host = Host::new(self.system.runner, self.system.distro, self.target)?;
         let Options { libc, authorities, .. } = self.options;
-        let root = Root::collect(&host, &self.needed, *libc, authorities)?;
+        let root = Root::collect(&host, &self.needed, *libc, authorities, self.reporter)?;
         // The same for every Python: no time of theirs is in it.
         self.layer("root", self.system.distro.name.clone(), 0, |layer| root.write(layer))
     }

@@ -27,7 +27,10 @@ pub(super) struct BaseTree {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
+    /// A directory of root's with mode 755.
     Directory,
+    /// A directory of another user or another mode.
+    OwnDirectory,
     Link(PathBuf),
     Kept(Vec<u8>),
     Other,
@@ -58,13 +61,14 @@ impl BaseTree {
             return Ok(());
         }
         let node = match &entry.kind {
-            LayerKind::Directory => Node::Directory,
+            LayerKind::Directory if (entry.mode, entry.owner) == (0o755, (0, 0)) => Node::Directory,
+            LayerKind::Directory => Node::OwnDirectory,
             LayerKind::Symlink(target) => Node::Link(target.clone()),
             LayerKind::File if is_kept(&path) && entry.size <= LARGEST_KEPT => Node::Kept(entry.read(LARGEST_KEPT)?),
             LayerKind::HardLink(other) => self.nodes.get(other).cloned().unwrap_or(Node::Other),
             LayerKind::File | LayerKind::Other => Node::Other,
         };
-        if node != Node::Directory {
+        if !matches!(node, Node::Directory | Node::OwnDirectory) {
             self.remove_below(&path, &BTreeSet::new());
         }
         if self.nodes.len() >= MOST_PATHS {
@@ -120,10 +124,26 @@ impl BaseTree {
                         format!("/{} is not a directory, and /{} goes into it", next.display(), path.display());
                     return Err(unfit(reason));
                 }
-                Some(Node::Directory) | None => way = next,
+                Some(Node::Directory | Node::OwnDirectory) | None => way = next,
             }
         }
         Ok(way.join(last))
+    }
+
+    /// Adds a directory that is not root's with mode 755.
+    pub(super) fn add_directory(&mut self, path: &str) {
+        self.nodes.insert(path.into(), Node::OwnDirectory);
+    }
+
+    /// Adds a link.
+    pub(super) fn add_link(&mut self, path: &str, target: &str) {
+        self.nodes.insert(path.into(), Node::Link(target.into()));
+    }
+
+    /// Returns the directories above a path that are not root's with mode 755.
+    pub(super) fn own_directories(&self, path: &Path) -> Vec<PathBuf> {
+        let above = path.ancestors().skip(1).filter(|path| self.nodes.get(*path) == Some(&Node::OwnDirectory));
+        above.map(Path::to_owned).collect()
     }
 
     /// Whether there is anything at a path.
@@ -234,6 +254,15 @@ mod tests {
         assert_eq!(resolve("srv/x").unwrap(), "usr/opt/x");
         assert_eq!(resolve("new/x").unwrap(), "new/x");
         assert!(resolve("a/x").unwrap_err().to_string().contains("circle"));
+    }
+
+    #[test]
+    fn directories_of_others_above_a_path_are_known() {
+        let mut tree = tree(&[&[("srv", "/"), ("srv/web", "/")]]);
+        tree.add_directory("tmp");
+        // The test's directories have mode 644.
+        assert_eq!(tree.own_directories(Path::new("srv/web/app")), [Path::new("srv/web"), Path::new("srv")]);
+        assert_eq!(tree.own_directories(Path::new("tmp")), Vec::<PathBuf>::new());
     }
 
     #[test]

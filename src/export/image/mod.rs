@@ -111,10 +111,11 @@ pub fn write(
     let directory = fs::directory_of(output);
     fs_err::create_dir_all(directory)?;
     let file = fs::temporary_in(directory)?;
-    let archive = ArchiveWriter::new(file.reopen()?, epoch)?;
+    // Nobody knows the temporary file by its name.
+    let archive = ArchiveWriter::new(fs_err::File::from_parts(file.reopen()?, output), epoch)?;
     let needed = Needed::new(target);
-    let mut assembly =
-        Assembly { pythons, options, system, reporter, archive, epoch, target, needed, tree: BaseTree::default() };
+    let tree = if options.base.is_some() { BaseTree::default() } else { root::tree() };
+    let mut assembly = Assembly { pythons, options, system, reporter, archive, epoch, target, needed, tree };
     let mut layers = Vec::new();
     let base = options.base.as_deref().map(|base| assembly.base(base, &mut layers)).transpose()?;
     assembly.added(&mut layers)?;

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::needed::Needed;
+use super::needed::{Need, Needed};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::MANIFEST_PATH;
 use crate::error::{Error, Result};
@@ -24,11 +24,14 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     /// Whether lower layers have something there, which has to be hidden.
     pub(super) is_occupied: bool,
+    /// The directories above it whose owners and modes stay as they are in lower layers.
+    pub(super) kept: Vec<PathBuf>,
 }
 
 impl Place {
     /// Begins the tree in a layer.
     pub(super) fn begin(&self, layer: &mut LayerWriter<'_>) -> Result<()> {
+        self.kept.iter().for_each(|directory| layer.keep(directory));
         layer.directory(&self.path, 0o755)?;
         if self.is_occupied { layer.file(&self.path.join(OPAQUE), 0o644, 0, std::io::empty()) } else { Ok(()) }
     }
@@ -61,7 +64,7 @@ pub(super) fn write(
                     if is_manifest || Needed::is_elf(&content.begin) {
                         // The limits of an artifact hold for it.
                         content.fill(usize::MAX);
-                        needed.note(&target, &content.begin);
+                        needed.note(&target, &content.begin, Need::Required);
                     }
                     if is_manifest {
                         manifest = Some(Digest::of(&content.begin));

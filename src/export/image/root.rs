@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::authorities::Authorities;
+use super::authorities::{self, Authorities};
+use super::base::BaseTree;
 use super::host::Host;
-use super::needed::Needed;
+use super::needed::{Need, Needed};
 use crate::domain::image::Libc;
 use crate::error::Result;
+use crate::event::{Event, Reporter};
 use crate::sys::distro::{OwnedFile, unmerged};
 use crate::sys::elf;
 use crate::sys::fs;
@@ -38,6 +40,21 @@ const GLIBC: [&str; 10] = [
     "libnss_files.so.2",
 ];
 
+/// The top directories that are links, as in every distribution of today.
+const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
+
+/// The directories whose modes are not 755.
+const MODES: [(&str, u32); 3] = [("root", 0o700), ("tmp", 0o1777), ("var/tmp", 0o1777)];
+
+/// What matters of the layer for those above it, which are written before it.
+pub(super) fn tree() -> BaseTree {
+    let mut tree = BaseTree::default();
+    MODES.iter().for_each(|(path, _)| tree.add_directory(path));
+    MERGED.iter().for_each(|name| tree.add_link(name, &format!("usr/{name}")));
+    tree.add_link("var/run", "/run");
+    tree
+}
+
 /// Something in the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
@@ -59,13 +76,19 @@ impl Root {
     /// # Errors
     /// [`crate::error::ImageError::HostFile`] for what this system lacks or its packages do not confirm;
     /// [`crate::error::Error::Io`].
-    pub(super) fn collect(host: &Host<'_>, needed: &Needed, libc: Libc, authorities: &Authorities) -> Result<Self> {
+    pub(super) fn collect(
+        host: &Host<'_>,
+        needed: &Needed,
+        libc: Libc,
+        authorities: &Authorities,
+        reporter: &dyn Reporter,
+    ) -> Result<Self> {
         let mut root = Self::default();
         root.skeleton();
         root.file("etc/ssl/certs/ca-certificates.crt", authorities.bundle(&certificates(host)?));
         root.time_zones(host)?;
         if libc == Libc::Bundle {
-            root.libraries(host, needed)?;
+            root.libraries(host, needed, reporter)?;
             root.locale(host)?;
         }
         root.packages(host)?;
@@ -109,10 +132,8 @@ impl Root {
             "var/log",
         ];
         self.nodes.extend(directories.map(|path| (path.into(), Node::Directory(0o755))));
-        self.nodes.extend(["tmp", "var/tmp"].map(|path| (path.into(), Node::Directory(0o1777))));
-        self.nodes.insert("root".into(), Node::Directory(0o700));
-        let merged = ["bin", "lib", "lib64", "sbin"];
-        self.nodes.extend(merged.map(|name| (name.into(), Node::Link(Path::new("usr").join(name)))));
+        self.nodes.extend(MODES.map(|(path, mode)| (path.into(), Node::Directory(mode))));
+        self.nodes.extend(MERGED.map(|name| (name.into(), Node::Link(Path::new("usr").join(name)))));
         self.nodes.insert("var/run".into(), Node::Link("/run".into()));
         let users = USERS.map(|(name, id, home)| format!("{name}:x:{id}:{id}:{name}:{home}:/sbin/nologin\n"));
         self.file("etc/passwd", users.concat());
@@ -142,7 +163,7 @@ impl Root {
     }
 
     /// The C library, its loader, and every other library that a file needs and that no tree brings.
-    fn libraries(&mut self, host: &Host<'_>, needed: &Needed) -> Result<()> {
+    fn libraries(&mut self, host: &Host<'_>, needed: &Needed, reporter: &dyn Reporter) -> Result<()> {
         let mut needed = needed.clone();
         let loader = host.target().loader();
         let name = loader.rsplit('/').next().unwrap_or_default();
@@ -150,7 +171,12 @@ impl Root {
         let mut queue: Vec<(String, String)> =
             glibc.map(|soname| ((*soname).to_owned(), "the image".to_owned())).collect();
         queue.push((name.to_owned(), "every program".to_owned()));
-        queue.extend(needed.missing().into_iter().map(|(soname, by)| (soname.to_owned(), by.to_owned())));
+        for (soname, by, need) in needed.missing() {
+            match (need, host.library(soname, by)) {
+                (Need::Optional, Err(error)) => reporter.report(Event::Warning(error.to_string())),
+                _ => queue.push((soname.to_owned(), by.to_owned())),
+            }
+        }
         while let Some((soname, by)) = queue.pop() {
             let path = host.library(&soname, &by)?;
             let target = unmerged(&path);
@@ -159,7 +185,7 @@ impl Root {
                 continue;
             }
             let bytes = host.read(&path)?;
-            needed.note(&target, &bytes);
+            needed.note(&target, &bytes, Need::Required);
             let file = elf::parse(&bytes).map(|file| file.needed).unwrap_or_default();
             queue.extend(file.into_iter().map(|next| (next, soname.clone())));
             // The loader is a program too, and some distributions mark every library as one.
@@ -223,7 +249,7 @@ pub(super) fn certificates(host: &Host<'_>) -> Result<Vec<u8>> {
     let mut bundle = Vec::new();
     for path in host.files_of("ca-certificates", Path::new("/usr/share/ca-certificates"))? {
         if path.extension().is_some_and(|extension| extension == "crt") {
-            super::authorities::append(&mut bundle, &host.read(&path)?);
+            authorities::append(&mut bundle, &host.read(&path)?);
         }
     }
     Ok(bundle)

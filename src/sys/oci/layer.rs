@@ -89,6 +89,11 @@ impl<'a> LayerWriter<'a> {
         Ok(self.builder.append_data(&mut header, name, io::empty())?)
     }
 
+    /// Leaves a directory as a lower layer has it: it is not written before what is in it.
+    pub fn keep(&mut self, path: &Path) {
+        self.made.insert(path.to_owned());
+    }
+
     /// Writes a file of `size` bytes.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Writes an archive with blobs. A blob is written before its name is known: its header follows when it is complete.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek, SeekFrom, Write};
 
+use fs_err::File;
 use tar::EntryType;
 
 use crate::domain::digest::{Digest, HashingWriter};
@@ -40,7 +40,7 @@ pub struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    /// Begins an archive in an empty file. `epoch` is the time stamp of everything in it, in seconds since 1970.
+    /// Begins an archive in an empty file; errors of writing name its path. `epoch` is the time stamp of everything in it, in seconds since 1970.
     ///
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io).
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_blob_is_named_after_it_is_written_and_kept_once() {
-        let file = tempfile::tempfile().unwrap();
+        let file = File::from_parts(tempfile::tempfile().unwrap(), "image.tar");
         let mut writer = ArchiveWriter::new(file, 7).unwrap();
         let first = writer.blob(b"content").unwrap();
         let (again, value) = writer.stream(|blob| Ok(blob.write_all(b"content").map(|()| 5)?)).unwrap();

@@ -10,7 +10,9 @@ use pykeel::sys::archive::{LayerKind, read_layer};
 use pykeel::sys::oci::ImageSource;
 use serde_json::{Value, json};
 
-use crate::support::{Ended, run};
+use crate::missing::Missing;
+use crate::skip;
+use crate::support::{Ended, Mounted, run};
 use crate::toy_artifact::{artifact, pykeel, store_with};
 
 /// A directory with what an image is made of.
@@ -351,4 +353,14 @@ fn a_damaged_artifact_makes_no_image_and_is_set_aside() {
     assert!(!entry.exists() && !scene.path("out.tar").exists());
     assert!(Path::new(&scene.path("store/damaged")).exists());
     image(&mut pykeel()).exits(2);
+}
+
+#[test]
+fn a_full_disk_leaves_no_file() {
+    let scene = Scene::new();
+    let Some(_mounted) = Mounted::tmpfs(&scene.path("small"), "size=256k") else {
+        skip!(Missing::Mounts);
+    };
+    scene.image("small/out.tar", &[]).exits(5).says(&["small/out.tar", "No space left on device"]);
+    assert_eq!(fs_err::read_dir(scene.path("small")).expect("a directory").count(), 0);
 }
