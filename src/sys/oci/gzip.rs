@@ -135,7 +135,7 @@ mod tests {
         let mut state = 1u32;
         let mut noise = |_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
+            state.to_be_bytes()[0]
         };
         let random: Vec<u8> = (0..3 * PIECE + 7).map(&mut noise).collect();
         let even = vec![7; 2 * PIECE];

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use pykeel::domain::digest::Digest;
 use pykeel::sys::archive::{LayerKind, read_layer};
-use pykeel::sys::oci::ImageSource;
+use pykeel::sys::oci::{ImageSource, Layer};
 use serde_json::{Value, json};
 
 use crate::missing::Missing;
@@ -56,16 +56,16 @@ impl Scene {
     /// The layers of an image, each by its entries.
     fn layers(&self, image: &str) -> Vec<Entries> {
         let source = ImageSource::open(&self.path(image)).expect("an image");
-        let layer = |layer| {
+        let layer = |layer: &Layer| {
             let mut entries = Entries::new();
-            let read = |name: &str, reader: &mut dyn std::io::Read| {
-                read_layer(name, reader, |entry| {
+            let read = source.read_layer(layer, &mut std::io::sink(), |name, tarball| {
+                read_layer(name, tarball, |entry| {
                     let value = (entry.kind.clone(), entry.mode, entry.owner, entry.mtime);
                     entries.insert(entry.path.display().to_string(), value);
                     Ok(())
                 })
-            };
-            source.read_layer(layer, &mut std::io::sink(), read).expect("a layer");
+            });
+            read.expect("a layer");
             entries
         };
         source.images()[0].layers.iter().map(layer).collect()
@@ -302,8 +302,15 @@ fn a_base_that_is_not_what_it_says_is_refused() {
     std::os::unix::fs::symlink("/etc/passwd", scene.path(&format!("flipped/blobs/sha256/{}", Digest::of(&blob))))
         .expect("a link");
     refused("flipped", 4, &["it is missing"]);
-    let saved = docker_save(&[layer(&[("a/../../evil", "x")])], &json!({}));
-    scene.write("evil.tar", saved);
+    // The name is written without any check.
+    let mut evil = layer(&[("aaaaaaaaaaaaaa", "x")]);
+    evil[..14].copy_from_slice(b"a/../../../etc");
+    let sum: u32 = evil[..512].iter().map(|byte| u32::from(*byte)).sum::<u32>()
+        - evil[148..156].iter().map(|byte| u32::from(*byte)).sum::<u32>()
+        + 8 * 32;
+    evil[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    scene.write("evil.tar", docker_save(&[evil], &json!({})));
+    refused("evil.tar", 4, &["leads out of the image"]);
 }
 
 #[test]
@@ -359,7 +366,7 @@ fn a_damaged_artifact_makes_no_image_and_is_set_aside() {
 fn a_full_disk_leaves_no_file() {
     let scene = Scene::new();
     let Some(_mounted) = Mounted::tmpfs(&scene.path("small"), "size=256k") else {
-        skip!(Missing::Mounts);
+        skip!(Missing::Mounts, "nothing can be mounted here")
     };
     scene.image("small/out.tar", &[]).exits(5).says(&["small/out.tar", "No space left on device"]);
     assert_eq!(fs_err::read_dir(scene.path("small")).expect("a directory").count(), 0);
