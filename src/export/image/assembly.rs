@@ -165,7 +165,9 @@ impl Assembly<'_> {
         let bundle = self.options.authorities.bundle(&public);
         let kept = self.tree.own_directories(&path);
         self.layer("certificates", format!("/{}", path.display()), self.epoch, |layer| {
-            kept.iter().for_each(|directory| layer.keep(directory));
+            for directory in &kept {
+                layer.keep(directory);
+            }
             layer.file(&path, 0o644, bundle.len() as u64, &bundle[..])
         })
     }

@@ -31,7 +31,9 @@ pub(super) struct Place {
 impl Place {
     /// Begins the tree in a layer.
     pub(super) fn begin(&self, layer: &mut LayerWriter<'_>) -> Result<()> {
-        self.kept.iter().for_each(|directory| layer.keep(directory));
+        for directory in &self.kept {
+            layer.keep(directory);
+        }
         layer.directory(&self.path, 0o755)?;
         if self.is_occupied { layer.file(&self.path.join(OPAQUE), 0o644, 0, std::io::empty()) } else { Ok(()) }
     }

@@ -49,8 +49,12 @@ const MODES: [(&str, u32); 3] = [("root", 0o700), ("tmp", 0o1777), ("var/tmp", 0
 /// What matters of the layer for those above it, which are written before it.
 pub(super) fn tree() -> BaseTree {
     let mut tree = BaseTree::default();
-    MODES.iter().for_each(|(path, _)| tree.add_directory(path));
-    MERGED.iter().for_each(|name| tree.add_link(name, &format!("usr/{name}")));
+    for (path, _) in MODES {
+        tree.add_directory(path);
+    }
+    for name in MERGED {
+        tree.add_link(name, &format!("usr/{name}"));
+    }
     tree.add_link("var/run", "/run");
     tree
 }
