@@ -139,12 +139,12 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 
 /// Parses the name of an image, and adds the tag `latest` if it has none.
 pub(super) fn reference(text: &str) -> Result<String, String> {
-    let (path, last) = text.rsplit_once('/').map_or(("", text), |(path, last)| (path, last));
+    let (path, last) = text.rsplit_once('/').map_or((None, text), |(path, last)| (Some(path), last));
     let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
     let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let is_part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(lower);
     // A registry may have a port, and capital letters.
-    let mut parts = path.split('/').filter(|_| !path.is_empty());
+    let mut parts = path.into_iter().flat_map(|path| path.split('/'));
     let is_host =
         |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c));
     let is_path = parts.next().is_none_or(is_host) && parts.all(is_part);

@@ -286,8 +286,9 @@ fn own_words() -> BTreeSet<String> {
     let command = crate::cli::args::command();
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
-    let flags =
-        flags.filter(|name| !["all", "format", "prefix", "root"].contains(name)).map(|name| format!("--{name}"));
+    let flags = flags
+        .filter(|name| !["all", "default", "format", "prefix", "root"].contains(name))
+        .map(|name| format!("--{name}"));
     let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
     flags.chain(variables).collect()
 }

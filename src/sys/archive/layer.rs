@@ -101,8 +101,9 @@ pub fn read_layer(
         };
         let path = below_root(&archive, &entry.path_bytes())?;
         let header = entry.header();
-        let owner = (header.uid().map_err(failed)?, header.gid().map_err(failed)?);
-        let (mode, mtime) = (header.mode().map_err(failed)? & 0o7777, header.mtime().map_err(failed)?);
+        // A field without a number counts as 0, as for other readers.
+        let owner = (header.uid().unwrap_or_default(), header.gid().unwrap_or_default());
+        let (mode, mtime) = (header.mode().unwrap_or_default() & 0o7777, header.mtime().unwrap_or_default());
         let size = entry.size();
         archive.content_begins();
         let content: &mut dyn Read = &mut entry;
