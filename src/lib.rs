@@ -6,7 +6,7 @@
 //! ```text
 //! cli -> pipeline -> {planning, stages} -> {recipe, store, sys} -> {domain, event, error, cost}
 //! cli -> audit -> pipeline
-//! cli -> {prefix, report, venv}
+//! cli -> {prefix, report, venv, export}
 //! ```
 
 pub mod audit;
@@ -15,6 +15,7 @@ pub mod cost;
 pub mod domain;
 pub mod error;
 pub mod event;
+pub mod export;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod pipeline;

@@ -37,7 +37,7 @@ pub(super) struct Config {
     /// The settings.
     pub settings: Settings,
     /// The distribution of this system.
-    distro: Distro,
+    pub distro: Distro,
 }
 
 impl Config {

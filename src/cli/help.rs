@@ -39,6 +39,18 @@ Examples:
   pykeel install sha256:1a2b...                  exactly that artifact of the store
   pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first";
 
+pub(super) const IMAGE_HELP: &str = "\
+The file is an OCI archive that `docker load` reads too. The same options give the same bytes.
+
+Examples:
+  pykeel image 3.13                              a distroless Python, in dist/
+  docker load --input dist/python-3.13.5-amd64.tar
+  pykeel image 3.13 3.14 --default 3.14          two versions; python3 is 3.14
+  pykeel image 3.13 --base debian.tar            on an image that `docker save` or skopeo wrote
+  pykeel image 3.13 --app build:/opt/app --tag team/service:1.2
+                                                 with an application
+  pykeel image 3.13 --ca company.pem --label team=payments --user nobody";
+
 pub(super) const VERIFY_HELP: &str = "\
 `--rebuild` takes every option that decides the bytes from the artifact's own plan. CC, CFLAGS, CPPFLAGS
 and LDFLAGS have to be set as they were for the build.

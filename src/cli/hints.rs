@@ -4,7 +4,7 @@ use std::io;
 
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
-use crate::error::{Error, FlagProblem, ProfileRemedy, VenvError};
+use crate::error::{Error, FlagProblem, ImageError, ProfileRemedy, VenvError};
 
 /// Returns what to do about an error, if there is something to do.
 #[must_use]
@@ -14,6 +14,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_build(error))
         .or_else(|| of_artifact(error))
         .or_else(|| of_venv(error))
+        .or_else(|| of_image(error))
         .or_else(|| of_place(error))
 }
 
@@ -192,6 +193,28 @@ fn of_venv(error: &Error) -> Option<String> {
         VenvError::Exists { .. } => "make it anew with `--force`".into(),
         VenvError::Taken { .. } => "name another place with `--at DIR`, or remove it".into(),
     })
+}
+
+/// For errors of images.
+fn of_image(error: &Error) -> Option<String> {
+    let Error::Image(error) = error else { return None };
+    let hint = match error {
+        ImageError::NotAnImage { .. } => {
+            "write one with `docker save --output FILE IMAGE` or `skopeo copy docker://IMAGE oci-archive:FILE`".into()
+        }
+        ImageError::Unfit { .. } => {
+            "name another with `--base LAYOUT`, or leave it out for an image from scratch".into()
+        }
+        ImageError::UnknownUser { known, .. } if known.is_empty() => "give numbers, as in `--user 10001:10001`".into(),
+        ImageError::UnknownUser { known, .. } => {
+            format!("its users are {}; numbers need no user: `--user 10001:10001`", known.join(", "))
+        }
+        ImageError::Tree { .. } => return None,
+        ImageError::HostFile { remedy, .. } => {
+            format!("on this system: {remedy}; or build on an image with `--base LAYOUT`")
+        }
+    };
+    Some(hint)
 }
 
 /// Says how a rebuild gets the plan of the artifact.

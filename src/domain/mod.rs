@@ -7,6 +7,7 @@ pub mod contents;
 pub mod digest;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod image;
 pub mod inputs;
 pub mod launcher;
 pub mod manifest;

@@ -49,6 +49,24 @@ impl Target {
         self.name().split('-').next().unwrap_or_default()
     }
 
+    /// Returns the processor's name in an image, as Go calls it.
+    #[must_use]
+    pub const fn oci_architecture(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
+    /// Returns the path of glibc's dynamic loader, which every program names.
+    #[must_use]
+    pub const fn loader(self) -> &'static str {
+        match self {
+            Self::X86_64 => "/lib64/ld-linux-x86-64.so.2",
+            Self::Aarch64 => "/lib/ld-linux-aarch64.so.1",
+        }
+    }
+
     /// Returns the processor's number in an ELF header (`e_machine`).
     #[must_use]
     pub const fn elf_machine(self) -> u16 {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Error;
+use super::{Error, ImageError};
 
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,7 @@ impl Error {
             | Self::NotRemovable { .. }
             | Self::OtherFiles { .. }
             | Self::NoExec { .. } => ExitCode::Unavailable,
+            Self::Image(error) => error.code(),
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::SomeFailed { .. }
@@ -83,6 +84,17 @@ impl Error {
             | Self::Library { .. } => ExitCode::Build,
         };
         code as u8
+    }
+}
+
+impl ImageError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::NotAnImage { .. } | Self::Unfit { .. } | Self::UnknownUser { .. } | Self::Tree { .. } => {
+                ExitCode::Usage
+            }
+            Self::HostFile { .. } => ExitCode::Build,
+        }
     }
 }
 

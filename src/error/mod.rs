@@ -1,25 +1,21 @@
 //! Everything that can go wrong, once: what it is about, why, and the exit code.
 //!
-//! A message names no flag, command or variable of pykeel. The front end says what to do about an error: for the
-//! command line that is `cli::hints`.
+//! A message names no flag, command or variable of pykeel. `cli::hints` says what to do about an error.
 
 mod exit_code;
+mod image;
 mod made;
 mod mistake;
 mod parts;
 mod venv;
 
-use std::io;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
-pub use self::{exit_code::ExitCode, mistake::Mistake, venv::VenvError};
-use crate::domain::configure::ArgumentProblem;
-use crate::domain::digest::Digest;
-use crate::domain::inputs::InputFinding;
-use crate::domain::rebuild::Topic;
+pub use self::{exit_code::ExitCode, image::ImageError, mistake::Mistake, venv::VenvError};
 use crate::domain::version::{Series, Variant};
+use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
 
 /// The result of work that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -64,7 +60,11 @@ pub enum Error {
     #[error(transparent)]
     Venv(#[from] VenvError),
 
-    /// Exit code 2. A file or directory that the user named cannot be read.
+    /// Exit code 1 or 2, by the kind.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+
+    /// Exit code 2. What the user named cannot be read.
     #[error("{0}")]
     Unreadable(io::Error),
 

@@ -1,12 +1,11 @@
 //! Installs a stored artifact into a prefix. The old Python stays until the new one is complete.
 
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::contents::{self, Expected};
 use super::site::{Destination, Identity, Occupant, Site};
-use crate::domain::artifact::{Format, GlibcVersion};
-use crate::domain::digest::{Digest, HashingReader};
+use crate::domain::artifact::GlibcVersion;
+use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::target::Target;
 use crate::error::{Error, Result};
@@ -195,33 +194,9 @@ fn keep_other_files(prefix: &Directory, identity: &Identity, reporter: &dyn Repo
 
 /// Unpacks an artifact into an empty directory, and checks the tarball's digest meanwhile.
 fn unpack(artifact: &StoredArtifact, directory: &Directory) -> Result<()> {
-    let tarball = artifact.tarball();
-    let name = tarball.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (sender, digest) = std::sync::mpsc::channel();
-    std::thread::scope(|scope| {
-        let reader = archive::ReadAhead::new(scope, || {
-            let hashing = HashedFile::new(std::fs::File::open(&tarball)?, sender);
-            archive::decoder(Format::Zst, hashing)
-        });
-        archive::unpack_into(&name, reader, directory)
-    })?;
-    let found: Digest = digest.recv().map_err(|_| Error::Damaged {
-        what: tarball.display().to_string(),
-        reason: "it was not read to its end".into(),
-    })??;
-    let expected = artifact.record.digest;
-    if found != expected {
-        return Err(Error::DigestMismatch { what: tarball.display().to_string(), found, expected });
-    }
-    // The one in the tarball counts: all that was decided by the other has to hold for it too.
+    artifact.read_tarball(|name, reader| archive::unpack_into(name, reader, directory))?;
     let manifest = directory.open_file(Path::new(MANIFEST_PATH)).and_then(Digest::of_reader);
-    match manifest {
-        Ok(found) if found == artifact.record.manifest_digest => Ok(()),
-        _ => Err(Error::Damaged {
-            what: tarball.display().to_string(),
-            reason: "its manifest is not the one beside it in the store".into(),
-        }),
-    }
+    artifact.require_manifest(manifest.ok())
 }
 
 /// A new tree beside the prefix. Dropping it removes the tree, unless it was moved to the prefix or has to be.
@@ -261,33 +236,6 @@ impl Drop for NewTree<'_> {
         if !self.is_kept {
             // After a successful installation nothing is left here. The next run removes what this one cannot.
             let _later = self.site.parent().remove_tree(&self.site.fresh());
-        }
-    }
-}
-
-/// A file that is hashed while a decoder reads it. Dropping it sends the digest.
-struct HashedFile {
-    reader: Option<HashingReader<BufReader<std::fs::File>>>,
-    sender: std::sync::mpsc::Sender<std::io::Result<Digest>>,
-}
-
-impl HashedFile {
-    fn new(file: std::fs::File, sender: std::sync::mpsc::Sender<std::io::Result<Digest>>) -> Self {
-        Self { reader: Some(HashingReader::new(BufReader::with_capacity(256 << 10, file))), sender }
-    }
-}
-
-impl std::io::Read for HashedFile {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.reader.as_mut().map_or(Ok(0), |reader| reader.read(buf))
-    }
-}
-
-impl Drop for HashedFile {
-    fn drop(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            // The receiver is gone if unpacking failed. That error counts, and not this one.
-            let _unheard = self.sender.send(reader.finish());
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod profile;
 mod prune;
 mod publication;
 mod sources;
+mod tarball;
 mod trust;
 mod work;
 

@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod jobserver;
 pub mod lock;
 pub mod log;
+pub mod oci;
 pub mod process;
 pub mod toolchain;
 

@@ -111,9 +111,6 @@ pub(in crate::cli) struct InstallArgs {
 impl InstallArgs {
     /// Returns the versions among the arguments.
     pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
-        self.what.iter().filter_map(|wanted| match wanted {
-            Wanted::Version(request) => Some(request),
-            Wanted::Artifact(_) | Wanted::Tarball(_) => None,
-        })
+        self.what.iter().filter_map(Wanted::version)
     }
 }

@@ -5,6 +5,7 @@ mod artifacts;
 mod build;
 mod check;
 mod flags;
+mod image;
 mod policies;
 mod tools;
 mod values;
@@ -19,11 +20,13 @@ pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
+pub(super) use self::image::ImageArgs;
+pub(super) use self::policies::PolicyArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP,
-    VENV_HELP, VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
+    UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
@@ -103,6 +106,9 @@ pub(super) enum Command {
     /// Install CPython from the store, building it first if needed
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
+    /// Make a container image with CPython, without a daemon
+    #[command(after_help = IMAGE_HELP)]
+    Image(ImageArgs),
     /// Remove an installed CPython
     #[command(after_help = UNINSTALL_HELP)]
     Uninstall(UninstallArgs),
@@ -139,7 +145,7 @@ impl Command {
     /// Whether it builds, or may build.
     pub(super) const fn builds(&self) -> bool {
         match self {
-            Self::Build(_) | Self::Train(_) | Self::Install(_) => true,
+            Self::Build(_) | Self::Train(_) | Self::Install(_) | Self::Image(_) => true,
             Self::Verify(args) => args.rebuild,
             _ => false,
         }
@@ -169,6 +175,12 @@ impl Args {
             }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => {
+                overrides.flavor = args.flavor.map(FlavorChoice::from);
+                args.policies.apply_to(&mut overrides);
+                args.flags.apply_to(&mut overrides)?;
+            }
+            Command::Image(args) => {
+                overrides.prefix.clone_from(&args.prefix);
                 overrides.flavor = args.flavor.map(FlavorChoice::from);
                 args.policies.apply_to(&mut overrides);
                 args.flags.apply_to(&mut overrides)?;

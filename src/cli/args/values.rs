@@ -54,6 +54,16 @@ pub(in crate::cli) enum Wanted {
     Tarball(PathBuf),
 }
 
+impl Wanted {
+    /// Returns the version, if it is one.
+    pub(super) const fn version(&self) -> Option<&VersionRequest> {
+        match self {
+            Self::Version(request) => Some(request),
+            Self::Artifact(_) | Self::Tarball(_) => None,
+        }
+    }
+}
+
 impl std::str::FromStr for Wanted {
     type Err = String;
 
@@ -104,6 +114,50 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "it is negative".to_owned())
 }
 
+/// Parses the tree of an application and its path in an image: `./app`, `./build:/opt/app`.
+pub(super) fn app(text: &str) -> Result<(PathBuf, Option<PathBuf>), String> {
+    match text.rsplit_once(':') {
+        Some((tree, at)) if at.starts_with('/') => {
+            let at: PathBuf = std::path::Path::new(at).components().collect();
+            let is_plain = !at.components().any(|part| matches!(part, std::path::Component::ParentDir));
+            if tree.is_empty() || at.file_name().is_none() || !is_plain {
+                return Err("it has to be TREE:PATH, with the path of a directory below the root".to_owned());
+            }
+            Ok((tree.into(), Some(at)))
+        }
+        _ => Ok((text.into(), None)),
+    }
+}
+
+/// Parses a label: `team=payments`.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it has to be KEY=VALUE".to_owned()),
+    }
+}
+
+/// Parses the name of an image, and adds the tag `latest` if it has none.
+pub(super) fn reference(text: &str) -> Result<String, String> {
+    let (path, last) = text.rsplit_once('/').map_or((None, text), |(path, last)| (Some(path), last));
+    let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    let is_part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(lower);
+    // A registry may have a port, and capital letters.
+    let mut parts = path.into_iter().flat_map(|path| path.split('/'));
+    let is_host =
+        |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c));
+    let is_path = parts.next().is_none_or(is_host) && parts.all(is_part);
+    let is_tag = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && tag.len() <= 128
+        && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if is_path && is_part(name) && is_tag {
+        Ok(if last.contains(':') { text.to_owned() } else { format!("{text}:{tag}") })
+    } else {
+        Err("it has to be NAME or NAME:TAG, such as team/python:3.13, with a name in lower case".to_owned())
+    }
+}
+
 /// Returns a parser of clap for an enum whose values have names.
 pub(super) fn named<T: Named>() -> impl clap::builder::TypedValueParser<Value = T> {
     clap::builder::PossibleValuesParser::new(T::names()).try_map(|text| text.parse::<T>())
@@ -120,6 +174,31 @@ mod tests {
         for text in ["", "30", "d", "-1d", "1 month"] {
             assert!(age(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_image_has_a_name_with_a_tag() {
+        for (text, expected) in [
+            ("python", "python:latest"),
+            ("team/python:3.13", "team/python:3.13"),
+            ("Registry.test:5000/a/b", "Registry.test:5000/a/b:latest"),
+        ] {
+            assert_eq!(reference(text).unwrap(), expected);
+        }
+        for wrong in ["", "Python", "a b", "a:", ":3", "a//b", "a/../b", "a:b:c", "a@sha256:12", "/a"] {
+            assert!(reference(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_application_has_a_tree_and_a_path() {
+        assert_eq!(app("build:/opt/app/").unwrap(), ("build".into(), Some("/opt/app".into())));
+        assert_eq!(app("/opt/app").unwrap(), ("/opt/app".into(), None));
+        for wrong in ["x:/", ":/opt", "x:/opt/../etc"] {
+            assert!(app(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(label("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
+        assert!(label("=x").is_err() && label("x").is_err());
     }
 
     #[test]

@@ -5,26 +5,23 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::super::args::{InstallArgs, Wanted};
+use super::super::args::InstallArgs;
 use super::super::config::Config;
 use super::super::timings::Recorder;
-use super::{copies, full_versions, place_name, print, sorted_out, warn_of_unreadable};
-use crate::audit::tarball::TarballArtifact;
+use super::stored::{Missing, Search, What, same_prefix};
+use super::{copies, full_versions, place_name, print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
-use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
-use crate::domain::prefix::{self, PrefixTemplate};
-use crate::domain::target::Target;
-use crate::domain::version::VersionRequest;
+use crate::domain::plan::{ArtifactRequest, LibraryPolicy};
+use crate::domain::prefix;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter, staged};
-use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::planning::preflight;
 use crate::prefix::copies::OtherCopy;
 use crate::prefix::install::{self, Durability, InstallOptions, Placed, Placement};
 use crate::prefix::site::Destination;
-use crate::recipe::{Catalog, ReleaseRecipe};
+use crate::recipe::Catalog;
 use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
 use crate::sys::process::System;
@@ -50,12 +47,6 @@ struct Item {
     prefix: PathBuf,
 }
 
-enum What {
-    Pinned(Box<StoredArtifact>),
-    Tarball(Box<TarballArtifact>),
-    Version(VersionRequest, Box<ReleaseRecipe>),
-}
-
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
@@ -66,16 +57,26 @@ pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
 
 fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     let jobs = config.jobs()?;
-    let pipeline = config.pipeline(catalog, reporter, &jobs);
-    let installation = Installation { args, config, pipeline };
+    let search = Search {
+        config,
+        pipeline: config.pipeline(catalog, reporter, &jobs),
+        policies: &args.policies,
+        flags: &args.flags,
+        // A tree can also be moved to a path that cannot be compiled in.
+        prefix: args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok()),
+        root: args.root.as_deref(),
+        missing: if args.no_build { Missing::Refuse } else { Missing::Build },
+    };
+    let installation = Installation { args, search };
     let items = installation.items()?;
-    let artifacts = installation.artifacts(&items)?;
+    let wanted: Vec<_> = items.iter().map(|item| (item.name.as_str(), &item.what)).collect();
+    let artifacts = installation.search.artifacts(&wanted)?;
     let several = items.len() > 1;
     let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
         let task = several.then(|| reporter.task(&item.name));
         let reporter = task.as_deref().map_or(reporter as &dyn Reporter, |task| task);
-        let installation = Installation { pipeline: Pipeline { reporter, ..pipeline }, ..installation };
-        let output = artifact.and_then(|artifact| installation.place_whole(&item, &artifact));
+        let search = installation.search.reporting_to(reporter);
+        let output = artifact.and_then(|artifact| Installation { args, search }.place_whole(&item, &artifact));
         (item.name, output)
     });
     let (outputs, failure) = sorted_out(placed)?;
@@ -86,8 +87,7 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
 /// A request, and the artifact that is installed for it.
 struct Installation<'a> {
     args: &'a InstallArgs,
-    config: &'a Config,
-    pipeline: Pipeline<'a>,
+    search: Search<'a>,
 }
 
 impl Installation<'_> {
@@ -95,61 +95,17 @@ impl Installation<'_> {
     fn items(&self) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for wanted in &self.args.what {
-            let item = match wanted {
-                Wanted::Artifact(digest) => {
-                    let artifact = pinned(*digest, self.config)?;
-                    let prefix = self.destination(&artifact.read_manifest()?.plan.request)?;
-                    Item { name: artifact.record.name.to_string(), what: What::Pinned(Box::new(artifact)), prefix }
-                }
-                Wanted::Tarball(path) => {
-                    let tarball = self.tarball(path)?;
-                    let artifact = tarball.artifact();
-                    let prefix = self.destination(&artifact.read_manifest()?.plan.request)?;
-                    let name = artifact.record.name.to_string();
-                    Item { name, what: What::Tarball(Box::new(tarball)), prefix }
-                }
-                Wanted::Version(request) => {
-                    let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
-                    let name = recipe.full_version();
-                    let prefix = self.destination(&self.request(&recipe, &self.config.settings.prefix.value)?)?;
-                    Item { name, what: What::Version(*request, Box::new(recipe)), prefix }
-                }
-            };
+            let (name, what) = self.search.find(wanted)?;
+            let prefix = self.destination(&self.search.request(&what)?)?;
+            let item = Item { name, what, prefix };
             match items.iter().find(|other| other.prefix == item.prefix) {
                 // The same version under another name.
                 Some(other) if other.name == item.name => {}
-                Some(other) => {
-                    return Err(Error::Usage(format!(
-                        "{} and {} would both be installed into {}: use placeholders in `--prefix`, such as {{series}}{{variant}} or \
-                         {{version}}, or install them one at a time",
-                        other.name,
-                        item.name,
-                        item.prefix.display()
-                    )));
-                }
+                Some(other) => return Err(same_prefix(&other.name, &item.name, &item.prefix)),
                 None => items.push(item),
             }
         }
         Ok(items)
-    }
-
-    /// Reads a tarball, and checks that it runs on the system that it is installed into.
-    fn tarball(&self, path: &Path) -> Result<TarballArtifact> {
-        let tarball = staged(
-            self.pipeline.reporter,
-            "check",
-            path.display().to_string(),
-            || TarballArtifact::read(path),
-            |tarball| format!("{} is whole", tarball.artifact().record.name),
-        )?;
-        let artifact = tarball.artifact();
-        let (here, target) = (Target::OF_THIS_PROGRAM, artifact.read_manifest()?.plan.request.target);
-        let reason = if here == target {
-            too_new(artifact, self.args.root.as_deref())
-        } else {
-            Some(format!("{} is for {target}; this is {here}", path.display()))
-        };
-        reason.map_or(Ok(tarball), |reason| Err(Error::UnsupportedTarget { reason }))
     }
 
     /// Returns the destination of an artifact.
@@ -164,85 +120,6 @@ impl Installation<'_> {
         if self.args.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
     }
 
-    /// Returns the artifacts of all items: from the store, or built now.
-    fn artifacts(&self, items: &[Item]) -> Result<Vec<Result<StoredArtifact>>> {
-        let found: Vec<_> = items.iter().map(|item| self.in_store(&item.what)).collect();
-        if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
-            warn_of_unreadable(self.config)?;
-        }
-        let missing: Vec<VersionRequest> = items
-            .iter()
-            .zip(&found)
-            .filter_map(|(item, found)| match (&item.what, found) {
-                (What::Version(request, _), Ok(None)) => Some(*request),
-                _ => None,
-            })
-            .collect();
-        let mut built = self.build(&missing)?.into_iter();
-        let artifact = |(item, found): (&Item, Result<Option<StoredArtifact>>)| match found {
-            Ok(Some(artifact)) => Ok(artifact),
-            Ok(None) => built.next().unwrap_or_else(|| Err(not_in_store(&item.name, None))),
-            Err(error) => Err(error),
-        };
-        Ok(items.iter().zip(found).map(artifact).collect())
-    }
-
-    /// Builds versions that are not in the store; the results are in their order.
-    fn build(&self, versions: &[VersionRequest]) -> Result<Vec<Result<StoredArtifact>>> {
-        if versions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let prefix = self.wished_prefix().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices =
-            self.config.choices(prefix, self.args.policies.once(false), self.args.policies.profile.as_ref())?;
-        let options = self.config.build_options(&self.args.flags, choices, vec![self.flavor()])?;
-        let results = self.pipeline.build(versions, &options)?.into_iter();
-        let artifact = |VersionResult { version, built }| {
-            built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
-        };
-        Ok(results.map(artifact).collect())
-    }
-
-    /// Returns the prefix to compile in. A tree can also be moved to a path that cannot be compiled in.
-    fn wished_prefix(&self) -> Option<PrefixTemplate> {
-        self.args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok())
-    }
-
-    fn flavor(&self) -> Flavor {
-        self.config.settings.flavor.value.installed()
-    }
-
-    fn request(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
-        Ok(self
-            .config
-            .choices(prefix.clone(), self.args.policies.once(false), self.args.policies.profile.as_ref())?
-            .request(recipe, self.flavor(), Target::OF_THIS_PROGRAM))
-    }
-
-    /// Returns the artifact in the store, or `None` if it has to be built.
-    fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
-        let recipe = match what {
-            What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
-            What::Tarball(tarball) => return Ok(Some(tarball.artifact().clone())),
-            What::Version(_, recipe) => recipe,
-        };
-        let mut why = None;
-        for prefix in self.wished_prefix().iter().chain([&self.config.settings.prefix.value]) {
-            match from_store(&self.request(recipe, prefix)?, recipe.digest(), self.args.root.as_deref(), self.config)? {
-                InStore::Usable(artifact) => return Ok(Some(*artifact)),
-                InStore::TooNew(reason) => why = why.or(Some(reason)),
-                InStore::Nothing => {}
-            }
-        }
-        if self.args.no_build {
-            return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
-        }
-        if let Some(why) = why {
-            self.config.reporter.report(Event::Note(format!("building it: {why}")));
-        }
-        Ok(None)
-    }
-
     /// Installs an artifact. A damaged one is set aside, and another one is found or built.
     fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
         let error = match self.place(item, artifact) {
@@ -253,16 +130,17 @@ impl Installation<'_> {
         if matches!(item.what, What::Tarball(_)) {
             return Err(error);
         }
-        let aside = self.config.store.set_aside(artifact)?;
-        self.config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
+        let config = self.search.config;
+        let aside = config.store.set_aside(artifact)?;
+        config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
         // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
         let What::Version(request, _) = &item.what else { return Err(error) };
         if self.args.no_build {
             return Err(error);
         }
-        let artifact = match self.in_store(&item.what)? {
+        let artifact = match self.search.in_store(&item.what)? {
             Some(artifact) => artifact,
-            None => self.build(&[*request])?.pop().unwrap_or(Err(error))?,
+            None => self.search.build(&[*request])?.pop().unwrap_or(Err(error))?,
         };
         self.place(item, &artifact)
     }
@@ -274,7 +152,7 @@ impl Installation<'_> {
         // Before the installation, because the report afterwards depends on it.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
-        let reporter = self.pipeline.reporter;
+        let reporter = self.search.pipeline.reporter;
         let placed = staged(
             reporter,
             "install",
@@ -313,10 +191,6 @@ impl Installation<'_> {
     }
 }
 
-fn not_in_store(request: &str, why: Option<String>) -> Error {
-    Error::NotInStore { request: request.to_owned(), why }
-}
-
 /// Reports the versions of an artifact's bundled libraries.
 fn report_libraries(manifest: &Manifest, reporter: &dyn Reporter) {
     let packages: BTreeSet<String> = manifest
@@ -347,61 +221,4 @@ fn report_packages(manifest: &Manifest, missing: Option<&[String]>, root: &Path,
         )),
         None => {}
     }
-}
-
-/// Returns the artifact with a digest.
-fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    warn_of_unreadable(config)?;
-    let artifacts = config.store.list()?;
-    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
-    held.flatten().ok_or(Error::NoSuchArtifact { digest })
-}
-
-/// Describes what else of a series the store has.
-fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
-    let series = format!("cpython-{}.", recipe.version.series());
-    let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());
-    let names: Vec<String> = names.filter(|name| name.starts_with(&series)).collect();
-    Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
-}
-
-/// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
-fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
-    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
-    let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
-    let floor = artifact.record.glibc_floor;
-    (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
-}
-
-/// The result of looking a request up in the store.
-enum InStore {
-    /// The newest artifact that runs on this system.
-    Usable(Box<StoredArtifact>),
-    /// All need a newer glibc; the reason.
-    TooNew(String),
-    /// None.
-    Nothing,
-}
-
-/// Returns the newest artifact of a request that runs on this system's glibc.
-fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
-    let artifacts = config.store.find(wanted.key(recipe))?;
-    let mut why = None;
-    for artifact in artifacts {
-        // The store says that the request leads to it; its plan says what it was built for.
-        if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
-            continue;
-        }
-        match too_new(&artifact, root) {
-            Some(reason) => why = Some(reason),
-            // It may have been pruned since the store was listed.
-            None => {
-                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
-                    return Ok(InStore::Usable(Box::new(artifact)));
-                }
-            }
-        }
-    }
-    Ok(why.map_or(InStore::Nothing, InStore::TooNew))
 }

@@ -6,12 +6,14 @@ mod check;
 mod completions;
 mod config;
 mod copies;
+mod image;
 mod inspect;
 mod install;
 mod list;
 mod man;
 mod places;
 mod recipe;
+mod stored;
 mod train;
 mod uninstall;
 mod venv;
@@ -39,6 +41,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Build(args) => build::run(args, config),
         Command::Train(args) => train::run(args, config),
         Command::Install(args) => install::run(args, config),
+        Command::Image(args) => image::run(args, config),
         Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),
         Command::Inspect(args) => inspect::run(args, config),

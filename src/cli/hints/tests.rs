@@ -9,7 +9,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{Mistake, SourceAttempt, VenvError};
+use crate::error::{ImageError, Mistake, SourceAttempt, VenvError};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -207,11 +207,40 @@ fn of_places() -> Vec<Error> {
     ]
 }
 
+fn of_images() -> Vec<Error> {
+    let image = || "base.tar".to_owned();
+    let user = |known: &[&str]| ImageError::UnknownUser {
+        user: "web".into(),
+        known: known.iter().map(ToString::to_string).collect(),
+    };
+    let errors = [
+        ImageError::NotAnImage { path: image(), reason: "it is empty".into() },
+        ImageError::Unfit { image: image(), reason: "it is for linux/arm64".into() },
+        user(&[]),
+        user(&["root", "app"]),
+        ImageError::Tree { path: "app/socket".into(), reason: "it is neither file, directory nor link".into() },
+        ImageError::HostFile {
+            file: "/usr/share/zoneinfo".into(),
+            reason: "tzdata is not installed".into(),
+            remedy: "apt-get install tzdata".into(),
+        },
+    ];
+    errors.map(Error::from).into()
+}
+
 fn examples() -> Vec<Error> {
-    [of_what_is_asked_for(), of_optimisation(), of_builds(), of_artifacts(), of_environments(), of_places()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        of_what_is_asked_for(),
+        of_optimisation(),
+        of_builds(),
+        of_artifacts(),
+        of_images(),
+        of_environments(),
+        of_places(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// `UnknownVersion`.
@@ -285,7 +314,7 @@ fn own_words() -> BTreeSet<String> {
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
     let flags = flags
-        .filter(|name| !["all", "format", "prefix", "python", "root"].contains(name))
+        .filter(|name| !["all", "default", "format", "prefix", "python", "root"].contains(name))
         .map(|name| format!("--{name}"));
     let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
     flags.chain(variables).collect()

@@ -42,19 +42,25 @@ const LATEST: u64 = 15_032_385_535;
 
 /// The kind of an entry.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Member {
+pub enum Member {
+    /// A directory.
     Directory,
+    /// A regular file.
     File {
+        /// Whether any of the three execute bits is set.
         executable: bool,
+        /// The size in bytes.
+        size: u64,
     },
     /// A symbolic link that stays within the tree, with its target.
     Link(PathBuf),
 }
 
 /// One entry of an archive.
-pub(super) struct Entry<'a> {
+pub struct Entry<'a> {
     /// The path below the top directory; empty for the top directory itself.
     pub path: PathBuf,
+    /// What it is.
     pub member: Member,
     /// The time stamp in seconds since 1970.
     pub mtime: u64,
@@ -67,7 +73,7 @@ impl Entry<'_> {
     ///
     /// # Errors
     /// [`Error::HostileArchive`] beyond a limit, [`Error::Damaged`], [`Error::Io`].
-    pub(super) fn read_piece(&mut self, most: usize, piece: &mut Vec<u8>) -> Result<()> {
+    pub fn read_piece(&mut self, most: usize, piece: &mut Vec<u8>) -> Result<()> {
         let read = self.content.take(most as u64).read_to_end(piece);
         read.map(drop).map_err(|error| self.archive.failed(&error))
     }
@@ -87,20 +93,20 @@ impl Entry<'_> {
 }
 
 /// The name of an archive, for errors, and what is left of its limits.
-struct Archive<'a> {
-    name: &'a str,
+pub(super) struct Archive<'a> {
+    pub(super) name: &'a str,
     budget: Rc<Budget>,
 }
 
 /// What is left of the limits of an archive.
-struct Budget {
+pub(super) struct Budget {
     bytes: Cell<u64>,
     headers: Cell<u64>,
     exceeded: Cell<Option<&'static str>>,
 }
 
 /// A reader that fails when the budget is spent.
-struct Metered<R> {
+pub(super) struct Metered<R> {
     reader: R,
     budget: Rc<Budget>,
 }
@@ -123,12 +129,29 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-impl Archive<'_> {
-    fn hostile(&self, reason: impl Into<String>) -> Error {
+impl<'a> Archive<'a> {
+    /// Returns the archive, and a reader of it that keeps within the limits.
+    pub(super) fn metered<R>(name: &'a str, reader: R, limits: Limits) -> (Self, Metered<R>) {
+        let (bytes, headers) = (Cell::new(limits.bytes), Cell::new(HEADERS));
+        let budget = Rc::new(Budget { bytes, headers, exceeded: Cell::new(None) });
+        (Self { name, budget: Rc::clone(&budget) }, Metered { reader, budget })
+    }
+
+    /// From here on a content is read, and not a header.
+    pub(super) fn content_begins(&self) {
+        self.budget.headers.set(u64::MAX);
+    }
+
+    /// The content is read.
+    pub(super) fn content_ends(&self) {
+        self.budget.headers.set(HEADERS);
+    }
+
+    pub(super) fn hostile(&self, reason: impl Into<String>) -> Error {
         Error::HostileArchive { archive: self.name.to_owned(), reason: reason.into() }
     }
 
-    fn failed(&self, error: &io::Error) -> Error {
+    pub(super) fn failed(&self, error: &io::Error) -> Error {
         if let Some(reason) = self.budget.exceeded.get() {
             return self.hostile(reason);
         }
@@ -199,7 +222,8 @@ impl Archive<'_> {
                 Err(self.hostile("it has a file at its top instead of a directory"))
             }
             EntryType::Regular | EntryType::Continuous => {
-                Ok(Member::File { executable: entry.header().mode().map_err(failed)? & 0o111 != 0 })
+                let executable = entry.header().mode().map_err(failed)? & 0o111 != 0;
+                Ok(Member::File { executable, size: entry.size() })
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
@@ -235,11 +259,9 @@ pub(super) fn read(
     limits: Limits,
     take: &mut dyn FnMut(&mut Entry<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<Option<Summary>> {
-    let budget =
-        Rc::new(Budget { bytes: Cell::new(limits.bytes), headers: Cell::new(HEADERS), exceeded: Cell::new(None) });
-    let archive = Archive { name, budget: Rc::clone(&budget) };
+    let (archive, metered) = Archive::metered(name, reader, limits);
     let failed = |error: io::Error| archive.failed(&error);
-    let mut tar = tar::Archive::new(Metered { reader, budget: Rc::clone(&budget) });
+    let mut tar = tar::Archive::new(metered);
     let (mut first_top, mut newest) = (None, 0);
     for (number, entry) in tar.entries().map_err(failed)?.enumerate() {
         interrupt::check()?;
@@ -250,7 +272,7 @@ pub(super) fn read(
         if matches!(entry.header().entry_type(), EntryType::XGlobalHeader) {
             // The limit on headers applies to its content.
             io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
-            budget.headers.set(HEADERS);
+            archive.content_ends();
             continue;
         }
         let raw = entry.path_bytes().into_owned();
@@ -262,7 +284,7 @@ pub(super) fn read(
         let member = archive.member(&path, &mut entry)?;
         let mtime = entry.header().mtime().map_err(failed)?.min(LATEST);
         newest = newest.max(mtime);
-        budget.headers.set(u64::MAX);
+        archive.content_begins();
         let content: &mut dyn Read = &mut entry;
         let flow = take(&mut Entry { path, member, mtime, content, archive: &archive })?;
         if flow.is_break() {
@@ -270,7 +292,7 @@ pub(super) fn read(
         }
         // The part that `take` did not read counts too.
         io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
-        budget.headers.set(HEADERS);
+        archive.content_ends();
     }
     nothing_behind(&archive, &mut tar.into_inner())?;
     match first_top {

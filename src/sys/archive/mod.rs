@@ -4,16 +4,20 @@ mod entries;
 mod facts;
 #[cfg(test)]
 mod hostile;
+mod layer;
 mod scan;
 mod threads;
 mod unpack;
 
 use std::io::{self, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use tar::EntryType;
 
+pub use entries::{Entry, Member};
 pub use facts::facts;
+pub use layer::{LayerEntry, LayerKind, read_layer};
 pub use scan::scan;
 pub use threads::ReadAhead;
 pub use unpack::{Unpacked, unpack, unpack_into};
@@ -86,6 +90,16 @@ pub fn encode<W: Write, T>(
             Ok((encoder.finish()?, value))
         }
     }
+}
+
+/// Calls `take` with every entry of an untrusted tarball with one directory at its top. `name` is the archive's name for
+/// errors.
+///
+/// # Errors
+/// [`Error::HostileArchive`], [`Error::Damaged`], [`Error::Io`], [`Error::Interrupted`], and those of `take`.
+pub fn read_entries(name: &str, reader: impl Read, mut take: impl FnMut(&mut Entry<'_>) -> Result<()>) -> Result<()> {
+    let mut each = |entry: &mut Entry<'_>| take(entry).map(ControlFlow::Continue);
+    entries::read(name, reader, entries::Limits::USUAL, &mut each).map(drop)
 }
 
 /// Writes a tree as a tarball with one directory, `top`, at its top.

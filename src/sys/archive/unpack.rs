@@ -104,7 +104,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
                 self.make_directories(&path)?;
                 self.directories.push((path, mtime));
             }
-            Member::File { executable } => self.file(entry, executable, mtime)?,
+            Member::File { executable, .. } => self.file(entry, executable, mtime)?,
             Member::Link(target) => {
                 self.count(&path)?;
                 self.count(&target)?;

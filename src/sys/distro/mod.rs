@@ -193,9 +193,17 @@ impl PackageChecksum {
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
     pub fn of_file_as(&self, file: &Path) -> Result<Self> {
+        self.of_reader_as(fs_err::File::open(file)?)
+    }
+
+    /// Returns the checksum of all bytes of a reader by the same algorithm.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read.
+    pub fn of_reader_as(&self, reader: impl Read) -> Result<Self> {
         Ok(match self {
-            Self::Md5(_) => Self::Md5(md5_of(file)?),
-            Self::Sha256(_) => Self::Sha256(Digest::of_reader(fs_err::File::open(file)?)?.to_string()),
+            Self::Md5(_) => Self::Md5(md5_of(reader)?),
+            Self::Sha256(_) => Self::Sha256(Digest::of_reader(reader)?.to_string()),
         })
     }
 
@@ -355,13 +363,12 @@ pub fn unmerged(file: &Path) -> PathBuf {
     }
 }
 
-/// Returns the MD5 of a file in hexadecimal. It is not secure, but dpkg's database has no other checksum.
-fn md5_of(path: &Path) -> Result<String> {
+/// Returns an MD5 in hexadecimal. It is not secure, but dpkg's database has no other checksum.
+fn md5_of(mut reader: impl Read) -> Result<String> {
     let mut hasher = Md5::new();
-    let mut file = fs_err::File::open(path)?;
     let mut buffer = vec![0; 64 << 10];
     loop {
-        match file.read(&mut buffer)? {
+        match reader.read(&mut buffer)? {
             0 => break,
             read => hasher.update(&buffer[..read]),
         }

@@ -58,6 +58,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let site = Site::new();
     let runtime = artifact("runtime");
     let out = site.path("out").display().to_string();
+    let image = site.path("image.tar").display().to_string();
     let tarball = runtime.tarball.display().to_string();
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
@@ -69,6 +70,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let commands: &[(&str, &[&str])] = &[
         ("build VERSION… --dry-run --json", &["build", "3.13.5", "--dry-run"]),
         ("install … --json", &["install", "3.13.5", "--no-build", "--root", &out]),
+        ("image VERSION… --json", &["image", "3.13.5", "--no-build", "--output", &image]),
         ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),
         ("list --json", &["list"]),
         ("list --all --json", &["list", "--all"]),

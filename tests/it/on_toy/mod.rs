@@ -5,6 +5,7 @@ mod arguments;
 mod faults;
 mod files;
 mod foreign;
+mod image;
 mod inputs;
 mod intermediates;
 mod kills;

@@ -5,9 +5,20 @@ use std::io::{self, Read, Seek as _, Write as _};
 
 use memchr::memmem;
 
-use super::tree::File;
+use crate::domain::digest::Digest;
 use crate::domain::digest::HashingReader;
 use crate::sys::elf::{Linkage, ReadAt, linkage};
+
+/// A regular file.
+#[derive(Debug, Default)]
+pub struct File {
+    /// The size in bytes.
+    pub size: u64,
+    /// The SHA-256 of the content, of files that are large enough to be worth comparing.
+    pub digest: Option<Digest>,
+    /// What was read of it.
+    pub content: Content,
+}
 
 /// What was read of a file.
 #[derive(Debug, Default)]

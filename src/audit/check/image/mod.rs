@@ -19,11 +19,11 @@ use serde::Serialize;
 
 use self::blobs::{Blobs, format_of};
 pub use self::config::ImageConfig;
-pub use self::content::{Content, Header};
+pub use self::content::{Content, File, Header};
 use self::layer::Budget;
 pub use self::layer::Limits;
 use self::layout::{Blob, Parts};
-pub use self::tree::{File, Kind, Node, Tree};
+pub use self::tree::{Kind, Node, Tree};
 use crate::domain::digest::HashingReader;
 use crate::error::{Error, Result};
 use crate::sys::archive::decoder;

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::content::{self, SMALLEST_HASHED};
-use super::tree::{File, Kind, Node, Tree};
+use super::content::{self, File, SMALLEST_HASHED};
+use super::tree::{Kind, Node, Tree};
 use crate::domain::digest::Digest;
 use crate::error::Result;
 use crate::sys::fs::{open_plain, with_path};

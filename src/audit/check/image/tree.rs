@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::content::Content;
-use crate::domain::digest::Digest;
+use super::content::File;
 
 /// How many links a path may lead through, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -37,17 +36,6 @@ pub enum Kind {
     Link(String),
     /// A device, a pipe or a socket.
     Other,
-}
-
-/// A regular file.
-#[derive(Debug, Default)]
-pub struct File {
-    /// The size in bytes.
-    pub size: u64,
-    /// The SHA-256 of the content, of files that are large enough to be worth comparing.
-    pub digest: Option<Digest>,
-    /// What was read of it.
-    pub content: Content,
 }
 
 impl Kind {

@@ -1,0 +1,89 @@
+//! The command that makes images: `image`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::flags::BuildFlags;
+use super::policies::PolicyArgs;
+use super::values::{Wanted, app, label, named, reference};
+use crate::domain::image::{Compression, Libc};
+use crate::domain::plan::Flavor;
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::version::VersionRequest;
+
+const IMAGE_OPTIONS: &str = "Image options";
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct ImageArgs {
+    /// Versions, sha256:DIGEST of an artifact in the store, or the path of a tarball
+    #[arg(required = true, value_name = "VERSION|sha256:DIGEST|TARBALL")]
+    pub what: Vec<Wanted>,
+
+    /// File to write [default: python-VERSION-ARCHITECTURE.tar in `out`, else in dist]
+    #[arg(long, value_name = "FILE", help_heading = IMAGE_OPTIONS)]
+    pub output: Option<PathBuf>,
+
+    /// Image to build on: an OCI image layout, an OCI archive, or what `docker save` writes [default: none]
+    #[arg(long, value_name = "LAYOUT", help_heading = IMAGE_OPTIONS)]
+    pub base: Option<PathBuf>,
+
+    /// Tree of an application to add, and its absolute path in the image [default: the path of the tree]
+    #[arg(long, value_name = "TREE[:PATH]", value_parser = app, help_heading = IMAGE_OPTIONS)]
+    pub app: Option<(PathBuf, Option<PathBuf>)>,
+
+    /// Name of the image [default: localhost/python:VERSION]
+    #[arg(long, value_name = "NAME[:TAG]", value_parser = reference, help_heading = IMAGE_OPTIONS)]
+    pub tag: Option<String>,
+
+    /// Version that `python` and `python3` are [default: the first]
+    #[arg(long = "default", value_name = "VERSION", help_heading = IMAGE_OPTIONS)]
+    pub default: Option<VersionRequest>,
+
+    /// User that the image runs as [default: 10001:10001, or the base's]
+    #[arg(long, value_name = "USER", help_heading = IMAGE_OPTIONS)]
+    pub user: Option<String>,
+
+    /// Certificates of a company to trust, in PEM; can be given several times
+    #[arg(long, value_name = "FILE", help_heading = IMAGE_OPTIONS)]
+    pub ca: Vec<PathBuf>,
+
+    /// Label of the image; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label, help_heading = IMAGE_OPTIONS)]
+    pub label: Vec<(String, String)>,
+
+    /// Where the C library of an image without a base comes from
+    #[arg(long, value_name = "FROM", value_parser = named::<Libc>(), default_value = "bundle")]
+    #[arg(conflicts_with = "base", help_heading = IMAGE_OPTIONS)]
+    pub libc: Libc,
+
+    /// How the new layers are compressed
+    #[arg(long, value_name = "HOW", value_parser = named::<Compression>(), default_value = "gzip")]
+    #[arg(help_heading = IMAGE_OPTIONS)]
+    pub compression: Compression,
+
+    /// Prefix of the artifacts; it may have {series}, {version} and {variant} in it
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<PrefixTemplate>,
+
+    /// What the artifacts contain
+    #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
+    pub flavor: Option<Flavor>,
+
+    #[command(flatten)]
+    pub policies: PolicyArgs,
+
+    /// Fail instead of building when the store has no artifact
+    #[arg(long)]
+    pub no_build: bool,
+
+    #[command(flatten)]
+    pub flags: BuildFlags,
+}
+
+impl ImageArgs {
+    /// Returns the versions among the arguments.
+    pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
+        self.what.iter().filter_map(Wanted::version)
+    }
+}

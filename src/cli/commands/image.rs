@@ -1,0 +1,206 @@
+//! `pykeel image`: makes a container image of artifacts.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::args::ImageArgs;
+use super::super::config::Config;
+use super::super::timings::Recorder;
+use super::stored::{Missing, Search, What, same_prefix};
+use super::{full_versions, print};
+use crate::domain::digest::Digest;
+use crate::domain::target::Target;
+use crate::error::{Error, ImageError, Result};
+use crate::event::{Event, Reporter};
+use crate::export::image::{self, AddedLayer, App, Authorities, Options, Python, Written};
+use crate::planning::preflight;
+use crate::recipe::Catalog;
+use crate::store::StoredArtifact;
+use crate::sys::oci::ImageSource;
+use crate::sys::process::System;
+
+/// An image that was written.
+#[derive(Debug, Serialize)]
+struct Output {
+    #[serde(serialize_with = "super::lossy")]
+    path: PathBuf,
+    reference: String,
+    digest: Digest,
+    config: Digest,
+    user: String,
+    size: u64,
+    unpacked: u64,
+    layers: Vec<Layer>,
+}
+
+/// A layer of it.
+#[derive(Debug, Serialize)]
+struct Layer {
+    what: String,
+    of_base: bool,
+    digest: Digest,
+    diff_id: Digest,
+    size: u64,
+    unpacked: u64,
+}
+
+impl From<&AddedLayer> for Layer {
+    fn from(layer: &AddedLayer) -> Self {
+        Self {
+            what: layer.what.clone(),
+            of_base: layer.of_base,
+            digest: layer.blob.digest,
+            diff_id: layer.facts.diff_id,
+            size: layer.blob.size,
+            unpacked: layer.facts.unpacked,
+        }
+    }
+}
+
+pub(super) fn run(args: &ImageArgs, config: &Config) -> Result<u8> {
+    preflight::refuse_musl()?;
+    let catalog = config.catalog()?;
+    let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
+    let outcome = image(args, config, &catalog, &recorder);
+    recorder.finish(outcome)
+}
+
+fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
+    // A mistake in what is named shows before a build of minutes.
+    let (authorities, app) = (Authorities::read(&args.ca)?, app(args)?);
+    args.base.as_deref().map(ImageSource::open).transpose()?;
+    let jobs = config.jobs()?;
+    let search = Search {
+        config,
+        pipeline: config.pipeline(catalog, reporter, &jobs),
+        policies: &args.policies,
+        flags: &args.flags,
+        prefix: None,
+        root: None,
+        missing: if args.no_build { Missing::Refuse } else { Missing::Build },
+    };
+    let wanted = wanted(args, &search)?;
+    let names: Vec<_> = wanted.iter().map(|(name, what)| (name.as_str(), what)).collect();
+    let artifacts = search.artifacts(&names)?.into_iter().collect::<Result<Vec<_>>>()?;
+    let python = |artifact: StoredArtifact| Ok(Python { manifest: artifact.read_manifest()?, artifact });
+    let pythons = artifacts.into_iter().map(python).collect::<Result<Vec<_>>>()?;
+    let versions = pythons.iter().map(|python| names_of(python)[0].clone()).collect::<Vec<_>>().join("-");
+    let options = Options {
+        base: args.base.clone(),
+        app,
+        libc: args.libc,
+        compression: args.compression,
+        authorities,
+        user: args.user.clone(),
+        labels: args.label.iter().cloned().collect(),
+        reference: args.tag.clone().unwrap_or_else(|| format!("localhost/python:{versions}")),
+        default: default(args, &pythons)?,
+    };
+    let path = args.output.clone().unwrap_or_else(|| {
+        let directory = config.settings.out.value.clone().unwrap_or_else(|| "dist".into());
+        directory.join(format!("python-{versions}-{}.tar", Target::OF_THIS_PROGRAM.oci_architecture()))
+    });
+    let system = image::System { distro: &config.distro, runner: &System };
+    let written = image::write(&pythons, &options, system, &path, reporter);
+    let written = written.map_err(|error| set_aside(error, &pythons, &wanted, config))?;
+    report(config, reporter, &options, path, &written)
+}
+
+fn report(config: &Config, reporter: &dyn Reporter, options: &Options, path: PathBuf, written: &Written) -> Result<u8> {
+    let output = Output {
+        path,
+        reference: options.reference.clone(),
+        digest: written.manifest.digest,
+        config: written.config.digest,
+        user: written.user.clone(),
+        size: written.size,
+        unpacked: written.layers.iter().map(|layer| layer.facts.unpacked).sum(),
+        layers: written.layers.iter().map(Layer::from).collect(),
+    };
+    reporter.report(Event::Note(format!(
+        "{} is sha256:{}; `docker load --input {}` loads it",
+        output.reference,
+        output.digest,
+        output.path.display()
+    )));
+    print(config, &output, || format!("{}\n", output.path.display()))?;
+    Ok(0)
+}
+
+/// Returns what is wanted, or an error if two Pythons would have the same prefix.
+fn wanted(args: &ImageArgs, search: &Search<'_>) -> Result<Vec<(String, What)>> {
+    let mut wanted: Vec<(String, What)> = Vec::new();
+    let mut prefixes: Vec<PathBuf> = Vec::new();
+    for argument in &args.what {
+        let (name, what) = search.find(argument)?;
+        let prefix = search.request(&what)?.prefix.as_path().to_owned();
+        match prefixes.iter().position(|other| other.starts_with(&prefix) || prefix.starts_with(other)) {
+            Some(other) if wanted[other].0 == name => continue,
+            Some(other) => return Err(same_prefix(&wanted[other].0, &name, &prefix)),
+            None => prefixes.push(prefix),
+        }
+        wanted.push((name, what));
+    }
+    Ok(wanted)
+}
+
+/// The names of a Python that a user may give: `3.13.5t`, `3.13t`.
+fn names_of(python: &Python) -> [String; 2] {
+    let request = &python.manifest.plan.request;
+    let (release, variant) = (request.release, request.variant);
+    [format!("{release}{variant}"), format!("{}{variant}", release.series())]
+}
+
+/// Returns which Python is `python3`.
+fn default(args: &ImageArgs, pythons: &[Python]) -> Result<usize> {
+    let Some(wanted) = args.default.as_ref().map(ToString::to_string) else { return Ok(0) };
+    pythons.iter().position(|python| names_of(python).contains(&wanted)).ok_or_else(|| {
+        let names: Vec<String> = pythons.iter().map(|python| names_of(python)[0].clone()).collect();
+        Error::Usage(format!("`--default {wanted}` is none of the image's versions: {}", names.join(", ")))
+    })
+}
+
+/// Returns the application and its path in the image.
+fn app(args: &ImageArgs) -> Result<Option<App>> {
+    let Some((tree, at)) = &args.app else { return Ok(None) };
+    let place = fs_err::canonicalize(tree).map_err(Error::Unreadable)?;
+    let unfit = |reason: &str| ImageError::Tree { path: tree.display().to_string(), reason: reason.to_owned() };
+    if !place.is_dir() {
+        return Err(unfit("it is not a directory").into());
+    }
+    let at = match at {
+        Some(at) => at.clone(),
+        None => std::path::absolute(tree)?,
+    };
+    if place == Path::new("/") || at == Path::new("/") {
+        return Err(unfit("it is the root of a file system").into());
+    }
+    if at.to_str().is_none_or(|at| at.contains(':')) {
+        return Err(unfit("its path in the image is not UTF-8 without `:`, and has to be in PATH").into());
+    }
+    Ok(Some(App { tree: place, at }))
+}
+
+/// Sets a damaged artifact aside, so that the next run builds it again, and returns the error.
+fn set_aside(error: Error, pythons: &[Python], wanted: &[(String, What)], config: &Config) -> Error {
+    let (Error::DigestMismatch { what, .. }
+    | Error::Damaged { what, .. }
+    | Error::HostileArchive { archive: what, .. }) = &error
+    else {
+        return error;
+    };
+    let is_it = |artifact: &StoredArtifact| {
+        let tarball = artifact.tarball();
+        *what == tarball.display().to_string() || tarball.file_name().is_some_and(|name| name == what.as_str())
+    };
+    let damaged = pythons.iter().zip(wanted).find(|(python, _)| is_it(&python.artifact));
+    if let Some((python, (_, What::Version(..) | What::Pinned(_)))) = damaged {
+        let message = match config.store.set_aside(&python.artifact) {
+            Ok(aside) => format!("the damaged artifact is now in {}", aside.display()),
+            Err(error) => format!("the damaged artifact cannot be set aside: {error}"),
+        };
+        config.reporter.report(Event::Warning(message));
+    }
+    error
+}

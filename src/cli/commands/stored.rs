@@ -1,0 +1,265 @@
+//! Finds the artifacts that a command installs or makes an image of: in the store, in a tarball, or by building them.
+
+use std::path::Path;
+
+use super::super::args::{BuildFlags, PolicyArgs, Wanted};
+use super::super::config::Config;
+use super::warn_of_unreadable;
+use crate::audit::tarball::TarballArtifact;
+use crate::domain::digest::Digest;
+use crate::domain::plan::{ArtifactRequest, Flavor};
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::target::Target;
+use crate::domain::version::VersionRequest;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter, staged};
+use crate::pipeline::{Built, Pipeline, VersionResult};
+use crate::prefix::install;
+use crate::recipe::ReleaseRecipe;
+use crate::store::StoredArtifact;
+
+/// What the user asks for.
+pub(super) enum What {
+    /// An artifact of the store, by its digest.
+    Pinned(Box<StoredArtifact>),
+    /// A tarball that was built elsewhere.
+    Tarball(Box<TarballArtifact>),
+    /// A version, with its recipe.
+    Version(VersionRequest, Box<ReleaseRecipe>),
+}
+
+/// What to do about a version that the store does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Build it.
+    Build,
+    /// It is an error.
+    Refuse,
+}
+
+/// How artifacts are looked for.
+#[derive(Clone)]
+pub(super) struct Search<'a> {
+    pub(super) config: &'a Config,
+    pub(super) pipeline: Pipeline<'a>,
+    pub(super) policies: &'a PolicyArgs,
+    pub(super) flags: &'a BuildFlags,
+    /// The prefix that is looked for before that of the settings, and compiled in if it is built.
+    pub(super) prefix: Option<PrefixTemplate>,
+    /// The root whose glibc has to fit, besides that of this system.
+    pub(super) root: Option<&'a Path>,
+    pub(super) missing: Missing,
+}
+
+impl<'a> Search<'a> {
+    /// The same search with another reporter.
+    pub(super) fn reporting_to<'b>(&'b self, reporter: &'b dyn Reporter) -> Search<'b>
+    where
+        'a: 'b,
+    {
+        Search { pipeline: Pipeline { reporter, ..self.pipeline }, ..self.clone() }
+    }
+
+    /// Returns what an argument means, with a name for people.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`], [`Error::NoSuchArtifact`], and those of a tarball that cannot be used here.
+    pub(super) fn find(&self, wanted: &Wanted) -> Result<(String, What)> {
+        Ok(match wanted {
+            Wanted::Artifact(digest) => {
+                let artifact = pinned(*digest, self.config)?;
+                (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)))
+            }
+            Wanted::Tarball(path) => {
+                let tarball = self.tarball(path)?;
+                (tarball.artifact().record.name.to_string(), What::Tarball(Box::new(tarball)))
+            }
+            Wanted::Version(request) => {
+                let recipe = self.pipeline.recipe(*request, self.config.settings.allow_eol.value)?;
+                (recipe.full_version(), What::Version(*request, Box::new(recipe)))
+            }
+        })
+    }
+
+    /// Returns the request that an artifact was or will be built for.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::DigestMismatch`] if its manifest is damaged; those of the user's choices.
+    pub(super) fn request(&self, what: &What) -> Result<ArtifactRequest> {
+        match what {
+            What::Pinned(artifact) => Ok(artifact.read_manifest()?.plan.request),
+            What::Tarball(tarball) => Ok(tarball.artifact().read_manifest()?.plan.request),
+            What::Version(_, recipe) => self.request_of(recipe, &self.config.settings.prefix.value),
+        }
+    }
+
+    /// Returns the artifacts of all that is wanted, each with its name: from the store, or built now.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be read. The error of an artifact is in its place.
+    pub(super) fn artifacts(&self, wanted: &[(&str, &What)]) -> Result<Vec<Result<StoredArtifact>>> {
+        let found: Vec<_> = wanted.iter().map(|(_, what)| self.in_store(what)).collect();
+        if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
+            warn_of_unreadable(self.config)?;
+        }
+        let missing: Vec<VersionRequest> = wanted
+            .iter()
+            .zip(&found)
+            .filter_map(|((_, what), found)| match (what, found) {
+                (What::Version(request, _), Ok(None)) => Some(*request),
+                _ => None,
+            })
+            .collect();
+        let mut built = self.build(&missing)?.into_iter();
+        let artifact = |((name, _), found): (&(&str, &What), Result<Option<StoredArtifact>>)| match found {
+            Ok(Some(artifact)) => Ok(artifact),
+            Ok(None) => built.next().unwrap_or_else(|| Err(not_in_store(name, None))),
+            Err(error) => Err(error),
+        };
+        Ok(wanted.iter().zip(found).map(artifact).collect())
+    }
+
+    /// Builds versions that are not in the store; the results are in their order.
+    ///
+    /// # Errors
+    /// Those that concern all versions.
+    pub(super) fn build(&self, versions: &[VersionRequest]) -> Result<Vec<Result<StoredArtifact>>> {
+        if versions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prefix = self.prefix.clone().unwrap_or_else(|| self.config.settings.prefix.value.clone());
+        let choices = self.config.choices(prefix, self.policies.once(false), self.policies.profile.as_ref())?;
+        let options = self.config.build_options(self.flags, choices, vec![self.flavor()])?;
+        let results = self.pipeline.build(versions, &options)?.into_iter();
+        let artifact = |VersionResult { version, built }| {
+            built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
+        };
+        Ok(results.map(artifact).collect())
+    }
+
+    /// Returns the artifact in the store, or `None` if it has to be built.
+    ///
+    /// # Errors
+    /// [`Error::NotInStore`] if nothing is built, [`Error::Io`].
+    pub(super) fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
+        let recipe = match what {
+            What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
+            What::Tarball(tarball) => return Ok(Some(tarball.artifact().clone())),
+            What::Version(_, recipe) => recipe,
+        };
+        let mut why = None;
+        for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
+            match from_store(&self.request_of(recipe, prefix)?, recipe.digest(), self.root, self.config)? {
+                InStore::Usable(artifact) => return Ok(Some(*artifact)),
+                InStore::TooNew(reason) => why = why.or(Some(reason)),
+                InStore::Nothing => {}
+            }
+        }
+        if self.missing == Missing::Refuse {
+            return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
+        }
+        if let Some(why) = why {
+            self.config.reporter.report(Event::Note(format!("building it: {why}")));
+        }
+        Ok(None)
+    }
+
+    /// Reads a tarball, and checks that it runs on the system that it is for.
+    fn tarball(&self, path: &Path) -> Result<TarballArtifact> {
+        let tarball = staged(
+            self.pipeline.reporter,
+            "check",
+            path.display().to_string(),
+            || TarballArtifact::read(path),
+            |tarball| format!("{} is whole", tarball.artifact().record.name),
+        )?;
+        let artifact = tarball.artifact();
+        let (here, target) = (Target::OF_THIS_PROGRAM, artifact.read_manifest()?.plan.request.target);
+        let reason = if here == target {
+            too_new(artifact, self.root)
+        } else {
+            Some(format!("{} is for {target}; this is {here}", path.display()))
+        };
+        reason.map_or(Ok(tarball), |reason| Err(Error::UnsupportedTarget { reason }))
+    }
+
+    fn flavor(&self) -> Flavor {
+        self.config.settings.flavor.value.installed()
+    }
+
+    fn request_of(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
+        let choices = self.config.choices(prefix.clone(), self.policies.once(false), self.policies.profile.as_ref())?;
+        Ok(choices.request(recipe, self.flavor(), Target::OF_THIS_PROGRAM))
+    }
+}
+
+/// The error for two artifacts that would have the same prefix.
+pub(super) fn same_prefix(first: &str, second: &str, prefix: &Path) -> Error {
+    Error::Usage(format!(
+        "{first} and {second} would both be installed into {}: use placeholders in `--prefix`, such as {{series}}{{variant}} or \
+         {{version}}, or install them one at a time",
+        prefix.display()
+    ))
+}
+
+/// The error for a request that no artifact of the store answers.
+fn not_in_store(request: &str, why: Option<String>) -> Error {
+    Error::NotInStore { request: request.to_owned(), why }
+}
+
+/// Returns the artifact with a digest.
+fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
+    warn_of_unreadable(config)?;
+    let artifacts = config.store.list()?;
+    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
+    held.flatten().ok_or(Error::NoSuchArtifact { digest })
+}
+
+/// Describes what else of a series the store has.
+fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
+    let series = format!("cpython-{}.", recipe.version.series());
+    let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());
+    let names: Vec<String> = names.filter(|name| name.starts_with(&series)).collect();
+    Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
+}
+
+/// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
+fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
+    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
+    let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
+    let floor = artifact.record.glibc_floor;
+    (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
+}
+
+/// The result of looking a request up in the store.
+enum InStore {
+    /// The newest artifact that runs on this system.
+    Usable(Box<StoredArtifact>),
+    /// All need a newer glibc; the reason.
+    TooNew(String),
+    /// None.
+    Nothing,
+}
+
+/// Returns the newest artifact of a request that runs on this system's glibc.
+fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
+    let artifacts = config.store.find(wanted.key(recipe))?;
+    let mut why = None;
+    for artifact in artifacts {
+        // The store says that the request leads to it; its plan says what it was built for.
+        if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
+            continue;
+        }
+        match too_new(&artifact, root) {
+            Some(reason) => why = Some(reason),
+            // It may have been pruned since the store was listed.
+            None => {
+                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
+                    return Ok(InStore::Usable(Box::new(artifact)));
+                }
+            }
+        }
+    }
+    Ok(why.map_or(InStore::Nothing, InStore::TooNew))
+}

@@ -1,0 +1,3 @@
+//! What is made of artifacts for other tools.
+
+pub mod image;

@@ -1,0 +1,106 @@
+//! Reads a blob, copies it, and compares it with the digest and the size that it should have.
+
+use std::cell::RefCell;
+use std::io::{self, BufReader, Read, Write};
+
+use super::LayerFormat;
+use crate::domain::artifact::Format;
+use crate::domain::digest::{Digest, HashingReader};
+use crate::error::{Error, Result};
+use crate::sys::archive;
+
+/// What is said of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Its SHA-256, if anything says it.
+    pub(super) digest: Option<Digest>,
+    /// Its size in bytes.
+    pub(super) size: u64,
+}
+
+/// A reader that copies what is read through it, and keeps the error of the copy: for who reads, it is the end.
+struct Copying<'a> {
+    reader: HashingReader<io::Take<Box<dyn Read + 'a>>>,
+    copy: &'a mut dyn Write,
+    read: u64,
+    failure: &'a RefCell<Option<io::Error>>,
+}
+
+impl Read for Copying<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buf)?;
+        self.read += read as u64;
+        if let Err(error) = self.copy.write_all(&buf[..read]) {
+            let kind = error.kind();
+            *self.failure.borrow_mut() = Some(error);
+            return Err(kind.into());
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a whole blob by `read` and compares it. A blob that is not what it should be is that error, whatever `read`
+/// says of its content.
+pub(super) fn read_verified<'a, T>(
+    what: &str,
+    reader: Box<dyn Read + 'a>,
+    expected: Expected,
+    copy: &'a mut dyn Write,
+    read: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    let failure = RefCell::new(None);
+    // A byte more than expected is enough to see that it is longer.
+    let limited = reader.take(expected.size.saturating_add(1));
+    let mut copying = Copying { reader: HashingReader::new(limited), copy, read: 0, failure: &failure };
+    let value = read(&mut copying);
+    let rest = io::copy(&mut copying, &mut io::sink());
+    let (length, hashed) = (copying.read, copying.reader.finish());
+    if let Some(error) = failure.take() {
+        return Err(error.into());
+    }
+    let damaged = |reason: String| Error::Damaged { what: what.to_owned(), reason };
+    rest.map_err(|error| damaged(error.to_string()))?;
+    if length != expected.size {
+        let found = if length > expected.size { "more bytes".to_owned() } else { format!("{length} bytes") };
+        return Err(damaged(format!("it has {found}, and the manifest says {}", expected.size)));
+    }
+    let found = hashed.map_err(|error| damaged(error.to_string()))?;
+    match expected.digest {
+        Some(expected) if found != expected => Err(Error::DigestMismatch { what: what.to_owned(), found, expected }),
+        _ => value,
+    }
+}
+
+/// Reads the tarball in a blob by `read`, to its end, and compares it with the digest of the configuration.
+pub(super) fn read_decompressed<T>(
+    what: &str,
+    blob: &mut dyn Read,
+    expected: Digest,
+    read: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<(LayerFormat, T)> {
+    let mut begin = Vec::new();
+    let mut blob = BufReader::with_capacity(256 << 10, blob);
+    let damaged = |error: io::Error| Error::Damaged { what: what.to_owned(), reason: error.to_string() };
+    blob.by_ref().take(4).read_to_end(&mut begin).map_err(damaged)?;
+    let format = match &begin[..] {
+        [0x1f, 0x8b, ..] => LayerFormat::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd] => LayerFormat::Zstd,
+        _ => LayerFormat::Plain,
+    };
+    let whole = io::Cursor::new(begin).chain(blob);
+    let decoded: Box<dyn Read + '_> = match format {
+        LayerFormat::Plain => Box::new(whole),
+        LayerFormat::Gzip => archive::decoder(Format::Gz, whole)?,
+        LayerFormat::Zstd => archive::decoder(Format::Zst, whole)?,
+    };
+    let mut hashing = HashingReader::new(decoded);
+    let value = read(&mut hashing);
+    let found = hashing.finish();
+    // A layer that cannot be read explains less than why that is.
+    let value = value?;
+    let found = found.map_err(damaged)?;
+    if found == expected {
+        return Ok((format, value));
+    }
+    Err(Error::DigestMismatch { what: format!("{what}, uncompressed,"), found, expected })
+}
