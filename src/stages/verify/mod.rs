@@ -190,10 +190,9 @@ fn place_of(work: &Path, runner: &dyn Runner) -> Result<PathBuf> {
     if !confine::becomes_nobody() || confine::closed_to_nobody(work).is_none() {
         return Ok(work.to_owned());
     }
-    let open = match confine::refused_mounts(runner)? {
-        Some(_) => confine::open_directory(),
-        None => None,
-    };
+    // What is closed itself, as a FUSE file system of root's is to everybody else, no mount can show.
+    let is_shown = !confine::is_closed(work) && confine::refused_mounts(runner)?.is_none();
+    let open = if is_shown { None } else { confine::open_directory() };
     Ok(open.unwrap_or_else(|| work.to_owned()))
 }
 

@@ -63,6 +63,9 @@ fn the_examples_have_the_shape_of_the_output() {
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
     site.install(&site.path("python"), &[]).exits(0);
+    let [builder, app, lock] = ["builder", "app", "requirements.txt"].map(|name| site.path(name).display().to_string());
+    site.install(&site.path("builder"), &["--flavor", "builder"]).exits(0);
+    fs_err::write(site.path("requirements.txt"), "# none\n").expect("a file");
     // A check that was skipped or failed has a detail, as in the example.
     fs_err::remove_file(site.path("python/lib/python3.13/colorsys.py")).expect("a file");
     fs_err::create_dir_all(site.path("store/damaged/x-1700000000")).expect("a directory");
@@ -71,6 +74,8 @@ fn the_examples_have_the_shape_of_the_output() {
         ("build VERSION… --dry-run --json", &["build", "3.13.5", "--dry-run"]),
         ("install … --json", &["install", "3.13.5", "--no-build", "--root", &out]),
         ("image VERSION… --json", &["image", "3.13.5", "--no-build", "--output", &image]),
+        ("check --json", &["check", &out, "--fail-on", "never"]),
+        ("venv LOCK --json", &["venv", &lock, "--python", &builder, "--at", &app]),
         ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),
         ("list --json", &["list"]),
         ("list --all --json", &["list", "--all"]),

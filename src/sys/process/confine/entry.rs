@@ -9,10 +9,11 @@ use std::process::Command;
 
 use rustix::fs::Mode;
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{DumpableBehavior, Gid, Uid, getegid, geteuid, getpid};
+use rustix::process::{getegid, geteuid, getpid};
 use rustix::thread::UnshareFlags;
 
 use super::isolation::{Isolation, Namespace, RunAs, becomes_nobody};
+use super::nobody::become_nobody;
 use super::{ARGUMENT, Confinement, Entered, NOBODY, Stop, loopback};
 use crate::sys::process::supervisor;
 
@@ -176,17 +177,6 @@ impl<'a> Place<'a> {
         }
         Ok(())
     }
-}
-
-/// Becomes the user nobody of the group nobody, without other groups. There is no way back.
-fn become_nobody() -> io::Result<()> {
-    let group = Gid::from_raw(NOBODY);
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_gid(group)?;
-    rustix::thread::set_thread_uid(Uid::from_raw(NOBODY))?;
-    // The kernel gives the files of this process in /proc to root now, but it has to write some of them.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
-    Ok(())
 }
 
 fn unshare(flags: UnshareFlags) -> io::Result<()> {

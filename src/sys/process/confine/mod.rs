@@ -12,6 +12,7 @@ mod entry;
 mod isolation;
 mod loopback;
 mod mounts;
+mod nobody;
 
 use std::path::{Path, PathBuf};
 

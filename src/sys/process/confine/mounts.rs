@@ -10,6 +10,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use serde::{Deserialize, Serialize};
 
+use super::nobody::may_enter;
+
 /// The file system that a program sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mounts {
@@ -90,7 +92,8 @@ pub fn closed_to_nobody(directory: &Path) -> Option<PathBuf> {
 /// Whether nobody may not enter a directory, were they to reach it.
 #[must_use]
 pub fn is_closed(directory: &Path) -> bool {
-    std::fs::metadata(directory).is_ok_and(|metadata| metadata.mode() & 0o001 == 0)
+    let by_mode = || std::fs::metadata(directory).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+    may_enter(directory).map_or_else(by_mode, |may_enter| !may_enter)
 }
 
 #[cfg(test)]
