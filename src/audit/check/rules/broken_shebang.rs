@@ -10,7 +10,7 @@ pub static RULE: Rule = Rule {
     name: "broken-shebang",
     severity: Severity::Error,
     what: "The first line of a script on PATH, of a Python or of a virtual environment names a program that is not in \
-           the image.",
+           the image. It is a note for a script of a Python, such as pydoc, in an image without a shell.",
     why: "The script does not start. The error is `no such file or directory`, although the script is there.",
     remedy: "install packages at the final path, remove scripts that nobody runs, or start modules by `python -m`",
     judge: Judge::Always(judge),
@@ -24,11 +24,20 @@ fn judge(subject: &Subject<'_>) -> Vec<Found> {
             let text = node.file().and_then(|file| file.content.text()).filter(|text| text.starts_with(b"#!"));
             // Debian's scripts name what their packages only suggest.
             if let Some(text) = text.filter(|_| !subject.is_of_distribution(&path)) {
-                found.extend(broken(subject, &String::from_utf8_lossy(text)).map(|message| Found::at(path, message)));
+                let text = String::from_utf8_lossy(text);
+                found.extend(broken(subject, &text).map(|message| judged(subject, &text, path, message)));
             }
         }
     }
     found
+}
+
+/// The finding. Images without a shell are made so, and a Python starts its modules without these scripts.
+fn judged(subject: &Subject<'_>, text: &str, path: String, message: String) -> Found {
+    let is_without_shell = text.starts_with("#!/bin/sh") && subject.tree.find_file("/bin/sh").is_none();
+    let is_of_python = subject.python_of(&path).is_some();
+    let found = Found::at(path, message);
+    if is_without_shell && is_of_python { found.with(Severity::Note) } else { found }
 }
 
 /// What is wrong with the first lines of a script.
@@ -94,5 +103,17 @@ mod tests {
             "error /app/bin/c: node is not on PATH",
         ];
         assert_eq!(found, expected);
+        let of_python = "#!/bin/sh\nexec python3.13 -m pydoc\n";
+        let found = Fixture::default()
+            .python("/opt/python-3.13", "3.13", "3.13.9")
+            .venv("/app", "/opt/python-3.13/bin", "python3.13")
+            .text("/opt/python-3.13/bin/pydoc3.13", of_python)
+            .text("/app/bin/served", of_python)
+            .judged(&RULE);
+        let expected = [
+            "error /app/bin/served: its interpreter /bin/sh is not in the image",
+            "note /opt/python-3.13/bin/pydoc3.13: its interpreter /bin/sh is not in the image",
+        ];
+        assert_eq!(found.into_iter().collect::<std::collections::BTreeSet<_>>(), expected.map(str::to_owned).into());
     }
 }
