@@ -1,5 +1,7 @@
 //! The system that a built Python runs on.
 
+use std::path::PathBuf;
+
 use super::named_enum;
 
 named_enum! {
@@ -56,6 +58,20 @@ impl Target {
             Self::X86_64 => "amd64",
             Self::Aarch64 => "arm64",
         }
+    }
+
+    /// Returns the directories in which a distribution has this system's libraries, whether it has merged `/usr` or not:
+    /// first those that are for this processor alone.
+    #[must_use]
+    pub fn library_directories(self) -> [PathBuf; 6] {
+        [
+            format!("/usr/lib/{self}").into(),
+            format!("/lib/{self}").into(),
+            "/usr/lib64".into(),
+            "/lib64".into(),
+            "/usr/lib".into(),
+            "/lib".into(),
+        ]
     }
 
     /// Returns the path of glibc's dynamic loader, which every program names.

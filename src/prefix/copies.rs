@@ -33,17 +33,10 @@ pub struct OtherCopy {
 /// [`Error::Io`](crate::error::Error::Io) if a library or the package database of the root cannot be read.
 pub fn other_copies(manifest: &Manifest, root: &Path) -> Result<Vec<OtherCopy>> {
     let target = manifest.plan.request.target;
-    let directories = [
-        format!("/usr/lib/{target}"),
-        format!("/lib/{target}"),
-        "/usr/lib64".into(),
-        "/lib64".into(),
-        "/usr/lib".into(),
-        "/lib".into(),
-    ];
+    let directories = target.library_directories();
     let mut found: Vec<(&BundledLibrary, PathBuf)> = Vec::new();
     for library in &manifest.libraries {
-        let mut paths = directories.iter().map(|directory| Path::new(directory).join(&library.soname));
+        let mut paths = directories.iter().map(|directory| directory.join(&library.soname));
         let opened = paths.find_map(|path| Some((file_in_root(root, &path).ok()??, path)));
         if let Some((file, path)) = opened
             && !is_same(file, library)?

@@ -59,11 +59,10 @@ pub struct Placed {
 /// Returns the glibc version of a root file system for this target, or `None` if it has no readable glibc.
 #[must_use]
 pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
-    let places =
-        [format!("lib/{target}"), "lib64".into(), "lib".into(), format!("usr/lib/{target}"), "usr/lib64".into()];
-    places
+    target
+        .library_directories()
         .iter()
-        .filter_map(|place| directory::file_in_root(root, &Path::new(place).join("libc.so.6")).ok().flatten())
+        .filter_map(|place| directory::file_in_root(root, &place.join("libc.so.6")).ok().flatten())
         .find_map(|file| elf::provided_glibc(file).ok().flatten())
 }
 

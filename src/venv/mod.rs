@@ -8,6 +8,7 @@ mod needs;
 mod normal;
 mod wheels;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -19,7 +20,7 @@ use self::installer::{Installation, Installer};
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
 use crate::error::{Error, Result, VenvError};
-use crate::event::{Reporter, staged};
+use crate::event::staged;
 use crate::store::artifact::read_manifest;
 use crate::sys::directory::{self, Directory};
 use crate::sys::fs;
@@ -64,7 +65,7 @@ pub struct Environment {
     pub lacking: Option<Lacking>,
 }
 
-/// Makes an environment. After an error nothing is left of it.
+/// Makes an environment. After an error nothing is left of it, and what it was to replace is there.
 ///
 /// # Errors
 /// - [`Error::Venv`] if the Python is not of the flavor `builder`, if something is at its place, or if the lock needs uv
@@ -72,13 +73,14 @@ pub struct Environment {
 /// - [`Error::NotAnArtifact`] if pykeel did not install the Python;
 /// - [`Error::Command`] if the environment cannot be made or filled, with what the installer said;
 /// - [`Error::Spawn`], [`Error::Io`], [`Error::Interrupted`].
-pub fn make(request: &Request<'_>, log: &BuildLog<'_>, reporter: &dyn Reporter) -> Result<Environment> {
+pub fn make(request: &Request<'_>, log: &BuildLog<'_>) -> Result<Environment> {
+    let reporter = log.reporter();
     let manifest = read_manifest(request.prefix)?;
     require_builder(&manifest, request.prefix)?;
     let python = request.prefix.join(manifest.plan.interpreter());
     let installer = Installer::find(request.lock, &python)?;
-    clear(request)?;
-    let mut half = HalfMade { path: request.at, is_whole: false };
+    let old = clear(request)?;
+    let mut half = HalfMade { path: request.at, old, is_whole: false };
     let scratch = fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-venv-")?;
     let lock = plain_lock(request.lock, &installer, scratch.path(), log)?;
     // Two of one lock are the same at any time.
@@ -137,8 +139,8 @@ fn require_builder(manifest: &Manifest, prefix: &Path) -> Result<()> {
     Err(VenvError::NotABuilder { prefix: prefix.to_owned(), flavor, version }.into())
 }
 
-/// Sees that nothing is where the environment is to be.
-fn clear(request: &Request<'_>) -> Result<()> {
+/// Sees that nothing is where the environment is to be. Returns where the one is that was there.
+fn clear(request: &Request<'_>) -> Result<Option<PathBuf>> {
     let at = request.at;
     let path = at.to_owned();
     if !at.is_absolute() {
@@ -152,12 +154,28 @@ fn clear(request: &Request<'_>) -> Result<()> {
             return Err(VenvError::Taken { path }.into());
         }
         Ok(_) if !request.force => return Err(VenvError::Exists { path }.into()),
-        Ok(_) => fs::remove_tree(at)?,
+        Ok(_) => return set_aside(at),
     }
     let parent = at.parent().unwrap_or(Path::new("/"));
     // Directories that are made here have the same time each time, as those of prefixes.
     Directory::in_root(Path::new("/"), parent, directory::Missing::Make)?;
-    Ok(())
+    Ok(None)
+}
+
+/// Renames an environment that is replaced, so that it is not lost if there will be no other. Where the file system cannot,
+/// as an overlay cannot rename a directory of a lower layer, it is removed.
+fn set_aside(at: &Path) -> Result<Option<PathBuf>> {
+    let mut name = OsString::from(".pykeel-");
+    name.push(at.file_name().unwrap_or_default());
+    name.push(".old");
+    let old = at.with_file_name(name);
+    // An interrupted run left it.
+    fs::remove_tree(&old)?;
+    match std::fs::rename(at, &old) {
+        Ok(()) => Ok(Some(old)),
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => fs::remove_tree(at).map(|()| None),
+        Err(error) => Err(fs::with_path(at, error).into()),
+    }
 }
 
 /// Returns requirements with hashes, or a `pylock.toml`.
@@ -206,17 +224,21 @@ fn distributions(packages: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// An environment that is being made. Dropping it removes what there is of it.
+/// An environment that is being made. Dropping it removes the one that it replaces, or what there is of it, and puts the
+/// other one back.
 struct HalfMade<'a> {
     path: &'a Path,
+    old: Option<PathBuf>,
     is_whole: bool,
 }
 
 impl Drop for HalfMade<'_> {
     fn drop(&mut self) {
-        if !self.is_whole {
-            // The error that led here counts. Without `pyvenv.cfg` the next run names what is left.
-            let _later = fs::remove_tree(self.path);
+        let replaced = if self.is_whole { self.old.as_deref() } else { Some(self.path) };
+        // The error that led here counts, or the environment that is there. The next run removes or names what is left.
+        let _later = replaced.map(fs::remove_tree);
+        if let Some(old) = self.old.as_ref().filter(|_| !self.is_whole) {
+            let _later = std::fs::rename(old, self.path);
         }
     }
 }

@@ -59,31 +59,16 @@ pub(super) fn lacking(at: &Path, prefix: &Path, root: &Path, target: Target) -> 
 
 /// The packages of this system that have some libraries, by soname.
 fn owners<'a>(sonames: impl Iterator<Item = &'a String>, target: Target) -> Result<BTreeMap<String, String>> {
-    let directories = [
-        format!("/usr/lib/{target}"),
-        format!("/lib/{target}"),
-        "/usr/lib64".into(),
-        "/lib64".into(),
-        "/usr/lib".into(),
-        "/lib".into(),
-    ];
-    let mut names: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    let directories = target.library_directories();
+    let mut found: BTreeMap<&String, PathBuf> = BTreeMap::new();
     for soname in sonames {
-        let mut paths = directories.iter().map(|directory| Path::new(directory).join(soname));
+        let mut paths = directories.iter().map(|directory| directory.join(soname));
         let here = |path: &PathBuf| file_in_root(Path::new("/"), path).is_ok_and(|file| file.is_some());
-        if let Some(path) = paths.find(here) {
-            // A package lists a file under the name that it has since /usr was merged, or under the older one.
-            let older = path.strip_prefix("/usr").map(|below| Path::new("/").join(below));
-            names.insert(
-                soname.clone(),
-                [Some(distro::unmerged(&path)), older.ok(), Some(path)].into_iter().flatten().collect(),
-            );
-        }
+        found.extend(paths.find(here).map(|path| (soname, path)));
     }
-    let files: Vec<PathBuf> = names.values().flatten().cloned().collect();
-    let found = distro::owners_in(Path::new("/"), &files)?;
-    let owner = |paths: &Vec<PathBuf>| paths.iter().find_map(|path| found.get(path)).map(|owner| owner.package.clone());
-    Ok(names.iter().filter_map(|(soname, paths)| Some((soname.clone(), owner(paths)?))).collect())
+    let owners = distro::owners_in(Path::new("/"), &found.values().cloned().collect::<Vec<_>>())?;
+    let package = |path: &PathBuf| owners.get(path).map(|owner| owner.package.clone());
+    Ok(found.iter().filter_map(|(soname, path)| Some(((*soname).clone(), package(path)?))).collect())
 }
 
 #[cfg(test)]

@@ -49,10 +49,8 @@ pub fn unmet(root: &Path, placed: &[Placed<'_>], of: &Path) -> Result<BTreeSet<U
                 return;
             }
             for missing in &process.missing {
-                if !is_brought_along(&subject, &missing.library) {
-                    let (library, by) = (missing.library.clone(), missing.by.clone());
-                    found.insert(Unmet { library, version: None, by });
-                }
+                let (library, by) = (missing.library.clone(), missing.by.clone());
+                found.insert(Unmet { library, version: None, by });
             }
             for (object, provider, version) in process.missing_versions() {
                 let library = provider.path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -60,6 +58,11 @@ pub fn unmet(root: &Path, placed: &[Placed<'_>], of: &Path) -> Result<BTreeSet<U
             }
         });
     }
+    let missing: BTreeSet<&str> =
+        found.iter().filter(|need| need.version.is_none()).map(|need| need.library.as_str()).collect();
+    let brought: BTreeSet<String> =
+        missing.into_iter().filter(|library| is_brought_along(&subject, library)).map(str::to_owned).collect();
+    found.retain(|need| need.version.is_some() || !brought.contains(&need.library));
     Ok(found)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn run(args: &VenvArgs, config: &Config) -> Result<u8> {
     };
     let reporter = &config.reporter;
     let log = BuildLog::create(config.store.log(&log_name(&args.at))?, &System, reporter)?;
-    let environment = venv::make(&request, &log, reporter)?;
+    let environment = venv::make(&request, &log)?;
     match (&environment.lacking, &runtime) {
         (Some(lacking), Some(root)) => {
             for line in warnings(lacking, root) {

@@ -1,12 +1,13 @@
 //! What is in a base image: which paths there are, and the few files whose content decides something.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::domain::artifact::GlibcVersion;
 use crate::error::{Error, ImageError, Result};
 use crate::sys::archive::{LayerEntry, LayerKind};
+use crate::sys::directory::names_of;
 use crate::sys::elf;
 
 /// How many links a path may lead through, as in the kernel.
@@ -202,15 +203,6 @@ fn is_libc(path: &Path) -> bool {
     let is_library =
         name == "libc.so.6" || name.starts_with("libc-2.") && path.extension().is_some_and(|end| end == "so");
     is_library && ["lib", "lib64", "usr/lib", "usr/lib64"].iter().any(|top| path.starts_with(top))
-}
-
-fn names_of(path: &Path) -> VecDeque<OsString> {
-    let name = |part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    };
-    path.components().filter_map(name).collect()
 }
 
 #[cfg(test)]

@@ -51,17 +51,9 @@ impl<'a> Host<'a> {
     /// # Errors
     /// [`ImageError::HostFile`] if there is none for this machine.
     pub(super) fn library(&self, soname: &str, needed_by: &str) -> Result<PathBuf> {
-        let (triplet, machine) = (self.target.name(), self.target.elf_machine());
-        let places = [
-            format!("/usr/lib/{triplet}"),
-            "/usr/lib64".into(),
-            "/usr/lib".into(),
-            format!("/lib/{triplet}"),
-            "/lib64".into(),
-            "/lib".into(),
-        ];
+        let (places, machine) = (self.target.library_directories(), self.target.elf_machine());
         let fits = |path: &PathBuf| elf::read(path).is_ok_and(|file| file.machine == machine);
-        let mut paths = places.iter().map(|place| Path::new(place).join(soname));
+        let mut paths = places.iter().map(|place| place.join(soname));
         paths.find(fits).ok_or_else(|| {
             host_file(
                 soname,

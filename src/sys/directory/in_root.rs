@@ -124,8 +124,9 @@ fn make(here: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     if is_fixed { fixed_time::fix(here, OsStr::new(".")) } else { Ok(()) }
 }
 
-/// The names on a way, `..` among them.
-fn names_of(path: &Path) -> VecDeque<OsString> {
+/// Returns the names on a way, `..` among them, for a walk that follows links itself.
+#[must_use]
+pub fn names_of(path: &Path) -> VecDeque<OsString> {
     let name = |part| match part {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),

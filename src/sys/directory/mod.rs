@@ -14,7 +14,7 @@ use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _, Permi
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-pub use in_root::file_in_root;
+pub use in_root::{file_in_root, names_of};
 
 use super::fs::{Entry, Kind, with_path};
 use crate::error::Result;

@@ -112,6 +112,11 @@ fn an_environment_works_has_no_pip_and_is_the_same_every_time() {
     scene.venv(&lock, &[]).exits(2).says(&["there is an environment at /", "--force"]);
     scene.venv(&lock, &["--force"]).exits(0);
     assert_eq!(scene.layer(), layer);
+    // One that cannot be replaced stays.
+    let wrong = scene.path("wrong.txt");
+    fs_err::write(&wrong, "--no-index\nabsent==1.0 --hash=sha256:00\n").expect("a file");
+    scene.venv(&wrong, &["--force"]).exits(1);
+    assert_eq!(scene.layer(), layer);
     // By way of wheels that are kept it is the same.
     let wheels = scene.path("kept");
     let kept = scene.venv(&lock, &["--force", "--wheels", wheels.to_str().expect("a text")]).exits(0).json();

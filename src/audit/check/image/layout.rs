@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::blobs::Blobs;
 use crate::domain::digest::Digest;
+use crate::domain::target::Target;
 use crate::error::{Error, Result};
 
 /// How many indexes lead to a manifest.
@@ -115,11 +116,7 @@ fn chosen<'a>(blobs: &Blobs, manifests: &'a [Descriptor]) -> Result<&'a Descript
     if let [image] = images[..] {
         return Ok(image);
     }
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
+    let architecture = Target::OF_THIS_PROGRAM.oci_architecture();
     let is_of = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
     let fitting = images.iter().filter(|image| image.platform.as_ref().is_some_and(is_of));
     let fitting: Vec<&&Descriptor> = fitting.collect();
