@@ -104,6 +104,13 @@ Examples:
   pykeel completions zsh > /usr/local/share/zsh/site-functions/_pykeel
   pykeel completions fish > ~/.config/fish/completions/pykeel.fish";
 
+pub(super) const INDEX_HELP: &str = "\
+Examples:
+  pykeel index --output pykeel.json              of the store, for uv on this machine
+  uv python install 3.13 --python-downloads-json-url file://$PWD/pykeel.json
+  pykeel index dist --url 'https://pythons.example/{file}' --output dist/uv.json
+                                                 of tarballs that a server offers";
+
 pub(super) const INSPECT_HELP: &str = "\
 Examples:
   pykeel inspect dist/cpython-3.13.5-*.tar.zst   what it is, and what takes up its size

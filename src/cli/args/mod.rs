@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::application::VenvArgs;
-pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
+pub(super) use self::artifacts::{IndexArgs, InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
 use self::flags::BUILD_OPTIONS;
@@ -25,7 +25,7 @@ pub(super) use self::policies::PolicyArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
     UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
@@ -114,6 +114,9 @@ pub(super) enum Command {
     Uninstall(UninstallArgs),
     /// List the artifacts in the store, or every version that can be built
     List(ListArgs),
+    /// Write an index of artifacts, by which uv installs them
+    #[command(after_help = INDEX_HELP)]
+    Index(IndexArgs),
     /// Show what an artifact or an installed prefix contains, or compare two
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod copies;
 mod image;
+mod index;
 mod inspect;
 mod install;
 mod list;
@@ -44,6 +45,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Image(args) => image::run(args, config),
         Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),
+        Command::Index(args) => index::run(args, config),
         Command::Inspect(args) => inspect::run(args, config),
         Command::Verify(args) => verify::run(args, config),
         Command::Venv(args) => venv::run(args, config),

@@ -16,5 +16,6 @@ mod sysconfig;
 pub mod system;
 mod treemap;
 mod uninstall;
+mod uv;
 mod venv;
 mod verification;

@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod foreign;
 mod image;
+mod index;
 mod inputs;
 mod intermediates;
 mod kills;
