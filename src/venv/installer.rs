@@ -23,8 +23,6 @@ pub(super) enum Installer {
 pub(super) struct Installation<'a> {
     /// Requirements with hashes, or a `pylock.toml`.
     pub(super) lock: &'a Path,
-    /// The directory of the only wheels that are used.
-    pub(super) wheels: Option<&'a Path>,
     /// The interpreter of the environment.
     pub(super) python: &'a Path,
     /// The time of what is built, in seconds since 1970.
@@ -67,10 +65,6 @@ impl Installer {
                 "--no-warn-script-location",
             ]),
         };
-        let spec = match what.wheels {
-            Some(directory) => spec.args(["--no-index", "--find-links"]).arg(directory),
-            None => spec,
-        };
         let spec = spec.args(["--require-hashes", "--requirement"]).arg(what.lock);
         log.run(&spec.environment(environment(of_user(std::env::vars_os()), what.epoch)), |_| {})
     }
@@ -106,7 +100,7 @@ pub(super) fn export(uv: &Path, lock: &Path, into: &Path, log: &BuildLog<'_>) ->
 }
 
 /// The user's settings of the installers, proxies and compilers, and what makes two installations the same.
-fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTreeMap<String, OsString> {
+pub(super) fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTreeMap<String, OsString> {
     let of_another = |name: &str| name.starts_with("PYTHON") || name == "VIRTUAL_ENV" || name == "PIP_TARGET";
     let mut environment: BTreeMap<String, OsString> = user.into_iter().filter(|(name, _)| !of_another(name)).collect();
     for (name, value) in [
