@@ -207,6 +207,15 @@ fn of_image(error: &Error) -> Option<String> {
         ImageError::NotAnImage { .. } => {
             "write one with `docker save --output FILE IMAGE` or `skopeo copy docker://IMAGE oci-archive:FILE`".into()
         }
+        ImageError::NotFound { asked, .. } if asked.is_empty() => {
+            "install docker, podman or buildah in /usr/bin or /usr/local/bin, or save the image where it is, by \
+             `docker save --output FILE IMAGE`, and name the file"
+                .into()
+        }
+        ImageError::NotFound { .. } => {
+            "pull it first, or save it where it is, by `docker save --output FILE IMAGE`, and name the file".into()
+        }
+        ImageError::Several { .. } => "save one alone: `docker save --output FILE IMAGE`".into(),
         ImageError::Unfit { .. } => {
             "name another with `--base LAYOUT`, or leave it out for an image from scratch".into()
         }

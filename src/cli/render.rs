@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::args::{Color, Global, Progress};
 use super::hints::hint;
-use crate::error::{Error, PrefixError, VenvError};
+use crate::error::{Error, ImageError, PrefixError, VenvError};
 use crate::report::text::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -71,6 +71,9 @@ fn details(error: &Error) -> Vec<String> {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
         }
         Error::Verification { findings, .. } => findings.clone(),
+        Error::Image(ImageError::NotFound { asked, .. }) => {
+            asked.iter().map(|(program, reason)| shown(&format!("{program}: {reason}"))).collect()
+        }
         Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => {
             differences.iter().map(|line| shown(line)).collect()
         }

@@ -85,9 +85,12 @@ impl Error {
 impl ImageError {
     const fn code(&self) -> ExitCode {
         match self {
-            Self::NotAnImage { .. } | Self::Unfit { .. } | Self::UnknownUser { .. } | Self::Tree { .. } => {
-                ExitCode::Usage
-            }
+            Self::NotFound { .. }
+            | Self::NotAnImage { .. }
+            | Self::Several { .. }
+            | Self::Unfit { .. }
+            | Self::UnknownUser { .. }
+            | Self::Tree { .. } => ExitCode::Usage,
             Self::HostFile { .. } => ExitCode::Build,
         }
     }

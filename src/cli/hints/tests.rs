@@ -227,6 +227,12 @@ fn of_images() -> Vec<Error> {
     };
     let errors = [
         ImageError::NotAnImage { path: image(), reason: "it is empty".into() },
+        ImageError::NotFound { name: "app:1".into(), asked: Vec::new() },
+        ImageError::NotFound {
+            name: "app:1".into(),
+            asked: vec![("docker".into(), "Error: No such image: app:1".into())],
+        },
+        ImageError::Several { path: image(), names: vec!["app:1".into(), "app:2".into()] },
         ImageError::Unfit { image: image(), reason: "it is for linux/arm64".into() },
         user(&[]),
         user(&["root", "app"]),

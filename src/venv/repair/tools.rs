@@ -53,7 +53,7 @@ impl Tools {
         let spec = Spec::new(python)
             .args(["-I", "-m", "pip", "--python"])
             .arg(&own)
-            .args(["install", "--quiet", "--no-compile", "--only-binary", ":all:", "--require-hashes", "--requirement"])
+            .args(["install", "-q", "--no-compile", "--only-binary", ":all:", "--require-hashes", "--requirement"])
             .arg(&lock)
             .environment(environment(of_user(std::env::vars_os()), epoch));
         log.run(&spec, |_| {}).map_err(|error| match error {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::install::Site;
-use crate::support::{Ended, check, run};
+use crate::missing::Missing;
+use crate::skip;
+use crate::support::{Ended, Mounted, check, run};
 
 /// Makes a wheel of a directory, as an archiver without a build system does.
 const PACK: &str = r#"
@@ -214,6 +216,31 @@ fn what_a_runtime_lacks_is_named_with_the_file_that_needs_it() {
         let line = lacking["install"].as_str().expect("a line");
         assert!(line.contains("apt-get install") && line.contains(" zlib1g"), "{line}");
     }
+}
+
+#[test]
+fn a_package_that_cannot_be_had_or_built_is_named_with_the_reason() {
+    let scene = Scene::new();
+    let mac = "native-1.0-cp313-cp313-macosx_11_0_arm64";
+    scene.wheel(mac, &[]);
+    scene.venv(&scene.lock(&[mac]), &[]).exits(1).says(&["native==1.0", "o matching distribution", "the whole log is"]);
+    // The compiler's own error is shown.
+    scene.source("broken", "gcc", "", "#include <Python.h>\nint broken(void) { return undeclared_name; }\n");
+    let ended = scene.venv(&scene.lock(&["broken-1.0"]), &[]).exits(1);
+    ended.says(&["module.c:2:", "error: ", "undeclared_name", "the whole log is"]);
+    assert!(!scene.path("srv/app").exists());
+}
+
+#[test]
+fn a_full_disk_leaves_no_environment() {
+    let scene = Scene::new();
+    scene.wheel("large-1.0-py3-none-any", &[("large.py", &"x = 'a'\n".repeat(1 << 20))]);
+    let Some(_mounted) = Mounted::tmpfs(&scene.path("srv"), "size=2m") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
+    scene.venv(&scene.lock(&["large-1.0-py3-none-any"]), &[]).exits(1).says(&["No space left on device"]);
+    assert_eq!(fs_err::read_dir(scene.path("srv")).expect("a directory").count(), 0);
+    scene.venv(&scene.lock(&[PURE]), &[]).exits(0);
 }
 
 #[test]

@@ -16,10 +16,10 @@ pub static RULE: Rule = Rule {
 };
 
 fn judge(subject: &Subject<'_>) -> Result<Vec<Found>, String> {
-    if !subject.packages.is_known {
+    if !subject.packages.is_known() {
         return Err("the image has no database of dpkg".to_owned());
     }
-    let names = subject.packages.installed.iter().map(|package| package.name).filter(|name| is_for_builds(name));
+    let names = subject.packages.installed().map(|package| package.name.as_str()).filter(|name| is_for_builds(name));
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
         return Ok(Vec::new());
