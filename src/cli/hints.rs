@@ -188,7 +188,7 @@ fn of_venv(error: &Error) -> Option<String> {
         }
         VenvError::NotForPip { .. } => "name requirements with hashes, or leave out `--wheels` and `--repair`".into(),
         VenvError::NoTools { wanted, .. } => format!(
-            "name an index or a directory that has them by PIP_INDEX_URL or PIP_FIND_LINKS ({}), or leave out `--repair`",
+            "name an index or a directory that has them by PIP_INDEX_URL or PIP_FIND_LINKS ({}), or leave `--repair` out",
             wanted.join(", ")
         ),
         VenvError::NotABuilder { version, .. } => {

@@ -71,7 +71,8 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
 /// database that can be read here.
 ///
 /// # Errors
-/// [`Error::Io`](crate::error::Error::Io), [`Error::Spawn`](crate::error::Error::Spawn) or [`Error::Command`](crate::error::Error::Command) if an existing database cannot be read.
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Spawn`](crate::error::Error::Spawn) or
+/// [`Error::Command`](crate::error::Error::Command) if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -85,7 +86,8 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// # Errors
 /// - [`PrefixError::Foreign`] if pykeel did not make what is at the prefix;
 /// - [`PrefixError::OtherFiles`] if there are files in it that pykeel did not put there;
-/// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel would complete or remove;
+/// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel
+///   would complete or remove;
 /// - [`PrefixError::NotRemovable`] if a file system is mounted at the prefix;
 /// - [`Error::DigestMismatch`](crate::error::Error::DigestMismatch) or
 ///   [`Error::Damaged`](crate::error::Error::Damaged) if the tarball is damaged;

@@ -97,8 +97,8 @@ fn find(directory: &Directory, path: &Path, depth: usize, matcher: &GlobMatcher,
 /// Returns what [`uninstall`] would remove, and changes nothing.
 ///
 /// # Errors
-/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::Invalid`] if the path cannot be
-/// a prefix; [`Error::Io`], [`Error::Interrupted`].
+/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::Invalid`] if the path cannot
+/// be a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
     match Site::find(destination, reporter)? {
         Some(site) => examine(&site),
@@ -131,8 +131,8 @@ fn examine(site: &Site) -> Result<Finding> {
 /// so that no process sees half of it.
 ///
 /// # Errors
-/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::OtherFiles`] if other files are
-/// in it and `other_files` keeps them; [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`],
+/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::OtherFiles`] if other files
+/// are in it and `other_files` keeps them; [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`],
 /// [`Error::Interrupted`].
 pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };

@@ -1,5 +1,5 @@
-//! Wheels that are kept, with a lock of their own: made once in a builder, they are installed wherever the same lock is,
-//! without an index and a compiler.
+//! Wheels that are kept, with a lock of their own: made once in a builder, they are installed wherever the same lock
+//! is, without an index and a compiler.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

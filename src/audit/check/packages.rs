@@ -61,6 +61,38 @@ impl Packages {
     }
 }
 
+/// Whether only a build needs a package, by its name.
+#[must_use]
+pub fn is_for_builds(name: &str) -> bool {
+    let (stem, last) = name.rsplit_once('-').unwrap_or((name, ""));
+    let versioned = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let tools = [
+        "autoconf",
+        "automake",
+        "binutils",
+        "bison",
+        "build-essential",
+        "cargo",
+        "clang",
+        "cmake",
+        "cpp",
+        "dpkg-dev",
+        "flex",
+        "g++",
+        "gcc",
+        "gfortran",
+        "golang",
+        "libtool",
+        "make",
+        "meson",
+        "ninja-build",
+        "pkg-config",
+        "pkgconf",
+        "rustc",
+    ];
+    name.ends_with("-dev") || tools.contains(&name) || (versioned && tools.contains(&stem))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::Fixture;

@@ -81,8 +81,8 @@ impl Dpkg {
 }
 
 impl Database {
-    /// Reads the database. A file that is missing is an empty one, as for dpkg. A distroless image has its records one by
-    /// one, and no lists of files.
+    /// Reads the database. A file that is missing is an empty one, as for dpkg. A distroless image has its records one
+    /// by one, and no lists of files.
     ///
     /// # Errors
     /// Those of the files.
@@ -339,8 +339,8 @@ pub(super) fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathB
     Ok(Database::read(&OfRoot(root))?.owners(files))
 }
 
-/// Returns the packages that are installed and configured in a root and the names that they provide, or `None` if the root
-/// has no dpkg database.
+/// Returns the packages that are installed and configured in a root and the names that they provide, or `None` if the
+/// root has no dpkg database.
 pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
     Ok(records(&OfRoot(root))?.map(|records| names(&records)))
 }

@@ -69,7 +69,7 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::Unreadable`] if it cannot be read, [`ImageError::NotAnImage`] for anything else than a tar archive,
-    /// [`Error::Damaged`] for one that is truncated, [`Error::HostileArchive`]; [`Error::Io`], also if the disk is full.
+    /// [`Error::Damaged`] for one that is truncated, [`Error::HostileArchive`]; [`Error::Io`], also for a full disk.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let metadata = fs_err::metadata(path).map_err(Error::Unreadable)?;
         let place = if metadata.is_dir() {

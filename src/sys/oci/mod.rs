@@ -123,8 +123,8 @@ impl ExportedRoot {
 }
 
 impl Opened {
-    /// Opens a directory with an OCI image layout, an OCI archive, an archive of `docker save`, or any other tarball. An
-    /// archive may be compressed with gzip, zstd or xz. Layers are not read.
+    /// Opens a directory with an OCI image layout, an OCI archive, an archive of `docker save`, or any other tarball.
+    /// An archive may be compressed with gzip, zstd or xz. Layers are not read.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if it does not exist or cannot be read; [`ImageError::NotAnImage`] for anything else;
@@ -135,9 +135,14 @@ impl Opened {
         let name = path.display().to_string();
         let images = if let Some(bytes) = container.document("index.json")? {
             let index: Index = parsed(&format!("index.json of {name}"), &bytes)?;
-            let mut reading = Reading { container: &container, images: Vec::new(), seen: BTreeSet::new() };
+            let seen = BTreeSet::new();
+            let mut reading = Reading { container: &container, images: Vec::new(), incomplete: None, seen };
             reading.index(&index, None, 0)?;
-            reading.images
+            // Images for other machines need not be whole.
+            match reading.incomplete.filter(|_| reading.images.is_empty()) {
+                Some(error) => return Err(error),
+                None => reading.images,
+            }
         } else if let Some(bytes) = container.document("manifest.json")? {
             let saved: Vec<DockerImage> = parsed(&format!("manifest.json of {name}"), &bytes)?;
             saved.iter().take(MOST_IMAGES).map(|image| of_docker(image, &container)).collect::<Result<_>>()?
@@ -239,6 +244,8 @@ impl ImageSource {
 struct Reading<'a> {
     container: &'a Container,
     images: Vec<Image>,
+    /// What an image lacks.
+    incomplete: Option<Error>,
     seen: BTreeSet<Digest>,
 }
 
@@ -280,7 +287,8 @@ impl Reading<'_> {
         let manifest: Manifest = parsed(&what, &bytes)?;
         let Some(config) = blob(self.container, &manifest.config)? else {
             let reason = format!("its configuration sha256:{} is missing", manifest.config.digest);
-            return Err(Error::Damaged { what, reason });
+            self.incomplete.get_or_insert(Error::Damaged { what, reason });
+            return Ok(());
         };
         // Other things than images are kept in this format too, such as Helm charts.
         let is_config = |kind: &str| {

@@ -80,8 +80,8 @@ pub(super) struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    /// Repairs those of some wheels that need it, in an empty directory. Returns all wheels, in the same order, and what
-    /// was repaired. The same wheels give the same bytes.
+    /// Repairs those of some wheels that need it, in an empty directory. Returns all wheels, in the same order, and
+    /// what was repaired. The same wheels give the same bytes.
     ///
     /// # Errors
     /// [`VenvError::NoTools`](crate::error::VenvError::NoTools); [`Error::Command`](crate::error::Error::Command) with

