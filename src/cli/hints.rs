@@ -187,9 +187,11 @@ fn of_venv(error: &Error) -> Option<String> {
             "install uv there, or name requirements with hashes: `uv export --frozen -o requirements.txt`".into()
         }
         VenvError::NotForPip { .. } => "name requirements with hashes, or leave out `--wheels` and `--repair`".into(),
-        VenvError::NoTools { wanted, .. } => format!(
-            "name an index or a directory that has them by PIP_INDEX_URL or PIP_FIND_LINKS ({}), or leave `--repair` out",
-            wanted.join(", ")
+        VenvError::NoTools { wanted, log, .. } => format!(
+            "name an index or a directory that has them by PIP_INDEX_URL or PIP_FIND_LINKS ({}), or leave `--repair` out; \
+             the whole log is {}",
+            wanted.join(", "),
+            log.display()
         ),
         VenvError::NotABuilder { version, .. } => {
             format!("for this stage: `pykeel install {version} --flavor builder --force`; the next one keeps the other")

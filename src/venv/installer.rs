@@ -101,7 +101,9 @@ pub(super) fn export(uv: &Path, lock: &Path, into: &Path, log: &BuildLog<'_>) ->
 
 /// The user's settings of the installers, proxies and compilers, and what makes two installations the same.
 pub(super) fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTreeMap<String, OsString> {
-    let of_another = |name: &str| name.starts_with("PYTHON") || name == "VIRTUAL_ENV" || name == "PIP_TARGET";
+    // Those of another Python, and of another place to install to.
+    let others = ["VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER"];
+    let of_another = |name: &str| name.starts_with("PYTHON") || others.contains(&name);
     let mut environment: BTreeMap<String, OsString> = user.into_iter().filter(|(name, _)| !of_another(name)).collect();
     for (name, value) in [
         ("LC_ALL", "C.UTF-8"),
@@ -126,13 +128,24 @@ mod tests {
 
     #[test]
     fn an_installer_gets_the_users_settings_and_none_of_another_python() {
-        let user = ["PATH", "UV_INDEX_URL", "PIP_INDEX_URL", "https_proxy", "PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET"];
+        let user = [
+            "PATH",
+            "UV_INDEX_URL",
+            "PIP_INDEX_URL",
+            "https_proxy",
+            "PYTHONPATH",
+            "VIRTUAL_ENV",
+            "PIP_TARGET",
+            "PIP_USER",
+        ];
         let user = user.into_iter().map(|name| (name.to_owned(), "x".into())).collect();
         let environment = environment(user, 7);
         for kept in ["PATH", "UV_INDEX_URL", "PIP_INDEX_URL", "https_proxy"] {
             assert_eq!(environment[kept], "x");
         }
-        assert!(["PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET"].iter().all(|name| !environment.contains_key(*name)));
+        assert!(
+            ["PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET", "PIP_USER"].iter().all(|name| !environment.contains_key(*name))
+        );
         assert_eq!((&environment["SOURCE_DATE_EPOCH"], &environment["UV_LINK_MODE"]), (&"7".into(), &"copy".into()));
     }
 }

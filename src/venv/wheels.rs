@@ -37,7 +37,9 @@ pub(super) fn make(
     Ok(wheels)
 }
 
-/// Copies wheels into a directory, and returns the lock of these wheels there. What else is in the directory stays.
+/// Copies wheels into a directory, and returns the lock of these wheels there. They replace other wheels of the same
+/// distributions and versions: an installer would take one of these and find another digest. What else is in the directory
+/// stays.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io).
@@ -53,6 +55,13 @@ pub(super) fn keep(wheels: &[PathBuf], directory: &Path) -> Result<PathBuf> {
         let digest = Digest::of_reader(fs_err::File::open(copy.path())?)?;
         fs::persist(copy, &kept)?;
         if let Some((name, version)) = distribution(&file.to_string_lossy()) {
+            for entry in fs_err::read_dir(directory)? {
+                let entry = entry?;
+                let other = entry.file_name();
+                if other != file && distribution(&other.to_string_lossy()) == Some((name, version)) {
+                    fs_err::remove_file(entry.path())?;
+                }
+            }
             // Writing to a text cannot fail.
             let _ = writeln!(text, "{name}=={version} --hash=sha256:{digest}");
         }
@@ -84,12 +93,16 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
         fs_err::create_dir_all(&kept).unwrap();
-        fs_err::write(kept.join("older-1.0-py3-none-any.whl"), "x").unwrap();
+        for other in ["older-1.0-py3-none-any.whl", "new_one-1.0-py3-none-any.whl", "new_one-2.0-cp313-cp313-x.whl"] {
+            fs_err::write(kept.join(other), "x").unwrap();
+        }
         let wheel = place.path().join("new_one-2.0-py3-none-any.whl");
         fs_err::write(&wheel, "abc").unwrap();
         let lock = keep(&[wheel], &kept).unwrap();
         let expected = format!("{BESIDE}new_one==2.0 --hash=sha256:{}\n", Digest::of("abc"));
         assert_eq!(fs_err::read_to_string(lock).unwrap(), expected);
         assert_eq!(fs_err::read(kept.join("new_one-2.0-py3-none-any.whl")).unwrap(), b"abc");
+        assert!(!kept.join("new_one-2.0-cp313-cp313-x.whl").exists());
+        assert!(kept.join("new_one-1.0-py3-none-any.whl").exists() && kept.join("older-1.0-py3-none-any.whl").exists());
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::cli) struct VenvArgs {
     #[arg(long, value_name = "DIR")]
     pub wheels: Option<PathBuf>,
 
-    /// Copy the libraries that wheels need into them, for the given platform: auto or manylinux_2_NN
+    /// Copy the libraries that wheels need into them; PLATFORM is `auto` or `manylinux_2_NN`, of glibc 2.NN
     #[arg(long, value_name = "PLATFORM", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub repair: Option<Platform>,
 

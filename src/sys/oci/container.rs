@@ -74,6 +74,10 @@ impl Container {
         let metadata = fs_err::metadata(path).map_err(Error::Unreadable)?;
         let place = if metadata.is_dir() {
             Place::Directory
+        } else if !metadata.is_file() {
+            // A pipe could not be read twice.
+            let reason = "it is neither a directory nor a regular file".to_owned();
+            return Err(ImageError::NotAnImage { path: path.display().to_string(), reason }.into());
         } else {
             let mut file = fs_err::File::open(path).map_err(Error::Unreadable)?.into_parts().0;
             let mut magic = [0; 6];

@@ -94,6 +94,7 @@ impl Repair<'_> {
     ) -> Result<(Vec<PathBuf>, Vec<Repaired>)> {
         let (mut all, mut repaired) = (Vec::new(), Vec::new());
         let mut tools = None;
+        fs_err::create_dir_all(scratch)?;
         for (number, wheel) in wheels.iter().enumerate() {
             let tree = scratch.join(format!("{number}.tree"));
             let unpack = Spec::new(self.python).args(["-I", "-m", "zipfile", "-e"]).arg(wheel).arg(&tree);
@@ -112,7 +113,7 @@ impl Repair<'_> {
                 Some(tools) => tools,
                 empty => empty.insert(self.tools(scratch.join("tools"), log)?),
             };
-            let new = tools.repair(wheel, self.platform, &granted, &scratch.join(number.to_string()), log)?;
+            let new = tools.repair(wheel, &granted, &scratch.join(number.to_string()), log)?;
             if new != *wheel {
                 let wheel = new.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 repaired.push(Repaired { wheel, granted: granted.into_iter().collect() });
@@ -123,8 +124,8 @@ impl Repair<'_> {
     }
 
     fn tools(&self, directory: PathBuf, log: &BuildLog<'_>) -> Result<Tools> {
-        let (python, stdlib, epoch) = (self.python, self.stdlib, self.epoch);
-        Tools::install(Site { python, stdlib, directory, epoch }, log)
+        let Self { platform, python, stdlib, epoch, .. } = *self;
+        Tools::install(Site { python, stdlib, directory, platform, epoch }, log)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Tools {
     /// The file of auditwheel's policies, and what it is as installed.
     policies: PathBuf,
     original: Value,
+    platform: Platform,
     epoch: u64,
 }
 
@@ -32,6 +33,8 @@ pub(super) struct Site<'a> {
     pub(super) stdlib: &'a Path,
     /// A directory that does not exist yet.
     pub(super) directory: PathBuf,
+    /// What wheels are repaired for.
+    pub(super) platform: Platform,
     /// The time of what the programs write, in seconds since 1970.
     pub(super) epoch: u64,
 }
@@ -43,7 +46,7 @@ impl Tools {
     /// [`VenvError::NoTools`] with what pip said; [`Error::NoExec`], [`Error::Spawn`], [`Error::Io`],
     /// [`Error::Interrupted`].
     pub(super) fn install(site: Site<'_>, log: &BuildLog<'_>) -> Result<Self> {
-        let Site { python, stdlib, directory, epoch } = site;
+        let Site { python, stdlib, directory, platform, epoch } = site;
         if !fs::runs_programs(fs::directory_of(&directory))? {
             return Err(Error::NoExec { path: fs::directory_of(&directory).to_owned() });
         }
@@ -71,7 +74,7 @@ impl Tools {
             reason: error.to_string(),
         };
         let original = serde_json::from_slice(&fs_err::read(&policies)?).map_err(damaged)?;
-        Ok(Self { directory, policies, original, epoch })
+        Ok(Self { directory, policies, original, platform, epoch })
     }
 
     /// Copies the libraries that a wheel needs into it, also those of `also` that the policies take for granted, and
@@ -83,7 +86,6 @@ impl Tools {
     pub(super) fn repair(
         &self,
         wheel: &Path,
-        platform: Platform,
         also: &BTreeSet<&'static str>,
         into: &Path,
         log: &BuildLog<'_>,
@@ -95,7 +97,7 @@ impl Tools {
         let spec = Spec::new(programs.join("python"))
             .arg("-s")
             .arg(programs.join("auditwheel"))
-            .args(["repair", "--plat", &platform.to_string(), "--wheel-dir"])
+            .args(["repair", "--plat", &self.platform.to_string(), "--wheel-dir"])
             .arg(into)
             .arg(wheel)
             .variable("PYTHONHASHSEED", "0")

@@ -22,7 +22,7 @@ PyMODINIT_FUNC PyInit_NAME(void) {
 }
 "#;
 
-/// A module that needs libstdc++, and libgcc_s to catch.
+/// A module that needs libstdc++, and `libgcc_s` to catch.
 const PLUSPLUS: &str = r#"
 #include <Python.h>
 #include <stdexcept>
@@ -106,12 +106,7 @@ fn what_was_built_works_in_a_root_that_has_nothing_but_glibc() {
     run(in_root().arg(root).arg(&python).args(["-m", "venv", "--without-pip"]).arg(other)).exits(0);
     let mut pip = in_root();
     pip.arg(root).args(["/builder/bin/python3", "-m", "pip", "--no-cache-dir", "--python"]);
-    pip.arg(other.join("bin/python")).args([
-        "install",
-        "--require-hashes",
-        "--requirement",
-        "/wheels/requirements.txt",
-    ]);
+    pip.arg(other.join("bin/python")).args(["install", "--require-hashes", "-r", "/wheels/requirements.txt"]);
     run(&mut pip).exits(0);
     assert_eq!(imports(root, other).exits(0).out, "works\n");
 
@@ -122,10 +117,38 @@ fn what_was_built_works_in_a_root_that_has_nothing_but_glibc() {
     repair[5] = again.to_str().expect("a text");
     scene.venv(&lock, &repair).exits(0);
     assert_eq!(fs_err::read_to_string(again.join("requirements.txt")).expect("a lock"), hashes);
-    // An older glibc than the wheel needs is auditwheel's error, and nothing is left.
-    let ended = scene.venv(&lock, &["--force", "--repair=manylinux_2_5"]).exits(1);
+}
+
+#[test]
+fn a_wheel_of_an_index_gets_what_is_taken_for_granted_and_no_other() {
+    let scene = scene();
+    let plain = scene.path("plain");
+    let lock = scene.lock(&PACKAGES[1..]);
+    scene.venv(&lock, &["--wheels", plain.to_str().expect("a text")]).exits(0);
+    let mut built = fs_err::read_dir(&plain).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let built = built.find(|path| path.display().to_string().contains("plusplus")).expect("a wheel");
+    let name = built.file_name().expect("a name").to_string_lossy().replace("-linux_", "-manylinux_2_36_");
+    fs_err::copy(&built, scene.path("wheels").join(&name)).expect("a wheel");
+    let of_index = scene.lock(&[name.strip_suffix(".whl").expect("a wheel")]);
+    // It has its libraries, and nothing is fetched.
+    let made = scene.venv(&of_index, &["--force", "--repair"]).exits(0).says(&["without the root"]).json();
+    assert_eq!(made["repaired"], serde_json::json!([]));
+    let root = scene.path("root");
+    fs_err::create_dir_all(root.join("usr/lib")).expect("a directory");
+    let ended = scene.venv(&of_index, &["--force", "--repair", "--runtime-root", root.to_str().expect("a text")]);
+    if ended.code == 3 {
+        skip!(Missing::PackageIndex, "auditwheel cannot be fetched: {}", ended.err);
+    }
+    let made = ended.exits(0).json();
+    assert_eq!(made["repaired"][0]["granted"], serde_json::json!(["libgcc_s.so.1", "libstdc++.so.6"]));
+    let import = ["-c", "import plusplus; assert plusplus.answer"];
+    check(&scene.path("srv/app/bin/python").display().to_string(), &import);
+
+    // An older glibc than the wheel needs is auditwheel's error, and the environment stays.
+    fs_err::remove_file(scene.path("wheels").join(&name)).expect("a wheel");
+    let ended = scene.venv(&scene.lock(&PACKAGES[1..]), &["--force", "--repair=manylinux_2_5"]).exits(1);
     ended.says(&["too-recent versioned symbols", "the whole log is"]);
-    assert_eq!(imports(Path::new("/"), &app).exits(0).out, "works\n");
+    check(&scene.path("srv/app/bin/python").display().to_string(), &import);
 }
 
 #[test]

@@ -183,6 +183,8 @@ fn what_is_no_image_says_so() {
     let error = read(archived(&[("a.txt".to_owned(), b"x".to_vec())], &[], None).path()).unwrap_err();
     assert!(error.to_string().contains("is not an image") && error.code() == 2, "{error}");
     assert_eq!(read(Path::new("/no/such")).unwrap_err().code(), 2);
+    let error = read(Path::new("/dev/null")).unwrap_err();
+    assert!(error.to_string().contains("nor a regular file") && error.code() == 2, "{error}");
     for index in ["{}", "[", "{\"fsLayers\": []}"] {
         let error = read(written(&[("index.json".to_owned(), index.into())]).path()).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");

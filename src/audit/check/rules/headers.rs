@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
 fn judge(subject: &Subject<'_>) -> Vec<Found> {
     let is_header = |name: &str| [".h", ".hh", ".hpp", ".hxx"].iter().any(|ending| name.ends_with(ending));
     let found = |group: Group| {
-        let text = format!("{} headers, {}{}", group.files, group.size, group.of_package());
+        let text = group.text("headers");
         let found = Found::at(group.path, text);
         if group.comes_along { found.with(Severity::Note) } else { found }
     };

@@ -95,8 +95,8 @@ struct Group {
     path: String,
     /// How many files.
     files: usize,
-    /// Their size, for people.
-    size: String,
+    /// Their size in bytes.
+    bytes: u64,
     /// Whether a wheel brings them.
     of_wheel: bool,
     /// Whether a wheel, a Python or a package of the distribution brings them that is not for builds.
@@ -108,7 +108,8 @@ struct Group {
 /// Files by their names, in groups: those of a package of Python, of a Python, of a package of the distribution, of a
 /// directory at the top.
 fn grouped(subject: &Subject<'_>, is_one: impl Fn(&str) -> bool) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, Option<String>), (usize, u64, bool, bool)> = BTreeMap::new();
+    // By directory and package.
+    let mut groups: BTreeMap<(String, Option<String>), Group> = BTreeMap::new();
     for (path, node) in subject.tree.iter() {
         let name = path.rsplit('/').next().unwrap_or_default();
         let Some(file) = node.file().filter(|_| is_one(name)) else { continue };
@@ -141,21 +142,25 @@ fn grouped(subject: &Subject<'_>, is_one: impl Fn(&str) -> bool) -> Vec<Group> {
         // Nobody can leave out a part of a package, and PK304 is about packages for builds.
         let package = owner.filter(|name| !is_for_builds(name));
         let comes_along = of_wheel || of_python || package.is_some();
-        let group = groups.entry((directory, package)).or_insert((0, 0, of_wheel, comes_along));
-        group.0 += 1;
-        group.1 += file.size;
+        let group = groups.entry((directory.clone(), package.clone())).or_insert(Group {
+            path: directory,
+            files: 0,
+            bytes: 0,
+            of_wheel,
+            comes_along,
+            package,
+        });
+        group.files += 1;
+        group.bytes += file.size;
     }
-    let group = |((path, package), (files, size, of_wheel, comes_along))| {
-        let size = human(size);
-        Group { path, files, size, of_wheel, comes_along, package }
-    };
-    groups.into_iter().map(group).collect()
+    groups.into_values().collect()
 }
 
 impl Group {
-    /// `, of the package libperl5.36`, or nothing.
-    fn of_package(&self) -> String {
-        self.package.as_ref().map(|name| format!(", of the package {name}")).unwrap_or_default()
+    /// What they are, for people: `81 headers, 8.1 MB, of the package libperl5.36`.
+    fn text(&self, what: &str) -> String {
+        let package = self.package.as_ref().map(|name| format!(", of the package {name}")).unwrap_or_default();
+        format!("{} {what}, {}{package}", self.files, human(self.bytes))
     }
 }
 

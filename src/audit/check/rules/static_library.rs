@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
 fn judge(subject: &Subject<'_>) -> Vec<Found> {
     let is_static = |name: &str| [".a", ".o", ".la"].iter().any(|ending| name.ends_with(ending));
     let found = |group: Group| {
-        let text = format!("{} static libraries or objects, {}{}", group.files, group.size, group.of_package());
+        let text = group.text("static libraries or objects");
         let is_note = group.of_wheel || group.package.is_some();
         let found = Found::at(group.path, text);
         if is_note { found.with(Severity::Note) } else { found }
