@@ -87,7 +87,8 @@ and modes are the same each time, and its bytecode is compiled where it is.
 Examples:
   pykeel venv requirements.txt --python 3.13 --at /opt/app
   pykeel venv uv.lock --python 3.13 --at /opt/app --runtime-root /runtime
-  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels";
+  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels
+  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels --repair --runtime-root /runtime";
 
 pub(super) const PRUNE_HELP: &str = "\
 Each option is a reason to remove an entry; the default is `--unused`. Entries in use are never removed.

@@ -8,7 +8,7 @@ use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::target::Target;
-use crate::error::{Error, Result};
+use crate::error::{PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
 use crate::sys::directory::{self, Directory};
@@ -71,7 +71,8 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
 /// database that can be read here.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Spawn`] or [`Error::Command`] if an existing database cannot be read.
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Spawn`](crate::error::Error::Spawn) or
+/// [`Error::Command`](crate::error::Error::Command) if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -83,12 +84,14 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// new tree and the old one change places.
 ///
 /// # Errors
-/// - [`Error::ForeignPrefix`] if pykeel did not make what is at the prefix;
-/// - [`Error::OtherFiles`] if there are files in it that pykeel did not put there;
-/// - [`Error::Distrusted`] if another user put something beside it that pykeel would complete or remove;
-/// - [`Error::NotRemovable`] if a file system is mounted at the prefix;
-/// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
-/// - [`Error::Io`], [`Error::Interrupted`].
+/// - [`PrefixError::Foreign`] if pykeel did not make what is at the prefix;
+/// - [`PrefixError::OtherFiles`] if there are files in it that pykeel did not put there;
+/// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel
+///   would complete or remove;
+/// - [`PrefixError::NotRemovable`] if a file system is mounted at the prefix;
+/// - [`Error::DigestMismatch`](crate::error::Error::DigestMismatch) or
+///   [`Error::Damaged`](crate::error::Error::Damaged) if the tarball is damaged;
+/// - [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
 ///
 /// After an error the old Python is still there.
 pub fn install(
@@ -133,7 +136,7 @@ pub(crate) fn install_new(
         match &occupant {
             Occupant::Nothing | Occupant::EmptyDirectory => {}
             Occupant::Foreign(reason) => {
-                return Err(Error::ForeignPrefix { path: site.target(), reason: reason.clone() });
+                return Err(PrefixError::Foreign { path: site.target(), reason: reason.clone() }.into());
             }
             Occupant::Python(directory, identity) => {
                 if identity.build_key == new.build_key && (new.is_unchanged)(directory)? {
@@ -146,7 +149,7 @@ pub(crate) fn install_new(
     if site.is_mount_point()? {
         let reason = "a file system is mounted there, and nothing can take its place: unmount it, or install into a \
                       directory below it with another prefix";
-        return Err(Error::NotRemovable { path: site.target(), reason: reason.into() });
+        return Err(PrefixError::NotRemovable { path: site.target(), reason: reason.into() }.into());
     }
     let mut fresh = NewTree { site: &site, is_kept: false };
     (new.unpack)(&site.parent().make(site.fresh())?)?;
@@ -180,7 +183,7 @@ fn keep_other_files(prefix: &Directory, identity: &Identity, reporter: &dyn Repo
     let expected = Expected { sums: identity.sums, links: &identity.links };
     let found = contents::compare(prefix, &expected)?;
     if !found.added.is_empty() {
-        return Err(Error::OtherFiles { path: prefix.path().to_owned(), other_files: found.added });
+        return Err(PrefixError::OtherFiles { path: prefix.path().to_owned(), other_files: found.added }.into());
     }
     let differing = [found.changed, found.missing].concat();
     if let Some(first) = differing.first() {

@@ -9,6 +9,7 @@ mod image;
 mod policies;
 mod tools;
 mod values;
+mod wanted;
 
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
     UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
-use super::settings::{CliOverrides, FlavorChoice, KEYS};
+use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
 
 /// Builds CPython for containers: relocatable, verified, bit for bit reproducible.
@@ -177,16 +178,10 @@ impl Args {
                 args.flags.apply_to(&mut overrides)?;
             }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
-            Command::Install(args) => {
-                overrides.flavor = args.flavor.map(FlavorChoice::from);
-                args.policies.apply_to(&mut overrides);
-                args.flags.apply_to(&mut overrides)?;
-            }
+            Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);
-                overrides.flavor = args.flavor.map(FlavorChoice::from);
-                args.policies.apply_to(&mut overrides);
-                args.flags.apply_to(&mut overrides)?;
+                args.artifacts.apply_to(&mut overrides)?;
             }
             _ => {}
         }

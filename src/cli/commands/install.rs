@@ -50,7 +50,7 @@ struct Item {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
+    let recorder = Recorder::new(config, &args.artifacts.flags, full_versions(args.artifacts.versions(), &catalog)?)?;
     let outcome = install(args, config, &catalog, &recorder);
     recorder.finish(outcome)
 }
@@ -60,12 +60,12 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
     let search = Search {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        policies: &args.policies,
-        flags: &args.flags,
+        policies: &args.artifacts.policies,
+        flags: &args.artifacts.flags,
         // A tree can also be moved to a path that cannot be compiled in.
         prefix: args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok()),
         root: args.root.as_deref(),
-        missing: if args.no_build { Missing::Refuse } else { Missing::Build },
+        missing: if args.artifacts.no_build { Missing::Refuse } else { Missing::Build },
     };
     let installation = Installation { args, search };
     let items = installation.items()?;
@@ -94,7 +94,7 @@ impl Installation<'_> {
     /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
     fn items(&self) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
-        for wanted in &self.args.what {
+        for wanted in &self.args.artifacts.what {
             let (name, what) = self.search.find(wanted)?;
             let prefix = self.destination(&self.search.request(&what)?)?;
             let item = Item { name, what, prefix };
@@ -135,7 +135,7 @@ impl Installation<'_> {
         config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
         // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
         let What::Version(request, _) = &item.what else { return Err(error) };
-        if self.args.no_build {
+        if self.args.artifacts.no_build {
             return Err(error);
         }
         let artifact = match self.search.in_store(&item.what)? {

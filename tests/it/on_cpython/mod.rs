@@ -8,6 +8,8 @@ pub mod install;
 mod json;
 pub mod packages;
 mod policies;
+mod real_packages;
+mod repair;
 mod results;
 pub mod roots;
 mod settings;

@@ -22,6 +22,7 @@ pub mod rebuild;
 mod rpm;
 mod several;
 mod sources;
+mod storages;
 mod stores;
 mod tarballs;
 mod timings;
