@@ -31,6 +31,7 @@ impl Error {
             | Self::EndOfLife { .. }
             | Self::Mistake(_)
             | Self::Venv(_)
+            | Self::Dockerfile(_)
             | Self::Unreadable(_)
             | Self::Usage(_)
             | Self::Profile { .. }

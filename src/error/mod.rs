@@ -2,6 +2,7 @@
 //!
 //! A message names no flag, command or variable of pykeel. `cli::hints` says what to do about an error.
 
+mod dockerfile;
 mod exit_code;
 mod image;
 mod made;
@@ -13,7 +14,9 @@ use std::{io, path::PathBuf};
 
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
-pub use self::{exit_code::ExitCode, image::ImageError, mistake::Mistake, venv::VenvError};
+pub use self::{
+    dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, venv::VenvError,
+};
 use crate::domain::version::{Series, Variant};
 use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
 
@@ -63,6 +66,10 @@ pub enum Error {
     /// Exit code 1 or 2, by the kind.
     #[error(transparent)]
     Image(#[from] ImageError),
+
+    /// Exit code 2.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
 
     /// Exit code 2. What the user named cannot be read.
     #[error("{0}")]

@@ -1,3 +1,4 @@
 //! What is made of artifacts for other tools.
 
+pub mod dockerfile;
 pub mod image;

@@ -4,6 +4,7 @@ mod application;
 mod artifacts;
 mod build;
 mod check;
+mod dockerfile;
 mod flags;
 mod image;
 mod policies;
@@ -18,6 +19,7 @@ pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
+pub(super) use self::dockerfile::DockerfileArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
@@ -25,8 +27,8 @@ pub(super) use self::policies::PolicyArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
-    UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP,
+    TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, FlavorChoice, KEYS};
 use crate::error::Result;
@@ -106,6 +108,9 @@ pub(super) enum Command {
     /// Install CPython from the store, building it first if needed
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
+    /// Write a Dockerfile with a builder stage and a runtime stage
+    #[command(after_help = DOCKERFILE_HELP)]
+    Dockerfile(Box<DockerfileArgs>),
     /// Make a container image with CPython, without a daemon
     #[command(after_help = IMAGE_HELP)]
     Image(ImageArgs),
@@ -184,6 +189,12 @@ impl Args {
                 overrides.flavor = args.flavor.map(FlavorChoice::from);
                 args.policies.apply_to(&mut overrides);
                 args.flags.apply_to(&mut overrides)?;
+            }
+            Command::Dockerfile(args) => {
+                overrides.prefix.clone_from(&args.prefix);
+                overrides.libraries = args.libraries;
+                overrides.bytecode = args.bytecode;
+                overrides.allow_eol = args.allow_eol.then_some(true);
             }
             _ => {}
         }
