@@ -1,5 +1,6 @@
 //! `pykeel dockerfile`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -88,7 +89,7 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
     }
     let prefix = &settings.prefix.value;
     Ok(Choices {
-        command: command_line()?,
+        command: command_line(std::env::args_os())?,
         pythons: pythons(args, config)?,
         prefix: (prefix.to_string() != PrefixTemplate::DEFAULT).then(|| prefix.clone()),
         allow_eol: settings.allow_eol.value,
@@ -165,10 +166,21 @@ fn command(text: Option<&str>) -> Result<Vec<String>> {
         .ok_or_else(|| Error::Usage("`--cmd` has to be a command with its arguments, quoted as in a shell".into()))
 }
 
-/// The arguments of this command, as they are typed into a shell on one line.
-fn command_line() -> Result<String> {
-    let words = std::env::args_os().skip_while(|word| word != "dockerfile").skip(1);
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+/// The arguments that choose something, as they are typed into a shell on one line.
+fn command_line(words: impl Iterator<Item = OsString>) -> Result<String> {
+    let mut words =
+        words.skip_while(|word| word != "dockerfile").skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut kept: Vec<String> = Vec::new();
+    // Where the file is written says nothing of what is in it.
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--output" => drop(words.next()),
+            "--force" => {}
+            _ if word.starts_with("--output=") => {}
+            _ => kept.push(word),
+        }
+    }
+    let words = kept;
     let is_plain = |word: &String| !word.chars().any(char::is_control);
     if !words.iter().all(is_plain) {
         return Err(Error::Usage("an argument has a line break or another control character".into()));
@@ -210,4 +222,27 @@ fn write(rendered: &Rendered, directory: &Path, force: bool) -> Result<()> {
         fs::write_atomically(&directory.join(name), text.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_repeated_without_the_place_of_the_file() {
+        let line = |words: &[&str]| command_line(words.iter().map(OsString::from));
+        let words = ["pykeel", "-q", "dockerfile", "--python", "3.13", "--output", "x", "--label", "a=b $c", "--force"];
+        assert_eq!(line(&words).unwrap(), "--python 3.13 --label 'a=b $c'");
+        assert_eq!(line(&["pykeel", "dockerfile", "--output=x", "--python=3.13"]).unwrap(), "--python=3.13");
+        assert!(line(&["pykeel", "dockerfile", "--label", "a=b\nFROM x"]).is_err());
+    }
+
+    #[test]
+    fn a_command_of_an_image_is_split_as_a_shell_does() {
+        assert_eq!(command(None).unwrap(), ["python3"]);
+        assert_eq!(command(Some("python -c 'a b'")).unwrap(), ["python", "-c", "a b"]);
+        for wrong in ["", "  ", "'open", "'' x"] {
+            assert!(command(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
 }
