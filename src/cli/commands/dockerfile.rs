@@ -233,7 +233,7 @@ mod tests {
         let line = |words: &[&str]| command_line(words.iter().map(OsString::from));
         let words = ["pykeel", "-q", "dockerfile", "--python", "3.13", "--output", "x", "--label", "a=b $c", "--force"];
         assert_eq!(line(&words).unwrap(), "--python 3.13 --label 'a=b $c'");
-        assert_eq!(line(&["pykeel", "dockerfile", "--output=x", "--python=3.13"]).unwrap(), "--python=3.13");
+        assert_eq!(line(&["pykeel", "dockerfile", "--output=x", "--python=3.13"]).unwrap(), "'--python=3.13'");
         assert!(line(&["pykeel", "dockerfile", "--label", "a=b\nFROM x"]).is_err());
     }
 

@@ -26,6 +26,8 @@ pub(super) fn dockerfile(choices: &Choices) -> String {
         files => in_words(&context_files(choices)),
         engine => builder.name(),
         has_mounts => *builder != Builder::Classic,
+        // buildah 1.28 waits for ever for a cache that an earlier command of the same build had locked.
+        has_apt_cache => *builder == Builder::BuildKit,
         pythons => Value::from(Serde(pythons.clone())),
         versions => in_words(&pythons.iter().map(|python| python.version.clone()).collect::<Vec<_>>()),
         default => Value::from(Serde(default.clone())),

@@ -9,6 +9,7 @@ mod json;
 pub mod packages;
 mod policies;
 mod results;
+mod rootfs;
 pub mod roots;
 mod settings;
 mod sysconfig;
