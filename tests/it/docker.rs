@@ -61,7 +61,7 @@ impl Engines {
         let engines = Self { daemon: command.spawn().expect("dockerd"), place };
         let began = Instant::now();
         while run(engines.docker().arg("info")).code != 0 {
-            if began.elapsed() > Duration::from_secs(60) {
+            if began.elapsed() > Duration::from_mins(1) {
                 let log = fs_err::read_to_string(engines.place.path().join("log")).unwrap_or_default();
                 return Err((Missing::Mounts, format!("dockerd does not start: {log}")));
             }

@@ -113,7 +113,7 @@ pub(super) enum Command {
     Dockerfile(Box<DockerfileArgs>),
     /// Make a container image with CPython, without a daemon
     #[command(after_help = IMAGE_HELP)]
-    Image(ImageArgs),
+    Image(Box<ImageArgs>),
     /// Remove an installed CPython
     #[command(after_help = UNINSTALL_HELP)]
     Uninstall(UninstallArgs),

@@ -15,7 +15,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::{DockerfileError, Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::export::dockerfile::{
-    self, AppPackage, Choices, DOCKERFILE, DOCKERIGNORE, Images, ProgramSource, PythonStage, Rendered,
+    self, AppPackage, Choices, ContextPath, DOCKERFILE, DOCKERIGNORE, Images, ProgramSource, PythonStage, Rendered,
 };
 use crate::export::image::Authorities;
 use crate::pipeline;
@@ -68,17 +68,14 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
     let runtime = args.runtime.clone().unwrap_or_else(|| dockerfile::runtime_for(&args.base));
     let libraries = chosen(&settings.libraries.origin).then_some(settings.libraries.value);
     let has_app = args.lock.is_some() || args.app.is_some();
-    let bytecode = match chosen(&settings.bytecode.origin) {
-        true => settings.bytecode.value,
-        false if has_app => Bytecode::UncheckedHash,
-        false => Bytecode::Strip,
-    };
+    // A service starts often; a base image is small.
+    let fitting = if has_app { Bytecode::UncheckedHash } else { Bytecode::Strip };
+    let bytecode = if chosen(&settings.bytecode.origin) { settings.bytecode.value } else { fitting };
     let images = match args.flavor {
         Some(FlavorChoice::Runtime) => Images::Runtime,
         Some(FlavorChoice::Builder) => Images::Build,
-        Some(FlavorChoice::All) => Images::Both,
         None if has_app => Images::Runtime,
-        None => Images::Both,
+        Some(FlavorChoice::All) | None => Images::Both,
     };
     let (mut build_packages, mut run_packages) = (Vec::new(), Vec::new());
     for package in &args.app_packages {
@@ -199,7 +196,7 @@ fn look_at(choices: &Choices, context: &Path, config: &Config) -> Result<()> {
             ProgramSource::Image(_) => None,
         });
     let named = choices.lock.iter().chain(&choices.app).chain(&choices.artifacts).chain(&choices.ca).chain(programs);
-    let absent: Vec<&str> = named.map(|path| path.as_str()).filter(|path| !context.join(path).exists()).collect();
+    let absent: Vec<&str> = named.map(ContextPath::as_str).filter(|path| !context.join(path).exists()).collect();
     if !absent.is_empty() {
         let place = if context == Path::new(".") { "this directory".into() } else { context.display().to_string() };
         let note = format!("{place} is the build context, and has no {} yet", absent.join(", no "));

@@ -64,6 +64,30 @@ impl Scene {
         context
     }
 
+    /// A build context with the service of the example on a Debian.
+    fn on_debian(&self, engine: Engine, runtime: &str) -> PathBuf {
+        let context = self.context("distroless", engine, &[]);
+        let words = "dockerfile --python 3.13.5 --libraries system --lock requirements.txt --app app --artifacts store \
+                     --app-packages build:libpq-dev,run:libpq5 --force";
+        let mut command = pykeel();
+        command.args(words.split(' ')).args(["--base", &format!("debian:{}", self.release), "--runtime", runtime]);
+        command.args(["--cmd", SERVICE, "--builder", engine.name(), "--output"]).arg(&context);
+        run(&mut command).exits(0);
+        context
+    }
+
+    /// Changes a file, builds again, and gives the layers.
+    fn rebuilt(&self, engine: Engine, context: &Path, file: &str, change: impl Fn(&str) -> String) -> Vec<String> {
+        let path = context.join(file);
+        let (before, began) = (fs_err::read_to_string(&path).expect("a file"), Instant::now());
+        let changed = change(&before);
+        assert_ne!(changed, before);
+        fs_err::write(&path, changed).expect("a file");
+        self.engines.build(engine, context, "changed:1", &[]);
+        eprintln!("{engine:?}: {:?} after a change of {file}", began.elapsed());
+        self.engines.layers("changed:1")
+    }
+
     /// Judges an image, which has no error.
     #[track_caller]
     fn report(&self, tag: &str) -> Value {
@@ -196,73 +220,32 @@ fn the_examples_are_built_run_and_checked_with_every_builder() {
 #[ignore = "scripts/test --full: builds images with a docker daemon and buildah"]
 fn a_layer_is_the_same_every_time_and_on_another_base_and_a_change_rebuilds_little() {
     let scene = scene!();
-    let app = ["--runtime", "debian:12-slim"].map(|word| word.replace("12", &scene.release));
+    let slim = format!("debian:{}-slim", scene.release);
     for engine in Engine::ALL {
-        // The service of the example on a Debian.
-        let on_debian = |runtime: &str| {
-            let context = scene.context("distroless", engine, &[]);
-            let words = [
-                "dockerfile",
-                "--python",
-                "3.13.5",
-                "--libraries",
-                "system",
-                "--lock",
-                "requirements.txt",
-                "--app",
-                "app",
-            ];
-            let mut command = pykeel();
-            command.args(words).args(["--base", &format!("debian:{}", scene.release), "--runtime", runtime]);
-            command.args(["--app-packages", "build:libpq-dev,run:libpq5", "--artifacts", "store", "--cmd", SERVICE]);
-            command.args(["--builder", engine.name(), "--force", "--output"]).arg(&context);
-            run(&mut command).exits(0);
-            context
-        };
-        let context = on_debian(&app[1]);
+        let context = scene.on_debian(engine, &slim);
         scene.engines.build(engine, &context, "first:1", &[]);
         scene.serves("first:1");
         let first = scene.engines.layers("first:1");
-        let [python, environment, code_layer] = scene.copied("first:1")[..] else { panic!("three parts") };
+        let [python, environment, code] = scene.copied("first:1")[..] else { panic!("three parts") };
         let parts = scene.parts("first:1");
 
         // One line of the application.
-        let code = context.join("app/main.py");
-        let text =
-            fs_err::read_to_string(&code).expect("the code").replace("\"zone\"", "\"place\": \"x\",\n        \"zone\"");
-        fs_err::write(&code, text).expect("the code");
-        let began = Instant::now();
-        scene.engines.build(engine, &context, "line:1", &[]);
-        let took = began.elapsed();
-        let line = scene.engines.layers("line:1");
-        assert_eq!(line[..code_layer], first[..code_layer], "{engine:?}");
-        assert_ne!(line[code_layer], first[code_layer], "{engine:?}");
-        eprintln!("{engine:?}: rebuild after one line: {took:?}");
+        let line =
+            scene.rebuilt(engine, &context, "app/main.py", |text| text.replace("\"zone\"", "\"z\": \"\", \"zone\""));
+        assert_eq!(line[..code], first[..code], "{engine:?}");
+        assert_ne!(line[code], first[code], "{engine:?}");
 
         // One requirement more: Python, the system and the code are those of before.
-        let lock = context.join("requirements.txt");
-        let text = fs_err::read_to_string(&lock).expect("the lock");
-        fs_err::write(
-            &lock,
-            format!(
-                "{text}six==1.17.0 --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
-            ),
-        )
-        .expect("the lock");
-        let began = Instant::now();
-        scene.engines.build(engine, &context, "requirement:1", &[]);
-        let took = began.elapsed();
-        let requirement = scene.engines.layers("requirement:1");
-        assert_eq!(requirement[..=python], line[..=python], "{engine:?}");
-        assert_eq!(requirement[code_layer], line[code_layer], "{engine:?}");
-        assert_ne!(requirement[environment], line[environment], "{engine:?}");
-        eprintln!("{engine:?}: rebuild after one requirement: {took:?}");
+        let six = "six==1.17.0 --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n";
+        let more = scene.rebuilt(engine, &context, "requirements.txt", |text| text.to_owned() + six);
+        assert_eq!((&more[..=python], &more[code]), (&line[..=python], &line[code]), "{engine:?}");
+        assert_ne!(more[environment], line[environment], "{engine:?}");
 
         // Everything again, and on another base.
-        let context = on_debian(&app[1]);
+        let context = scene.on_debian(engine, &slim);
         scene.engines.build(engine, &context, "again:1", &["--no-cache"]);
         assert_eq!(scene.parts("again:1"), parts, "{engine:?}");
-        let context = on_debian("other-base:1");
+        let context = scene.on_debian(engine, "other-base:1");
         scene.engines.build(engine, &context, "other:1", &[]);
         assert_ne!(scene.engines.layers("other:1")[0], first[0]);
         assert_eq!(scene.parts("other:1"), parts, "{engine:?}");

@@ -25,8 +25,8 @@ fn python_runs_in_the_files_that_it_needs_and_they_are_the_same_every_time() {
         let mut command = site.command(&["image", "--rootfs"]);
         run(command.arg(directory).arg("--tree").arg(&out).args(more))
     };
-    let made = make(&rootfs, &["--json"]).exits(0).json();
-    assert!(made["files"].as_u64() > Some(300) && made["size"].as_u64() > Some(4_000_000), "{made}");
+    let written = make(&rootfs, &["--json"]).exits(0).json();
+    assert!(written["files"].as_u64() > Some(300) && written["size"].as_u64() > Some(4_000_000), "{written}");
     assert!(rootfs.join("usr/share/zoneinfo/Europe/Zurich").exists());
     let passwd = fs_err::read_to_string(rootfs.join("etc/passwd")).expect("a file");
     assert!(passwd.contains("\napp:x:10001:10001:"), "{passwd}");
@@ -93,6 +93,8 @@ fn what_the_files_cannot_be_made_of_is_said_and_nothing_is_written() {
     make(&site.path("b"), &out).exits(1).says(&["libabsent.so.1", "install the package that has it"]);
     assert!(!site.path("b").exists());
     // Options of an image mean nothing here.
-    run(&mut site.command(&["image", "--rootfs", "x", "--tree", "y", "3.13.5"])).exits(2).says(&["cannot be used with"]);
+    run(&mut site.command(&["image", "--rootfs", "x", "--tree", "y", "3.13.5"]))
+        .exits(2)
+        .says(&["cannot be used with"]);
     run(&mut site.command(&["image", "--rootfs", "x"])).exits(2).says(&["--tree"]);
 }
