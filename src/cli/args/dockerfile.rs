@@ -52,7 +52,7 @@ pub(in crate::cli) struct DockerfileArgs {
     #[arg(long, value_name = "FLAVOR")]
     pub flavor: Option<FlavorChoice>,
 
-    /// Program that builds it: Docker with `BuildKit`, Docker without, or buildah and Podman
+    /// Builder that it is written for: one of the two of Docker, or buildah, which Podman uses too
     #[arg(long, value_name = "PROGRAM", value_parser = named::<Builder>(), default_value = "buildkit")]
     pub builder: Builder,
 

