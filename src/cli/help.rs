@@ -39,6 +39,19 @@ Examples:
   pykeel install sha256:1a2b...                  exactly that artifact of the store
   pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first";
 
+pub(super) const DOCKERFILE_HELP: &str = "\
+Paths are relative to the build context, which is the directory of `--output`. Nothing is built or downloaded.
+
+Examples:
+  pykeel dockerfile --python 3.13,3.14           a base image with both, and its pair to build with
+  pykeel dockerfile --python 3.13 --lock requirements.txt --app app --cmd 'python -m app' --output .
+                                                 a service
+  pykeel dockerfile --python 3.13 --lock requirements.txt --app-packages build:libpq-dev,run:libpq5
+                                                 with packages of Debian
+  pykeel dockerfile --python 3.13 --runtime distroless --lock requirements.txt
+                                                 without a shell and a package manager
+  pykeel dockerfile --python 3.13 --base ubuntu:24.04 --builder buildah --pykeel team/pykeel:0.1";
+
 pub(super) const IMAGE_HELP: &str = "\
 The file is an OCI archive that `docker load` reads too. The same options give the same bytes.
 
@@ -49,7 +62,8 @@ Examples:
   pykeel image 3.13 --base debian.tar            on an image that `docker save` or skopeo wrote
   pykeel image 3.13 --app build:/opt/app --tag team/service:1.2
                                                  with an application
-  pykeel image 3.13 --ca company.pem --label team=payments --user nobody";
+  pykeel image 3.13 --ca company.pem --label team=payments --user nobody
+  pykeel image --rootfs /rootfs --tree /out      the files below an image from scratch, in a Dockerfile";
 
 pub(super) const VERIFY_HELP: &str = "\
 `--rebuild` takes every option that decides the bytes from the artifact's own plan. CC, CFLAGS, CPPFLAGS

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
-use crate::error::{Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, VenvError};
+use crate::error::{DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, VenvError};
 
 /// Returns what to do about an error, if there is something to do.
 #[must_use]
@@ -16,6 +16,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_venv(error))
         .or_else(|| of_image(error))
         .or_else(|| of_prefix(error))
+        .or_else(|| of_dockerfile(error))
         .or_else(|| of_place(error))
 }
 
@@ -229,6 +230,39 @@ fn of_image(error: &Error) -> Option<String> {
         ImageError::HostFile { remedy, .. } => {
             format!("on this system: {remedy}; or build on an image with `--base LAYOUT`")
         }
+    };
+    Some(hint)
+}
+
+/// For errors of a Dockerfile's choices.
+fn of_dockerfile(error: &Error) -> Option<String> {
+    let Error::Dockerfile(error) = error else { return None };
+    let hint = match error {
+        DockerfileError::NotDebian { .. } => {
+            "name an image of Debian or Ubuntu with `--base` and `--runtime`, such as debian:13".into()
+        }
+        DockerfileError::NoShell { .. } => {
+            "`--runtime distroless` makes such an image, with the files of the builder's own packages".into()
+        }
+        DockerfileError::OlderRuntime { runtime, .. } => format!("build on the same release: `--base {runtime}`"),
+        DockerfileError::OtherLibraries { .. } => {
+            "leave `--libraries` out, or build on the release of the runtime with `--base`".into()
+        }
+        DockerfileError::NoSuchDefault { .. } => "name one of them with `--default`".into(),
+        DockerfileError::SamePrefix { .. } => {
+            "leave one out, or name a prefix for each release: `--prefix /opt/python-{version}{variant}`".into()
+        }
+        DockerfileError::NotALock { .. } => "name the lock of the application, and not what it was made from".into(),
+        DockerfileError::NoUv { .. } => {
+            "say where uv comes from with `--uv FILE|IMAGE`, or name requirements with hashes: `uv export --frozen -o \
+             requirements.txt`"
+                .into()
+        }
+        DockerfileError::NothingToBuild => "name it with `--lock FILE`".into(),
+        DockerfileError::BuildImageOfService => {
+            "leave `--flavor` out; services are built on the pair that the command makes without an application".into()
+        }
+        DockerfileError::Exists { .. } => "replace it with `--force`, or write elsewhere with `--output DIR`".into(),
     };
     Some(hint)
 }

@@ -21,3 +21,15 @@ named_enum! {
         None = "none",
     }
 }
+
+named_enum! {
+    /// What builds an image of a Dockerfile.
+    pub enum Builder {
+        /// `BuildKit`: mounts of caches, secrets and other stages.
+        BuildKit = "buildkit",
+        /// Docker's first builder, which has no mounts.
+        Classic = "classic",
+        /// buildah, and with it `podman build`.
+        Buildah = "buildah",
+    }
+}

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod prefix;
 pub mod profile;
 pub mod rebuild;
+pub mod reference;
 pub mod sysconfig;
 pub mod target;
 pub mod version;

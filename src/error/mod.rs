@@ -2,6 +2,7 @@
 //!
 //! A message names no flag, command or variable of pykeel. `cli::hints` says what to do about an error.
 
+mod dockerfile;
 mod exit_code;
 mod image;
 mod made;
@@ -14,7 +15,10 @@ use std::{io, path::PathBuf};
 
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{because, each, first, reasons, signal_name, versions};
-pub use self::{exit_code::ExitCode, image::ImageError, mistake::Mistake, prefix::PrefixError, venv::VenvError};
+pub use self::{
+    dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, prefix::PrefixError,
+    venv::VenvError,
+};
 use crate::domain::version::{Series, Variant};
 use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
 
@@ -68,6 +72,10 @@ pub enum Error {
     /// Exit code 2 or 5, by the kind.
     #[error(transparent)]
     Prefix(#[from] PrefixError),
+
+    /// Exit code 2.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
 
     /// Exit code 2. What the user named cannot be read.
     #[error("{0}")]

@@ -4,8 +4,6 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
-
 use crate::error::Result;
 use crate::sys::fs::{self, Kind};
 
@@ -32,18 +30,11 @@ pub(super) fn normalise(tree: &Path, epoch: u64) -> Result<(u64, u64)> {
             Kind::Directory => fs_err::set_permissions(&path, Permissions::from_mode(0o755))?,
             Kind::Symlink(_) | Kind::Other => {}
         }
-        set_time(&path, epoch)?;
+        fs::set_time(&path, epoch)?;
     }
     fs_err::set_permissions(tree, Permissions::from_mode(0o755))?;
-    set_time(tree, epoch)?;
+    fs::set_time(tree, epoch)?;
     Ok((files, size))
-}
-
-fn set_time(path: &Path, epoch: u64) -> Result<()> {
-    let time = Timespec { tv_sec: i64::try_from(epoch).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    let set = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
-    Ok(set.map_err(|error| fs::with_path(path, error.into()))?)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod browser;
 mod debian;
+mod docker;
 mod level;
 mod missing;
 mod server;

@@ -11,6 +11,7 @@ use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
 const IMAGE_OPTIONS: &str = "Image options";
+const ROOT_OPTIONS: &str = "Files of an image from scratch";
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ImageArgs {
@@ -55,6 +56,15 @@ pub(in crate::cli) struct ImageArgs {
     #[arg(long, value_name = "HOW", value_parser = named::<Compression>(), default_value = "gzip")]
     #[arg(help_heading = IMAGE_OPTIONS)]
     pub compression: Compression,
+
+    /// Write only the files below an image from scratch, for what is in the trees, into a new directory
+    #[arg(long, value_name = "DIR", requires = "trees", help_heading = ROOT_OPTIONS)]
+    #[arg(conflicts_with_all = ["what", "output", "base", "app", "tag", "default", "user", "label"])]
+    pub rootfs: Option<PathBuf>,
+
+    /// Root that Pythons were installed into, or that an application is in; can be given several times
+    #[arg(long = "tree", id = "trees", value_name = "DIR", requires = "rootfs", help_heading = ROOT_OPTIONS)]
+    pub trees: Vec<PathBuf>,
 
     /// Prefix of the artifacts; it may have {series}, {version} and {variant} in it
     #[arg(long, value_name = "DIR")]

@@ -4,6 +4,7 @@ mod application;
 mod artifacts;
 mod build;
 mod check;
+mod dockerfile;
 mod flags;
 mod image;
 mod policies;
@@ -19,6 +20,7 @@ pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{IndexArgs, InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
+pub(super) use self::dockerfile::DockerfileArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
@@ -26,8 +28,8 @@ pub(super) use self::policies::PolicyArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP, TRAIN_HELP,
-    UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
+    TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
@@ -107,9 +109,12 @@ pub(super) enum Command {
     /// Install CPython from the store, building it first if needed
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
+    /// Write a Dockerfile with a builder stage and a runtime stage
+    #[command(after_help = DOCKERFILE_HELP)]
+    Dockerfile(Box<DockerfileArgs>),
     /// Make a container image with CPython, without a daemon
     #[command(after_help = IMAGE_HELP)]
-    Image(ImageArgs),
+    Image(Box<ImageArgs>),
     /// Remove an installed CPython
     #[command(after_help = UNINSTALL_HELP)]
     Uninstall(UninstallArgs),
@@ -183,6 +188,12 @@ impl Args {
                 overrides.prefix.clone_from(&args.prefix);
                 args.artifacts.apply_to(&mut overrides)?;
             }
+            Command::Dockerfile(args) => {
+                overrides.prefix.clone_from(&args.prefix);
+                overrides.libraries = args.libraries;
+                overrides.bytecode = args.bytecode;
+                overrides.allow_eol = args.allow_eol.then_some(true);
+            }
             _ => {}
         }
         Ok(overrides)
@@ -191,9 +202,13 @@ impl Args {
 
 /// Returns the clap command. The help of a setting names its default and its variable.
 pub(super) fn command() -> clap::Command {
-    with_settings(Args::command()).mut_subcommand("verify", |verify| {
+    let command = with_settings(Args::command()).mut_subcommand("verify", |verify| {
         // Without `--rebuild`, verify builds nothing.
         verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
+    });
+    command.mut_subcommand("image", |image| {
+        // `--rootfs` takes trees, and no artifacts.
+        image.mut_arg("what", |what| what.required(false).required_unless_present("rootfs"))
     })
 }
 

@@ -16,6 +16,7 @@ use crate::event::{Event, Reporter};
 use crate::export::image::{self, AddedLayer, App, Authorities, Options, Python, Written};
 use crate::planning::preflight;
 use crate::recipe::Catalog;
+use crate::report::text::human;
 use crate::store::StoredArtifact;
 use crate::sys::oci::ImageSource;
 use crate::sys::process::System;
@@ -60,10 +61,33 @@ impl From<&AddedLayer> for Layer {
 
 pub(super) fn run(args: &ImageArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
+    if let Some(directory) = &args.rootfs {
+        return rootfs(args, directory, config);
+    }
     let catalog = config.catalog()?;
     let recorder = Recorder::new(config, &args.artifacts.flags, full_versions(args.artifacts.versions(), &catalog)?)?;
     let outcome = image(args, config, &catalog, &recorder);
     recorder.finish(outcome)
+}
+
+/// The files below an image from scratch.
+#[derive(Debug, Serialize)]
+struct RootOutput {
+    #[serde(serialize_with = "super::lossy")]
+    path: PathBuf,
+    files: u64,
+    size: u64,
+}
+
+/// Writes the files below an image from scratch, which a Dockerfile copies.
+fn rootfs(args: &ImageArgs, directory: &Path, config: &Config) -> Result<u8> {
+    let authorities = Authorities::read(&args.ca)?;
+    let system = image::System { distro: &config.distro, runner: &System };
+    let root = image::Rootfs { trees: &args.trees, libc: args.libc, authorities: &authorities };
+    let (files, size) = image::write_root(&root, system, directory, &config.reporter)?;
+    let output = RootOutput { path: directory.to_owned(), files, size };
+    print(config, &output, || format!("{}: {files} files, {}\n", output.path.display(), human(size)))?;
+    Ok(0)
 }
 
 fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {

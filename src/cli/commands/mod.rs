@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod config;
 mod copies;
+mod dockerfile;
 mod image;
 mod index;
 mod inspect;
@@ -42,6 +43,7 @@ pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
         Command::Build(args) => build::run(args, config),
         Command::Train(args) => train::run(args, config),
         Command::Install(args) => install::run(args, config),
+        Command::Dockerfile(args) => dockerfile::run(args, config),
         Command::Image(args) => image::run(args, config),
         Command::Uninstall(args) => uninstall::run(args, config),
         Command::List(args) => list::run(args, config),

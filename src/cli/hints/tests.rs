@@ -9,7 +9,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{ImageError, Mistake, PrefixError, SourceAttempt, VenvError};
+use crate::error::{DockerfileError, ImageError, Mistake, PrefixError, SourceAttempt, VenvError};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -246,6 +246,25 @@ fn of_images() -> Vec<Error> {
     errors.map(Error::from).into()
 }
 
+fn of_dockerfiles() -> Vec<Error> {
+    let [base, runtime] = ["debian:13", "debian:12"].map(str::to_owned);
+    let [first, second] = ["3.13.5", "3.13.7"].map(str::to_owned);
+    let errors = [
+        DockerfileError::NotDebian { image: "alpine:3".into(), reason: "it has musl" },
+        DockerfileError::NoShell { image: "registry.example/distroless/base".into() },
+        DockerfileError::OlderRuntime { base: base.clone(), runtime: runtime.clone() },
+        DockerfileError::OtherLibraries { base, runtime },
+        DockerfileError::NoSuchDefault { wanted: "3.12".into(), versions: "3.13.5, 3.14.6".into() },
+        DockerfileError::SamePrefix { first, second, prefix: "/opt/myorg/python-3.13".into() },
+        DockerfileError::NotALock { path: "poetry.lock".into() },
+        DockerfileError::NoUv { path: "uv.lock".into() },
+        DockerfileError::NothingToBuild,
+        DockerfileError::BuildImageOfService,
+        DockerfileError::Exists { path: "x/Dockerfile".into() },
+    ];
+    errors.map(Error::from).into()
+}
+
 fn examples() -> Vec<Error> {
     [
         of_what_is_asked_for(),
@@ -253,6 +272,7 @@ fn examples() -> Vec<Error> {
         of_builds(),
         of_artifacts(),
         of_images(),
+        of_dockerfiles(),
         of_environments(),
         of_prefixes(),
         of_places(),
@@ -333,7 +353,7 @@ fn own_words() -> BTreeSet<String> {
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
     let flags = flags
-        .filter(|name| !["all", "default", "format", "prefix", "python", "root"].contains(name))
+        .filter(|name| !["all", "default", "format", "prefix", "pykeel", "python", "root"].contains(name))
         .map(|name| format!("--{name}"));
     let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
     flags.chain(variables).collect()

@@ -11,6 +11,7 @@ mod host;
 mod needed;
 mod python;
 mod root;
+mod rootfs;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub use self::app::App;
 pub use self::authorities::Authorities;
 pub use self::config::AddedLayer;
 pub use self::root::APP_USER;
+pub use self::rootfs::{Rootfs, write_root};
 
 use self::assembly::Assembly;
 use self::base::BaseTree;

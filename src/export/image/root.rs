@@ -4,6 +4,8 @@
 //! images of all Pythons share it.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::authorities::{self, Authorities};
@@ -15,7 +17,7 @@ use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::sys::distro::{OwnedFile, unmerged};
 use crate::sys::elf;
-use crate::sys::fs;
+use crate::sys::fs::{self, Kind};
 use crate::sys::oci::LayerWriter;
 
 /// The user that the image runs as, and its number.
@@ -113,6 +115,51 @@ impl Root {
             }
         }
         Ok(())
+    }
+
+    /// Writes the files into a directory, with the times of the layer. Returns their number and their size in bytes.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`].
+    pub(super) fn place(&self, directory: &Path) -> Result<(u64, u64)> {
+        let (mut files, mut size) = (0, 0);
+        for (path, node) in &self.nodes {
+            let target = directory.join(path);
+            fs_err::create_dir_all(target.parent().unwrap_or(directory))?;
+            let (bytes, mode) = match node {
+                Node::Directory(_) => {
+                    fs_err::create_dir_all(&target)?;
+                    continue;
+                }
+                Node::Link(content) => {
+                    fs_err::os::unix::fs::symlink(content, &target)?;
+                    continue;
+                }
+                Node::File(bytes) => (bytes, 0o644),
+                Node::Program(bytes) => (bytes, 0o755),
+            };
+            fs_err::write(&target, bytes)?;
+            fs_err::set_permissions(&target, Permissions::from_mode(mode))?;
+            files += 1;
+            size += bytes.len() as u64;
+        }
+        // What is in a directory comes before it, because it changes its time.
+        let mut entries = fs::walk(directory)?;
+        entries.reverse();
+        for entry in &entries {
+            let path = directory.join(&entry.path);
+            if entry.kind == Kind::Directory {
+                let mode = match self.nodes.get(&entry.path) {
+                    Some(Node::Directory(mode)) => *mode,
+                    _ => 0o755,
+                };
+                fs_err::set_permissions(&path, Permissions::from_mode(mode))?;
+            }
+            fs::set_time(&path, 0)?;
+        }
+        fs_err::set_permissions(directory, Permissions::from_mode(0o755))?;
+        fs::set_time(directory, 0)?;
+        Ok((files, size))
     }
 
     fn file(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {

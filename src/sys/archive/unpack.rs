@@ -70,7 +70,7 @@ struct Unpacker<'a, 'scope> {
     /// The size in bytes of the names of all directories and links so far.
     names: usize,
     directories: Vec<(PathBuf, SystemTime)>,
-    links: Vec<(PathBuf, PathBuf)>,
+    links: Vec<(PathBuf, PathBuf, u64)>,
     files: u64,
     bytes: u64,
 }
@@ -108,7 +108,7 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
             Member::Link(target) => {
                 self.count(&path)?;
                 self.count(&target)?;
-                self.links.push((path, target));
+                self.links.push((path, target, entry.mtime));
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -171,13 +171,14 @@ impl<'a, 'scope> Unpacker<'a, 'scope> {
     fn finish(mut self, top: String, newest: u64) -> Result<Unpacked> {
         self.writers.finish()?;
         // Links are created last, so that no entry can be written through one.
-        for (path, target) in &self.links {
+        for (path, target, mtime) in &self.links {
             let failed = |error| fs::with_path(&self.into.path_of(path), error);
             self.into.make_directories(path.parent().unwrap_or(path)).map_err(failed)?;
             self.into.make_link(target, path).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => self.hostile(format!("{} occurs twice", path.display())),
                 _ => failed(error).into(),
             })?;
+            self.into.set_link_time(path, *mtime).map_err(failed)?;
         }
         // Deepest first, because creating an entry changes the time of its directory.
         for (path, mtime) in self.directories.iter().rev() {

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -29,6 +30,18 @@ impl Directory {
     /// [`Error::Io`](crate::error::Error::Io).
     pub fn fix_time(&self) -> Result<()> {
         self.named("", fix(self.dir.as_fd(), OsStr::new(".")))
+    }
+}
+
+impl Directory {
+    /// Sets the time of a symbolic link at a path below this one, in seconds since 1970.
+    ///
+    /// # Errors
+    /// The error of the system.
+    pub fn set_link_time(&self, path: &Path, seconds: u64) -> io::Result<()> {
+        let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
+        let times = Timestamps { last_access: time, last_modification: time };
+        Ok(rustix::fs::utimensat(self.dir.as_fd(), path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests that build a CPython of their own: minutes each.
 
 mod baseline;
+mod containers;
 mod newest;
 mod other_pool;
 mod overlays;

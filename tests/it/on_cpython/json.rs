@@ -59,6 +59,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let runtime = artifact("runtime");
     let out = site.path("out").display().to_string();
     let image = site.path("image.tar").display().to_string();
+    let rootfs = site.path("rootfs").display().to_string();
     let tarball = runtime.tarball.display().to_string();
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
@@ -74,6 +75,8 @@ fn the_examples_have_the_shape_of_the_output() {
         ("build VERSION… --dry-run --json", &["build", "3.13.5", "--dry-run"]),
         ("install … --json", &["install", "3.13.5", "--no-build", "--root", &out]),
         ("image VERSION… --json", &["image", "3.13.5", "--no-build", "--output", &image]),
+        ("image --rootfs DIR --json", &["image", "--rootfs", &rootfs, "--tree", &out]),
+        ("dockerfile --json", &["dockerfile", "--python", "3.13.5"]),
         ("check --json", &["check", &out, "--fail-on", "never"]),
         ("venv LOCK --json", &["venv", &lock, "--python", &builder, "--at", &app]),
         ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),

@@ -11,6 +11,7 @@ mod policies;
 mod real_packages;
 mod repair;
 mod results;
+mod rootfs;
 pub mod roots;
 mod settings;
 mod sysconfig;

@@ -4,4 +4,5 @@ mod check;
 mod cli;
 mod completions;
 pub mod config;
+mod dockerfile;
 mod fuzz;

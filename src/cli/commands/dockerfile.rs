@@ -1,0 +1,245 @@
+//! `pykeel dockerfile`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::super::args::DockerfileArgs;
+use super::super::config::Config;
+use super::super::settings::{FlavorChoice, Origin};
+use super::print;
+use crate::domain::plan::Bytecode;
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::version::VersionRequest;
+use crate::error::{DockerfileError, Error, Result};
+use crate::event::{Event, Reporter as _};
+use crate::export::dockerfile::{
+    self, AppPackage, Choices, ContextPath, DOCKERFILE, DOCKERIGNORE, Images, ProgramSource, PythonStage, Rendered,
+};
+use crate::export::image::Authorities;
+use crate::pipeline;
+use crate::recipe::Catalog;
+use crate::sys::fs;
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Output {
+    /// The text of the Dockerfile.
+    dockerfile: String,
+    /// The text of the `.dockerignore`.
+    dockerignore: String,
+    /// Where both were written.
+    #[serde(serialize_with = "super::lossy_or_none")]
+    directory: Option<PathBuf>,
+    /// The exact releases.
+    pythons: Vec<PythonStage>,
+    /// Whose libraries they use.
+    libraries: &'static str,
+}
+
+pub(super) fn run(args: &DockerfileArgs, config: &Config) -> Result<u8> {
+    let choices = choices(args, config)?;
+    choices.check()?;
+    let context = args.output.as_deref().unwrap_or(Path::new("."));
+    look_at(&choices, context, config)?;
+    let rendered = dockerfile::render(&choices);
+    if let Some(directory) = &args.output {
+        write(&rendered, directory, args.force)?;
+    } else if !config.json {
+        config.reporter.report(Event::Note("`--output DIR` writes it, and the .dockerignore that goes with it".into()));
+    }
+    let Rendered { dockerfile, dockerignore } = rendered;
+    let libraries = choices.libraries.name();
+    let output =
+        Output { dockerfile, dockerignore, directory: args.output.clone(), pythons: choices.pythons, libraries };
+    print(config, &output, || match &output.directory {
+        Some(directory) => {
+            [DOCKERFILE, DOCKERIGNORE].iter().map(|name| format!("{}\n", directory.join(name).display())).collect()
+        }
+        None => output.dockerfile.clone(),
+    })?;
+    Ok(0)
+}
+
+fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
+    let settings = &config.settings;
+    let chosen = |origin: &Origin| *origin != Origin::Default;
+    let runtime = args.runtime.clone().unwrap_or_else(|| dockerfile::runtime_for(&args.base));
+    let libraries = chosen(&settings.libraries.origin).then_some(settings.libraries.value);
+    let has_app = args.lock.is_some() || args.app.is_some();
+    // A service starts often; a base image is small.
+    let fitting = if has_app { Bytecode::UncheckedHash } else { Bytecode::Strip };
+    let bytecode = if chosen(&settings.bytecode.origin) { settings.bytecode.value } else { fitting };
+    let images = match args.flavor {
+        Some(FlavorChoice::Runtime) => Images::Runtime,
+        Some(FlavorChoice::Builder) => Images::Build,
+        None if has_app => Images::Runtime,
+        Some(FlavorChoice::All) | None => Images::Both,
+    };
+    let (mut build_packages, mut run_packages) = (Vec::new(), Vec::new());
+    for package in &args.app_packages {
+        match package {
+            AppPackage::Build(name) => build_packages.push(name.clone()),
+            AppPackage::Run(name) => run_packages.push(name.clone()),
+        }
+    }
+    let prefix = &settings.prefix.value;
+    Ok(Choices {
+        command: command_line(std::env::args_os())?,
+        pythons: pythons(args, config)?,
+        prefix: (prefix.to_string() != PrefixTemplate::DEFAULT).then(|| prefix.clone()),
+        allow_eol: settings.allow_eol.value,
+        base: args.base.clone(),
+        libraries: dockerfile::libraries(&args.base, &runtime, libraries)?,
+        runtime,
+        bytecode,
+        lock: args.lock.clone(),
+        app: args.app.clone(),
+        build_packages,
+        run_packages,
+        builder: args.builder,
+        pykeel: args.pykeel.clone(),
+        uv: args.uv.clone(),
+        artifacts: args.artifacts.clone(),
+        ca: args.ca.clone(),
+        labels: args.label.clone(),
+        images,
+        cmd: command(args.cmd.as_deref())?,
+    })
+}
+
+/// Returns the Pythons, the default first.
+fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
+    // The pykeel of the builder has the recipes that are compiled in.
+    if let Some(recipes) = &config.settings.recipes.value {
+        config.reporter.report(Event::Warning(format!(
+            "the recipes of {} are not in the build context: the Dockerfile takes those that pykeel has",
+            recipes.display()
+        )));
+    }
+    let catalog = Catalog::load(None)?;
+    let prefix = &config.settings.prefix.value;
+    let mut pythons: Vec<PythonStage> = Vec::new();
+    for request in &args.python {
+        let python = python(*request, &catalog, prefix, config.settings.allow_eol.value)?;
+        if !pythons.contains(&python) {
+            pythons.push(python);
+        }
+    }
+    if let Some(wanted) = args.default.as_ref().map(ToString::to_string) {
+        let is_it = |python: &PythonStage| python.version == wanted || python.series == wanted;
+        let Some(position) = pythons.iter().position(is_it) else {
+            let versions: Vec<&str> = pythons.iter().map(|python| python.version.as_str()).collect();
+            return Err(DockerfileError::NoSuchDefault { wanted, versions: versions.join(", ") }.into());
+        };
+        pythons[..=position].rotate_right(1);
+    }
+    Ok(pythons)
+}
+
+fn python(
+    request: VersionRequest,
+    catalog: &Catalog,
+    template: &PrefixTemplate,
+    allow_eol: bool,
+) -> Result<PythonStage> {
+    let (series, recipe) = catalog.find(request)?;
+    if let Some(day) = series.end_of_life.as_ref().filter(|_| !allow_eol && pipeline::is_past(series)) {
+        return Err(Error::EndOfLife { series: series.series, day: day.clone() });
+    }
+    Ok(PythonStage {
+        version: recipe.full_version(),
+        series: format!("{}{}", recipe.version.series(), recipe.variant),
+        prefix: template.prefix(recipe.version, recipe.variant),
+    })
+}
+
+/// The words of the command of the image.
+fn command(text: Option<&str>) -> Result<Vec<String>> {
+    let words = text.map_or_else(|| Some(vec!["python3".to_owned()]), shlex::split);
+    words
+        .filter(|words| words.first().is_some_and(|word| !word.is_empty()))
+        .ok_or_else(|| Error::Usage("`--cmd` has to be a command with its arguments, quoted as in a shell".into()))
+}
+
+/// The arguments that choose something, as they are typed into a shell on one line.
+fn command_line(words: impl Iterator<Item = OsString>) -> Result<String> {
+    let mut words =
+        words.skip_while(|word| word != "dockerfile").skip(1).map(|word| word.to_string_lossy().into_owned());
+    let mut kept: Vec<String> = Vec::new();
+    // Where the file is written says nothing of what is in it.
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--output" => drop(words.next()),
+            "--force" => {}
+            _ if word.starts_with("--output=") => {}
+            _ => kept.push(word),
+        }
+    }
+    let words = kept;
+    let is_plain = |word: &String| !word.chars().any(char::is_control);
+    if !words.iter().all(is_plain) {
+        return Err(Error::Usage("an argument has a line break or another control character".into()));
+    }
+    shlex::try_join(words.iter().map(String::as_str)).map_err(|error| Error::Usage(error.to_string()))
+}
+
+/// Looks at what the build context has to have, and has already.
+fn look_at(choices: &Choices, context: &Path, config: &Config) -> Result<()> {
+    let certificates: Vec<PathBuf> = choices.ca.iter().map(|path| context.join(path.as_str())).collect();
+    let there: Vec<PathBuf> = certificates.into_iter().filter(|path| path.exists()).collect();
+    Authorities::read(&there)?;
+    let programs =
+        [Some(&choices.pykeel), choices.uv.as_ref()].into_iter().flatten().filter_map(|source| match source {
+            ProgramSource::File(path) => Some(path),
+            ProgramSource::Image(_) => None,
+        });
+    let named = choices.lock.iter().chain(&choices.app).chain(&choices.artifacts).chain(&choices.ca).chain(programs);
+    let absent: Vec<&str> = named.map(ContextPath::as_str).filter(|path| !context.join(path).exists()).collect();
+    if !absent.is_empty() {
+        let place = if context == Path::new(".") { "this directory".into() } else { context.display().to_string() };
+        let note = format!("{place} is the build context, and has no {} yet", absent.join(", no "));
+        config.reporter.report(Event::Note(note));
+    }
+    Ok(())
+}
+
+/// Writes both files, or none if one is there.
+fn write(rendered: &Rendered, directory: &Path, force: bool) -> Result<()> {
+    let files = [(DOCKERFILE, &rendered.dockerfile), (DOCKERIGNORE, &rendered.dockerignore)];
+    for (name, _) in files {
+        let path = directory.join(name);
+        if !force && path.symlink_metadata().is_ok() {
+            return Err(DockerfileError::Exists { path }.into());
+        }
+    }
+    fs_err::create_dir_all(directory)?;
+    for (name, text) in files {
+        fs::write_atomically(&directory.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_repeated_without_the_place_of_the_file() {
+        let line = |words: &[&str]| command_line(words.iter().map(OsString::from));
+        let words = ["pykeel", "-q", "dockerfile", "--python", "3.13", "--output", "x", "--label", "a=b $c", "--force"];
+        assert_eq!(line(&words).unwrap(), "--python 3.13 --label 'a=b $c'");
+        assert_eq!(line(&["pykeel", "dockerfile", "--output=x", "--python=3.13"]).unwrap(), "'--python=3.13'");
+        assert!(line(&["pykeel", "dockerfile", "--label", "a=b\nFROM x"]).is_err());
+    }
+
+    #[test]
+    fn a_command_of_an_image_is_split_as_a_shell_does() {
+        assert_eq!(command(None).unwrap(), ["python3"]);
+        assert_eq!(command(Some("python -c 'a b'")).unwrap(), ["python", "-c", "a b"]);
+        for wrong in ["", "  ", "'open", "'' x"] {
+            assert!(command(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Errors of a Dockerfile's choices.
+
+use std::path::PathBuf;
+
+/// Why a Dockerfile is not written. Exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DockerfileError {
+    /// An image on which pykeel builds nothing, or that has no apt.
+    #[error("{image} cannot be used: {reason}")]
+    NotDebian {
+        /// The image.
+        image: String,
+        /// Why not.
+        reason: &'static str,
+    },
+
+    /// An image in which no command can run, so that it gets no updates and no user.
+    #[error("{image} has no shell, so no update and no package could be installed in it")]
+    NoShell {
+        /// The image.
+        image: String,
+    },
+
+    /// A runtime with an older glibc than that of the builder.
+    #[error("what is built on {base} may need a newer glibc than {runtime} has")]
+    OlderRuntime {
+        /// The image of the builder.
+        base: String,
+        /// The image of the runtime.
+        runtime: String,
+    },
+
+    /// The system's libraries, for a runtime that has others or none.
+    #[error("{runtime} does not have the libraries of {base}")]
+    OtherLibraries {
+        /// The image of the builder.
+        base: String,
+        /// The image of the runtime.
+        runtime: String,
+    },
+
+    /// A default that is none of the versions.
+    #[error("the default {wanted} is none of the versions: {versions}")]
+    NoSuchDefault {
+        /// The version that was named.
+        wanted: String,
+        /// All of them.
+        versions: String,
+    },
+
+    /// Two versions at one prefix.
+    #[error("{first} and {second} would both be in {prefix}")]
+    SamePrefix {
+        /// A version.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The prefix of both.
+        prefix: String,
+    },
+
+    /// A file whose name is not that of a lock.
+    #[error("{path} is not a lock: that is requirements.txt, pylock.toml or uv.lock, by its name")]
+    NotALock {
+        /// The file.
+        path: String,
+    },
+
+    /// A lock that only uv reads.
+    #[error("pip does not read {path}, and a builder has no uv")]
+    NoUv {
+        /// The lock.
+        path: String,
+    },
+
+    /// Packages to build an application with, and no application that is built.
+    #[error("packages to build with are for what a lock lists, and there is no lock")]
+    NothingToBuild,
+
+    /// An image to build with that has an application.
+    #[error("an image to build with has no application")]
+    BuildImageOfService,
+
+    /// A file that is there.
+    #[error("{path} is there already")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}

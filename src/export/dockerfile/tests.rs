@@ -1,0 +1,276 @@
+use super::*;
+use crate::domain::image::Builder;
+use crate::domain::plan::{Bytecode, LibraryPolicy};
+use crate::domain::reference::ImageReference;
+use crate::error::{DockerfileError, Error};
+
+fn python(version: &str, series: &str) -> PythonStage {
+    PythonStage {
+        version: version.into(),
+        series: series.into(),
+        prefix: format!("/opt/myorg/python-{series}").parse().unwrap(),
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// A base image with two versions, and its pair.
+fn pair() -> Choices {
+    Choices {
+        command: "--python 3.13,3.14".into(),
+        pythons: vec![python("3.13.5", "3.13"), python("3.14.6", "3.14")],
+        prefix: None,
+        allow_eol: false,
+        base: parsed("debian:13"),
+        runtime: parsed("debian:13-slim"),
+        libraries: LibraryPolicy::System,
+        bytecode: Bytecode::Strip,
+        lock: None,
+        app: None,
+        build_packages: Vec::new(),
+        run_packages: Vec::new(),
+        builder: Builder::BuildKit,
+        pykeel: parsed("pykeel"),
+        uv: None,
+        artifacts: None,
+        ca: Vec::new(),
+        labels: Vec::new(),
+        images: Images::Both,
+        cmd: vec!["python3".into()],
+    }
+}
+
+/// A service with everything that can be chosen.
+fn service() -> Choices {
+    Choices {
+        command: "--python 3.13.5".into(),
+        pythons: vec![python("3.13.5", "3.13")],
+        bytecode: Bytecode::UncheckedHash,
+        lock: Some(parsed("requirements.txt")),
+        app: Some(parsed("app")),
+        build_packages: vec![parsed("libpq-dev")],
+        run_packages: vec![parsed("libpq5")],
+        ca: vec![parsed("company.pem")],
+        labels: vec![parsed("team=payments"), parsed("note=a \"b\" $c")],
+        images: Images::Runtime,
+        cmd: ["python", "-m", "uvicorn", "main:app"].map(str::to_owned).into(),
+        ..pair()
+    }
+}
+
+fn distroless() -> Choices {
+    Choices { runtime: Runtime::Scratch, libraries: LibraryPolicy::Bundle, ..service() }
+}
+
+fn text(choices: &Choices) -> String {
+    choices.check().unwrap();
+    render(choices).dockerfile
+}
+
+#[test]
+fn a_pair_of_base_images() {
+    insta::assert_snapshot!(text(&pair()));
+}
+
+#[test]
+fn a_service_with_buildkit() {
+    insta::assert_snapshot!(text(&service()));
+}
+
+#[test]
+fn a_service_with_the_classic_builder() {
+    let prefix = Some(parsed("/opt/acme/python-{version}{variant}"));
+    let uv = Some(parsed("bin/uv"));
+    insta::assert_snapshot!(text(&Choices {
+        builder: Builder::Classic,
+        artifacts: Some(parsed("store")),
+        lock: Some(parsed("srv/uv.lock")),
+        allow_eol: true,
+        prefix,
+        uv,
+        ..service()
+    }));
+}
+
+#[test]
+fn a_distroless_service_with_buildah() {
+    let pykeel = parsed("registry.example/pykeel:0.1");
+    let uv = Some(parsed("registry.example/uv:1"));
+    insta::assert_snapshot!(text(&Choices { builder: Builder::Buildah, pykeel, uv, ..distroless() }));
+}
+
+#[test]
+fn an_ignore_file_lets_only_through_what_is_copied() {
+    insta::assert_snapshot!(render(&Choices { artifacts: Some(parsed("store")), ..service() }).dockerignore);
+}
+
+/// Every combination that makes another shape of file.
+fn all_shapes() -> Vec<Choices> {
+    let mut shapes = Vec::new();
+    for base in [pair(), service(), distroless(), Choices { runtime: Runtime::Scratch, ..pair() }] {
+        for builder in Builder::ALL {
+            for artifacts in [None, Some(parsed("store"))] {
+                for libraries in LibraryPolicy::ALL {
+                    let choices = Choices {
+                        builder: *builder,
+                        artifacts: artifacts.clone(),
+                        libraries: *libraries,
+                        ..base.clone()
+                    };
+                    let no_lock = Choices { lock: None, build_packages: Vec::new(), ..choices.clone() };
+                    let no_code = Choices { app: None, ..choices.clone() };
+                    shapes.extend([choices, no_lock, no_code]);
+                }
+            }
+        }
+    }
+    let images = |images| move |choices: &Choices| Choices { images, ..choices.clone() };
+    let pairs: Vec<Choices> = shapes.iter().filter(|choices| choices.images == Images::Both).cloned().collect();
+    shapes.extend(pairs.iter().map(images(Images::Build)));
+    shapes.extend(pairs.iter().map(images(Images::Runtime)));
+    shapes
+}
+
+/// The instructions of a Dockerfile, each on one line.
+fn instructions(dockerfile: &str) -> Vec<String> {
+    let lines = dockerfile.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    lines.replace("\\\n", " ").lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_shape_has_only_whole_instructions_and_known_stages() {
+    const KNOWN: [&str; 10] = ["FROM", "ARG", "ENV", "RUN", "COPY", "LABEL", "WORKDIR", "USER", "CMD", "SHELL"];
+    for choices in all_shapes() {
+        let text = text(&choices);
+        assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("none /"), "{text}");
+        assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
+        let (mut stages, mut last) = (vec!["scratch".to_owned()], "");
+        let instructions = instructions(&text);
+        for line in &instructions {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(KNOWN.contains(&words[0]), "{line}\n{text}");
+            let from = words.iter().filter_map(|word| {
+                word.strip_prefix("--from=")
+                    .or(word.split("bind,from=").nth(1).map(|rest| rest.split(',').next().unwrap()))
+            });
+            for stage in from {
+                assert!(stages.iter().any(|known| known == stage) || stage.contains('/'), "{stage}\n{text}");
+            }
+            if words[0] == "FROM" {
+                let image = [&choices.base.to_string(), &choices.runtime.to_string()].contains(&&words[1].to_owned());
+                assert!(image || stages.iter().any(|known| known == words[1]), "{line}\n{text}");
+                stages.push(words[3].to_owned());
+                last = words[3];
+            }
+            // Mounts are what the first builder of Docker does not have.
+            assert!(choices.builder != Builder::Classic || !line.contains("--mount"), "{line}");
+            assert!(choices.builder != Builder::Classic || !line.contains("--chmod"), "{line}");
+        }
+        let expected = if choices.images == Images::Build { "build" } else { "runtime" };
+        assert_eq!(last, expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_shipped_has_one_copy_a_part_a_user_and_no_shell_form() {
+    for choices in all_shapes().into_iter().filter(|choices| choices.images != Images::Build) {
+        let text = text(&choices);
+        let shipped = instructions(text.split("AS runtime\n").nth(1).unwrap());
+        let count = |start: &str| shipped.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("COPY --from=assemble /out /"), 1, "{text}");
+        assert_eq!(count("COPY --from=environment /service /"), usize::from(choices.lock.is_some()), "{text}");
+        assert_eq!((count("RUN"), count("USER 10001:10001"), count("CMD [\"")), (0, 1, 1), "{text}");
+        assert!(count("COPY") <= 4, "{text}");
+    }
+}
+
+#[test]
+fn a_command_is_an_array_of_json_and_the_default_comes_first() {
+    let cmd = ["sh", "-c", "echo \"$HOME\" \\ \n"].map(str::to_owned).into();
+    let text = text(&Choices { cmd, ..pair() });
+    assert!(text.contains(r#"CMD ["sh", "-c", "echo \"$HOME\" \\ \n"]"#), "{text}");
+    let mut pythons = pair().pythons;
+    pythons.reverse();
+    let text = render(&Choices { pythons, ..pair() }).dockerfile;
+    assert!(text.contains("ENV PATH=/opt/myorg/python-3.14/bin:/opt/myorg/python-3.13/bin:$PATH"), "{text}");
+}
+
+fn error(choices: &Choices) -> DockerfileError {
+    match choices.check() {
+        Err(Error::Dockerfile(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn images_without_glibc_apt_or_a_shell_are_refused() {
+    let based = |base: &str| Choices { base: parsed(base), runtime: Runtime::Scratch, ..pair() };
+    for image in ["alpine:3.22", "python:3.13-alpine", "python:3.13-alpine3.22", "busybox:glibc"] {
+        assert!(matches!(error(&based(image)), DockerfileError::NotDebian { reason, .. } if reason.contains("musl")));
+    }
+    for image in ["fedora:42", "registry.test/ubi9/ubi-minimal:9", "x/almalinux:9", "opensuse/leap:15"] {
+        assert!(
+            matches!(error(&based(image)), DockerfileError::NotDebian { reason, .. } if reason.contains("apt")),
+            "{image}"
+        );
+    }
+    for image in ["debian:13", "team/base:1", "python:3.13-slim", "ubuntu:26.04", "team/alpine-lover:1"] {
+        based(image).check().unwrap();
+    }
+    let run = |runtime: &str| Choices { runtime: parsed(runtime), ..pair() };
+    assert!(matches!(error(&run("registry.test/distroless/base-debian13")), DockerfileError::NoShell { .. }));
+    assert!(matches!(error(&run("alpine:3")), DockerfileError::NotDebian { .. }));
+    assert!(matches!(error(&run("debian:12-slim")), DockerfileError::OlderRuntime { .. }));
+    run("debian:14").check().unwrap();
+}
+
+#[test]
+fn libraries_are_the_systems_in_the_builders_own_release() {
+    use LibraryPolicy::{Bundle, System};
+    let of = |base: &str, runtime: &str, chosen| libraries(&parsed(base), &parsed(runtime), chosen).ok();
+    for (base, runtime, expected) in [
+        ("debian:13", "debian:13-slim", System),
+        ("debian:trixie", "mirror.test/debian:13.2-slim", System),
+        ("team/base:1", "team/base:1", System),
+        ("debian:12", "debian:13", Bundle),
+        ("team/base:1", "team/base:2", Bundle),
+        ("debian:13", "scratch", Bundle),
+        ("ubuntu:24.04", "debian:13", Bundle),
+    ] {
+        assert_eq!(of(base, runtime, None), Some(expected), "{base} {runtime}");
+    }
+    assert_eq!(of("debian:13", "debian:13", Some(Bundle)), Some(Bundle));
+    assert_eq!(of("debian:13", "scratch", Some(System)), Some(System));
+    // Nobody knows what an image of one's own is made of, but the one who names it.
+    assert_eq!(of("debian:13", "team/base:1", Some(System)), Some(System));
+    assert_eq!(of("debian:12", "debian:13", Some(System)), None);
+    let for_base = |base: &str| runtime_for(&parsed::<ImageReference>(base)).to_string();
+    assert_eq!((for_base("debian:12"), for_base("team/x:1")), ("debian:12-slim".into(), "team/x:1".into()));
+}
+
+#[test]
+fn choices_that_do_not_go_together_are_refused() {
+    let with = |change: fn(&mut Choices)| {
+        let mut choices = service();
+        change(&mut choices);
+        error(&choices)
+    };
+    assert!(matches!(
+        with(|choices| choices.pythons.push(python("3.13.7", "3.13"))),
+        DockerfileError::SamePrefix { first, second, .. } if first == "3.13.5" && second == "3.13.7"
+    ));
+    assert!(matches!(with(|choices| choices.images = Images::Both), DockerfileError::BuildImageOfService));
+    assert!(matches!(with(|choices| choices.lock = None), DockerfileError::NothingToBuild));
+    for lock in ["uv.lock", "a/pylock.toml", "pylock.web.toml"] {
+        let mut choices = Choices { lock: Some(parsed(lock)), ..service() };
+        assert!(matches!(error(&choices), DockerfileError::NoUv { .. }), "{lock}");
+        choices.uv = Some(parsed("uv"));
+        choices.check().unwrap();
+    }
+    for lock in ["poetry.lock", "pyproject.toml", "requirements"] {
+        let choices = Choices { lock: Some(parsed(lock)), ..service() };
+        assert!(matches!(error(&choices), DockerfileError::NotALock { .. }), "{lock}");
+    }
+}

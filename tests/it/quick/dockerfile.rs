@@ -1,0 +1,144 @@
+//! `pykeel dockerfile`: what is written and printed, which values are refused, and the examples.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{Ended, pykeel, run};
+
+fn dockerfile(directory: &Path, args: &[&str]) -> Ended {
+    run(pykeel().current_dir(directory).args(["dockerfile", "--python", "3.13.5"]).args(args))
+}
+
+#[test]
+fn it_is_printed_or_written_with_its_ignore_file_and_replaces_nothing_without_force() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = directory.path();
+    let printed = dockerfile(place, &["--lock", "requirements.txt"]).exits(0).says(&["--output DIR"]);
+    let printed = printed.says(&["no requirements.txt, no pykeel yet"]).out;
+    assert!(printed.starts_with("# Python 3.13.5 in debian:13-slim, built on debian:13.\n"), "{printed}");
+    assert!(printed.contains("#     pykeel dockerfile --python 3.13.5 --lock requirements.txt\n"), "{printed}");
+    assert_eq!(fs_err::read_dir(place).expect("a directory").count(), 0);
+
+    let written = dockerfile(place, &["--lock", "requirements.txt", "--output", "a/b"]).exits(0);
+    assert_eq!(written.out, "a/b/Dockerfile\na/b/.dockerignore\n");
+    let path = place.join("a/b/Dockerfile");
+    assert_eq!(fs_err::read_to_string(&path).expect("a file"), printed);
+    assert_eq!(fs_err::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o644);
+    let ignored = fs_err::read_to_string(place.join("a/b/.dockerignore")).expect("a file");
+    assert!(ignored.contains("\n*\n!pykeel\n!requirements.txt\n"), "{ignored}");
+
+    // One file of the two is enough.
+    fs_err::remove_file(&path).expect("a file");
+    dockerfile(place, &["--output", "a/b"]).exits(2).says(&["a/b/.dockerignore is there already", "--force"]);
+    assert!(!path.exists());
+    dockerfile(place, &["--output", "a/b", "--force"]).exits(0);
+    assert!(path.exists());
+    dockerfile(place, &["--force"]).exits(2).says(&["--output"]);
+}
+
+#[test]
+fn the_result_is_json_with_exact_versions_and_the_default_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = |args: &[&str]| run(pykeel().current_dir(directory.path()).args(["dockerfile", "--json"]).args(args));
+    let result = run(&["--python", "3.13.5,3.14.6,3.13.5", "--default", "3.14"]).exits(0).json();
+    let python = |version: &str, series: &str| json!({"version": version, "series": series, "prefix": format!("/opt/myorg/python-{series}")});
+    assert_eq!(result["pythons"], json!([python("3.14.6", "3.14"), python("3.13.5", "3.13")]));
+    assert_eq!((&result["libraries"], &result["directory"]), (&json!("system"), &json!(null)));
+    let text = result["dockerfile"].as_str().expect("a text");
+    assert!(text.contains("ENV PATH=/opt/myorg/python-3.14/bin:/opt/myorg/python-3.13/bin:$PATH"), "{text}");
+    let newest = run(&["--python", "3.13t"]).exits(0).json();
+    let version = newest["pythons"][0]["version"].as_str().expect("a text");
+    assert!(version.starts_with("3.13.") && version.ends_with('t'), "{version}");
+    run(&["--python", "3.13", "--default", "3.14"]).exits(2).says(&["the default 3.14 is none of the versions: 3.13."]);
+    run(&["--python", "2.7"]).exits(2).says(&["there is no recipe"]);
+    run(&["--python", "3.9.2"]).exits(2).says(&["end of life", "--allow-eol"]);
+    let ended = run(&["--python", "3.9.2", "--allow-eol"]).exits(0).json();
+    assert!(ended["dockerfile"].as_str().expect("a text").contains("PYKEEL_ALLOW_EOL=true"));
+    run(&["--python", "3.13.5,3.13.7"]).exits(2).says(&["would both be in /opt/myorg/python-3.13", "{version}"]);
+    run(&[]).exits(2).says(&["--python"]);
+}
+
+#[test]
+fn settings_of_a_configuration_count() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("x.toml");
+    let text = "prefix = '/opt/acme/python-{version}{variant}'\nbytecode = 'unchecked-hash'\nlibraries = 'bundle'\n";
+    fs_err::write(&config, text).expect("a file");
+    let out = dockerfile(directory.path(), &["--config", config.to_str().expect("a text")]).exits(0).out;
+    for expected in [
+        "PYKEEL_PREFIX=\"/opt/acme/python-{version}{variant}\"",
+        "PYKEEL_LIBRARIES=bundle",
+        "PYKEEL_BYTECODE=unchecked-hash",
+        "ENV PATH=/opt/acme/python-3.13.5/bin:$PATH",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    // An application starts often, and the command line counts most.
+    let out = dockerfile(directory.path(), &["--lock", "requirements.txt"]).exits(0).out;
+    assert!(out.contains("PYKEEL_BYTECODE=unchecked-hash") && out.contains("PYKEEL_LIBRARIES=system"), "{out}");
+    let out = dockerfile(directory.path(), &["--lock", "requirements.txt", "--bytecode", "strip"]).exits(0).out;
+    assert!(out.contains("PYKEEL_BYTECODE=strip"), "{out}");
+}
+
+#[test]
+fn a_hostile_value_is_a_usage_error_and_writes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let hostile =
+        ["a\nRUN rm -rf /", "$(id)", "`id`", "a;id", "a b", "\"", "--mount=x", "../x", "a\0b".trim_end_matches("\0b")];
+    for option in ["--base", "--runtime", "--lock", "--app", "--pykeel", "--uv", "--artifacts", "--ca"] {
+        for value in hostile.iter().filter(|value| **value != "a") {
+            let argument = format!("{option}={value}");
+            dockerfile(directory.path(), &[&argument, "--output", "x"]).exits(2).says(&[option]);
+        }
+    }
+    for (argument, expected) in [
+        ("--label=a=b\nUSER root", "line break"),
+        ("--label=a b=c", "key"),
+        ("--label=a=b\\", "backslash"),
+        ("--app-packages=libpq5", "build:PACKAGE"),
+        ("--app-packages=run:libpq5,run:$(id)", "not the name of a package"),
+        ("--cmd='open", "quoted as in a shell"),
+        ("--cmd=x\ny", "line break"),
+        ("--builder=kaniko", "buildkit"),
+        ("--prefix=/opt/$HOME", "cannot be a prefix"),
+        ("--base=alpine:3", "it has musl"),
+        ("--runtime=registry.test/distroless/base:1", "has no shell"),
+        ("--runtime=debian:12", "--base debian:12"),
+        ("--lock=uv.lock", "--uv FILE|IMAGE"),
+        ("--lock=poetry.lock", "is not a lock"),
+        ("--app-packages=build:gcc", "--lock FILE"),
+    ] {
+        dockerfile(directory.path(), &[argument, "--output", "x"]).exits(2).says(&[expected]);
+    }
+    let pair = ["--lock", "requirements.txt", "--flavor", "all", "--output", "x"];
+    dockerfile(directory.path(), &pair).exits(2).says(&["an image to build with has no application"]);
+    fs_err::write(directory.path().join("ca.pem"), "-----BEGIN PRIVATE KEY-----\n").expect("a file");
+    dockerfile(directory.path(), &["--ca", "ca.pem"]).exits(2).says(&["ca.pem", "private key"]);
+    assert!(!directory.path().join("x").exists());
+}
+
+#[test]
+fn the_examples_are_what_their_commands_write() {
+    for name in ["base", "distroless"] {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let text = fs_err::read_to_string(example.join("Dockerfile")).expect("a Dockerfile");
+        let line = text.lines().find_map(|line| line.strip_prefix("#     pykeel ")).expect("its command");
+        let directory = tempfile::tempdir().expect("a directory");
+        let words = shlex::split(line).expect("words");
+        run(pykeel().current_dir(directory.path()).args(words).args(["--output", "."])).exits(0);
+        for file in ["Dockerfile", ".dockerignore"] {
+            let [committed, written] =
+                [&example, directory.path()].map(|place| fs_err::read_to_string(place.join(file)).expect("a file"));
+            assert_eq!(committed, written, "{name}/{file}: write it again with its command");
+        }
+    }
+    // The service and the distroless one are the same application.
+    for file in ["requirements.txt", "requirements.in", "app/main.py"] {
+        let examples =
+            ["service", "distroless"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name));
+        let [one, other] = examples.map(|example| fs_err::read_to_string(example.join(file)).expect("a file"));
+        assert_eq!(one, other, "{file}");
+    }
+}
