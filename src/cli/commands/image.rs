@@ -74,8 +74,9 @@ fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let search = Search {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        policies: &args.policies,
-        flags: &args.flags,
+        once: args.policies.once(false),
+        profile: args.policies.profile.as_ref(),
+        places: (&args.flags).into(),
         prefix: None,
         root: None,
         missing: if args.no_build { Missing::Refuse } else { Missing::Build },
