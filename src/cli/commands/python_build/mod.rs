@@ -207,15 +207,19 @@ fn needs_original(what: &str) -> String {
 
 /// Says what to do about a name that nobody knows.
 fn help_for(name: &OsStr, nearest: &[String], original: &Result<Option<Original>, String>) -> Option<String> {
-    match (nearest, original) {
-        ([], Err(reason)) => Some(reason.clone()),
-        // Without a number it is hardly a version of anything.
-        ([], Ok(None)) if name.as_encoded_bytes().iter().any(u8::is_ascii_digit) => {
+    let nearest_are = (!nearest.is_empty()).then(|| format!("the nearest are {}", nearest.join(", ")));
+    // Near releases are of the series; without a number it is hardly a version of anything.
+    let may_be_of_original = !nearest.iter().any(|near| near.matches('.').count() > 1)
+        && name.as_encoded_bytes().iter().any(u8::is_ascii_digit);
+    let about_original = match original {
+        Err(reason) => Some(reason.clone()),
+        Ok(None) if may_be_of_original => {
             Some(needs_original("pykeel has no recipe of it, and it may be a definition of python-build"))
         }
-        ([], Ok(_)) => None,
-        (nearest, _) => Some(format!("the nearest are {}", nearest.join(", "))),
-    }
+        Ok(_) => None,
+    };
+    let help: Vec<String> = nearest_are.into_iter().chain(about_original).collect();
+    (!help.is_empty()).then(|| help.join("; "))
 }
 
 /// Returns the request in the variant that is asked for; none if two are, which no recipe has.
