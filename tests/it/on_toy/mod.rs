@@ -16,6 +16,7 @@ mod plans;
 mod prefixes;
 mod processes;
 pub mod profiles;
+mod pyenv;
 mod python_build;
 mod races;
 pub mod rebuild;

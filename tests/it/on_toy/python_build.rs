@@ -45,7 +45,7 @@ fn toy() -> Toy {
     Toy::new(Behaviour { configure, ..Behaviour::default() })
 }
 
-fn prepared(toy: &Toy, mut command: Command) -> Command {
+pub fn prepared(toy: &Toy, mut command: Command) -> Command {
     for name in VARIABLES {
         command.env_remove(name);
     }
@@ -87,7 +87,7 @@ fn with_input(command: &mut Command, input: &str) -> Ended {
     child.wait_with_output().expect("its end").into()
 }
 
-fn script(path: &Path, text: &str) {
+pub fn script(path: &Path, text: &str) {
     fs_err::create_dir_all(path.parent().expect("a directory")).expect("a directory");
     fs_err::write(path, text).expect("a file");
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a file");
