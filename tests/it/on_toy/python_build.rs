@@ -189,6 +189,20 @@ fn a_patch_from_standard_input_is_in_the_plan_and_in_the_key() {
         assert_eq!(patches.iter().any(|patch| patch["name"] == "standard-input.patch"), input.is_some(), "{patches:?}");
         assert_eq!(runs(&toy), count, "{name}");
     }
+    // A rebuild needs what nothing has kept.
+    let entries = walkdir::WalkDir::new(toy.store().join("artifacts")).into_iter().flatten();
+    let tarballs =
+        entries.map(walkdir::DirEntry::into_path).filter(|path| path.to_string_lossy().ends_with(".tar.zst"));
+    let codes: Vec<i32> = tarballs
+        .map(|tarball| {
+            let ended = run(&mut toy.command(&["verify", "--rebuild", &tarball.display().to_string()]));
+            if ended.code == 4 {
+                assert!(ended.err.contains("standard-input.patch"), "{}", ended.err);
+            }
+            ended.code
+        })
+        .collect();
+    assert!(codes.len() == 2 && codes.contains(&0) && codes.contains(&4), "{codes:?}");
     // A patch of diff has whole paths; this one is of a file that is not there.
     for (input, texts) in [
         (patch, &["patch standard-input.patch: the source has no file Modules/new.h", "BUILD FAILED"][..]),

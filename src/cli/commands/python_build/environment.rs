@@ -22,8 +22,8 @@ pub(super) struct Environment {
     pub(super) mirrors: Vec<Mirror>,
     /// A directory of source archives, which gets those that are downloaded.
     pub(super) cache: Option<PathBuf>,
-    /// Where the build works.
-    pub(super) work_in: Option<PathBuf>,
+    /// Where the build works, with the variable that says so.
+    pub(super) work_in: Option<(&'static str, PathBuf)>,
     /// Variables, options and words that have no effect.
     pub(super) ignored: Vec<String>,
 }
@@ -135,8 +135,11 @@ impl Environment {
             }
             self.mirrors.push(mirror);
         }
-        let work_in = variable("PYTHON_BUILD_BUILD_PATH").or_else(|| variable("TMPDIR"));
-        self.work_in = work_in.map(std::path::absolute).transpose()?;
+        for name in ["PYTHON_BUILD_BUILD_PATH", "TMPDIR"] {
+            if let (None, Some(directory)) = (&self.work_in, variable(name)) {
+                self.work_in = Some((name, std::path::absolute(directory)?));
+            }
+        }
         Ok(())
     }
 }
@@ -218,11 +221,11 @@ mod tests {
             read(&[("PYTHON_BUILD_CACHE_PATH", path), ("PYTHON_BUILD_CURL_OPTS", "-s"), ("TMPDIR", "/t")]).unwrap();
         assert_eq!((with.cache.as_deref(), with.mirrors.len()), (Some(place.path()), 1));
         assert_eq!(with.ignored, ["PYTHON_BUILD_CURL_OPTS"]);
-        assert_eq!(with.work_in, Some("/t".into()));
+        assert_eq!(with.work_in, Some(("TMPDIR", "/t".into())));
         let without =
             read(&[("PYTHON_BUILD_CACHE_PATH", "/nowhere"), ("PYTHON_BUILD_BUILD_PATH", "/b"), ("TMPDIR", "/t")]);
         let without = without.unwrap();
         assert_eq!((without.cache, without.mirrors.len()), (None, 0));
-        assert_eq!(without.work_in, Some("/b".into()));
+        assert_eq!(without.work_in, Some(("PYTHON_BUILD_BUILD_PATH", "/b".into())));
     }
 }

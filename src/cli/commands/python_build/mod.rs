@@ -103,17 +103,17 @@ fn answer(words: &[OsString], global: &Global) -> Result<u8, Failure> {
     fs::plain_modes();
     crate::sys::interrupt::check()?;
     let prefix = absolute(Path::new(prefix))?;
-    Request { options: &options, request, prefix: &prefix }.install(environment, config, &catalog)
+    Order { options: &options, request, prefix: &prefix }.install(environment, config, &catalog)
 }
 
 /// What is to be installed, and where.
-struct Request<'a> {
+struct Order<'a> {
     options: &'a Options,
     request: VersionRequest,
     prefix: &'a Path,
 }
 
-impl Request<'_> {
+impl Order<'_> {
     /// Builds a release unless the store has it, and installs it.
     fn install(&self, environment: Environment, mut config: Config, catalog: &Catalog) -> Result<u8, Failure> {
         let Self { options, request, prefix } = *self;
@@ -124,8 +124,8 @@ impl Request<'_> {
         warn(series, &package, options, &environment);
         let patches = if options.patch { vec![patch_of(std::io::stdin())?] } else { Vec::new() };
         let Environment { asked, compiler_words, jobs, mirrors, cache, work_in, .. } = environment;
-        if let Some(directory) = &work_in {
-            check_work_directory(directory)?;
+        if let Some((name, directory)) = &work_in {
+            check_work_directory(name, directory)?;
         }
         let settings = &mut config.settings;
         // python-build asks for a shared libpython if the user says nothing.
@@ -148,7 +148,11 @@ impl Request<'_> {
                 patches,
             },
             profile: None,
-            places: BuildPlaces { keep_build: options.keep, work_in, source_copies: cache },
+            places: BuildPlaces {
+                keep_build: options.keep,
+                work_in: work_in.map(|(_, directory)| directory),
+                source_copies: cache,
+            },
             // The artifact is of the configured prefix, so that all users of a store share it.
             prefix: None,
             root: None,
@@ -279,12 +283,12 @@ fn absolute(prefix: &Path) -> Result<PathBuf> {
 }
 
 /// Checks the directory for the build as python-build does.
-fn check_work_directory(directory: &Path) -> Result<()> {
+fn check_work_directory(name: &str, directory: &Path) -> Result<()> {
     let made = fs_err::create_dir_all(directory).is_ok();
     if made && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok() {
         return Ok(());
     }
-    Err(Error::Usage(format!("TMPDIR={} is set to a non-accessible location", directory.display())))
+    Err(Error::Usage(format!("{name}={} is set to a non-accessible location", directory.display())))
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ impl Original {
     /// Why the one that is named cannot be it.
     pub(super) fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, String> {
         if let Some(named) = variable(VARIABLE).filter(|value| !value.is_empty()) {
-            let program = PathBuf::from(named);
+            // A name without a slash would be looked for on the search path again.
+            let program = std::path::absolute(&named).map_err(|error| format!("{VARIABLE}: {error}"))?;
             let wrong = |reason: &str| Err(format!("{VARIABLE}={}: {reason}", program.display()));
             if !may_be_run(&program) {
                 return wrong("there is no such program");
@@ -43,7 +44,8 @@ impl Original {
             return Ok(Some(Self { program }));
         }
         let path = variable("PATH").unwrap_or_default();
-        let mut candidates = std::env::split_paths(&path).map(|directory| directory.join("python-build"));
+        let candidates = std::env::split_paths(&path).filter(|directory| directory.is_absolute());
+        let mut candidates = candidates.map(|directory| directory.join("python-build"));
         Ok(candidates.find(|program| may_be_run(program) && !is_pykeel(program)).map(|program| Self { program }))
     }
 
