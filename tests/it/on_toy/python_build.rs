@@ -289,7 +289,7 @@ fn a_build_that_fails_is_1_with_its_log_and_leaves_nothing() {
 fn what_is_asked_for_may_be_in_any_order_and_shown_and_kept() {
     let toy = toy();
     let (prefix, build) = (path(&toy, "prefix"), toy.path("sources/3.13.5"));
-    let mut command = python_build(&toy, &["-v", &"3.13.5", "--keep", &prefix]);
+    let mut command = python_build(&toy, &["-v", "3.13.5", "--keep", &prefix]);
     let ended = run(command.env("PYTHON_BUILD_BUILD_PATH", &build)).exits(0);
     // The output of the build is on standard output, as make prints it.
     assert!(ended.out.lines().any(|line| line == "checking for gcc"), "{}", ended.out);
