@@ -93,6 +93,14 @@ Examples:
   pykeel uninstall 3.13 3.13t --root /out        remove two below /out/opt/myorg
   pykeel uninstall --prefix ~/python             remove what pykeel installed there";
 
+pub(super) const PYTHON_BUILD_HELP: &str = "\
+A link to pykeel named python-build is the same command. docs/from-pyenv.md compares it with pyenv's.
+
+Examples:
+  pykeel python-build 3.13.5 /opt/python         build 3.13.5, or take it from the store
+  pykeel python-build --definitions              list every name
+  ln -s /usr/local/bin/pykeel /usr/local/bin/python-build";
+
 pub(super) const VENV_HELP: &str = "\
 uv installs the packages if it is in a directory of the system or in /usr/local/bin, else the Python's pip.
 Both read their own settings: UV_INDEX_URL, PIP_INDEX_URL, proxies. The environment has no pip, its times

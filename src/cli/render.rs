@@ -59,7 +59,7 @@ fn text(error: &Error) -> String {
 }
 
 /// The details of an error besides its message.
-fn details(error: &Error) -> Vec<String> {
+pub(super) fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Command { output, .. } | Error::Venv(VenvError::NoTools { output, .. }) => {
             output.lines().map(str::to_owned).collect()

@@ -23,7 +23,6 @@ pub enum ExitCode {
 impl Error {
     /// The exit code of the program.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "every variant has a line")]
     pub fn code(&self) -> u8 {
         let code = match self {
             Self::Interrupted(signal) => return u8::try_from(128 + signal).unwrap_or(130),

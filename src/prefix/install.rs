@@ -1,5 +1,6 @@
 //! Installs a stored artifact into a prefix. The old Python stays until the new one is complete.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::contents::{self, Expected};
@@ -13,7 +14,7 @@ use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
 use crate::sys::directory::{self, Directory};
 use crate::sys::process::Runner;
-use crate::sys::{archive, distro, elf};
+use crate::sys::{archive, distro, elf, fs};
 
 /// Whether an installation survives a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,33 @@ pub fn install(
         unpack: &|directory| unpack(artifact, directory),
     };
     install_new(&new, destination, options, reporter)
+}
+
+/// Checks that a tree can be put at a destination on this system before a build of minutes ends in vain: it is new, empty
+/// or pykeel's, and this user may write there.
+///
+/// # Errors
+/// [`PrefixError::Foreign`] if pykeel did not make what is there, [`PrefixError::Invalid`],
+/// [`Error::Io`](crate::error::Error::Io).
+pub fn check_destination(destination: &Destination) -> Result<()> {
+    let path = destination.path();
+    let foreign = |reason: &str| Err(PrefixError::Foreign { path: path.clone(), reason: reason.into() }.into());
+    match fs_err::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => return foreign("it is a symbolic link"),
+        Ok(metadata) if !metadata.is_dir() => return foreign("it is not a directory"),
+        Ok(_) => {
+            let directory = destination.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            if let (false, Err(reason)) = (directory.is_empty()?, Identity::read(&directory)) {
+                return foreign(&reason);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The tree is made in the parent directory, which may have to be made first.
+    let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    Ok(rustix::fs::access(above, access).map_err(|error| fs::with_path(above, error.into()))?)
 }
 
 /// What is installed.

@@ -8,13 +8,15 @@ mod dockerfile;
 mod flags;
 mod image;
 mod policies;
+mod python_build;
 mod tools;
 mod values;
 mod wanted;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{IndexArgs, InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
@@ -24,12 +26,12 @@ pub(super) use self::dockerfile::DockerfileArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
-pub(super) use self::policies::PolicyArgs;
+pub(super) use self::python_build::PythonBuildArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
-    TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
@@ -45,7 +47,7 @@ pub(super) struct Args {
     pub command: Command,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Directory of artifacts, sources and profiles
@@ -135,6 +137,9 @@ pub(super) enum Command {
     /// Judge a container image by what makes a good container for Python
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// Build and install as pyenv's python-build does; it is also the program's other name
+    #[command(name = python_build::NAME, after_help = PYTHON_BUILD_HELP)]
+    PythonBuild(PythonBuildArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
@@ -198,6 +203,19 @@ impl Args {
         }
         Ok(overrides)
     }
+}
+
+/// Reads a command line.
+///
+/// # Errors
+/// What clap prints: a mistake, help, or the version.
+pub(super) fn parse(words: Vec<OsString>) -> std::result::Result<Args, clap::Error> {
+    let (own, of_python_build) = python_build::split(words);
+    let mut args = command().try_get_matches_from(own).and_then(|matches| Args::from_arg_matches(&matches))?;
+    if let (Command::PythonBuild(python_build), Some(words)) = (&mut args.command, of_python_build) {
+        python_build.words = words;
+    }
+    Ok(args)
 }
 
 /// Returns the clap command. The help of a setting names its default and its variable.

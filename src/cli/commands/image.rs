@@ -98,8 +98,9 @@ fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let search = Search {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        policies: &args.artifacts.policies,
-        flags: &args.artifacts.flags,
+        once: args.artifacts.policies.once(false),
+        profile: args.artifacts.policies.profile.as_ref(),
+        places: (&args.artifacts.flags).into(),
         prefix: None,
         root: None,
         missing: if args.artifacts.no_build { Missing::Refuse } else { Missing::Build },

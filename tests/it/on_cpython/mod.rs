@@ -8,6 +8,7 @@ pub mod install;
 mod json;
 pub mod packages;
 mod policies;
+mod python_build;
 mod real_packages;
 mod repair;
 mod results;

@@ -17,6 +17,8 @@ mod plans;
 mod prefixes;
 mod processes;
 pub mod profiles;
+mod pyenv;
+mod python_build;
 mod races;
 pub mod rebuild;
 mod rpm;
