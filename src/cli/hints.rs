@@ -241,6 +241,7 @@ fn of_dockerfile(error: &Error) -> Option<String> {
         DockerfileError::NotDebian { .. } => {
             "name an image of Debian or Ubuntu with `--base` and `--runtime`, such as debian:13".into()
         }
+        DockerfileError::Untagged { .. } => "name its release, such as debian:13, or its digest".into(),
         DockerfileError::NoShell { .. } => {
             "`--runtime distroless` makes such an image, with the files of the builder's own packages".into()
         }

@@ -74,6 +74,12 @@ impl ImageReference {
         std::iter::once(self.name()).chain(self.tag.iter().flat_map(|tag| tag.split('-')))
     }
 
+    /// Whether it says which image of its name it is, by a digest or a tag other than `latest`.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.digest.is_some() || self.tag.as_deref().is_some_and(|tag| tag != "latest")
+    }
+
     /// Returns the release of a distribution that an image of its name and tag has, if that is known.
     #[must_use]
     pub fn release(&self) -> Option<DistroRelease> {

@@ -14,6 +14,13 @@ pub enum DockerfileError {
         reason: &'static str,
     },
 
+    /// An image that is another one each time, or that a stage has the name of.
+    #[error("{image} does not say which image of its name it is")]
+    Untagged {
+        /// The image.
+        image: String,
+    },
+
     /// An image in which no command can run, so that it gets no updates and no user.
     #[error("{image} has no shell, so no update and no package could be installed in it")]
     NoShell {

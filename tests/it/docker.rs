@@ -108,7 +108,10 @@ impl Engines {
             "cd \"$0\" && rm -rf var/cache/apt/archives/*.deb var/cache/apt/*.bin var/lib/apt/lists/* var/log/*";
         check("sh", &["-ec".as_ref(), clean.as_ref(), root.as_path()]);
         self.import(&root, &format!("debian:{number}"));
-        // What the slim images of Debian leave out.
+        // What the slim images of Debian leave out, now and of packages that are installed later.
+        let excluded = ["doc/*", "man/*", "locale/*", "info/*"].map(|glob| format!("path-exclude /usr/share/{glob}\n"));
+        let rules = excluded.concat() + "path-include /usr/share/doc/*/copyright\n";
+        fs_err::write(root.join("etc/dpkg/dpkg.cfg.d/docker"), rules).expect("a file");
         let slim = "cd \"$0/usr/share\" && rm -rf doc/* man/* locale/* info/*";
         check("sh", &["-ec".as_ref(), slim.as_ref(), root.as_path()]);
         self.import(&root, &format!("debian:{number}-slim"));

@@ -251,6 +251,7 @@ fn of_dockerfiles() -> Vec<Error> {
     let [first, second] = ["3.13.5", "3.13.7"].map(str::to_owned);
     let errors = [
         DockerfileError::NotDebian { image: "alpine:3".into(), reason: "it has musl" },
+        DockerfileError::Untagged { image: "debian".into() },
         DockerfileError::NoShell { image: "registry.example/distroless/base".into() },
         DockerfileError::OlderRuntime { base: base.clone(), runtime: runtime.clone() },
         DockerfileError::OtherLibraries { base, runtime },

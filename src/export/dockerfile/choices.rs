@@ -9,11 +9,12 @@ use crate::error::{DockerfileError, Result};
 
 /// Names of images, and parts of their tags, that have another C library or another package manager.
 const MUSL: [&str; 3] = ["alpine", "busybox", "postmarketos"];
-const WITHOUT_APT: [&str; 14] = [
+const WITHOUT_APT: [&str; 16] = [
     "almalinux",
     "amazonlinux",
     "archlinux",
     "centos",
+    "distroless",
     "fedora",
     "leap",
     "nixos",
@@ -21,6 +22,7 @@ const WITHOUT_APT: [&str; 14] = [
     "oraclelinux",
     "photon",
     "rockylinux",
+    "scratch",
     "sles",
     "tumbleweed",
     "wolfi-base",
@@ -107,6 +109,10 @@ impl Choices {
         check_debian(&self.base)?;
         if let Runtime::Image(runtime) = &self.runtime {
             check_runtime(&self.base, runtime)?;
+        }
+        let images = [Some(&self.base), self.runtime.image()].into_iter().flatten();
+        if let Some(image) = images.into_iter().find(|image| !image.is_fixed()) {
+            return Err(DockerfileError::Untagged { image: image.to_string() }.into());
         }
         for (index, python) in self.pythons.iter().enumerate() {
             if let Some(other) = self.pythons[..index].iter().find(|other| other.prefix == python.prefix) {

@@ -219,6 +219,15 @@ fn images_without_glibc_apt_or_a_shell_are_refused() {
     for image in ["debian:13", "team/base:1", "python:3.13-slim", "ubuntu:26.04", "team/alpine-lover:1"] {
         based(image).check().unwrap();
     }
+    for image in ["scratch:1", "distroless:1"] {
+        assert!(matches!(error(&based(image)), DockerfileError::NotDebian { .. }));
+    }
+    // A stage has no colon in its name, so none is taken for an image.
+    for image in ["debian", "debian:latest", "builder"] {
+        assert!(matches!(error(&based(image)), DockerfileError::Untagged { .. }));
+        let runtime = Choices { runtime: parsed(image), ..pair() };
+        assert!(matches!(error(&runtime), DockerfileError::Untagged { .. }));
+    }
     let run = |runtime: &str| Choices { runtime: parsed(runtime), ..pair() };
     assert!(matches!(error(&run("registry.test/distroless/base-debian13")), DockerfileError::NoShell { .. }));
     assert!(matches!(error(&run("alpine:3")), DockerfileError::NotDebian { .. }));

@@ -160,6 +160,17 @@ impl FromStr for Runtime {
     }
 }
 
+impl Runtime {
+    /// Returns the image, if there is one.
+    #[must_use]
+    pub const fn image(&self) -> Option<&ImageReference> {
+        match self {
+            Self::Image(image) => Some(image),
+            Self::Scratch => None,
+        }
+    }
+}
+
 impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -56,8 +56,13 @@ pub fn write_root(
     let written = || {
         let host = Host::new(system.runner, system.distro, Target::OF_THIS_PROGRAM)?;
         let files = Root::collect(&host, &needed, root.libc, root.authorities, reporter)?;
-        fs_err::create_dir_all(directory)?;
-        files.place(directory)
+        let parent = fs::directory_of(directory);
+        fs_err::create_dir_all(parent)?;
+        // It has its name when it is whole; an empty directory is replaced.
+        let new = fs::temporary_directory_in(parent, ".pykeel-rootfs-")?;
+        let placed = files.place(new.path())?;
+        fs_err::rename(new.keep(), directory)?;
+        Ok(placed)
     };
     staged(reporter, "root", name, written, |(files, size)| format!("{files} files, {size} bytes"))
 }

@@ -41,7 +41,11 @@ impl Directory {
     pub fn set_link_time(&self, path: &Path, seconds: u64) -> io::Result<()> {
         let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
         let times = Timestamps { last_access: time, last_modification: time };
-        Ok(rustix::fs::utimensat(self.dir.as_fd(), path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        match rustix::fs::utimensat(self.dir.as_fd(), path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            // Not every file system keeps times of links.
+            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

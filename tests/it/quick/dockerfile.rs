@@ -104,6 +104,8 @@ fn a_hostile_value_is_a_usage_error_and_writes_nothing() {
         ("--builder=kaniko", "buildkit"),
         ("--prefix=/opt/$HOME", "cannot be a prefix"),
         ("--base=alpine:3", "it has musl"),
+        ("--base=debian", "does not say which image"),
+        ("--base=scratch", "has no apt"),
         ("--runtime=registry.test/distroless/base:1", "has no shell"),
         ("--runtime=debian:12", "--base debian:12"),
         ("--lock=uv.lock", "--uv FILE|IMAGE"),
@@ -117,6 +119,42 @@ fn a_hostile_value_is_a_usage_error_and_writes_nothing() {
     fs_err::write(directory.path().join("ca.pem"), "-----BEGIN PRIVATE KEY-----\n").expect("a file");
     dockerfile(directory.path(), &["--ca", "ca.pem"]).exits(2).says(&["ca.pem", "private key"]);
     assert!(!directory.path().join("x").exists());
+}
+
+/// The RUN instructions of a stage, as the shell gets them, without their mounts.
+fn commands(dockerfile: &str, stage: &str) -> Vec<String> {
+    let stage = dockerfile.split(&format!(" AS {stage}\n")).nth(1).expect("the stage");
+    let stage = stage.split("\nFROM ").next().expect("a stage").replace("\\\n", " ");
+    let runs = stage.lines().filter_map(|line| line.strip_prefix("RUN "));
+    runs.map(|line| line.split(' ').filter(|word| !word.starts_with("--mount=")).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_version_is_taken_from_the_store_and_else_built_once_for_both_flavors() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = directory.path();
+    let text = dockerfile(place, &["--lock", "requirements.txt"]).exits(0).out;
+    let [command] = &commands(&text, "python-3.13.5")[..] else { panic!("one command: {text}") };
+    let program = place.join("pykeel");
+    let script = "#!/bin/sh\necho \"$@\" >> log\ncase \"$*\" in *--no-build*) test -e built;; *) test ! -e broken && touch built;; esac\n";
+    fs_err::write(&program, script).expect("a file");
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let run_it = || {
+        let _absent = fs_err::remove_file(place.join("log"));
+        let mut shell = std::process::Command::new("/bin/sh");
+        let path = format!("{}:/usr/bin:/bin", place.display());
+        let ended = run(shell.args(["-c", command]).current_dir(place).env("PATH", path));
+        (ended.code, fs_err::read_to_string(place.join("log")).expect("a log"))
+    };
+    let runtime = "install 3.13.5 --no-build --no-sync --root /out\n";
+    let builder = "install 3.13.5 --no-build --no-sync --flavor builder\n";
+    let build = "build 3.13.5 --flavor all --install-deps\n";
+    assert_eq!(run_it(), (0, format!("{runtime}{build}{runtime}{builder}")));
+    assert_eq!(run_it(), (0, format!("{runtime}{builder}")));
+    fs_err::remove_file(place.join("built")).expect("a file");
+    fs_err::write(place.join("broken"), "").expect("a file");
+    assert_eq!(run_it(), (1, format!("{runtime}{build}")));
 }
 
 #[test]
