@@ -79,7 +79,7 @@ Nothing of the image is run or unpacked. `[[check.ignore]]` of pykeel.toml turns
 
 Examples:
   pykeel check image.tar                         an archive of `docker save`, or an OCI archive
-  pykeel check registry.example/app:1            an image of the local docker daemon
+  pykeel check registry.example/app:1            an image of docker, podman or buildah
   pykeel check /rootfs --user 10001              a root file system, as that user sees it
   pykeel check image.tar --index /var/lib/apt/lists
                                                  with pending security updates
