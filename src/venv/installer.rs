@@ -59,11 +59,7 @@ impl Installer {
     pub(super) fn install(&self, what: &Installation<'_>, log: &BuildLog<'_>) -> Result<()> {
         let spec = match self {
             Self::Uv(uv) => Spec::new(uv).args(["pip", "install", "--no-progress", "--python"]).arg(what.python),
-            Self::Pip(own) => Spec::new(own).args(["-I", "-m", "pip", "--python"]).arg(what.python).args([
-                "install",
-                "--no-compile",
-                "--no-warn-script-location",
-            ]),
+            Self::Pip(own) => pip_for(own, what.python).args(["--no-compile", "--no-warn-script-location"]),
         };
         let spec = spec.args(["--require-hashes", "--requirement"]).arg(what.lock);
         log.run(&spec.environment(environment(of_user(std::env::vars_os()), what.epoch)), |_| {})
@@ -81,6 +77,19 @@ impl Installer {
             .arg(into);
         log.run(&spec.environment(environment(of_user(std::env::vars_os()), epoch)), |_| {})
     }
+}
+
+/// The `pip install` of a Python for another interpreter, whose environment has none.
+pub(super) fn pip_for(python: &Path, other: &Path) -> Spec {
+    let name = python.file_name().unwrap_or_default();
+    let prefix = python.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let pip = prefix.join("lib").join(name).join("site-packages/pip");
+    // Before version 22.3, as Python 3.9 and 3.10 have it, pip cannot be told of another interpreter. Newer ones start
+    // themselves by it, as is done here; what the Python has would count as installed.
+    if pip.join("__main__.py").exists() && !pip.join("__pip-runner__.py").exists() {
+        return Spec::new(other).arg("-I").arg(pip).args(["install", "--ignore-installed"]);
+    }
+    Spec::new(python).args(["-I", "-m", "pip", "--python"]).arg(other).arg("install")
 }
 
 /// Writes what a `uv.lock` says about the project's dependencies as requirements with hashes, without the project itself
@@ -125,6 +134,22 @@ pub(super) fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_pip_is_started_by_the_other_interpreter() {
+        let prefix = tempfile::tempdir().unwrap();
+        let pip = prefix.path().join("lib/python3.9/site-packages/pip");
+        fs_err::create_dir_all(&pip).unwrap();
+        fs_err::write(pip.join("__main__.py"), "").unwrap();
+        let python = prefix.path().join("bin/python3.9");
+        let line = |spec: Spec| spec.command_line().replace(&prefix.path().display().to_string(), "P");
+        let other = Path::new("/app/bin/python");
+        let old = "/app/bin/python -I P/lib/python3.9/site-packages/pip install --ignore-installed";
+        assert_eq!(line(pip_for(&python, other)), old);
+        fs_err::write(pip.join("__pip-runner__.py"), "").unwrap();
+        let new = "P/bin/python3.9 -I -m pip --python /app/bin/python install";
+        assert_eq!(line(pip_for(&python, other)), new);
+    }
 
     #[test]
     fn an_installer_gets_the_users_settings_and_none_of_another_python() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::installer::environment;
+use super::super::installer::{environment, pip_for};
 use super::Platform;
 use crate::error::{Error, Result, VenvError};
 use crate::sys::fs;
@@ -54,10 +54,8 @@ impl Tools {
         let lock = directory.join("tools.txt");
         fs_err::write(&lock, LOCK)?;
         let own = directory.join("bin/python");
-        let spec = Spec::new(python)
-            .args(["-I", "-m", "pip", "--python"])
-            .arg(&own)
-            .args(["install", "-q", "--no-compile", "--only-binary", ":all:", "--require-hashes", "--requirement"])
+        let spec = pip_for(python, &own)
+            .args(["-q", "--no-compile", "--only-binary", ":all:", "--require-hashes", "--requirement"])
             .arg(&lock)
             .environment(environment(of_user(std::env::vars_os()), epoch));
         log.run(&spec, |_| {}).map_err(|error| match error {
