@@ -15,6 +15,13 @@ pub enum Event {
         /// What the stage works on.
         detail: String,
     },
+    /// A file is looked for at a place outside this machine's directories.
+    Trying {
+        /// The file's name: `Python-3.13.5.tar.xz`.
+        file: String,
+        /// The URL, without credentials.
+        place: String,
+    },
     /// The progress of the running stage.
     Progress {
         /// The amount done, in `unit`.

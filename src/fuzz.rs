@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::audit::check::image::{Image, Limits};
+use crate::audit::check::image::{Image, LayerBudget};
 use crate::audit::check::{self, Standards};
 use crate::domain::artifact::{ArtifactName, ArtifactRecord, Format, GlibcVersion};
 use crate::domain::digest::Digest;
@@ -141,7 +141,7 @@ pub fn elf(bytes: &[u8]) {
 pub fn image(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("a file");
-    match Image::read(file.path(), Limits { bytes: 1 << 24, entries: 10_000 }) {
+    match Image::read(file.path(), LayerBudget { bytes: 1 << 24, entries: 10_000, ..LayerBudget::USUAL }) {
         Ok(image) => drop(check::judge("fuzzed", &image, &Standards::default(), &[])),
         Err(error) => assert!([2, 4].contains(&error.code()), "{error}"),
     }

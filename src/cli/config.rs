@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 
-use super::args::{Args, BuildFlags, ProfileName};
+use super::args::{Args, BuildFlags, Global, ProfileName};
 use super::reporter::CliReporter;
-use super::settings::{self, OfOneBuild, Settings};
+use super::settings::{self, CliOverrides, OfOneBuild, Settings};
 use super::variables;
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
@@ -25,6 +25,23 @@ use crate::sys::toolchain::compiler_by_name;
 
 /// The user's variables that decide what the compiler writes.
 const COMPILER_VARIABLES: [&str; 4] = ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"];
+
+/// What becomes of the directory and the source of a build: options that no setting has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BuildPlaces {
+    /// Whether the build directory stays.
+    pub keep_build: bool,
+    /// The directory to work in, instead of the store.
+    pub work_in: Option<PathBuf>,
+    /// A directory that gets a copy of the source archive.
+    pub source_copies: Option<PathBuf>,
+}
+
+impl From<&BuildFlags> for BuildPlaces {
+    fn from(flags: &BuildFlags) -> Self {
+        Self { keep_build: flags.keep_build, ..Self::default() }
+    }
+}
 
 /// What a command acts on.
 pub(super) struct Config {
@@ -47,13 +64,21 @@ impl Config {
     /// [`Error::Usage`] and [`Error::Mistake`] for what cannot be read, and where there is no
     /// place for a store.
     pub(super) fn new(args: &Args) -> Result<Self> {
-        let reporter = CliReporter::new(&args.global);
-        let settings = settings::load(args.global.config.as_deref(), args.overrides()?, &reporter)?;
-        let store = Store::new(std::path::absolute(&settings.store.value)?);
+        let config = Self::with(&args.global, args.overrides()?, CliReporter::new(&args.global))?;
         if let Some(note) = Some(variables::is_set).filter(|_| args.command.builds()).and_then(variables::note) {
-            reporter.report(Event::Note(note));
+            config.reporter.report(Event::Note(note));
         }
-        Ok(Self { store, reporter, json: args.global.json, settings, distro: Distro::read(Path::new("/")) })
+        Ok(config)
+    }
+
+    /// Reads the environment and the configuration files, with settings that take precedence over both.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(super) fn with(global: &Global, overrides: CliOverrides, reporter: CliReporter) -> Result<Self> {
+        let settings = settings::load(global.config.as_deref(), overrides, &reporter)?;
+        let store = Store::new(std::path::absolute(&settings.store.value)?);
+        Ok(Self { store, reporter, json: global.json, settings, distro: Distro::read(Path::new("/")) })
     }
 
     /// Loads the recipes.
@@ -87,10 +112,18 @@ impl Config {
                 Err(error @ VarError::NotUnicode(_)) => return Err(Error::Usage(format!("{name}: {error}"))),
             }
         }
+        for (name, words) in &once.compiler_words {
+            let value = compiler_variables.entry(name.clone()).or_default();
+            if !value.is_empty() {
+                value.push(' ');
+            }
+            value.push_str(words.trim());
+        }
         let choices = Choices {
             prefix,
             optimize: self.settings.optimize.value,
             profile: profile.map(ProfileName::find).transpose()?,
+            patches: once.patches.clone(),
             policies: self.settings.policies(once, compiler_variables),
         };
         choices.check_arguments()?;
@@ -122,7 +155,7 @@ impl Config {
     /// [`Error::Usage`] for settings that contradict each other.
     pub(super) fn build_options(
         &self,
-        args: &BuildFlags,
+        places: &BuildPlaces,
         choices: Choices,
         flavors: Vec<Flavor>,
     ) -> Result<BuildOptions> {
@@ -139,12 +172,14 @@ impl Config {
             fetch: FetchOptions {
                 mirrors: self.settings.mirror.value.iter().map(|mirror| mirror.0.clone()).collect(),
                 offline: offline.value,
+                copies: places.source_copies.clone(),
                 limits: Limits::default(),
             },
             launcher: self.settings.launcher.value,
             install_deps: install_deps.value,
             allow_eol: self.settings.allow_eol.value,
-            keep_build: args.keep_build,
+            keep_build: places.keep_build,
+            work_in: places.work_in.clone(),
             work_elsewhere: Self::work_elsewhere(),
         })
     }

@@ -93,6 +93,14 @@ Examples:
   pykeel uninstall 3.13 3.13t --root /out        remove two below /out/opt/myorg
   pykeel uninstall --prefix ~/python             remove what pykeel installed there";
 
+pub(super) const PYTHON_BUILD_HELP: &str = "\
+A link to pykeel named python-build is the same command. docs/from-pyenv.md compares it with pyenv's.
+
+Examples:
+  pykeel python-build 3.13.5 /opt/python         build 3.13.5, or take it from the store
+  pykeel python-build --definitions              list every name
+  ln -s /usr/local/bin/pykeel /usr/local/bin/python-build";
+
 pub(super) const VENV_HELP: &str = "\
 uv installs the packages if it is in a directory of the system or in /usr/local/bin, else the Python's pip.
 Both read their own settings: UV_INDEX_URL, PIP_INDEX_URL, proxies. The environment has no pip, its times
@@ -101,7 +109,8 @@ and modes are the same each time, and its bytecode is compiled where it is.
 Examples:
   pykeel venv requirements.txt --python 3.13 --at /opt/app
   pykeel venv uv.lock --python 3.13 --at /opt/app --runtime-root /runtime
-  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels";
+  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels
+  pykeel venv requirements.txt --python 3.13 --at /opt/app --wheels dist/wheels --repair --runtime-root /runtime";
 
 pub(super) const PRUNE_HELP: &str = "\
 Each option is a reason to remove an entry; the default is `--unused`. Entries in use are never removed.
@@ -117,6 +126,13 @@ Examples:
   pykeel completions bash > /etc/bash_completion.d/pykeel
   pykeel completions zsh > /usr/local/share/zsh/site-functions/_pykeel
   pykeel completions fish > ~/.config/fish/completions/pykeel.fish";
+
+pub(super) const INDEX_HELP: &str = "\
+Examples:
+  pykeel index --output pykeel.json              of the store, for uv on this machine
+  uv python install 3.13 --python-downloads-json-url file://$PWD/pykeel.json
+  pykeel index dist --url 'https://pythons.example/{file}' --output dist/uv.json
+                                                 of tarballs that a server offers";
 
 pub(super) const INSPECT_HELP: &str = "\
 Examples:

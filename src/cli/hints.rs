@@ -4,7 +4,7 @@ use std::io;
 
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
-use crate::error::{DockerfileError, Error, FlagProblem, ImageError, ProfileRemedy, VenvError};
+use crate::error::{DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, VenvError};
 
 /// Returns what to do about an error, if there is something to do.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_artifact(error))
         .or_else(|| of_venv(error))
         .or_else(|| of_image(error))
+        .or_else(|| of_prefix(error))
         .or_else(|| of_dockerfile(error))
         .or_else(|| of_place(error))
 }
@@ -186,7 +187,13 @@ fn of_venv(error: &Error) -> Option<String> {
         VenvError::NoUv { .. } => {
             "install uv there, or name requirements with hashes: `uv export --frozen -o requirements.txt`".into()
         }
-        VenvError::NotForPip { .. } => "name requirements with hashes, or leave out `--wheels`".into(),
+        VenvError::NotForPip { .. } => "name requirements with hashes, or leave out `--wheels` and `--repair`".into(),
+        VenvError::NoTools { wanted, log, .. } => format!(
+            "name an index or a directory that has them by PIP_INDEX_URL or PIP_FIND_LINKS ({}), or leave `--repair` out; \
+             the whole log is {}",
+            wanted.join(", "),
+            log.display()
+        ),
         VenvError::NotABuilder { version, .. } => {
             format!("for this stage: `pykeel install {version} --flavor builder --force`; the next one keeps the other")
         }
@@ -203,6 +210,15 @@ fn of_image(error: &Error) -> Option<String> {
         ImageError::NotAnImage { .. } => {
             "write one with `docker save --output FILE IMAGE` or `skopeo copy docker://IMAGE oci-archive:FILE`".into()
         }
+        ImageError::NotFound { asked, .. } if asked.is_empty() => {
+            "install docker, podman or buildah in /usr/bin or /usr/local/bin, or save the image where it is, by \
+             `docker save --output FILE IMAGE`, and name the file"
+                .into()
+        }
+        ImageError::NotFound { .. } => {
+            "pull it first, or save it where it is, by `docker save --output FILE IMAGE`, and name the file".into()
+        }
+        ImageError::Several { .. } => "save one alone: `docker save --output FILE IMAGE`".into(),
         ImageError::Unfit { .. } => {
             "name another with `--base LAYOUT`, or leave it out for an image from scratch".into()
         }
@@ -266,20 +282,29 @@ const fn of_topic(topic: Topic) -> &'static str {
     }
 }
 
-/// For errors of prefixes, directories and the machine.
+/// For errors of prefixes.
+fn of_prefix(error: &Error) -> Option<String> {
+    let Error::Prefix(error) = error else { return None };
+    let hint = match error {
+        PrefixError::Foreign { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
+        PrefixError::OtherFiles { .. } => "remove them too with `--force`".into(),
+        PrefixError::NotInstalled { there, .. } if there.is_empty() => {
+            "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
+        }
+        PrefixError::NotInstalled { there, .. } => format!("installed there: {}", there.join(", ")),
+        PrefixError::Invalid { .. } | PrefixError::NotRemovable { .. } => return None,
+    };
+    Some(hint)
+}
+
+/// For errors of directories and the machine.
 fn of_place(error: &Error) -> Option<String> {
     let hint = match error {
-        Error::ForeignPrefix { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
-        Error::OtherFiles { .. } => "remove them too with `--force`".into(),
         Error::Distrusted { .. } => {
             "make it yours and close it to others with `chown` and `chmod go-w`, or use another place; if you do not know \
              it, remove it"
                 .into()
         }
-        Error::NotInstalled { there, .. } if there.is_empty() => {
-            "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
-        }
-        Error::NotInstalled { there, .. } => format!("installed there: {}", there.join(", ")),
         Error::UnfitForMake { .. } => {
             "set TMPDIR to a directory with a plain path, or put the store into one with `--store DIR`".into()
         }

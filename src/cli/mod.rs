@@ -12,25 +12,21 @@ mod settings;
 mod timings;
 mod variables;
 
-use clap::FromArgMatches as _;
-
 pub use self::hints::hint;
-use crate::sys::interrupt;
+use crate::sys::{fs, interrupt};
 
 /// Runs the program and gives its exit code.
 #[must_use]
 pub fn main() -> u8 {
-    // Modes of what is installed are those of the artifact, whatever the user's mask is.
-    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
-    let parsed = args::command().try_get_matches().and_then(|matches| args::Args::from_arg_matches(&matches));
-    let args = match parsed {
+    let args = match args::parse(std::env::args_os().collect()) {
         Ok(args) => args,
         Err(error) => return render::usage(&error),
     };
-    let config = config::Config::new(&args);
-    let outcome = interrupt::listen()
-        .map_err(Into::into)
-        .and_then(|()| config.and_then(|config| commands::run(&args.command, &config)));
+    // The program that python-build may hand over to gets the user's mask.
+    if !matches!(args.command, args::Command::PythonBuild(_)) {
+        fs::plain_modes();
+    }
+    let outcome = interrupt::listen().map_err(Into::into).and_then(|()| commands::run(&args));
     match outcome {
         Ok(code) => code,
         Err(error) => {

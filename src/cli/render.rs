@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::args::{Color, Global, Progress};
 use super::hints::hint;
-use crate::error::Error;
+use crate::error::{Error, ImageError, PrefixError, VenvError};
 use crate::report::text::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -59,9 +59,11 @@ fn text(error: &Error) -> String {
 }
 
 /// The details of an error besides its message.
-fn details(error: &Error) -> Vec<String> {
+pub(super) fn details(error: &Error) -> Vec<String> {
     match error {
-        Error::Command { output, .. } => output.lines().map(str::to_owned).collect(),
+        Error::Command { output, .. } | Error::Venv(VenvError::NoTools { output, .. }) => {
+            output.lines().map(str::to_owned).collect()
+        }
         Error::SourceUnavailable { attempts, .. } if attempts.is_empty() => {
             vec!["nothing to try: it is not in the store, and with `--offline` only directories named by `--mirror` are read".into()]
         }
@@ -69,13 +71,16 @@ fn details(error: &Error) -> Vec<String> {
             attempts.iter().map(|attempt| format!("{}: {}", attempt.place, attempt.reason)).collect()
         }
         Error::Verification { findings, .. } => findings.clone(),
+        Error::Image(ImageError::NotFound { asked, .. }) => {
+            asked.iter().map(|(program, reason)| shown(&format!("{program}: {reason}"))).collect()
+        }
         Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => {
             differences.iter().map(|line| shown(line)).collect()
         }
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
         }
-        Error::OtherFiles { other_files, .. } => {
+        Error::Prefix(PrefixError::OtherFiles { other_files, .. }) => {
             let more = other_files.len().checked_sub(OTHER_FILES).filter(|more| *more > 0);
             let shown = other_files.iter().take(OTHER_FILES).cloned();
             shown.chain(more.map(|more| format!("and {more} more"))).collect()

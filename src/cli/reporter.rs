@@ -287,6 +287,7 @@ fn json(event: &Event, task: Option<&str>) -> Option<serde_json::Value> {
             "cpu_seconds": cpu.as_secs_f64(),
             "succeeded": succeeded,
         }),
+        Event::Trying { file, place } => json!({"event": "trying", "file": file, "place": place}),
         Event::Note(text) => json!({"event": "note", "text": text}),
         Event::Training { version, compiler, reason } => {
             json!({"event": "training", "version": version, "compiler": compiler, "reason": reason})

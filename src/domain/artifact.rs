@@ -111,6 +111,18 @@ impl ArtifactName {
         self.variant
     }
 
+    /// The system that it runs on.
+    #[must_use]
+    pub const fn target(&self) -> Target {
+        self.target
+    }
+
+    /// The oldest glibc that it runs with.
+    #[must_use]
+    pub const fn floor(&self) -> GlibcVersion {
+        self.floor
+    }
+
     /// Its flavor.
     #[must_use]
     pub const fn flavor(&self) -> Flavor {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Error, ImageError};
+use super::{Error, ImageError, PrefixError, VenvError};
 
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,6 @@ pub enum ExitCode {
 impl Error {
     /// The exit code of the program.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "every variant has a line")]
     pub fn code(&self) -> u8 {
         let code = match self {
             Self::Interrupted(signal) => return u8::try_from(128 + signal).unwrap_or(130),
@@ -31,7 +30,6 @@ impl Error {
             | Self::NoVariant { .. }
             | Self::EndOfLife { .. }
             | Self::Mistake(_)
-            | Self::Venv(_)
             | Self::Dockerfile(_)
             | Self::Unreadable(_)
             | Self::Usage(_)
@@ -51,11 +49,9 @@ impl Error {
             | Self::NotATarball { .. }
             | Self::NoSuchArtifact { .. }
             | Self::NotInStore { .. }
-            | Self::NotInstalled { .. }
             | Self::AmbiguousArtifact { .. }
             | Self::NotAnArtifact { .. }
             | Self::PathNotUtf8 { .. }
-            | Self::InvalidPrefix { .. }
             | Self::UnfitForMake { .. } => ExitCode::Usage,
             Self::SourceUnavailable { .. } => ExitCode::Source,
             Self::DigestMismatch { .. }
@@ -66,12 +62,10 @@ impl Error {
             | Self::Unconfirmed { .. }
             | Self::UnplannedRead { .. }
             | Self::Verification { .. } => ExitCode::Verification,
-            Self::ForeignPrefix { .. }
-            | Self::Distrusted { .. }
-            | Self::NotRemovable { .. }
-            | Self::OtherFiles { .. }
-            | Self::NoExec { .. } => ExitCode::Unavailable,
+            Self::Distrusted { .. } | Self::NoExec { .. } => ExitCode::Unavailable,
             Self::Image(error) => error.code(),
+            Self::Prefix(error) => error.code(),
+            Self::Venv(error) => error.code(),
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
             | Self::SomeFailed { .. }
@@ -92,10 +86,38 @@ impl Error {
 impl ImageError {
     const fn code(&self) -> ExitCode {
         match self {
-            Self::NotAnImage { .. } | Self::Unfit { .. } | Self::UnknownUser { .. } | Self::Tree { .. } => {
-                ExitCode::Usage
-            }
+            Self::NotFound { .. }
+            | Self::NotAnImage { .. }
+            | Self::Several { .. }
+            | Self::Unfit { .. }
+            | Self::UnknownUser { .. }
+            | Self::Tree { .. } => ExitCode::Usage,
             Self::HostFile { .. } => ExitCode::Build,
+        }
+    }
+}
+
+impl PrefixError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::Invalid { .. } | Self::NotInstalled { .. } => ExitCode::Usage,
+            Self::Foreign { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => ExitCode::Unavailable,
+        }
+    }
+}
+
+impl VenvError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::NoTools { .. } => ExitCode::Source,
+            Self::NotALock { .. }
+            | Self::NoHash { .. }
+            | Self::NoUv { .. }
+            | Self::NotForPip { .. }
+            | Self::NotABuilder { .. }
+            | Self::NotAbsolute { .. }
+            | Self::Exists { .. }
+            | Self::Taken { .. } => ExitCode::Usage,
         }
     }
 }

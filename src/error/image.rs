@@ -12,6 +12,24 @@ pub enum ImageError {
         reason: String,
     },
 
+    /// Exit code 2.
+    #[error("{name} is neither a file nor a directory, and no program here has an image of that name")]
+    NotFound {
+        /// The name.
+        name: String,
+        /// The programs that were asked, and what each said.
+        asked: Vec<(String, String)>,
+    },
+
+    /// Exit code 2.
+    #[error("{path} holds several images, and one is read at a time: {}", .names.join(", "))]
+    Several {
+        /// The file or directory.
+        path: String,
+        /// Their names or platforms, at most ten.
+        names: Vec<String>,
+    },
+
     /// Exit code 2. An image that is whole, and that a Python cannot be added to.
     #[error("{image} cannot be the base: {reason}")]
     Unfit {

@@ -8,14 +8,16 @@ mod image;
 mod made;
 mod mistake;
 mod parts;
+mod prefix;
 mod venv;
 
 use std::{io, path::PathBuf};
 
 pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
-use self::parts::{at, because, counted, each, first, reasons, signal_name, versions};
+use self::parts::{because, each, first, reasons, signal_name, versions};
 pub use self::{
-    dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, venv::VenvError,
+    dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, prefix::PrefixError,
+    venv::VenvError,
 };
 use crate::domain::version::{Series, Variant};
 use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
@@ -59,13 +61,17 @@ pub enum Error {
     #[error(transparent)]
     Mistake(#[from] Mistake),
 
-    /// Exit code 2.
+    /// Exit code 2 or 3, by the kind.
     #[error(transparent)]
     Venv(#[from] VenvError),
 
     /// Exit code 1 or 2, by the kind.
     #[error(transparent)]
     Image(#[from] ImageError),
+
+    /// Exit code 2 or 5, by the kind.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
 
     /// Exit code 2.
     #[error(transparent)]
@@ -407,24 +413,6 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// Exit code 2.
-    #[error("`{}` cannot be a prefix: {reason}", .path.display())]
-    InvalidPrefix {
-        /// Where something was to be installed.
-        path: PathBuf,
-        /// Why not there.
-        reason: &'static str,
-    },
-
-    /// Exit code 5.
-    #[error("{path} was not installed by pykeel: {reason}")]
-    ForeignPrefix {
-        /// The prefix.
-        path: PathBuf,
-        /// How that shows.
-        reason: String,
-    },
-
     /// Exit code 5.
     #[error("pykeel does not use {path}: {reason}")]
     Distrusted {
@@ -432,35 +420,6 @@ pub enum Error {
         path: PathBuf,
         /// How somebody else may have written to it.
         reason: String,
-    },
-
-    /// Exit code 5.
-    #[error("{path} cannot be removed: {reason}")]
-    NotRemovable {
-        /// The prefix.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-
-    /// Exit code 5.
-    #[error("{path} has {} that pykeel did not install", counted(.other_files.len()))]
-    OtherFiles {
-        /// The prefix.
-        path: PathBuf,
-        /// Each file, and whether it is new or changed.
-        other_files: Vec<String>,
-    },
-
-    /// Exit code 2.
-    #[error("Python {request} is not installed{}", at(place.as_deref()))]
-    NotInstalled {
-        /// What was asked for.
-        request: String,
-        /// Where it was looked for.
-        place: Option<String>,
-        /// The versions that are installed there and beside it.
-        there: Vec<String>,
     },
 
     /// Exit code 1, whatever the codes of the failures are.

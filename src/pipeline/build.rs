@@ -198,7 +198,7 @@ impl Pipeline<'_> {
         }
         // Between the two a build waits for a slot: the configure of another version may run while this one
         // compiles.
-        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (patches, launcher) = (self.patches(recipe, options)?, options.launcher(recipe));
         let (_source, tree) = order::configured(&context, &patches, &options.fetch, launcher)?;
         let slot = self.jobs.slot()?;
         let tree = order::compiled(&context, tree)?;

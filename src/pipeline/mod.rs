@@ -21,7 +21,7 @@ use crate::planning::choices::Choices;
 use crate::planning::preflight::{self, Host, Wanted};
 use crate::planning::profile::{Chosen, Profiles};
 use crate::planning::resolve;
-use crate::recipe::{Catalog, Recipe, ReleaseRecipe};
+use crate::recipe::{Catalog, PatchText, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
 use crate::store::{HeldProfile, Store};
 use crate::sys::distro::Distro;
@@ -62,6 +62,8 @@ pub struct BuildOptions {
     pub allow_eol: bool,
     /// Whether the build directory stays.
     pub keep_build: bool,
+    /// The directory that a build is to work in, instead of the store.
+    pub work_in: Option<PathBuf>,
     /// Where a build may work if it cannot work in the store.
     pub work_elsewhere: Vec<PathBuf>,
 }
@@ -110,6 +112,16 @@ impl Pipeline<'_> {
             }
             _ => Ok(recipe),
         }
+    }
+
+    /// The patches of a build: the recipe's, then the user's.
+    ///
+    /// # Errors
+    /// [`Error::Patch`] if one of the recipe is missing or has another digest.
+    fn patches(&self, recipe: &ReleaseRecipe, options: &BuildOptions) -> Result<Vec<PatchText>> {
+        let mut patches = self.catalog.patches(recipe)?;
+        patches.extend(options.choices.patches.iter().cloned());
+        Ok(patches)
     }
 
     /// The recipes of some requests. A release that is requested twice is there once.

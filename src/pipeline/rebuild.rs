@@ -104,7 +104,7 @@ impl Pipeline<'_> {
         let pipeline = Pipeline { store: &store, ..*self };
         let site = pipeline.site("rebuild-", plan, options)?;
         let context = &site.context(recipe, plan, optimisation);
-        let (patches, launcher) = (self.catalog.patches(recipe)?, options.launcher(recipe));
+        let (patches, launcher) = (self.patches(recipe, options)?, options.launcher(recipe));
         let (_source, tree) = order::configured(context, &patches, &options.fetch, launcher)?;
         let _slot = self.jobs.slot()?;
         let tree = order::compiled(context, tree)?;

@@ -21,8 +21,8 @@ impl Pipeline<'_> {
     /// Creates the directory and the log of a build. `kind` is the beginning of the log's name.
     pub(super) fn site(&self, kind: &str, plan: &BuildPlan, options: &BuildOptions) -> Result<Site<'_>> {
         let reporter = self.reporter;
-        let mut work = WorkDirectory::create(self.store, &options.work_elsewhere)?;
-        if !work.path().starts_with(self.store.root()) {
+        let mut work = WorkDirectory::create(self.store, options.work_in.as_deref(), &options.work_elsewhere)?;
+        if options.work_in.is_none() && !work.path().starts_with(self.store.root()) {
             reporter.report(Event::Note(format!(
                 "cannot build below the store; the build directory is {}",
                 work.path().display()

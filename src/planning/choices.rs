@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
-use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
+use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, PlannedPatch, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
 use crate::planning::libpython;
-use crate::recipe::ReleaseRecipe;
+use crate::recipe::{PatchText, ReleaseRecipe};
 
 /// The user's choices besides the version.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Choices {
     pub profile: Option<NamedProfile>,
     /// The other options that decide bytes.
     pub policies: Policies,
+    /// The texts of the user's patches, which are applied after the recipe's.
+    pub patches: Vec<PatchText>,
 }
 
 impl Choices {
@@ -69,6 +71,7 @@ impl Choices {
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
         let mut policies = self.policies.clone();
         policies.shared |= libpython::is_shared(recipe);
+        policies.patches = self.patches.iter().map(planned).collect();
         ArtifactRequest {
             format: FORMAT,
             release: recipe.version,
@@ -81,6 +84,11 @@ impl Choices {
             policies,
         }
     }
+}
+
+/// Returns a patch as the plan names it.
+fn planned(patch: &PatchText) -> PlannedPatch {
+    PlannedPatch { name: patch.name.clone(), sha256: Digest::of(&patch.text) }
 }
 
 /// A profile that a user named.
@@ -101,6 +109,6 @@ pub(super) mod tests {
     pub(in crate::planning) fn choices(variables: &[(&str, &str)]) -> Choices {
         let mut policies = plan().request.policies;
         policies.compiler_variables = variables.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
-        Choices { prefix: "/opt/python".parse().unwrap(), optimize: None, profile: None, policies }
+        Choices { prefix: "/opt/python".parse().unwrap(), optimize: None, profile: None, policies, patches: Vec::new() }
     }
 }

@@ -50,6 +50,7 @@ pub fn resolve(
             .patches
             .iter()
             .map(|patch| PlannedPatch { name: patch.file.clone(), sha256: patch.sha256 })
+            .chain(request.policies.patches.iter().cloned())
             .collect(),
         configure: configure_arguments(recipe, &request),
         hidden_headers: recipe.shared.configure.hidden_headers.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, SUMS_PATH};
-use crate::error::{Error, Result};
+use crate::error::{Error, PrefixError, Result};
 use crate::sys::directory::Directory;
 use crate::sys::fs::{Entry, Kind, with_path};
 
@@ -31,7 +31,7 @@ pub(super) struct Contents {
 /// Compares a prefix with an artifact. Bytecode caches do not count.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] if another file system is mounted in it, [`Error::Io`].
+/// [`PrefixError::NotRemovable`] if another file system is mounted in it, [`Error::Io`].
 pub(super) fn compare(prefix: &Directory, expected: &Expected<'_>) -> Result<Contents> {
     let entries = prefix.walk()?;
     refuse_mounts(prefix, &entries)?;
@@ -91,7 +91,7 @@ fn refuse_mounts(prefix: &Directory, entries: &[Entry]) -> Result<()> {
     for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
         if device(&entry.path)? != own {
             let reason = format!("another file system is mounted at {}", entry.path.display());
-            return Err(Error::NotRemovable { path: prefix.path().to_owned(), reason });
+            return Err(PrefixError::NotRemovable { path: prefix.path().to_owned(), reason }.into());
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Installs a stored artifact into a prefix. The old Python stays until the new one is complete.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::contents::{self, Expected};
@@ -8,12 +9,12 @@ use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::domain::target::Target;
-use crate::error::{Error, Result};
+use crate::error::{PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
 use crate::sys::directory::{self, Directory};
 use crate::sys::process::Runner;
-use crate::sys::{archive, distro, elf};
+use crate::sys::{archive, distro, elf, fs};
 
 /// Whether an installation survives a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,8 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
 /// database that can be read here.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Spawn`] or [`Error::Command`] if an existing database cannot be read.
+/// [`Error::Io`](crate::error::Error::Io), [`Error::Spawn`](crate::error::Error::Spawn) or
+/// [`Error::Command`](crate::error::Error::Command) if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -83,12 +85,14 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// new tree and the old one change places.
 ///
 /// # Errors
-/// - [`Error::ForeignPrefix`] if pykeel did not make what is at the prefix;
-/// - [`Error::OtherFiles`] if there are files in it that pykeel did not put there;
-/// - [`Error::Distrusted`] if another user put something beside it that pykeel would complete or remove;
-/// - [`Error::NotRemovable`] if a file system is mounted at the prefix;
-/// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
-/// - [`Error::Io`], [`Error::Interrupted`].
+/// - [`PrefixError::Foreign`] if pykeel did not make what is at the prefix;
+/// - [`PrefixError::OtherFiles`] if there are files in it that pykeel did not put there;
+/// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel
+///   would complete or remove;
+/// - [`PrefixError::NotRemovable`] if a file system is mounted at the prefix;
+/// - [`Error::DigestMismatch`](crate::error::Error::DigestMismatch) or
+///   [`Error::Damaged`](crate::error::Error::Damaged) if the tarball is damaged;
+/// - [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
 ///
 /// After an error the old Python is still there.
 pub fn install(
@@ -103,6 +107,33 @@ pub fn install(
         unpack: &|directory| unpack(artifact, directory),
     };
     install_new(&new, destination, options, reporter)
+}
+
+/// Checks that a tree can be put at a destination on this system before a build of minutes ends in vain: it is new, empty
+/// or pykeel's, and this user may write there.
+///
+/// # Errors
+/// [`PrefixError::Foreign`] if pykeel did not make what is there, [`PrefixError::Invalid`],
+/// [`Error::Io`](crate::error::Error::Io).
+pub fn check_destination(destination: &Destination) -> Result<()> {
+    let path = destination.path();
+    let foreign = |reason: &str| Err(PrefixError::Foreign { path: path.clone(), reason: reason.into() }.into());
+    match fs_err::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_symlink() => return foreign("it is a symbolic link"),
+        Ok(metadata) if !metadata.is_dir() => return foreign("it is not a directory"),
+        Ok(_) => {
+            let directory = destination.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            if let (false, Err(reason)) = (directory.is_empty()?, Identity::read(&directory)) {
+                return foreign(&reason);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The tree is made in the parent directory, which may have to be made first.
+    let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    Ok(rustix::fs::access(above, access).map_err(|error| fs::with_path(above, error.into()))?)
 }
 
 /// What is installed.
@@ -133,7 +164,7 @@ pub(crate) fn install_new(
         match &occupant {
             Occupant::Nothing | Occupant::EmptyDirectory => {}
             Occupant::Foreign(reason) => {
-                return Err(Error::ForeignPrefix { path: site.target(), reason: reason.clone() });
+                return Err(PrefixError::Foreign { path: site.target(), reason: reason.clone() }.into());
             }
             Occupant::Python(directory, identity) => {
                 if identity.build_key == new.build_key && (new.is_unchanged)(directory)? {
@@ -146,7 +177,7 @@ pub(crate) fn install_new(
     if site.is_mount_point()? {
         let reason = "a file system is mounted there, and nothing can take its place: unmount it, or install into a \
                       directory below it with another prefix";
-        return Err(Error::NotRemovable { path: site.target(), reason: reason.into() });
+        return Err(PrefixError::NotRemovable { path: site.target(), reason: reason.into() }.into());
     }
     let mut fresh = NewTree { site: &site, is_kept: false };
     (new.unpack)(&site.parent().make(site.fresh())?)?;
@@ -180,7 +211,7 @@ fn keep_other_files(prefix: &Directory, identity: &Identity, reporter: &dyn Repo
     let expected = Expected { sums: identity.sums, links: &identity.links };
     let found = contents::compare(prefix, &expected)?;
     if !found.added.is_empty() {
-        return Err(Error::OtherFiles { path: prefix.path().to_owned(), other_files: found.added });
+        return Err(PrefixError::OtherFiles { path: prefix.path().to_owned(), other_files: found.added }.into());
     }
     let differing = [found.changed, found.missing].concat();
     if let Some(first) = differing.first() {

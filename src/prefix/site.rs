@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::MANIFEST_PATH;
-use crate::error::{Error, Result};
+use crate::error::{Error, PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::directory::{Directory, Facts, Missing};
 use crate::sys::lock::Lock;
@@ -102,7 +102,7 @@ impl Site {
     /// Locks a prefix and creates its parent directory.
     ///
     /// # Errors
-    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
+    /// [`PrefixError::Invalid`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn make(destination: &Destination, reporter: &dyn Reporter) -> Result<Self> {
         if let Some(root) = &destination.root {
             fs_err::create_dir_all(root)?;
@@ -114,7 +114,7 @@ impl Site {
     /// Locks a prefix. Returns `None` if its parent directory does not exist.
     ///
     /// # Errors
-    /// [`Error::InvalidPrefix`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
+    /// [`PrefixError::Invalid`] if the path cannot be a prefix, [`Error::Io`], [`Error::Interrupted`].
     pub(super) fn find(destination: &Destination, reporter: &dyn Reporter) -> Result<Option<Self>> {
         if destination.root.as_ref().is_some_and(|root| !root.exists()) {
             return Ok(None);
@@ -324,10 +324,10 @@ fn may_be_written_by_others(facts: &Facts) -> Option<String> {
 /// Returns the parent directory of a prefix, in its root, and its name there.
 ///
 /// # Errors
-/// [`Error::InvalidPrefix`] if the path cannot be a prefix.
+/// [`PrefixError::Invalid`] if the path cannot be a prefix.
 fn split(destination: &Destination) -> Result<(PathBuf, String)> {
     let prefix = &destination.prefix;
-    let error = |reason| Error::InvalidPrefix { path: destination.path(), reason };
+    let error = |reason| Error::from(PrefixError::Invalid { path: destination.path(), reason });
     if prefix.to_str().is_none() {
         return Err(error("it is not UTF-8, and Python imports no extension module from such a path"));
     }

@@ -9,7 +9,7 @@ use super::contents::{self, Expected};
 use super::site::{Destination, Identity, Occupant, Site};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::prefix::PrefixTemplate;
-use crate::error::{Error, Result};
+use crate::error::{Error, PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::directory::{Directory, Missing};
 
@@ -97,8 +97,8 @@ fn find(directory: &Directory, path: &Path, depth: usize, matcher: &GlobMatcher,
 /// Returns what [`uninstall`] would remove, and changes nothing.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::InvalidPrefix`] if the path cannot be
-/// a prefix; [`Error::Io`], [`Error::Interrupted`].
+/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::Invalid`] if the path cannot
+/// be a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
     match Site::find(destination, reporter)? {
         Some(site) => examine(&site),
@@ -119,7 +119,8 @@ fn examine(site: &Site) -> Result<Finding> {
             Ok(Finding::Python(Removable { name: identity.name, size: found.size, other_files }))
         }
         Occupant::Foreign(reason) => {
-            Err(Error::NotRemovable { path: site.target(), reason: format!("pykeel did not install it: {reason}") })
+            let reason = format!("pykeel did not install it: {reason}");
+            Err(PrefixError::NotRemovable { path: site.target(), reason }.into())
         }
         Occupant::Nothing | Occupant::EmptyDirectory if site.left(&site.old())? => Ok(Finding::Remains),
         Occupant::Nothing | Occupant::EmptyDirectory => Ok(Finding::Nothing),
@@ -130,8 +131,8 @@ fn examine(site: &Site) -> Result<Finding> {
 /// so that no process sees half of it.
 ///
 /// # Errors
-/// [`Error::NotRemovable`] for anything that pykeel did not install; [`Error::OtherFiles`] if other files are in
-/// it and `other_files` keeps them; [`Error::InvalidPrefix`] if the path cannot be a prefix; [`Error::Io`],
+/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::OtherFiles`] if other files
+/// are in it and `other_files` keeps them; [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`],
 /// [`Error::Interrupted`].
 pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };
@@ -141,11 +142,11 @@ pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &
         return Ok(if completed { Finding::Remains } else { Finding::Nothing });
     };
     if other_files == OtherFiles::Keep && !python.other_files.is_empty() {
-        return Err(Error::OtherFiles { path: site.target(), other_files: python.other_files.clone() });
+        return Err(PrefixError::OtherFiles { path: site.target(), other_files: python.other_files.clone() }.into());
     }
     if site.is_mount_point()? {
         let reason = "a file system is mounted there: unmount it, then remove what is in it";
-        return Err(Error::NotRemovable { path: site.target(), reason: reason.into() });
+        return Err(PrefixError::NotRemovable { path: site.target(), reason: reason.into() }.into());
     }
     let parent = site.parent();
     match parent.rename(site.name(), &site.old()) {

@@ -29,12 +29,21 @@ pub(super) fn kept_mark_of(directory: &Path) -> PathBuf {
 
 impl WorkDirectory {
     /// Creates a directory in the store, or elsewhere if a build cannot work there: make accepts no path with
-    /// a space, and programs must be allowed to run. `elsewhere` has the other places, in order.
+    /// a space, and programs must be allowed to run. `elsewhere` has the other places, in order. In a directory that the
+    /// user `named` for it, it is created there or nowhere.
     ///
     /// # Errors
-    /// [`Error::UnfitForMake`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
+    /// [`Error::Distrusted`] if another user made the place in the named directory; [`Error::UnfitForMake`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
     /// programs, unless another place serves; [`Error::Io`] if the directory cannot be created.
-    pub fn create(store: &Store, elsewhere: &[PathBuf]) -> Result<Self> {
+    pub fn create(store: &Store, named: Option<&Path>, elsewhere: &[PathBuf]) -> Result<Self> {
+        if let Some(named) = named {
+            let place = named.join(own_name());
+            prepare(&place)?;
+            if !is_own(&place) {
+                return Err(Error::Distrusted { path: place, reason: "another user made it".into() });
+            }
+            return Self::create_in(&place);
+        }
         let in_store = store.root().join("work");
         let why = match prepare(&in_store) {
             Ok(()) => return Self::create_in(&in_store),
@@ -150,12 +159,12 @@ mod tests {
     fn what_a_dead_process_left_is_cleaned_and_what_a_live_one_uses_is_not() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().join("store"));
-        let alive = WorkDirectory::create(&store, &[]).unwrap();
+        let alive = WorkDirectory::create(&store, None, &[]).unwrap();
         // A dead process leaves a directory and a lock that no process holds.
         let dead = alive.path().with_file_name("build-dead");
         fs_err::create_dir_all(dead.join("deep")).unwrap();
         fs_err::write(lock_of(&dead), "").unwrap();
-        let next = WorkDirectory::create(&store, &[]).unwrap();
+        let next = WorkDirectory::create(&store, None, &[]).unwrap();
         assert!(!dead.exists() && alive.path().exists() && next.path().exists());
         let path = next.path().to_owned();
         drop(next);
@@ -166,17 +175,17 @@ mod tests {
     fn what_is_kept_is_locked_while_it_is_used_and_stays_when_it_is_not() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().join("store"));
-        let mut kept = WorkDirectory::create(&store, &[]).unwrap();
+        let mut kept = WorkDirectory::create(&store, None, &[]).unwrap();
         kept.keep().unwrap();
         let path = kept.path().to_owned();
         assert!(Lock::try_acquire(&lock_of(&path)).unwrap().is_none());
         drop(kept);
-        drop(WorkDirectory::create(&store, &[]).unwrap());
+        drop(WorkDirectory::create(&store, None, &[]).unwrap());
         assert!(path.exists());
         // The user has removed the directory. Its mark is removed with it.
         fs_err::remove_dir_all(&path).unwrap();
         let is_cleaned = || {
-            drop(WorkDirectory::create(&store, &[]).unwrap());
+            drop(WorkDirectory::create(&store, None, &[]).unwrap());
             !kept_mark_of(&path).exists() && !lock_of(&path).exists()
         };
         // A process that another test starts at this moment has the lock too, until its exec.
@@ -191,10 +200,10 @@ mod tests {
     fn a_store_with_a_space_works_elsewhere() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path().join("my store"));
-        let work = WorkDirectory::create(&store, &[root.path().to_owned()]).unwrap();
+        let work = WorkDirectory::create(&store, None, &[root.path().to_owned()]).unwrap();
         assert!(
             work.path().starts_with(root.path().join(format!("pykeel-work-{}", rustix::process::geteuid().as_raw())))
         );
-        assert!(WorkDirectory::create(&store, &[]).is_err());
+        assert!(WorkDirectory::create(&store, None, &[]).is_err());
     }
 }

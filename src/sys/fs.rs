@@ -203,6 +203,11 @@ pub fn sync_directory(path: &Path) -> Result<()> {
     Ok(fs_err::File::open(path)?.sync_all()?)
 }
 
+/// Gives what is created from here on the modes that the program asks for, whatever the user's mask is.
+pub fn plain_modes() {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o022));
+}
+
 /// Removes a tree, even if its directories are not writable. A path that does not exist is no error.
 ///
 /// # Errors

@@ -23,8 +23,6 @@ pub(super) enum Installer {
 pub(super) struct Installation<'a> {
     /// Requirements with hashes, or a `pylock.toml`.
     pub(super) lock: &'a Path,
-    /// The directory of the only wheels that are used.
-    pub(super) wheels: Option<&'a Path>,
     /// The interpreter of the environment.
     pub(super) python: &'a Path,
     /// The time of what is built, in seconds since 1970.
@@ -67,10 +65,6 @@ impl Installer {
                 "--no-warn-script-location",
             ]),
         };
-        let spec = match what.wheels {
-            Some(directory) => spec.args(["--no-index", "--find-links"]).arg(directory),
-            None => spec,
-        };
         let spec = spec.args(["--require-hashes", "--requirement"]).arg(what.lock);
         log.run(&spec.environment(environment(of_user(std::env::vars_os()), what.epoch)), |_| {})
     }
@@ -106,8 +100,10 @@ pub(super) fn export(uv: &Path, lock: &Path, into: &Path, log: &BuildLog<'_>) ->
 }
 
 /// The user's settings of the installers, proxies and compilers, and what makes two installations the same.
-fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTreeMap<String, OsString> {
-    let of_another = |name: &str| name.starts_with("PYTHON") || name == "VIRTUAL_ENV" || name == "PIP_TARGET";
+pub(super) fn environment(user: BTreeMap<String, OsString>, epoch: u64) -> BTreeMap<String, OsString> {
+    // Those of another Python, and of another place to install to.
+    let others = ["VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER"];
+    let of_another = |name: &str| name.starts_with("PYTHON") || others.contains(&name);
     let mut environment: BTreeMap<String, OsString> = user.into_iter().filter(|(name, _)| !of_another(name)).collect();
     for (name, value) in [
         ("LC_ALL", "C.UTF-8"),
@@ -132,13 +128,24 @@ mod tests {
 
     #[test]
     fn an_installer_gets_the_users_settings_and_none_of_another_python() {
-        let user = ["PATH", "UV_INDEX_URL", "PIP_INDEX_URL", "https_proxy", "PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET"];
+        let user = [
+            "PATH",
+            "UV_INDEX_URL",
+            "PIP_INDEX_URL",
+            "https_proxy",
+            "PYTHONPATH",
+            "VIRTUAL_ENV",
+            "PIP_TARGET",
+            "PIP_USER",
+        ];
         let user = user.into_iter().map(|name| (name.to_owned(), "x".into())).collect();
         let environment = environment(user, 7);
         for kept in ["PATH", "UV_INDEX_URL", "PIP_INDEX_URL", "https_proxy"] {
             assert_eq!(environment[kept], "x");
         }
-        assert!(["PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET"].iter().all(|name| !environment.contains_key(*name)));
+        assert!(
+            ["PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET", "PIP_USER"].iter().all(|name| !environment.contains_key(*name))
+        );
         assert_eq!((&environment["SOURCE_DATE_EPOCH"], &environment["UV_LINK_MODE"]), (&"7".into(), &"copy".into()));
     }
 }

@@ -6,6 +6,7 @@ mod installer;
 mod lock;
 mod needs;
 mod normal;
+mod repair;
 mod wheels;
 
 use std::ffi::OsString;
@@ -15,8 +16,10 @@ use serde::Serialize;
 
 pub use lock::Lock;
 pub use needs::{Lacking, Missing};
+pub use repair::{Platform, Repaired};
 
 use self::installer::{Installation, Installer};
+use self::repair::Repair;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::Flavor;
 use crate::error::{Error, Result, VenvError};
@@ -38,6 +41,8 @@ pub struct Request<'a> {
     pub at: &'a Path,
     /// The directory that gets a wheel of each distribution, and a lock of these.
     pub wheels: Option<&'a Path>,
+    /// The platform for which wheels are repaired, if they are.
+    pub repair: Option<Platform>,
     /// The root file system that it will run in.
     pub runtime: Option<&'a Path>,
     /// Whether an environment that is there is replaced.
@@ -61,6 +66,8 @@ pub struct Environment {
     pub size: u64,
     /// The lock of the wheels that were kept.
     pub wheels: Option<PathBuf>,
+    /// The wheels that were repaired.
+    pub repaired: Vec<Repaired>,
     /// What the runtime's root lacks; `None` if there was none to look at.
     pub lacking: Option<Lacking>,
 }
@@ -71,6 +78,7 @@ pub struct Environment {
 /// - [`Error::Venv`] if the Python is not of the flavor `builder`, if something is at its place, or if the lock needs uv
 ///   and there is none;
 /// - [`Error::NotAnArtifact`] if pykeel did not install the Python;
+/// - [`VenvError::NoTools`] if wheels are to be repaired, and the programs for it cannot be had;
 /// - [`Error::Command`] if the environment cannot be made or filled, with what the installer said;
 /// - [`Error::Spawn`], [`Error::Io`], [`Error::Interrupted`].
 pub fn make(request: &Request<'_>, log: &BuildLog<'_>) -> Result<Environment> {
@@ -93,17 +101,8 @@ pub fn make(request: &Request<'_>, log: &BuildLog<'_>) -> Result<Environment> {
         |()| String::new(),
     )?;
     let own = request.at.join("bin/python");
-    let fill = || -> Result<Option<PathBuf>> {
-        let kept = match request.wheels {
-            Some(directory) => Some(wheels::keep(&lock, &python, directory, epoch, log)?),
-            None => None,
-        };
-        let lock = kept.as_ref().unwrap_or(&lock);
-        installer.install(&Installation { lock, wheels: request.wheels, python: &own, epoch }, log)?;
-        Ok(kept)
-    };
-    let detail = format!("with {}", installer.name());
-    let wheels = staged(reporter, "packages", detail.clone(), fill, |_| detail.clone())?;
+    let base = Base { python: &python, manifest: &manifest, scratch: scratch.path() };
+    let filled = fill(request, &base, &installer, &lock, log)?;
     let packages = Path::new(&manifest.plan.stdlib()).join("site-packages");
     staged(
         reporter,
@@ -125,9 +124,58 @@ pub fn make(request: &Request<'_>, log: &BuildLog<'_>) -> Result<Environment> {
         packages: distributions(&request.at.join(&packages))?,
         files,
         size,
-        wheels,
+        wheels: filled.kept,
+        repaired: filled.repaired,
         lacking,
     })
+}
+
+/// The Python of an environment, and a directory for what is made on the way.
+struct Base<'a> {
+    python: &'a Path,
+    manifest: &'a Manifest,
+    scratch: &'a Path,
+}
+
+/// What an environment was filled with.
+struct Filled {
+    /// The lock of wheels that were kept.
+    kept: Option<PathBuf>,
+    repaired: Vec<Repaired>,
+}
+
+/// Installs what a lock lists into an environment, by way of wheels if they are kept or repaired.
+fn fill(
+    request: &Request<'_>,
+    base: &Base<'_>,
+    installer: &Installer,
+    lock: &Path,
+    log: &BuildLog<'_>,
+) -> Result<Filled> {
+    let (epoch, reporter) = (base.manifest.source_date_epoch, log.reporter());
+    let (mut repaired, mut of_wheels) = (Vec::new(), None);
+    if request.wheels.is_some() || request.repair.is_some() {
+        let directory = base.scratch.join("wheels");
+        let made = || wheels::make(lock, base.python, &directory, epoch, log);
+        let mut made = staged(reporter, "wheels", "", made, |made| made.len().to_string())?;
+        if let Some(platform) = request.repair {
+            let stdlib = base.manifest.plan.stdlib();
+            let (python, runtime, target) = (base.python, request.runtime, base.manifest.plan.request.target);
+            let repair = Repair { platform, python, stdlib: Path::new(&stdlib), runtime, target, epoch };
+            let run = || repair.run(&made, &base.scratch.join("repair"), log);
+            (made, repaired) = staged(reporter, "repair", "", run, |(made, repaired)| {
+                format!("{} of {}", repaired.len(), made.len())
+            })?;
+        }
+        let own = base.scratch.join("repaired");
+        of_wheels = Some(wheels::keep(&made, request.wheels.unwrap_or(&own))?);
+    }
+    let lock = of_wheels.as_deref().unwrap_or(lock);
+    let own = request.at.join("bin/python");
+    let install = || installer.install(&Installation { lock, python: &own, epoch }, log);
+    let detail = format!("with {}", installer.name());
+    staged(reporter, "packages", detail.clone(), install, |()| detail.clone())?;
+    Ok(Filled { kept: of_wheels.filter(|_| request.wheels.is_some()), repaired })
 }
 
 /// Refuses a Python that cannot build: an optional extension module would fall away without a word.

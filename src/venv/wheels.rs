@@ -1,4 +1,5 @@
-//! Wheels that are kept, with a lock of their own: built once in a builder, they are installed wherever the same lock is.
+//! Wheels that are kept, with a lock of their own: made once in a builder, they are installed wherever the same lock
+//! is, without an index and a compiler.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,23 +13,55 @@ use crate::sys::log::BuildLog;
 /// The name of the lock in a directory of wheels.
 const LOCK: &str = "requirements.txt";
 
-/// Downloads or builds a wheel of each distribution of a lock, and returns the lock of these wheels.
+/// What such a lock begins with: the wheels are beside it.
+const BESIDE: &str = "--no-index\n--find-links .\n";
+
+/// Downloads or builds a wheel of each distribution of a lock in an empty directory, and returns them sorted.
 ///
 /// # Errors
 /// As [`Installer::wheels`].
-pub(super) fn keep(lock: &Path, python: &Path, directory: &Path, epoch: u64, log: &BuildLog<'_>) -> Result<PathBuf> {
+pub(super) fn make(
+    lock: &Path,
+    python: &Path,
+    directory: &Path,
+    epoch: u64,
+    log: &BuildLog<'_>,
+) -> Result<Vec<PathBuf>> {
     fs_err::create_dir_all(directory)?;
     Installer::wheels(lock, python, directory, epoch, log)?;
-    let mut names: Vec<PathBuf> = Vec::new();
+    let mut wheels = Vec::new();
     for entry in fs_err::read_dir(directory)? {
-        names.extend(Some(entry?.path()).filter(|path| path.extension().is_some_and(|extension| extension == "whl")));
+        wheels.extend(Some(entry?.path()).filter(|path| path.extension().is_some_and(|extension| extension == "whl")));
     }
-    names.sort();
-    let mut text = String::new();
-    for path in &names {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some((name, version)) = distribution(&name) {
-            let digest = Digest::of_reader(fs_err::File::open(path)?)?;
+    wheels.sort();
+    Ok(wheels)
+}
+
+/// Copies wheels into a directory, and returns the lock of these wheels there. They replace other wheels of the same
+/// distributions and versions: an installer would take one of these and find another digest. What else is in the directory
+/// stays.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io).
+pub(super) fn keep(wheels: &[PathBuf], directory: &Path) -> Result<PathBuf> {
+    fs_err::create_dir_all(directory)?;
+    let mut text = BESIDE.to_owned();
+    for path in wheels {
+        let file = path.file_name().unwrap_or_default();
+        let kept = directory.join(file);
+        let mut copy = fs::temporary_in(directory)?;
+        std::io::copy(&mut fs_err::File::open(path)?, copy.as_file_mut())
+            .map_err(|error| fs::with_path(&kept, error))?;
+        let digest = Digest::of_reader(fs_err::File::open(copy.path())?)?;
+        fs::persist(copy, &kept)?;
+        if let Some((name, version)) = distribution(&file.to_string_lossy()) {
+            for entry in fs_err::read_dir(directory)? {
+                let entry = entry?;
+                let other = entry.file_name();
+                if other != file && distribution(&other.to_string_lossy()) == Some((name, version)) {
+                    fs_err::remove_file(entry.path())?;
+                }
+            }
             // Writing to a text cannot fail.
             let _ = writeln!(text, "{name}=={version} --hash=sha256:{digest}");
         }
@@ -53,5 +86,23 @@ mod tests {
         let name = "markupsafe-3.0.3-cp313-cp313-linux_x86_64.whl";
         assert_eq!(distribution(name), Some(("markupsafe", "3.0.3")));
         assert_eq!(distribution("x.tar.gz"), None);
+    }
+
+    #[test]
+    fn the_lock_of_wheels_has_those_alone_that_were_made() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = place.path().join("kept");
+        fs_err::create_dir_all(&kept).unwrap();
+        for other in ["older-1.0-py3-none-any.whl", "new_one-1.0-py3-none-any.whl", "new_one-2.0-cp313-cp313-x.whl"] {
+            fs_err::write(kept.join(other), "x").unwrap();
+        }
+        let wheel = place.path().join("new_one-2.0-py3-none-any.whl");
+        fs_err::write(&wheel, "abc").unwrap();
+        let lock = keep(&[wheel], &kept).unwrap();
+        let expected = format!("{BESIDE}new_one==2.0 --hash=sha256:{}\n", Digest::of("abc"));
+        assert_eq!(fs_err::read_to_string(lock).unwrap(), expected);
+        assert_eq!(fs_err::read(kept.join("new_one-2.0-py3-none-any.whl")).unwrap(), b"abc");
+        assert!(!kept.join("new_one-2.0-cp313-cp313-x.whl").exists());
+        assert!(kept.join("new_one-1.0-py3-none-any.whl").exists() && kept.join("older-1.0-py3-none-any.whl").exists());
     }
 }

@@ -27,6 +27,8 @@ pub enum Missing {
     OpenCheckout,
     /// apt, on a system that is not Debian's kin.
     Apt,
+    /// A docker daemon, or the right to start one.
+    Docker,
     /// An index of Python packages, or of Rust crates.
     PackageIndex,
 }
@@ -37,6 +39,7 @@ impl Missing {
         match self {
             Self::Fuse => Some("containers have no /dev/fuse; builds of 3.9 run on a tmpfs instead"),
             Self::Source(_) => Some("mirrors drop old releases, and get new ones late"),
+            Self::Docker => Some("not every container may run a docker daemon"),
             Self::UbuntuMirror => Some("not every Debian mirror has Ubuntu beside it"),
             Self::PackageIndex => Some("not every network reaches one"),
             Self::OlderGlibc => Some("the host may be a Debian 13"),

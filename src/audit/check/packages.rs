@@ -1,96 +1,96 @@
 //! The packages of an image's distribution, and the files that belong to them: what dpkg's database says.
 
-use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::Path;
 
 use super::image::Tree;
-
-/// An installed package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package<'a> {
-    /// Its name: `libssl3`.
-    pub name: &'a str,
-    /// Its architecture: `amd64`.
-    pub architecture: &'a str,
-    /// Its version: `3.0.17-1~deb12u2`.
-    pub version: &'a str,
-}
+use crate::sys::distro::InstalledPackage;
+use crate::sys::distro::dpkg::{Database, Files};
 
 /// The packages of an image.
-#[derive(Debug, Default)]
-pub struct Packages<'a> {
-    /// All packages, in the order of the database.
-    pub installed: Vec<Package<'a>>,
-    /// The package of each file, by its name below `/usr`.
-    owners: HashMap<&'a str, usize>,
-    /// Whether there is a database of dpkg.
-    pub is_known: bool,
+#[derive(Default)]
+pub struct Packages {
+    database: Database,
 }
 
-/// The place of dpkg's database.
-const PLACE: &str = "/var/lib/dpkg";
+/// The files of a database in an image. All of their texts are in memory.
+struct OfImage<'a>(&'a Tree);
 
-impl<'a> Packages<'a> {
+impl Files for OfImage<'_> {
+    type Error = Infallible;
+
+    fn text(&self, path: &Path) -> Result<Option<String>, Infallible> {
+        Ok(self.0.text(&path.to_string_lossy()))
+    }
+
+    fn names(&self, directory: &Path) -> Result<Vec<String>, Infallible> {
+        let files = self.0.children(&directory.to_string_lossy()).filter(|(_, node)| node.file().is_some());
+        Ok(files.map(|(name, _)| name.to_owned()).collect())
+    }
+}
+
+impl Packages {
     /// Reads the database of an image, also that of a distroless one.
     #[must_use]
-    pub fn read(tree: &'a Tree) -> Self {
-        let mut packages = Self::default();
-        let text =
-            |path: &str| tree.find_file(path).and_then(|(_, file)| std::str::from_utf8(file.content.text()?).ok());
-        if let Some(status) = text(&format!("{PLACE}/status")) {
-            packages.is_known = true;
-            packages.installed.extend(status.split("\n\n").filter_map(|record| package(record, false)));
-        }
-        for (name, node) in tree.children(&format!("{PLACE}/status.d")) {
-            let record = node.file().and_then(|file| std::str::from_utf8(file.content.text()?).ok());
-            if let Some(record) = record.filter(|_| !name.ends_with(".md5sums")) {
-                packages.is_known = true;
-                packages.installed.extend(package(record, true));
-            }
-        }
-        let mut lists = HashMap::new();
-        for (index, package) in packages.installed.iter().enumerate() {
-            lists.insert(package.name.to_owned(), index);
-            lists.insert(format!("{}:{}", package.name, package.architecture), index);
-        }
-        for (name, node) in tree.children(&format!("{PLACE}/info")) {
-            let index = name.strip_suffix(".list").and_then(|name| lists.get(name));
-            let list = node.file().and_then(|file| std::str::from_utf8(file.content.text()?).ok());
-            if let (Some(index), Some(list)) = (index, list) {
-                packages.owners.extend(list.lines().map(|path| (unmerged(path), *index)));
-            }
-        }
-        packages
+    pub fn read(tree: &Tree) -> Self {
+        let Ok(database) = Database::read(&OfImage(tree));
+        Self { database }
+    }
+
+    /// Whether there is a database of dpkg.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.database.is_there()
+    }
+
+    /// All packages, in the order of the database.
+    pub fn installed(&self) -> impl Iterator<Item = &InstalledPackage> {
+        self.database.packages()
     }
 
     /// The package of a file, by the file's real path.
     #[must_use]
-    pub fn owner(&self, path: &str) -> Option<&Package<'a>> {
-        self.installed.get(*self.owners.get(unmerged(path))?)
+    pub fn owner(&self, path: &str) -> Option<&InstalledPackage> {
+        self.database.package_of(Path::new(path))
     }
 
     /// Whether it is known which files belong to packages.
     #[must_use]
     pub fn has_owners(&self) -> bool {
-        !self.owners.is_empty()
+        self.database.has_files()
     }
 }
 
-/// The name of a file for which `/lib` and `/usr/lib` are the same.
-fn unmerged(path: &str) -> &str {
-    let below =
-        path.strip_prefix("/usr").filter(|rest| ["/bin/", "/sbin/", "/lib"].iter().any(|top| rest.starts_with(top)));
-    below.unwrap_or(path)
-}
-
-fn package(record: &str, unstated: bool) -> Option<Package<'_>> {
-    let field = |name: &str| record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim);
-    let is_installed = field("Status").map_or(unstated, |status| status.ends_with(" installed"));
-    let package = Package {
-        name: field("Package")?,
-        architecture: field("Architecture").unwrap_or_default(),
-        version: field("Version")?,
-    };
-    is_installed.then_some(package)
+/// Whether only a build needs a package, by its name.
+#[must_use]
+pub fn is_for_builds(name: &str) -> bool {
+    let (stem, last) = name.rsplit_once('-').unwrap_or((name, ""));
+    let versioned = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let tools = [
+        "autoconf",
+        "automake",
+        "binutils",
+        "bison",
+        "build-essential",
+        "cargo",
+        "clang",
+        "cmake",
+        "cpp",
+        "dpkg-dev",
+        "flex",
+        "g++",
+        "gcc",
+        "gfortran",
+        "golang",
+        "libtool",
+        "make",
+        "meson",
+        "ninja-build",
+        "pkg-config",
+        "pkgconf",
+        "rustc",
+    ];
+    name.ends_with("-dev") || tools.contains(&name) || (versioned && tools.contains(&stem))
 }
 
 #[cfg(test)]
@@ -105,9 +105,9 @@ mod tests {
             .package("gone", "1", &[])
             .image();
         let packages = Packages::read(&image.tree);
-        assert!(packages.is_known && packages.has_owners());
+        assert!(packages.is_known() && packages.has_owners());
         let owner = packages.owner("/usr/lib/x86_64-linux-gnu/libc.so.6").unwrap();
-        assert_eq!((owner.name, owner.version), ("libc6", "2.36-9"));
+        assert_eq!((owner.name.as_str(), owner.version.as_str()), ("libc6", "2.36-9"));
         assert_eq!(packages.owner("/usr/lib/libz.so.1"), None);
     }
 
@@ -118,7 +118,7 @@ mod tests {
             .text("/var/lib/dpkg/status.d/tzdata.md5sums", "Package: no\nVersion: 1\n")
             .image();
         let packages = Packages::read(&image.tree);
-        assert_eq!(packages.installed.iter().map(|package| package.name).collect::<Vec<_>>(), ["tzdata"]);
-        assert!(!Packages::read(&Fixture::default().image().tree).is_known);
+        assert_eq!(packages.installed().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["tzdata"]);
+        assert!(!Packages::read(&Fixture::default().image().tree).is_known());
     }
 }

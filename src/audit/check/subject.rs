@@ -49,7 +49,7 @@ pub struct Subject<'a> {
     /// What each of those imports from.
     pub environments: Vec<Environment>,
     /// The packages of its distribution.
-    pub packages: Packages<'a>,
+    pub packages: Packages,
     /// The search for libraries.
     pub linker: Linker<'a>,
 }

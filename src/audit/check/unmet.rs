@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Standards;
-use super::image::{Image, Limits};
+use super::image::{Image, LayerBudget};
 use super::subject::Subject;
 use crate::error::Result;
 
@@ -35,7 +35,7 @@ pub struct Unmet {
 /// [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted); those of
 /// [`Image::read`].
 pub fn unmet(root: &Path, placed: &[Placed<'_>], of: &Path) -> Result<BTreeSet<Unmet>> {
-    let mut image = Image::read(root, Limits::USUAL)?;
+    let mut image = Image::read(root, LayerBudget::USUAL)?;
     for Placed { directory, at } in placed {
         image.add(directory, at)?;
     }

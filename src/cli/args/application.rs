@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
+use crate::venv::Platform;
+
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct VenvArgs {
     /// Lock: requirements.txt with hashes, pylock.toml or uv.lock
@@ -25,6 +27,10 @@ pub(in crate::cli) struct VenvArgs {
     /// Keep a wheel of each package in this directory, with a lock of their own
     #[arg(long, value_name = "DIR")]
     pub wheels: Option<PathBuf>,
+
+    /// Copy the libraries that wheels need into them; PLATFORM is `auto` or `manylinux_2_NN`, of glibc 2.NN
+    #[arg(long, value_name = "PLATFORM", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    pub repair: Option<Platform>,
 
     /// Replace an environment that is there
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! The commands that act on what was built: `list`, `inspect`, `verify`, `uninstall`.
+//! The commands that act on what was built: `list`, `index`, `inspect`, `verify`, `uninstall`.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,33 @@ use super::flags::{BUILD_OPTIONS, BuildFlags};
 use super::values::{ProfileName, named};
 use crate::domain::plan::Flavor;
 use crate::domain::version::VersionRequest;
+use crate::export::uv_index::UrlTemplate;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ListArgs {
     /// List every version that has a recipe
     #[arg(long)]
     pub all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct IndexArgs {
+    /// Directory of tarballs, as `build --out` writes them [default: the store]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+
+    /// Where the tarballs can be downloaded; it has {file} or {sha256} in it, and may have {version} [default: where
+    /// they are on this machine]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<UrlTemplate>,
+
+    /// The only flavor to take [default: builder, else runtime]
+    #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
+    pub flavor: Option<Flavor>,
+
+    /// File to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

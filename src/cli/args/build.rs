@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use super::super::settings::FlavorChoice;
 use super::flags::BuildFlags;
 use super::policies::{ConfigureArgs, PolicyArgs};
-use super::values::{Wanted, named};
+use super::values::named;
+use super::wanted::WantedArtifacts;
 use crate::domain::artifact::Format;
-use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
@@ -73,10 +73,6 @@ pub(in crate::cli) struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct InstallArgs {
-    /// Versions, sha256:DIGEST of an artifact in the store, or the path of a tarball
-    #[arg(required = true, value_name = "VERSION|sha256:DIGEST|TARBALL")]
-    pub what: Vec<Wanted>,
-
     /// Directory to install into; any path [default: the prefix that is compiled in]
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<PathBuf>,
@@ -84,17 +80,6 @@ pub(in crate::cli) struct InstallArgs {
     /// Root file system to install into, such as that of an image
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-
-    /// What the artifact contains
-    #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
-    pub flavor: Option<Flavor>,
-
-    #[command(flatten)]
-    pub policies: PolicyArgs,
-
-    /// Fail instead of building when the store has no artifact
-    #[arg(long)]
-    pub no_build: bool,
 
     /// Do not sync to disk: for an image layer that is exported afterwards
     #[arg(long)]
@@ -105,12 +90,5 @@ pub(in crate::cli) struct InstallArgs {
     pub force: bool,
 
     #[command(flatten)]
-    pub flags: BuildFlags,
-}
-
-impl InstallArgs {
-    /// Returns the versions among the arguments.
-    pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
-        self.what.iter().filter_map(Wanted::version)
-    }
+    pub artifacts: WantedArtifacts,
 }

@@ -9,7 +9,7 @@ use crate::audit::check::finding::Severity;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct CheckArgs {
-    /// Directory of a root file system or an OCI layout, archive of an image, or image of the local docker daemon
+    /// Directory of a root file system or an OCI layout, archive of an image, or image of docker, podman or buildah
     #[arg(value_name = "ROOTFS|LAYOUT|ARCHIVE|IMAGE")]
     pub image: OsString,
 

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::flags::BuildFlags;
-use super::policies::PolicyArgs;
-use super::values::{Wanted, app, label, named, reference};
+use super::values::{app, label, named, reference};
+use super::wanted::WantedArtifacts;
 use crate::domain::image::{Compression, Libc};
-use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
@@ -17,10 +15,6 @@ const ROOT_OPTIONS: &str = "Files of an image from scratch";
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ImageArgs {
-    /// Versions, sha256:DIGEST of an artifact in the store, or the path of a tarball
-    #[arg(required_unless_present = "rootfs", value_name = "VERSION|sha256:DIGEST|TARBALL")]
-    pub what: Vec<Wanted>,
-
     /// File to write [default: python-VERSION-ARCHITECTURE.tar in `out`, else in dist]
     #[arg(long, value_name = "FILE", help_heading = IMAGE_OPTIONS)]
     pub output: Option<PathBuf>,
@@ -76,24 +70,6 @@ pub(in crate::cli) struct ImageArgs {
     #[arg(long, value_name = "DIR")]
     pub prefix: Option<PrefixTemplate>,
 
-    /// What the artifacts contain
-    #[arg(long, value_name = "FLAVOR", value_parser = named::<Flavor>())]
-    pub flavor: Option<Flavor>,
-
     #[command(flatten)]
-    pub policies: PolicyArgs,
-
-    /// Fail instead of building when the store has no artifact
-    #[arg(long)]
-    pub no_build: bool,
-
-    #[command(flatten)]
-    pub flags: BuildFlags,
-}
-
-impl ImageArgs {
-    /// Returns the versions among the arguments.
-    pub(in crate::cli) fn versions(&self) -> impl Iterator<Item = &VersionRequest> {
-        self.what.iter().filter_map(Wanted::version)
-    }
+    pub artifacts: WantedArtifacts,
 }

@@ -8,29 +8,32 @@ mod dockerfile;
 mod flags;
 mod image;
 mod policies;
+mod python_build;
 mod tools;
 mod values;
+mod wanted;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::application::VenvArgs;
-pub(super) use self::artifacts::{InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
+pub(super) use self::artifacts::{IndexArgs, InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
 pub(super) use self::dockerfile::DockerfileArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
-pub(super) use self::policies::PolicyArgs;
+pub(super) use self::python_build::PythonBuildArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
-    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INSPECT_HELP, INSTALL_HELP, TOP_HELP,
-    TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
+    PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
-use super::settings::{CliOverrides, FlavorChoice, KEYS};
+use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
 
 /// Builds CPython for containers: relocatable, verified, bit for bit reproducible.
@@ -44,7 +47,7 @@ pub(super) struct Args {
     pub command: Command,
 }
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Directory of artifacts, sources and profiles
@@ -119,6 +122,9 @@ pub(super) enum Command {
     Uninstall(UninstallArgs),
     /// List the artifacts in the store, or every version that can be built
     List(ListArgs),
+    /// Write an index of artifacts, by which uv installs them
+    #[command(after_help = INDEX_HELP)]
+    Index(IndexArgs),
     /// Show what an artifact or an installed prefix contains, or compare two
     #[command(after_help = INSPECT_HELP)]
     Inspect(InspectArgs),
@@ -131,6 +137,9 @@ pub(super) enum Command {
     /// Judge a container image by what makes a good container for Python
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// Build and install as pyenv's python-build does; it is also the program's other name
+    #[command(name = python_build::NAME, after_help = PYTHON_BUILD_HELP)]
+    PythonBuild(PythonBuildArgs),
     /// Show or check recipes
     #[command(subcommand)]
     Recipe(RecipeCommand),
@@ -179,16 +188,10 @@ impl Args {
                 args.flags.apply_to(&mut overrides)?;
             }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
-            Command::Install(args) => {
-                overrides.flavor = args.flavor.map(FlavorChoice::from);
-                args.policies.apply_to(&mut overrides);
-                args.flags.apply_to(&mut overrides)?;
-            }
+            Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);
-                overrides.flavor = args.flavor.map(FlavorChoice::from);
-                args.policies.apply_to(&mut overrides);
-                args.flags.apply_to(&mut overrides)?;
+                args.artifacts.apply_to(&mut overrides)?;
             }
             Command::Dockerfile(args) => {
                 overrides.prefix.clone_from(&args.prefix);
@@ -202,11 +205,28 @@ impl Args {
     }
 }
 
+/// Reads a command line.
+///
+/// # Errors
+/// What clap prints: a mistake, help, or the version.
+pub(super) fn parse(words: Vec<OsString>) -> std::result::Result<Args, clap::Error> {
+    let (own, of_python_build) = python_build::split(words);
+    let mut args = command().try_get_matches_from(own).and_then(|matches| Args::from_arg_matches(&matches))?;
+    if let (Command::PythonBuild(python_build), Some(words)) = (&mut args.command, of_python_build) {
+        python_build.words = words;
+    }
+    Ok(args)
+}
+
 /// Returns the clap command. The help of a setting names its default and its variable.
 pub(super) fn command() -> clap::Command {
-    with_settings(Args::command()).mut_subcommand("verify", |verify| {
+    let command = with_settings(Args::command()).mut_subcommand("verify", |verify| {
         // Without `--rebuild`, verify builds nothing.
         verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
+    });
+    command.mut_subcommand("image", |image| {
+        // `--rootfs` takes trees, and no artifacts.
+        image.mut_arg("what", |what| what.required(false).required_unless_present("rootfs"))
     })
 }
 

@@ -49,7 +49,7 @@ pub(in crate::cli) struct ConfigureArgs {
 impl ConfigureArgs {
     /// Returns the options that are no settings.
     pub(in crate::cli) fn once(&self, debug_files: bool) -> OfOneBuild {
-        OfOneBuild { debug_files, configure_arguments: self.arguments.clone() }
+        OfOneBuild { debug_files, configure_arguments: self.arguments.clone(), ..OfOneBuild::default() }
     }
 }
 

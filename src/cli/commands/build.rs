@@ -58,7 +58,7 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
         args.policies.once(args.debug_files),
         args.policies.profile.as_ref(),
     )?;
-    let mut options = config.build_options(&args.flags, choices, settings.flavor.value.flavors())?;
+    let mut options = config.build_options(&(&args.flags).into(), choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;
         let plans = pipeline.plan(&args.versions, &options)?;

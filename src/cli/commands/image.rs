@@ -65,7 +65,7 @@ pub(super) fn run(args: &ImageArgs, config: &Config) -> Result<u8> {
         return rootfs(args, directory, config);
     }
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
+    let recorder = Recorder::new(config, &args.artifacts.flags, full_versions(args.artifacts.versions(), &catalog)?)?;
     let outcome = image(args, config, &catalog, &recorder);
     recorder.finish(outcome)
 }
@@ -98,11 +98,12 @@ fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let search = Search {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        policies: &args.policies,
-        flags: &args.flags,
+        once: args.artifacts.policies.once(false),
+        profile: args.artifacts.policies.profile.as_ref(),
+        places: (&args.artifacts.flags).into(),
         prefix: None,
         root: None,
-        missing: if args.no_build { Missing::Refuse } else { Missing::Build },
+        missing: if args.artifacts.no_build { Missing::Refuse } else { Missing::Build },
     };
     let wanted = wanted(args, &search)?;
     let names: Vec<_> = wanted.iter().map(|(name, what)| (name.as_str(), what)).collect();
@@ -156,7 +157,7 @@ fn report(config: &Config, reporter: &dyn Reporter, options: &Options, path: Pat
 fn wanted(args: &ImageArgs, search: &Search<'_>) -> Result<Vec<(String, What)>> {
     let mut wanted: Vec<(String, What)> = Vec::new();
     let mut prefixes: Vec<PathBuf> = Vec::new();
-    for argument in &args.what {
+    for argument in &args.artifacts.what {
         let (name, what) = search.find(argument)?;
         let prefix = search.request(&what)?.prefix.as_path().to_owned();
         match prefixes.iter().position(|other| other.starts_with(&prefix) || prefix.starts_with(other)) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::super::args::InstallArgs;
+use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
 use super::super::timings::Recorder;
 use super::stored::{Missing, Search, What, same_prefix};
@@ -28,7 +28,7 @@ use crate::sys::process::System;
 
 /// The result of an installation.
 #[derive(Debug, Serialize)]
-struct Output {
+pub(super) struct Output {
     name: ArtifactName,
     digest: Digest,
     #[serde(serialize_with = "super::lossy")]
@@ -50,7 +50,7 @@ struct Item {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.flags, full_versions(args.versions(), &catalog)?)?;
+    let recorder = Recorder::new(config, &args.artifacts.flags, full_versions(args.artifacts.versions(), &catalog)?)?;
     let outcome = install(args, config, &catalog, &recorder);
     recorder.finish(outcome)
 }
@@ -60,41 +60,61 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
     let search = Search {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        policies: &args.policies,
-        flags: &args.flags,
+        once: args.artifacts.policies.once(false),
+        profile: args.artifacts.policies.profile.as_ref(),
+        places: (&args.artifacts.flags).into(),
         // A tree can also be moved to a path that cannot be compiled in.
         prefix: args.prefix.as_deref().and_then(Path::to_str).and_then(|path| path.parse().ok()),
         root: args.root.as_deref(),
-        missing: if args.no_build { Missing::Refuse } else { Missing::Build },
+        missing: if args.artifacts.no_build { Missing::Refuse } else { Missing::Build },
     };
-    let installation = Installation { args, search };
-    let items = installation.items()?;
-    let wanted: Vec<_> = items.iter().map(|item| (item.name.as_str(), &item.what)).collect();
-    let artifacts = installation.search.artifacts(&wanted)?;
-    let several = items.len() > 1;
-    let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
-        let task = several.then(|| reporter.task(&item.name));
-        let reporter = task.as_deref().map_or(reporter as &dyn Reporter, |task| task);
-        let search = installation.search.reporting_to(reporter);
-        let output = artifact.and_then(|artifact| Installation { args, search }.place_whole(&item, &artifact));
-        (item.name, output)
-    });
-    let (outputs, failure) = sorted_out(placed)?;
+    let durability = if args.no_sync { Durability::Unsynced } else { Durability::Synced };
+    let installation = Installation {
+        prefix: args.prefix.as_deref(),
+        root: args.root.as_deref(),
+        options: InstallOptions { force: args.force, durability },
+        search,
+    };
+    let (outputs, failure) = sorted_out(installation.outputs(&args.artifacts.what)?)?;
     print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.path.display())).collect())?;
     failure.map_or(Ok(0), Err)
 }
 
-/// A request, and the artifact that is installed for it.
-struct Installation<'a> {
-    args: &'a InstallArgs,
-    search: Search<'a>,
+/// Where and how artifacts are installed.
+pub(super) struct Installation<'a> {
+    /// The directory, if it is not the compiled-in prefix.
+    pub(super) prefix: Option<&'a Path>,
+    /// Another root file system.
+    pub(super) root: Option<&'a Path>,
+    pub(super) options: InstallOptions,
+    pub(super) search: Search<'a>,
 }
 
 impl Installation<'_> {
+    /// Installs what is wanted, and returns the name and the result of each.
+    ///
+    /// # Errors
+    /// Those that concern all of it.
+    pub(super) fn outputs(&self, wanted: &[Wanted]) -> Result<Vec<(String, Result<Output>)>> {
+        let items = self.items(wanted)?;
+        let wanted: Vec<_> = items.iter().map(|item| (item.name.as_str(), &item.what)).collect();
+        let artifacts = self.search.artifacts(&wanted)?;
+        let several = items.len() > 1;
+        let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
+            let reporter = self.search.pipeline.reporter;
+            let task = several.then(|| reporter.task(&item.name));
+            let reporter = task.as_deref().map_or(reporter, |task| task);
+            let one = Installation { search: self.search.reporting_to(reporter), ..*self };
+            let output = artifact.and_then(|artifact| one.place_whole(&item, &artifact));
+            (item.name, output)
+        });
+        Ok(placed.collect())
+    }
+
     /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
-    fn items(&self) -> Result<Vec<Item>> {
+    fn items(&self, wanted: &[Wanted]) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
-        for wanted in &self.args.what {
+        for wanted in wanted {
             let (name, what) = self.search.find(wanted)?;
             let prefix = self.destination(&self.search.request(&what)?)?;
             let item = Item { name, what, prefix };
@@ -110,14 +130,14 @@ impl Installation<'_> {
 
     /// Returns the destination of an artifact.
     fn destination(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
-        let Some(prefix) = &self.args.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
+        let Some(prefix) = self.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
         // Placeholders are replaced. The path may have characters that a compiled-in prefix cannot have.
         let prefix = match prefix.to_str() {
             Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
-            None => prefix.clone(),
+            None => prefix.to_owned(),
         };
         // Below another root a relative path has no meaning.
-        if self.args.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
+        if self.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
     }
 
     /// Installs an artifact. A damaged one is set aside, and another one is found or built.
@@ -135,7 +155,7 @@ impl Installation<'_> {
         config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
         // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
         let What::Version(request, _) = &item.what else { return Err(error) };
-        if self.args.no_build {
+        if self.search.missing == Missing::Refuse {
             return Err(error);
         }
         let artifact = match self.search.in_store(&item.what)? {
@@ -146,9 +166,7 @@ impl Installation<'_> {
     }
 
     fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
-        let destination = Destination { root: self.args.root.clone(), prefix: item.prefix.clone() };
-        let durability = if self.args.no_sync { Durability::Unsynced } else { Durability::Synced };
-        let options = InstallOptions { force: self.args.force, durability };
+        let destination = Destination { root: self.root.map(Path::to_owned), prefix: item.prefix.clone() };
         // Before the installation, because the report afterwards depends on it.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
@@ -157,7 +175,7 @@ impl Installation<'_> {
             reporter,
             "install",
             record.name.to_string(),
-            || install::install(artifact, &destination, options, reporter),
+            || install::install(artifact, &destination, self.options, reporter),
             |placed| {
                 let how = match placed.placement {
                     Placement::AlreadyThere => "is already installed",
@@ -168,7 +186,7 @@ impl Installation<'_> {
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
         )?;
-        let root = self.args.root.as_deref().unwrap_or(Path::new("/"));
+        let root = self.root.unwrap_or(Path::new("/"));
         let missing_packages = match install::missing_packages(&manifest, root, &System) {
             Ok(missing) => missing,
             // The Python is installed; only its runtime packages are unknown.

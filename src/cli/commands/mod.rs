@@ -8,11 +8,13 @@ mod config;
 mod copies;
 mod dockerfile;
 mod image;
+mod index;
 mod inspect;
 mod install;
 mod list;
 mod man;
 mod places;
+mod python_build;
 mod recipe;
 mod stored;
 mod train;
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::Command;
+use super::args::{Args, Command};
 use super::config::Config;
 use crate::domain::digest::Digest;
 use crate::domain::version::VersionRequest;
@@ -37,24 +39,28 @@ use crate::store::StoredArtifact;
 ///
 /// # Errors
 /// The error of the command.
-pub(super) fn run(command: &Command, config: &Config) -> Result<u8> {
-    match command {
-        Command::Build(args) => build::run(args, config),
-        Command::Train(args) => train::run(args, config),
-        Command::Install(args) => install::run(args, config),
-        Command::Dockerfile(args) => dockerfile::run(args, config),
-        Command::Image(args) => image::run(args, config),
-        Command::Uninstall(args) => uninstall::run(args, config),
-        Command::List(args) => list::run(args, config),
-        Command::Inspect(args) => inspect::run(args, config),
-        Command::Verify(args) => verify::run(args, config),
-        Command::Venv(args) => venv::run(args, config),
-        Command::Check(args) => check::run(args, config),
-        Command::Recipe(command) => recipe::run(command, config),
-        Command::Cache(command) => cache::run(command, config),
-        Command::Config => config::run(config),
-        Command::Completions(args) => completions::run(args, config),
-        Command::Man(args) => man::run(args, config),
+pub(super) fn run(args: &Args) -> Result<u8> {
+    let config = || Config::new(args);
+    match &args.command {
+        Command::Build(args) => build::run(args, &config()?),
+        Command::Train(args) => train::run(args, &config()?),
+        Command::Install(args) => install::run(args, &config()?),
+        Command::Dockerfile(args) => dockerfile::run(args, &config()?),
+        Command::Image(args) => image::run(args, &config()?),
+        Command::Uninstall(args) => uninstall::run(args, &config()?),
+        Command::List(args) => list::run(args, &config()?),
+        Command::Index(args) => index::run(args, &config()?),
+        Command::Inspect(args) => inspect::run(args, &config()?),
+        Command::Verify(args) => verify::run(args, &config()?),
+        Command::Venv(args) => venv::run(args, &config()?),
+        Command::Check(args) => check::run(args, &config()?),
+        // It hands over before it reads a configuration, and has exit codes of its own.
+        Command::PythonBuild(words) => Ok(python_build::run(words, &args.global)),
+        Command::Recipe(command) => recipe::run(command, &config()?),
+        Command::Cache(command) => cache::run(command, &config()?),
+        Command::Config => config::run(&config()?),
+        Command::Completions(args) => completions::run(args, &config()?),
+        Command::Man(args) => man::run(args, &config()?),
     }
 }
 

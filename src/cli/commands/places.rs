@@ -6,7 +6,7 @@ use super::super::config::Config;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::{Release, Selector, VersionRequest};
-use crate::error::{Error, Result};
+use crate::error::{Error, PrefixError, Result};
 use crate::prefix::site::Destination;
 use crate::prefix::uninstall::{self, Installed};
 
@@ -54,7 +54,7 @@ impl<'a> Places<'a> {
     /// Returns the prefix of a version.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is not one, [`Error::NotInstalled`] if only what is installed could say.
+    /// [`Error::Usage`] if it is not one, [`PrefixError::NotInstalled`] if only what is installed could say.
     pub(super) fn version(&self, request: VersionRequest) -> Result<Destination> {
         let release: Option<Release> = match request.selector {
             Selector::Latest => {
@@ -102,11 +102,12 @@ impl<'a> Places<'a> {
         {
             there.push(Installed { prefix: destination.prefix.clone(), name: identity.name });
         }
-        Ok(Error::NotInstalled {
+        Ok(PrefixError::NotInstalled {
             request: request.map(|request| request.to_string()).unwrap_or_default(),
             place: place.map(|destination| destination.path().display().to_string()),
             there: there.iter().map(shown).collect(),
-        })
+        }
+        .into())
     }
 }
 

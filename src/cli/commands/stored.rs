@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::super::args::{BuildFlags, PolicyArgs, Wanted};
-use super::super::config::Config;
+use super::super::args::{ProfileName, Wanted};
+use super::super::config::{BuildPlaces, Config};
+use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
 use crate::domain::digest::Digest;
@@ -42,8 +43,10 @@ pub(super) enum Missing {
 pub(super) struct Search<'a> {
     pub(super) config: &'a Config,
     pub(super) pipeline: Pipeline<'a>,
-    pub(super) policies: &'a PolicyArgs,
-    pub(super) flags: &'a BuildFlags,
+    /// The options that decide bytes and are no settings.
+    pub(super) once: OfOneBuild,
+    pub(super) profile: Option<&'a ProfileName>,
+    pub(super) places: BuildPlaces,
     /// The prefix that is looked for before that of the settings, and compiled in if it is built.
     pub(super) prefix: Option<PrefixTemplate>,
     /// The root whose glibc has to fit, besides that of this system.
@@ -128,8 +131,8 @@ impl<'a> Search<'a> {
             return Ok(Vec::new());
         }
         let prefix = self.prefix.clone().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, self.policies.once(false), self.policies.profile.as_ref())?;
-        let options = self.config.build_options(self.flags, choices, vec![self.flavor()])?;
+        let choices = self.config.choices(prefix, self.once.clone(), self.profile)?;
+        let options = self.config.build_options(&self.places, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
             built?.into_iter().next().map(|built: Built| built.artifact).ok_or_else(|| not_in_store(&version, None))
@@ -188,7 +191,7 @@ impl<'a> Search<'a> {
     }
 
     fn request_of(&self, recipe: &ReleaseRecipe, prefix: &PrefixTemplate) -> Result<ArtifactRequest> {
-        let choices = self.config.choices(prefix.clone(), self.policies.once(false), self.policies.profile.as_ref())?;
+        let choices = self.config.choices(prefix.clone(), self.once.clone(), self.profile)?;
         Ok(choices.request(recipe, self.flavor(), Target::OF_THIS_PROGRAM))
     }
 }

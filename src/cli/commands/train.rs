@@ -52,7 +52,7 @@ fn train(args: &TrainArgs, config: &Config, catalog: &Catalog, reporter: &Record
     };
     let mut choices = config.choices(config.settings.prefix.value.clone(), args.configure.once(false), None)?;
     choices.optimize = Some(Optimize::Pgo);
-    let options = config.build_options(&args.flags, choices, vec![Flavor::Runtime])?;
+    let options = config.build_options(&(&args.flags).into(), choices, vec![Flavor::Runtime])?;
     // It is held against pruning until it is saved.
     let (recipe, Recorded { profile, held: _held }) = pipeline.train(args.version, &options)?;
     let path = config.store.profile_path(profile.digest);

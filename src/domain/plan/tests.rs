@@ -82,7 +82,7 @@ fn the_key_does_not_know_where_a_library_lies() {
 #[test]
 fn the_key_changes_with_what_decides_bytes() {
     let key = plan().build_key();
-    let edits: [fn(&mut BuildPlan); 16] = [
+    let edits: [fn(&mut BuildPlan); 17] = [
         |plan| plan.request.flavor = Flavor::Builder,
         |plan| plan.request.policies.bytecode = Bytecode::UncheckedHash,
         |plan| plan.request.prefix = "/opt/other".parse().unwrap(),
@@ -97,6 +97,10 @@ fn the_key_changes_with_what_decides_bytes() {
         |plan| plan.request.policies.shared = true,
         |plan| plan.request.policies.configure_arguments.push("--with-dtrace".into()),
         |plan| plan.freeze = Some(PlannedFreeze { targets: vec![], writes: vec![], helpers: vec![] }),
+        |plan| {
+            let patch = PlannedPatch { name: "x.patch".into(), sha256: Digest::of("x") };
+            plan.request.policies.patches.push(patch);
+        },
         |plan| {
             plan.toolchain.trees.insert("/opt/gcc".into(), Digest::of("tree"));
         },
@@ -153,4 +157,13 @@ fn a_free_threaded_build_has_its_own_library_and_a_debug_build_has_not() {
     assert_eq!(with(Variant::FreeThreaded).interpreter(), "bin/python3.13t");
     assert_eq!(with(Variant::Debug).stdlib(), "lib/python3.13");
     assert_eq!(with(Variant::Debug).interpreter(), "bin/python3.13d");
+}
+
+#[test]
+fn a_request_without_a_patch_is_written_as_if_there_was_no_such_field() {
+    let written = |policies: &Policies| serde_json::to_value(policies).unwrap().get("patches").cloned();
+    let mut policies = plan().request.policies;
+    assert_eq!(written(&policies), None);
+    policies.patches.push(PlannedPatch { name: "x.patch".into(), sha256: Digest::of("x") });
+    assert_eq!(written(&policies).unwrap().as_array().unwrap().len(), 1);
 }

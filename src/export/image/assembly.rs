@@ -16,9 +16,9 @@ use super::{App, Options, Python, System, Written, app};
 use crate::domain::target::Target;
 use crate::error::{Error, ImageError, Result};
 use crate::event::{Reporter, staged};
-use crate::sys::archive::read_layer;
+use crate::sys::archive::{LayerBudget, read_layer};
 use crate::sys::interrupt;
-use crate::sys::oci::document::LAYOUT;
+use crate::sys::oci::document::{LAYOUT, Platform};
 use crate::sys::oci::{ArchiveWriter, Blob, Image, ImageSource, LayerFacts, LayerWriter};
 
 /// An image that is being written.
@@ -49,15 +49,15 @@ impl Assembly<'_> {
             format!("{} layers, {} bytes", layers.len(), layers.iter().map(|layer| layer.blob.size).sum::<u64>())
         };
         let read = || {
-            let mut copied = Vec::new();
+            let (mut copied, mut budget) = (Vec::new(), LayerBudget::USUAL);
             for (number, layer) in image.layers.iter().enumerate() {
                 interrupt::check()?;
                 let (blob, (format, unpacked)) = archive.stream(|copy| {
                     source.read_layer(layer, copy, |name, tarball| {
                         let (mut added, mut unpacked) = (BTreeSet::new(), 0);
-                        read_layer(name, tarball, |entry| {
+                        read_layer(name, tarball, &mut budget, |entry| {
                             unpacked += entry.size;
-                            tree.apply(name, &mut added, entry)
+                            tree.apply(&mut added, entry)
                         })?;
                         Ok(unpacked)
                     })
@@ -86,37 +86,14 @@ impl Assembly<'_> {
 
     /// Returns the one image of a source that runs on the machine of the Pythons.
     fn image_for<'s>(&self, source: &'s ImageSource, name: &str) -> Result<&'s Image> {
-        let wanted = config::platform(self.target);
-        let fits =
-            |image: &&Image| image.platform.os == wanted.os && image.platform.architecture == wanted.architecture;
-        let fitting: Vec<&Image> = source.images().iter().filter(fits).collect();
-        let unfit = |reason: String| Err(ImageError::Unfit { image: name.to_owned(), reason }.into());
-        match fitting[..] {
-            [image] => Ok(image),
-            [] => {
-                let others: BTreeSet<String> = source
-                    .images()
-                    .iter()
-                    .map(|image| format!("{}/{}", image.platform.os, image.platform.architecture))
-                    .collect();
-                let others: Vec<String> = others.into_iter().map(|other| other.escape_debug().to_string()).collect();
-                unfit(format!(
-                    "it is for {}, and the Python is for {}/{}",
-                    others.join(", "),
-                    wanted.os,
-                    wanted.architecture
-                ))
-            }
-            _ => {
-                let names = fitting.iter().map(|image| image.name.as_deref().unwrap_or("one without a name"));
-                let names: Vec<String> = names.map(|name| name.escape_debug().to_string()).collect();
-                unfit(format!(
-                    "it has {} images for this machine ({}); export one alone",
-                    fitting.len(),
-                    names.join(", ")
-                ))
-            }
+        let (image, wanted) = (source.image_for(self.target)?, config::platform(self.target));
+        let Platform { os, architecture, .. } = &image.platform;
+        if (os, architecture) == (&wanted.os, &wanted.architecture) {
+            return Ok(image);
         }
+        let its = format!("{os}/{architecture}").escape_debug().to_string();
+        let reason = format!("it is for {its}, and the Python is for {}/{}", wanted.os, wanted.architecture);
+        Err(ImageError::Unfit { image: name.to_owned(), reason }.into())
     }
 
     /// Writes the layers of the Pythons, of certificates for a base, and of the application.

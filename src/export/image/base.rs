@@ -12,8 +12,6 @@ use crate::sys::elf;
 
 /// How many links a path may lead through, as in the kernel.
 const MOST_LINKS: usize = 40;
-/// The most paths that a base may have, which are kept in memory.
-const MOST_PATHS: usize = 3_000_000;
 /// The most bytes of a file whose content is kept.
 const LARGEST_KEPT: u64 = 16 << 20;
 
@@ -38,30 +36,24 @@ enum Node {
 }
 
 impl BaseTree {
-    /// Applies an entry of the next layer. `name` is the layer's, and `added` has the paths of its entries so far.
+    /// Applies an entry of the next layer. `added` has the paths of its entries so far, which no mark of it removes.
     ///
     /// # Errors
-    /// [`Error::HostileArchive`] for a base with too many files, and those of reading.
-    pub(super) fn apply(
-        &mut self,
-        name: &str,
-        added: &mut BTreeSet<PathBuf>,
-        entry: &mut LayerEntry<'_>,
-    ) -> Result<()> {
+    /// Those of [`LayerEntry::read`].
+    pub(super) fn apply(&mut self, added: &mut BTreeSet<PathBuf>, entry: &mut LayerEntry<'_>) -> Result<()> {
         let path = entry.path.clone();
-        if let Some(mark) = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(".wh.")) {
-            let parent = path.parent().unwrap_or(Path::new(""));
-            // An opaque directory hides what is in it below this layer, which may have added to it before.
-            if mark == ".wh..opq" {
-                self.remove_below(parent, added);
-            } else if mark != ".wh..plnk" {
-                let gone = parent.join(mark);
-                self.remove_below(&gone, &BTreeSet::new());
-                self.nodes.remove(&gone);
-            }
-            return Ok(());
-        }
         let node = match &entry.kind {
+            LayerKind::Opaque => {
+                self.remove_below(&path, added);
+                return Ok(());
+            }
+            LayerKind::Whiteout => {
+                self.remove_below(&path, added);
+                if !added.contains(&path) {
+                    self.nodes.remove(&path);
+                }
+                return Ok(());
+            }
             LayerKind::Directory if (entry.mode, entry.owner) == (0o755, (0, 0)) => Node::Directory,
             LayerKind::Directory => Node::OwnDirectory,
             LayerKind::Symlink(target) => Node::Link(target.clone()),
@@ -71,10 +63,6 @@ impl BaseTree {
         };
         if !matches!(node, Node::Directory | Node::OwnDirectory) {
             self.remove_below(&path, &BTreeSet::new());
-        }
-        if self.nodes.len() >= MOST_PATHS {
-            let reason = format!("the image has more than {MOST_PATHS} files");
-            return Err(Error::HostileArchive { archive: name.to_owned(), reason });
         }
         added.insert(path.clone());
         self.nodes.insert(path, node);
@@ -208,7 +196,7 @@ fn is_libc(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::archive::read_layer;
+    use crate::sys::archive::{LayerBudget, read_layer};
 
     /// The tree of some layers; a text that begins with `->` is a link, `/` a directory.
     fn tree(layers: &[&[(&str, &str)]]) -> BaseTree {
@@ -232,7 +220,8 @@ mod tests {
             }
             let bytes = builder.into_inner().unwrap();
             let mut added = BTreeSet::new();
-            read_layer("layer", &bytes[..], |entry| tree.apply("layer", &mut added, entry)).unwrap();
+            let mut budget = LayerBudget::USUAL;
+            read_layer("layer", &bytes[..], &mut budget, |entry| tree.apply(&mut added, entry)).unwrap();
         }
         tree
     }

@@ -1,14 +1,34 @@
-//! Archives in a directory of the user.
+//! Archives in directories of the user: read from one, and kept in one.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use super::Attempt;
 use super::landing::Landing;
+use crate::domain::digest::Digest;
 use crate::error::Result;
 use crate::store::SourceSlot;
 use crate::sys::http::{Limits, Sink as _};
-use crate::sys::interrupt;
+use crate::sys::{fs, interrupt};
+
+/// Puts a copy of a verified archive into a directory that exists, unless it has the same bytes there already.
+///
+/// # Errors
+/// [`crate::error::Error::Io`].
+pub(super) fn keep(archive: &Path, directory: &Path, name: &str) -> Result<()> {
+    let place = directory.join(name);
+    if !directory.is_dir() || (place.is_file() && digest(&place)? == digest(archive)?) {
+        return Ok(());
+    }
+    let copy = fs::temporary_in(directory)?;
+    fs_err::copy(archive, copy.path())?;
+    copy.as_file().sync_all()?;
+    fs::persist(copy, &place)
+}
+
+fn digest(file: &Path) -> Result<Digest> {
+    Ok(Digest::of_reader(fs_err::File::open(file)?)?)
+}
 
 /// Copies an archive from a directory.
 pub(super) fn copy(file: &Path, slot: &SourceSlot, limits: Limits) -> Result<Attempt> {

@@ -53,6 +53,8 @@ pub struct FetchOptions {
     pub mirrors: Vec<Mirror>,
     /// Whether only the store and directories may be read.
     pub offline: bool,
+    /// A directory that gets a copy of the archive, for other tools.
+    pub copies: Option<PathBuf>,
     /// The limits on time and size of a download.
     pub limits: Limits,
 }
@@ -107,6 +109,23 @@ fn expanded(template: &str, release: Release, archive: &Archive) -> String {
 /// [`Error::SourceUnavailable`] with every place that was tried and the reason why it failed; [`Error::Io`] if
 /// the store cannot be written to; [`Error::Interrupted`].
 pub fn fetch(
+    recipe: &ReleaseRecipe,
+    options: &FetchOptions,
+    store: &Store,
+    runner: &dyn Runner,
+    reporter: &dyn Reporter,
+) -> Result<VerifiedSource> {
+    let source = find(recipe, options, store, runner, reporter)?;
+    if let Some(directory) = &options.copies {
+        // The build can go on without the copy.
+        if let Err(error) = copy::keep(source.path(), directory, source.name()) {
+            reporter.report(Event::Warning(format!("cannot keep a copy of {}: {error}", source.name())));
+        }
+    }
+    Ok(source)
+}
+
+fn find(
     recipe: &ReleaseRecipe,
     options: &FetchOptions,
     store: &Store,
@@ -186,6 +205,9 @@ impl Fetcher<'_> {
 
     /// Tries one place, and returns the reason if it does not have the archive.
     fn attempt(&mut self, place: &Place, archive: &Archive, slot: &SourceSlot) -> Result<Option<String>> {
+        if !matches!(place, Place::Directory(_)) {
+            self.reporter.report(Event::Trying { file: archive.file.clone(), place: shown(place) });
+        }
         let found = match place {
             Place::Directory(directory) => copy::copy(&directory.join(&archive.file), slot, self.options.limits)?,
             Place::File(file) => copy::copy(file, slot, self.options.limits)?,

@@ -1,5 +1,6 @@
 //! Patch: applies the patches of the recipe to upstream's source tree.
 
+pub mod foreign;
 mod misfit;
 
 use std::collections::BTreeMap;

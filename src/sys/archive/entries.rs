@@ -24,10 +24,17 @@ pub(super) struct Limits {
     /// The size in bytes of all names of directories and links, which stay in memory until the end.
     /// The source of CPython has 10 kB.
     pub names: usize,
+    /// Why an archive with more bytes is refused.
+    pub too_large: &'static str,
 }
 
 impl Limits {
-    pub(super) const USUAL: Self = Self { bytes: 1 << 30, entries: 100_000, names: 16 << 20 };
+    pub(super) const USUAL: Self = Self {
+        bytes: 1 << 30,
+        entries: 100_000,
+        names: 16 << 20,
+        too_large: "it unpacks to more than a source or an artifact has",
+    };
 }
 
 /// The longest path, in bytes, and the most directories in one.
@@ -102,7 +109,19 @@ pub(super) struct Archive<'a> {
 pub(super) struct Budget {
     bytes: Cell<u64>,
     headers: Cell<u64>,
+    too_large: &'static str,
     exceeded: Cell<Option<&'static str>>,
+}
+
+impl Budget {
+    fn spend(&self, left: &Cell<u64>, bytes: u64, reason: &'static str) -> io::Result<()> {
+        let Some(rest) = left.get().checked_sub(bytes) else {
+            self.exceeded.set(Some(reason));
+            return Err(io::Error::other(reason));
+        };
+        left.set(rest);
+        Ok(())
+    }
 }
 
 /// A reader that fails when the budget is spent.
@@ -114,17 +133,9 @@ pub(super) struct Metered<R> {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buf)?;
-        let spent = read as u64;
-        for (left, reason) in [
-            (&self.budget.bytes, "it unpacks to more than a source or an artifact has"),
-            (&self.budget.headers, "it has a name or a header that does not end"),
-        ] {
-            let Some(rest) = left.get().checked_sub(spent) else {
-                self.budget.exceeded.set(Some(reason));
-                return Err(io::Error::other(reason));
-            };
-            left.set(rest);
-        }
+        let Budget { bytes, headers, too_large, .. } = &*self.budget;
+        self.budget.spend(bytes, read as u64, too_large)?;
+        self.budget.spend(headers, read as u64, "it has a name or a header that does not end")?;
         Ok(read)
     }
 }
@@ -133,13 +144,23 @@ impl<'a> Archive<'a> {
     /// Returns the archive, and a reader of it that keeps within the limits.
     pub(super) fn metered<R>(name: &'a str, reader: R, limits: Limits) -> (Self, Metered<R>) {
         let (bytes, headers) = (Cell::new(limits.bytes), Cell::new(HEADERS));
-        let budget = Rc::new(Budget { bytes, headers, exceeded: Cell::new(None) });
+        let budget = Rc::new(Budget { bytes, headers, too_large: limits.too_large, exceeded: Cell::new(None) });
         (Self { name, budget: Rc::clone(&budget) }, Metered { reader, budget })
     }
 
     /// From here on a content is read, and not a header.
     pub(super) fn content_begins(&self) {
         self.budget.headers.set(u64::MAX);
+    }
+
+    /// Takes bytes that are not read from the archive.
+    pub(super) fn spend(&self, bytes: u64) -> io::Result<()> {
+        self.budget.spend(&self.budget.bytes, bytes, self.budget.too_large)
+    }
+
+    /// The bytes that may yet be read.
+    pub(super) fn left(&self) -> u64 {
+        self.budget.bytes.get()
     }
 
     /// The content is read.

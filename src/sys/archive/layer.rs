@@ -1,4 +1,6 @@
-//! Reads the tarball of an image's layer: any files, links and devices, at any path below the root, within limits.
+//! Reads the tarball of an image's layer: any files, links and devices, at any path below the root, and the marks that
+//! remove files of the layers below. A layer is untrusted: what all layers of an image may use is limited, and no path
+//! leads out of the image.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -11,17 +13,41 @@ use super::super::interrupt;
 use super::entries::{Archive, Limits};
 use crate::error::Result;
 
-/// The limits of a layer: the largest public images have 30 GB and 500,000 files.
-const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 5_000_000, names: usize::MAX };
-/// The longest path in bytes that Linux accepts.
+/// What is left of the limits on all layers of an image.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerBudget {
+    /// The unpacked size in bytes. An image with CUDA and torch has 10 GB, the largest public ones 30.
+    pub bytes: u64,
+    /// The number of entries. Such an image has 100,000, the largest public ones 500,000.
+    pub entries: usize,
+    /// The bytes of names, links and contents that are kept in memory. An image of Debian has 5 MB.
+    pub kept: u64,
+}
+
+impl LayerBudget {
+    /// What every image is read with.
+    pub const USUAL: Self = Self { bytes: 64 << 30, entries: 1_500_000, kept: 256 << 20 };
+}
+
+/// The longest path in bytes that Linux accepts (`PATH_MAX`), and the most names in one.
 const LONGEST_PATH: usize = 4096;
+const DEEPEST_PATH: usize = 256;
+/// What a name begins with if a layer removes a file of a layer below (the OCI image specification, "Whiteouts").
+const WHITEOUT: &[u8] = b".wh.";
+/// The name that removes everything in a directory, and the beginning of those that are of an overlay's own use.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+const OVERLAY: &[u8] = b".wh..wh.";
+/// Why a layer beyond the limits is refused.
+const TOO_LARGE: &str = "it unpacks to more than an image may hold";
+const TOO_MANY: &str = "it has more files than an image may hold";
+const TOO_LONG: &str = "it has more names and texts than an image may hold";
 
 /// What an entry of a layer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerKind {
     /// A directory.
     Directory,
-    /// A regular file, or an overlay's mark that a file of a lower layer is gone (`.wh.NAME`).
+    /// A regular file.
     File,
     /// A symbolic link, with its text.
     Symlink(PathBuf),
@@ -29,6 +55,10 @@ pub enum LayerKind {
     HardLink(PathBuf),
     /// A device or a pipe.
     Other,
+    /// What the layers below have at the path is gone.
+    Whiteout,
+    /// What the layers below have in the directory at the path is gone.
+    Opaque,
 }
 
 /// An entry of a layer.
@@ -47,23 +77,51 @@ pub struct LayerEntry<'a> {
     pub mtime: u64,
     content: &'a mut dyn Read,
     archive: &'a Archive<'a>,
+    kept: &'a mut u64,
 }
 
 impl LayerEntry<'_> {
-    /// Returns the first bytes of the file, at most `most` of them.
+    /// Returns the first bytes of the file, at most `most` of them. They count as kept.
     ///
     /// # Errors
     /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) beyond a limit,
     /// [`Error::Damaged`](crate::error::Error::Damaged), [`Error::Io`](crate::error::Error::Io).
     pub fn read(&mut self, most: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = self.content.take(most).read_to_end(&mut bytes);
-        read.map_err(|error| self.archive.failed(&error))?;
+        let bytes = self.read_by(|content| {
+            let mut bytes = Vec::new();
+            content.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })?;
+        self.keep(bytes.len() as u64)?;
         Ok(bytes)
+    }
+
+    /// Reads the file by a function.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_by<T>(&mut self, read: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> Result<T> {
+        read(self.content).map_err(|error| self.archive.failed(&error))
+    }
+
+    /// Counts bytes that are kept of it besides its path and its target.
+    ///
+    /// # Errors
+    /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) if they are more than an image may hold.
+    pub fn keep(&mut self, bytes: u64) -> Result<()> {
+        *self.kept = self.kept.checked_sub(bytes).ok_or_else(|| self.archive.hostile(TOO_LONG))?;
+        Ok(())
+    }
+
+    /// Returns the error for an entry that cannot be what it says.
+    #[must_use]
+    pub fn hostile(&self, reason: impl Into<String>) -> crate::error::Error {
+        self.archive.hostile(reason)
     }
 }
 
-/// Calls `take` with every entry of an untrusted layer. `name` is the layer's name for errors.
+/// Calls `take` with every entry of an untrusted layer, and takes what it uses from the budget of the image. `name` is
+/// the layer's name for errors.
 ///
 /// # Errors
 /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) for a path that leads out of the image and beyond a
@@ -72,57 +130,82 @@ impl LayerEntry<'_> {
 pub fn read_layer(
     name: &str,
     reader: impl Read,
+    budget: &mut LayerBudget,
     mut take: impl FnMut(&mut LayerEntry<'_>) -> Result<()>,
 ) -> Result<()> {
-    let (archive, metered) = Archive::metered(name, reader, LIMITS);
+    let limits = Limits { bytes: budget.bytes, entries: budget.entries, names: usize::MAX, too_large: TOO_LARGE };
+    let (archive, metered) = Archive::metered(name, reader, limits);
     let failed = |error: io::Error| archive.failed(&error);
     let mut tar = tar::Archive::new(metered);
-    for (number, entry) in tar.entries().map_err(failed)?.enumerate() {
+    for entry in tar.entries().map_err(failed)? {
         interrupt::check()?;
         let mut entry = entry.map_err(failed)?;
-        if number >= LIMITS.entries {
-            return Err(archive.hostile(format!("it has more than {} entries", LIMITS.entries)));
+        budget.entries = budget.entries.checked_sub(1).ok_or_else(|| archive.hostile(TOO_MANY))?;
+        if entry.header().entry_type() == EntryType::XGlobalHeader {
+            io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
+            archive.content_ends();
+            continue;
         }
-        let header = entry.header();
-        let kind = match header.entry_type() {
-            EntryType::XGlobalHeader => {
-                io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
-                archive.content_ends();
-                continue;
-            }
-            EntryType::Directory => LayerKind::Directory,
-            EntryType::Symlink => LayerKind::Symlink(path_of(&entry.link_name_bytes().unwrap_or_default())),
-            EntryType::Link => {
-                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                LayerKind::HardLink(below_root(&archive, &target)?)
-            }
-            EntryType::Char | EntryType::Block | EntryType::Fifo => LayerKind::Other,
-            _ => LayerKind::File,
-        };
-        let path = below_root(&archive, &entry.path_bytes())?;
-        let header = entry.header();
-        // A field without a number counts as 0, as for other readers.
-        let owner = (header.uid().unwrap_or_default(), header.gid().unwrap_or_default());
-        let (mode, mtime) = (header.mode().unwrap_or_default() & 0o7777, header.mtime().unwrap_or_default());
-        let size = entry.size();
         archive.content_begins();
-        let content: &mut dyn Read = &mut entry;
-        take(&mut LayerEntry { path, kind, size, mode, owner, mtime, content, archive: &archive })?;
+        if let Some((path, kind)) = place(&archive, &entry)? {
+            // A field without a number counts as 0, as for other readers.
+            let header = entry.header();
+            let owner = (header.uid().unwrap_or_default(), header.gid().unwrap_or_default());
+            let (mode, mtime) = (header.mode().unwrap_or_default() & 0o7777, header.mtime().unwrap_or_default());
+            let size = entry.size();
+            // Holes of a sparse file are not in the archive, and are read all the same.
+            let holes = if header.entry_type() == EntryType::GNUSparse { size } else { 0 };
+            archive.spend(holes).map_err(failed)?;
+            if size > archive.left() {
+                return Err(archive.hostile(TOO_LARGE));
+            }
+            let target = if let LayerKind::Symlink(target) = &kind { target.as_os_str().len() } else { 0 };
+            let names = (path.as_os_str().len() + target) as u64;
+            let (content, kept): (&mut dyn Read, _) = (&mut entry, &mut budget.kept);
+            let archive = &archive;
+            let mut entry = LayerEntry { path, kind, size, mode, owner, mtime, content, archive, kept };
+            entry.keep(names)?;
+            take(&mut entry)?;
+        }
         io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
         archive.content_ends();
     }
+    budget.bytes = archive.left();
     Ok(())
 }
 
-fn path_of(raw: &[u8]) -> PathBuf {
-    OsStr::from_bytes(raw).into()
+/// The path and the kind of an entry, or `None` for one that is no file of the image.
+fn place(archive: &Archive<'_>, entry: &tar::Entry<'_, impl Read>) -> Result<Option<(PathBuf, LayerKind)>> {
+    let target = || entry.link_name_bytes().unwrap_or_default().into_owned();
+    let kind = match entry.header().entry_type() {
+        EntryType::Directory => LayerKind::Directory,
+        EntryType::Symlink => LayerKind::Symlink(OsStr::from_bytes(&target()).into()),
+        EntryType::Link => LayerKind::HardLink(below_root(archive, &target())?),
+        EntryType::Char | EntryType::Block | EntryType::Fifo => LayerKind::Other,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => LayerKind::File,
+        _ => return Ok(None),
+    };
+    let path = below_root(archive, &entry.path_bytes())?;
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let parent = path.parent().unwrap_or(Path::new(""));
+    if name == OPAQUE {
+        return Ok(Some((parent.to_owned(), LayerKind::Opaque)));
+    }
+    if name.starts_with(OVERLAY) {
+        return Ok(None);
+    }
+    match name.strip_prefix(WHITEOUT) {
+        Some(b"" | b"." | b"..") => Err(archive.hostile(format!("it removes {}", path.display()))),
+        Some(gone) => Ok(Some((parent.join(OsStr::from_bytes(gone)), LayerKind::Whiteout))),
+        None => Ok(Some((path, kind))),
+    }
 }
 
 /// Returns a path from the root: `./usr/bin/` and `/usr/bin` are `usr/bin`.
 fn below_root(archive: &Archive<'_>, raw: &[u8]) -> Result<PathBuf> {
     let shown = || String::from_utf8_lossy(&raw[..raw.len().min(100)]).escape_debug().to_string();
-    if raw.len() > LONGEST_PATH || raw.contains(&0) {
-        return Err(archive.hostile(format!("the path {}… is longer than {LONGEST_PATH} bytes or has a NUL", shown())));
+    if raw.len() > LONGEST_PATH || raw.split(|byte| *byte == b'/').count() > DEEPEST_PATH || raw.contains(&0) {
+        return Err(archive.hostile(format!("the path {}… is too long, or has a NUL in it", shown())));
     }
     let mut path = PathBuf::new();
     for part in Path::new(OsStr::from_bytes(raw)).components() {
@@ -142,8 +225,12 @@ mod tests {
     use crate::error::Error;
 
     fn read(bytes: &[u8]) -> Result<Vec<(String, LayerKind)>> {
+        read_within(bytes, &mut LayerBudget::USUAL.clone())
+    }
+
+    fn read_within(bytes: &[u8], budget: &mut LayerBudget) -> Result<Vec<(String, LayerKind)>> {
         let mut found = Vec::new();
-        read_layer("layer", bytes, |entry| {
+        read_layer("layer", bytes, budget, |entry| {
             found.push((entry.path.display().to_string(), entry.kind.clone()));
             Ok(())
         })?;
@@ -159,6 +246,8 @@ mod tests {
             (EntryType::Link, "etc/shadow", "./etc/passwd"),
             (EntryType::Char, "dev/null", ""),
             (EntryType::Regular, "etc/.wh.gone", ""),
+            (EntryType::Regular, "etc/.wh..wh..opq", ""),
+            (EntryType::Directory, ".wh..wh.plnk", ""),
         ]);
         let expected = [
             ("", LayerKind::Directory),
@@ -166,7 +255,8 @@ mod tests {
             ("opt", LayerKind::Symlink("/usr/opt".into())),
             ("etc/shadow", LayerKind::HardLink("etc/passwd".into())),
             ("dev/null", LayerKind::Other),
-            ("etc/.wh.gone", LayerKind::File),
+            ("etc/gone", LayerKind::Whiteout),
+            ("etc", LayerKind::Opaque),
         ];
         assert_eq!(read(&bytes).unwrap(), expected.map(|(path, kind)| (path.to_owned(), kind)));
     }
@@ -177,8 +267,34 @@ mod tests {
             let error = read(&archive(&[entry])).unwrap_err();
             assert!(matches!(&error, Error::HostileArchive { reason, .. } if reason.contains("leads out")), "{error}");
         }
+        for path in ["a/.wh.", "a/.wh...", ".wh.."] {
+            let error = read(&archive(&[(EntryType::Regular, path, "x")])).unwrap_err();
+            assert!(matches!(&error, Error::HostileArchive { .. }), "{path}: {error}");
+        }
+        for (depth, is_sound) in [(200, true), (300, false)] {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            builder.append_data(&mut header, "a/".repeat(depth) + "b", io::empty()).unwrap();
+            assert_eq!(read(&builder.into_inner().unwrap()).is_ok(), is_sound, "{depth}");
+        }
         let bytes = archive(&[(EntryType::Regular, "a", "content"), (EntryType::Regular, "b", "content")]);
         assert!(matches!(read(&bytes[..1200]), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn what_all_layers_use_counts_together() {
+        let bytes = archive(&[(EntryType::Regular, "a", "content"), (EntryType::Symlink, "b", "a/target")]);
+        for (budget, reason) in [
+            (LayerBudget { bytes: 4000, ..LayerBudget::USUAL }, TOO_LARGE),
+            (LayerBudget { entries: 3, ..LayerBudget::USUAL }, TOO_MANY),
+            (LayerBudget { kept: 15, ..LayerBudget::USUAL }, TOO_LONG),
+        ] {
+            let mut left = budget;
+            read_within(&bytes, &mut left).unwrap();
+            let error = read_within(&bytes, &mut left).unwrap_err();
+            assert!(matches!(&error, Error::HostileArchive { reason: found, .. } if found == reason), "{error}");
+        }
     }
 
     proptest::proptest! {

@@ -17,7 +17,7 @@ use tar::EntryType;
 
 pub use entries::{Entry, Member};
 pub use facts::facts;
-pub use layer::{LayerEntry, LayerKind, read_layer};
+pub use layer::{LayerBudget, LayerEntry, LayerKind, read_layer};
 pub use scan::scan;
 pub use threads::ReadAhead;
 pub use unpack::{Unpacked, unpack, unpack_into};

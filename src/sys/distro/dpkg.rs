@@ -4,7 +4,6 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +18,31 @@ const PLACE: &str = "/var/lib/dpkg";
 /// dpkg's database of this system.
 #[derive(Default)]
 pub(super) struct Dpkg {
-    state: OnceCell<State>,
+    state: OnceCell<Database>,
 }
 
-/// The content of the database.
-struct State {
+/// The files of a database: of this system, of a root, or of an image.
+pub trait Files {
+    /// Why a file cannot be read.
+    type Error;
+
+    /// Returns the text of a file, or `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn text(&self, path: &Path) -> Result<Option<String>, Self::Error>;
+
+    /// Returns the names of the files in a directory; none if there is no such directory.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn names(&self, directory: &Path) -> Result<Vec<String>, Self::Error>;
+}
+
+/// The content of a database.
+#[derive(Default)]
+pub struct Database {
+    is_there: bool,
     packages: Vec<Record>,
     /// The packages by their names with an architecture.
     by_name: HashMap<String, usize>,
@@ -35,6 +54,8 @@ struct State {
 /// A record of `status`.
 struct Record {
     installed: InstalledPackage,
+    /// Whether it is configured too, and not only unpacked.
+    is_configured: bool,
     source: String,
     source_version: String,
     /// The common beginning of the names of its files below `info`.
@@ -50,39 +71,69 @@ struct Diversion {
 }
 
 impl Dpkg {
-    fn state(&self) -> Result<&State> {
+    fn state(&self) -> Result<&Database> {
         if let Some(state) = self.state.get() {
             return Ok(state);
         }
-        let state = State::read(&text_or_none)?;
+        let state = Database::read(&OfThisSystem)?;
         Ok(self.state.get_or_init(|| state))
     }
 }
 
-impl State {
-    /// Reads the database by a function that returns the text of a file, or `None` if there is none.
-    fn read(text: &dyn Fn(&Path) -> Result<Option<String>>) -> Result<Self> {
+impl Database {
+    /// Reads the database. A file that is missing is an empty one, as for dpkg. A distroless image has its records one
+    /// by one, and no lists of files.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn read<F: Files>(files: &F) -> Result<Self, F::Error> {
         let place = Path::new(PLACE);
-        // dpkg treats a file that is missing as an empty one.
-        let text_of = |path: &Path| Ok::<_, Error>(text(path)?.unwrap_or_default());
-        let mut packages: Vec<Record> = records(&text_of(&place.join("status"))?).collect();
-        let diversions = diversions(&text_of(&place.join("diversions"))?);
-        let mut files = HashMap::new();
+        let records = records(files)?;
+        let is_there = records.is_some();
+        let mut packages = records.unwrap_or_default();
+        let diversions = diversions(&files.text(&place.join("diversions"))?.unwrap_or_default());
+        let mut owners = HashMap::new();
         for (index, record) in packages.iter_mut().enumerate() {
             let (name, architecture) = (&record.installed.name, &record.installed.architecture);
             let info = place.join("info");
             // If a package can be installed for several architectures, the names of its files contain the architecture.
             let several = info.join(format!("{name}:{architecture}"));
-            let list = text(&ending(&several, "list"))?;
+            let list = files.text(&ending(&several, "list"))?;
             record.info = if list.is_some() { several } else { info.join(name) };
-            let list = list.map_or_else(|| text_of(&ending(&record.info, "list")), Ok)?;
+            let list = match list {
+                Some(list) => list,
+                None => files.text(&ending(&record.info, "list"))?.unwrap_or_default(),
+            };
             for line in list.lines() {
                 let path = diverted(&diversions, name, Path::new(line));
-                files.entry(unmerged(&path)).or_insert(index);
+                owners.entry(unmerged(&path)).or_insert(index);
             }
         }
         let by_name = packages.iter().enumerate().map(|(index, record)| (record.installed.id(), index)).collect();
-        Ok(Self { packages, by_name, files, diversions })
+        Ok(Self { is_there, packages, by_name, files: owners, diversions })
+    }
+
+    /// Whether there is a database.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.is_there
+    }
+
+    /// Whether it is known which files belong to packages.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// The packages, in the order of the database.
+    pub fn packages(&self) -> impl Iterator<Item = &InstalledPackage> {
+        self.packages.iter().map(|record| &record.installed)
+    }
+
+    /// The package of a file, by the file's path or its name below `/usr`.
+    #[must_use]
+    pub fn package_of(&self, file: &Path) -> Option<&InstalledPackage> {
+        self.owner(file).map(|record| &record.installed)
     }
 
     fn owners(&self, files: &[PathBuf]) -> BTreeMap<PathBuf, OwnedFile> {
@@ -157,23 +208,47 @@ impl PackageDatabase for Dpkg {
     }
 }
 
+/// The files of this system's database.
+struct OfThisSystem;
+
+impl Files for OfThisSystem {
+    type Error = Error;
+
+    fn text(&self, path: &Path) -> Result<Option<String>> {
+        text_or_none(path)
+    }
+
+    fn names(&self, directory: &Path) -> Result<Vec<String>> {
+        OfRoot(Path::new("/")).names(directory)
+    }
+}
+
+/// The files of a root's database. No link leads out of the root.
+struct OfRoot<'a>(&'a Path);
+
+impl Files for OfRoot<'_> {
+    type Error = Error;
+
+    fn text(&self, path: &Path) -> Result<Option<String>> {
+        let Some(mut file) = file_in_root(self.0, path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| with_path(path, error))?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn names(&self, directory: &Path) -> Result<Vec<String>> {
+        let Some(directory) = Directory::in_root(self.0, directory, Missing::Keep)? else { return Ok(Vec::new()) };
+        let files = directory.walk()?.into_iter().filter(Entry::is_file);
+        Ok(files.filter_map(|entry| entry.path.to_str().map(str::to_owned)).collect())
+    }
+}
+
 /// Returns the text of a file of this system's database.
 fn text_or_none(path: &Path) -> Result<Option<String>> {
     match lossy_text(path) {
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
     }
-}
-
-/// Returns the text of a file of a root's database. No link leads out of the root.
-fn text_in(root: &Path, path: &Path) -> Result<Option<String>> {
-    file_in_root(root, path)?.map(|file| text_of(file, path)).transpose()
-}
-
-fn text_of(mut file: File, path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| with_path(path, error))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the name of a file below `info`. A package's name may have dots, so the ending is appended.
@@ -184,18 +259,37 @@ fn ending(stem: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the records of the installed packages.
-fn records(status: &str) -> impl Iterator<Item = Record> {
-    status.split("\n\n").filter_map(record)
+/// Returns the records of the packages whose files are there, or `None` if there is no database.
+fn records<F: Files>(files: &F) -> Result<Option<Vec<Record>>, F::Error> {
+    let place = Path::new(PLACE);
+    let status = files.text(&place.join("status"))?;
+    let mut is_there = status.is_some();
+    let mut found: Vec<Record> =
+        status.unwrap_or_default().split("\n\n").filter_map(|text| record(text, false)).collect();
+    let one_by_one = place.join("status.d");
+    for name in files.names(&one_by_one)? {
+        is_there = true;
+        // Each record has a list of checksums beside it.
+        if !name.ends_with(".md5sums") {
+            let text = files.text(&one_by_one.join(name))?.unwrap_or_default();
+            found.extend(text.split("\n\n").filter_map(|text| record(text, true)));
+        }
+    }
+    Ok(is_there.then_some(found))
 }
 
-fn record(text: &str) -> Option<Record> {
+/// Parses a record. `unstated` says whether one without a status counts as installed.
+fn record(text: &str, unstated: bool) -> Option<Record> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim);
+    let status = match field("Status") {
+        Some(status) => status.rsplit(' ').next().unwrap_or_default(),
+        None if unstated => "installed",
+        None => return None,
+    };
     // An unpacked package that is not yet configured has its files already.
-    field("Status").filter(|status| {
-        ["installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"]
-            .contains(&status.rsplit(' ').next().unwrap_or_default())
-    })?;
+    if !["installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"].contains(&status) {
+        return None;
+    }
     let (name, version) = (field("Package")?.to_owned(), field("Version")?.to_owned());
     // `Source: gcc-12 (12.2.0-14)`, where it differs from the package.
     let (source, source_version) = match field("Source").map(|source| source.split_once(" (")) {
@@ -210,12 +304,13 @@ fn record(text: &str) -> Option<Record> {
     let needs = list("Pre-Depends").chain(list("Depends"));
     Some(Record {
         installed: InstalledPackage {
-            architecture: field("Architecture")?.to_owned(),
+            architecture: field("Architecture").unwrap_or_default().to_owned(),
             needs: needs.map(|alternatives| alternatives.split('|').map(word).collect()).collect(),
             provides: list("Provides").map(word).collect(),
             name,
             version,
         },
+        is_configured: status == "installed",
         source,
         source_version,
         info: PathBuf::new(),
@@ -241,46 +336,18 @@ fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
 
 /// Returns the packages that some files of a root belong to; none if the root has no database, or a distroless one.
 pub(super) fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-    Ok(State::read(&|path| text_in(root, path))?.owners(files))
+    Ok(Database::read(&OfRoot(root))?.owners(files))
 }
 
-/// Returns the packages that are installed in a root and the names that they provide, or `None` if the root has no dpkg
-/// database. A distroless image has its records in `status.d` only.
+/// Returns the packages that are installed and configured in a root and the names that they provide, or `None` if the
+/// root has no dpkg database.
 pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
-    let place = Path::new(PLACE);
-    let mut names = BTreeSet::new();
-    let mut found = false;
-    if let Some(status) = text_in(root, &place.join("status"))? {
-        found = true;
-        names.extend(names_in(&status, false));
-    }
-    if let Some(directory) = Directory::in_root(root, &place.join("status.d"), Missing::Keep)? {
-        found = true;
-        for Entry { path, .. } in directory.walk()?.into_iter().filter(Entry::is_file) {
-            // Each record has a list of checksums beside it.
-            if path.extension().is_none_or(|extension| extension != "md5sums") {
-                let file = directory.open_file(&path).map_err(|error| with_path(&path, error))?;
-                names.extend(names_in(&text_of(file, &path)?, true));
-            }
-        }
-    }
-    Ok(found.then_some(names))
+    Ok(records(&OfRoot(root))?.map(|records| names(&records)))
 }
 
-/// Returns the installed packages of dpkg's records and the names that they provide. `unstated` says whether a record
-/// without a status counts as installed.
-fn names_in(records: &str, unstated: bool) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for record in records.split("\n\n") {
-        let field = |name: &str| record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        let is_installed = field("Status").map_or(unstated, |status| status.ends_with(" installed"));
-        let Some(package) = field("Package").filter(|_| is_installed) else { continue };
-        names.insert(package.trim().to_owned());
-        // `Provides: libssl3 (= 3.5.1-1), libssl3t64-any`
-        let provided = field("Provides").unwrap_or_default().split(',');
-        names.extend(provided.filter_map(|name| name.split_whitespace().next()).map(str::to_owned));
-    }
-    names
+fn names(records: &[Record]) -> BTreeSet<String> {
+    let configured = records.iter().filter(|record| record.is_configured).map(|record| &record.installed);
+    configured.flat_map(|package| std::iter::once(&package.name).chain(&package.provides)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -310,14 +377,17 @@ mod tests {
     #[test]
     fn what_is_installed_is_read_with_what_it_provides() {
         // From /var/lib/dpkg/status of Debian 13, shortened.
-        let status = "Package: libssl3t64\nStatus: install ok installed\nArchitecture: amd64\n\
+        let status = "Package: libssl3t64\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.5.4\n\
                       Source: openssl\nProvides: libssl3 (= 3.5.4-1~deb13u1)\nDescription: Secure Sockets Layer toolkit\n \
                       Package: not-a-field\n\n\
                       Package: libedit2\nStatus: deinstall ok config-files\n\n\
-                      Package: zlib1g\nStatus: install ok half-configured\n\n\
-                      Package: tzdata\nStatus: install ok installed\nProvides: tzdata-trixie\n";
-        let names = names_in(status, false);
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["libssl3", "libssl3t64", "tzdata", "tzdata-trixie"]);
+                      Package: zlib1g\nStatus: install ok half-configured\nVersion: 1\n\n\
+                      Package: tzdata\nStatus: install ok installed\nVersion: 1\nProvides: tzdata-trixie\n";
+        let records: Vec<Record> = status.split("\n\n").filter_map(|text| record(text, false)).collect();
+        let expected = ["libssl3", "libssl3t64", "tzdata", "tzdata-trixie"];
+        assert_eq!(names(&records).into_iter().collect::<Vec<_>>(), expected);
+        // One that is not configured yet has its files.
+        assert!(records.iter().any(|record| record.installed.name == "zlib1g"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The distribution: its name, how it installs packages, and its package database.
 
-mod dpkg;
+pub mod dpkg;
 mod rpm;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,7 @@ mod proxy;
 mod reason;
 mod shown;
 mod transfer;
+pub mod url;
 
 use std::time::Duration;
 

@@ -96,6 +96,13 @@ pub struct Manifest {
     pub annotations: Option<Annotations>,
 }
 
+/// A manifest of Docker's first schema, by the field that no other has.
+#[derive(Debug, Deserialize)]
+pub(super) struct SchemaOne {
+    #[serde(rename = "fsLayers")]
+    _layers: serde::de::IgnoredAny,
+}
+
 /// An image in `manifest.json` of `docker save`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

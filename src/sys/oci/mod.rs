@@ -9,7 +9,7 @@ mod verified;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -18,9 +18,10 @@ pub use self::layer::{LayerFacts, LayerWriter};
 pub use self::writer::{ArchiveWriter, Blob};
 
 use self::container::Container;
-use self::document::{ConfigFacts, Descriptor, DockerImage, Index, Manifest, Platform, media};
+use self::document::{ConfigFacts, Descriptor, DockerImage, Index, Manifest, Platform, SchemaOne, media};
 use self::verified::{Expected, read_decompressed, read_verified};
 use crate::domain::digest::Digest;
+use crate::domain::target::Target;
 use crate::error::{Error, ImageError, Result};
 
 /// How many indexes may refer to each other.
@@ -74,6 +75,15 @@ pub struct Image {
     pub layers: Vec<Layer>,
 }
 
+impl Image {
+    /// Its name, or its platform, for people.
+    fn shown(&self) -> String {
+        let platform = || format!("{}/{}", self.platform.os, self.platform.architecture);
+        let name = self.name.clone().unwrap_or_else(platform);
+        name.escape_debug().take(100).collect()
+    }
+}
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -85,9 +95,36 @@ pub struct Layer {
     pub diff_id: Digest,
 }
 
-impl ImageSource {
-    /// Opens a directory with an OCI image layout, an OCI archive, or an archive of `docker save`, and reads the
-    /// configurations of its images. Layers are not read.
+/// What an archive or a directory holds.
+pub enum Opened {
+    /// Images.
+    Images(ImageSource),
+    /// A root file system, as `docker export` writes it.
+    Root(ExportedRoot),
+}
+
+/// A tarball of a root file system.
+pub struct ExportedRoot {
+    container: Container,
+}
+
+impl ExportedRoot {
+    /// Reads the tarball.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read<T>(&self, read: impl FnOnce(&str, &mut dyn Read) -> Result<T>) -> Result<T> {
+        let name = self.container.path().display().to_string();
+        match self.container.whole() {
+            Some(whole) => read(&name, &mut BufReader::with_capacity(256 << 10, whole)),
+            None => read(&name, &mut io::empty()),
+        }
+    }
+}
+
+impl Opened {
+    /// Opens a directory with an OCI image layout, an OCI archive, an archive of `docker save`, or any other tarball.
+    /// An archive may be compressed with gzip, zstd or xz. Layers are not read.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if it does not exist or cannot be read; [`ImageError::NotAnImage`] for anything else;
@@ -98,20 +135,70 @@ impl ImageSource {
         let name = path.display().to_string();
         let images = if let Some(bytes) = container.document("index.json")? {
             let index: Index = parsed(&format!("index.json of {name}"), &bytes)?;
-            let mut reading = Reading { container: &container, images: Vec::new(), seen: BTreeSet::new() };
+            let seen = BTreeSet::new();
+            let mut reading = Reading { container: &container, images: Vec::new(), incomplete: None, seen };
             reading.index(&index, None, 0)?;
-            reading.images
+            // Images for other machines need not be whole.
+            match reading.incomplete.filter(|_| reading.images.is_empty()) {
+                Some(error) => return Err(error),
+                None => reading.images,
+            }
         } else if let Some(bytes) = container.document("manifest.json")? {
             let saved: Vec<DockerImage> = parsed(&format!("manifest.json of {name}"), &bytes)?;
             saved.iter().take(MOST_IMAGES).map(|image| of_docker(image, &container)).collect::<Result<_>>()?
         } else {
-            let reason = "it has neither index.json of an OCI image layout nor manifest.json of `docker save`";
-            return Err(ImageError::NotAnImage { path: name, reason: reason.into() }.into());
+            return Ok(Self::Root(ExportedRoot { container }));
         };
         if images.is_empty() {
             return Err(ImageError::NotAnImage { path: name, reason: "it lists no image".into() }.into());
         }
-        Ok(Self { container, images })
+        Ok(Self::Images(ImageSource { container, images }))
+    }
+}
+
+impl Layer {
+    /// Its digest, or the name of its file where nothing says the digest.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let digest = self.expected.and_then(|expected| expected.digest);
+        digest.map_or_else(|| self.file.clone(), |digest| format!("sha256:{digest}"))
+    }
+}
+
+impl ImageSource {
+    /// Opens what holds images.
+    ///
+    /// # Errors
+    /// As [`Opened::open`], and [`ImageError::NotAnImage`] for a root file system.
+    pub fn open(path: &Path) -> Result<Self> {
+        match Opened::open(path)? {
+            Opened::Images(source) => Ok(source),
+            Opened::Root(_) => {
+                let reason = "it has neither index.json of an OCI image layout nor manifest.json of `docker save`";
+                let path = path.display().to_string();
+                Err(ImageError::NotAnImage { path, reason: reason.into() }.into())
+            }
+        }
+    }
+
+    /// Returns the only image, or of several the one for a processor.
+    ///
+    /// # Errors
+    /// [`ImageError::Several`] with the names of those that fit, or of all if none does.
+    pub fn image_for(&self, target: Target) -> Result<&Image> {
+        if let [image] = &self.images[..] {
+            return Ok(image);
+        }
+        let fits = |image: &&Image| {
+            (image.platform.os.as_str(), image.platform.architecture.as_str()) == ("linux", target.oci_architecture())
+        };
+        let fitting: Vec<&Image> = self.images.iter().filter(fits).collect();
+        if let [image] = fitting[..] {
+            return Ok(image);
+        }
+        let listed = if fitting.is_empty() { self.images.iter().collect() } else { fitting };
+        let names = listed.into_iter().take(10).map(Image::shown).collect();
+        Err(ImageError::Several { path: self.container.path().display().to_string(), names }.into())
     }
 
     /// The images.
@@ -141,6 +228,12 @@ impl ImageSource {
         })
     }
 
+    /// Its path, for errors.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.container.path().display().to_string()
+    }
+
     /// The name of a layer for errors.
     fn layer_name(&self, layer: &Layer) -> String {
         format!("the layer {} of {}", layer.file, self.container.path().display())
@@ -151,6 +244,8 @@ impl ImageSource {
 struct Reading<'a> {
     container: &'a Container,
     images: Vec<Image>,
+    /// What an image lacks.
+    incomplete: Option<Error>,
     seen: BTreeSet<Digest>,
 }
 
@@ -163,7 +258,8 @@ impl Reading<'_> {
             let own = descriptor.annotations.as_ref().and_then(name_in);
             let name = own.as_deref().or(name);
             // What a builder attests of an image is listed beside it.
-            let is_attestation = descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+            let is_attestation = descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+                || descriptor.annotations.as_ref().is_some_and(|notes| notes.contains_key("vnd.docker.reference.type"));
             if !is_attestation {
                 self.manifest(descriptor, name, depth)?;
             }
@@ -184,10 +280,15 @@ impl Reading<'_> {
             }
             return self.index(&index, name, depth + 1);
         }
+        if serde_json::from_slice::<SchemaOne>(&bytes).is_ok() {
+            let reason = "it is a manifest of schema 1, which no current tool writes".to_owned();
+            return Err(Error::Damaged { what, reason });
+        }
         let manifest: Manifest = parsed(&what, &bytes)?;
         let Some(config) = blob(self.container, &manifest.config)? else {
             let reason = format!("its configuration sha256:{} is missing", manifest.config.digest);
-            return Err(Error::Damaged { what, reason });
+            self.incomplete.get_or_insert(Error::Damaged { what, reason });
+            return Ok(());
         };
         // Other things than images are kept in this format too, such as Helm charts.
         let is_config = |kind: &str| {
@@ -230,7 +331,7 @@ fn layers(what: &str, descriptors: &[Descriptor], facts: &ConfigFacts) -> Result
         if !is_tar {
             let kind: String = kind.escape_debug().take(100).collect();
             let reason = format!("the layer sha256:{} is a `{kind}`, which pykeel cannot read", descriptor.digest);
-            return Err(Error::from(ImageError::Unfit { image: what.to_owned(), reason }));
+            return Err(Error::from(ImageError::NotAnImage { path: what.to_owned(), reason }));
         }
         let expected = Expected { digest: Some(descriptor.digest), size: descriptor.size };
         Ok(Layer { file: blob_path(descriptor.digest), expected: Some(expected), diff_id: *diff_id })

@@ -9,6 +9,13 @@ use crate::domain::digest::{Digest, HashingReader};
 use crate::error::{Error, Result};
 use crate::sys::archive;
 
+/// The compression of bytes by their magic number, or `None` if they are not compressed.
+pub(super) fn format_of(bytes: &[u8]) -> Option<Format> {
+    let magic: [(&[u8], Format); 3] =
+        [(b"\x1f\x8b", Format::Gz), (b"\x28\xb5\x2f\xfd", Format::Zst), (b"\xfd7zXZ\0", Format::Xz)];
+    magic.into_iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, format)| format)
+}
+
 /// What is said of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Expected {
@@ -82,16 +89,17 @@ pub(super) fn read_decompressed<T>(
     let mut blob = BufReader::with_capacity(256 << 10, blob);
     let damaged = |error: io::Error| Error::Damaged { what: what.to_owned(), reason: error.to_string() };
     blob.by_ref().take(4).read_to_end(&mut begin).map_err(damaged)?;
-    let format = match &begin[..] {
-        [0x1f, 0x8b, ..] => LayerFormat::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => LayerFormat::Zstd,
-        _ => LayerFormat::Plain,
+    let found = format_of(&begin);
+    let format = match found {
+        Some(Format::Gz) => LayerFormat::Gzip,
+        Some(Format::Zst) => LayerFormat::Zstd,
+        // No format of images has layers of xz.
+        Some(Format::Xz) | None => LayerFormat::Plain,
     };
     let whole = io::Cursor::new(begin).chain(blob);
-    let decoded: Box<dyn Read + '_> = match format {
-        LayerFormat::Plain => Box::new(whole),
-        LayerFormat::Gzip => archive::decoder(Format::Gz, whole)?,
-        LayerFormat::Zstd => archive::decoder(Format::Zst, whole)?,
+    let decoded: Box<dyn Read + '_> = match found {
+        Some(compressed) if format != LayerFormat::Plain => archive::decoder(compressed, whole)?,
+        _ => Box::new(whole),
     };
     let mut hashing = HashingReader::new(decoded);
     let value = read(&mut hashing);

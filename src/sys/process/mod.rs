@@ -20,4 +20,4 @@ mod system;
 pub use runner::{Outcome, Runner, Stream};
 pub use spec::{SEARCH_PATH, Spec, of_user};
 pub use supervisor::supervise_if_asked;
-pub use system::System;
+pub use system::{System, replace_process};

@@ -1,5 +1,6 @@
 //! The runner that starts real processes.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -14,6 +15,13 @@ use super::{Outcome, Runner, Spec, Stream, supervisor};
 use crate::cost;
 use crate::error::{Error, Result};
 use crate::sys::interrupt;
+
+/// Replaces this process by another program, which gets this process's environment and one more variable. Returns only
+/// the reason why the program cannot be started.
+#[must_use]
+pub fn replace_process(program: &Path, args: &[OsString], name: &str, value: &OsStr) -> io::Error {
+    Command::new(program).args(args).env(name, value).exec()
+}
 
 /// Starts real processes.
 #[derive(Debug, Clone, Copy, Default)]

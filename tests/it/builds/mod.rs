@@ -6,6 +6,7 @@ mod newest;
 mod other_pool;
 mod overlays;
 mod regression;
+mod release;
 mod reproducible;
 mod series;
 mod shared;

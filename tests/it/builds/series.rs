@@ -156,7 +156,7 @@ fn every_patch_fits_every_source_that_can_be_had() {
                 mirrors.push(Mirror::parse(directory.as_os_str()).expect("a mirror"));
             }
             // What this project has built is looked for everywhere, the rest where nothing is waited for.
-            let options = FetchOptions { mirrors, offline: !row.built, limits: Limits::default() };
+            let options = FetchOptions { mirrors, offline: !row.built, limits: Limits::default(), copies: None };
             let source = match fetch::fetch(&recipe, &options, &store, &System, &Silent) {
                 Ok(source) => source,
                 Err(Error::SourceUnavailable { .. }) if !row.built => continue,

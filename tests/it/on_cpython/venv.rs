@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::install::Site;
-use crate::support::{Ended, check, run};
+use crate::missing::Missing;
+use crate::skip;
+use crate::support::{Ended, Mounted, check, run};
 
 /// Makes a wheel of a directory, as an archiver without a build system does.
 const PACK: &str = r#"
@@ -22,13 +24,43 @@ with zipfile.ZipFile(target, "w") as wheel:
     wheel.writestr(f"{info}/RECORD", "".join(lines) + f"{info}/RECORD,,\n")
 "#;
 
-struct Scene {
-    site: Site,
-    python: PathBuf,
+/// Builds a wheel of one extension module, as a build system does that needs no other package.
+const BACKEND: &str = r#"
+import base64, hashlib, os, subprocess, sys, sysconfig, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    module = NAME + sysconfig.get_config_var("EXT_SUFFIX")
+    source = "module.cc" if COMPILER == "g++" else "module.c"
+    include = "-I" + sysconfig.get_path("include")
+    subprocess.run([COMPILER, "-shared", "-fPIC", include, "-o", module, source, *LIBRARIES], check=True)
+    version = "cp{}{}".format(*sys.version_info)
+    tag = "-".join([version, version, sysconfig.get_platform().replace("-", "_")])
+    info = f"{NAME}-1.0.dist-info"
+    files = {
+        module: open(module, "rb").read(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n".encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
+    }
+    record = ""
+    for path, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(data)}\n"
+    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    name = f"{NAME}-1.0-{tag}.whl"
+    with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
+        for path, data in files.items():
+            wheel.writestr(zipfile.ZipInfo(path), data)
+    return name
+"#;
+
+/// A Python with headers, and packages for it.
+pub struct Scene {
+    pub site: Site,
+    pub python: PathBuf,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let site = Site::new();
         let python = site.path("opt/python-3.13");
         site.install(&python, &["--flavor", "builder"]).exits(0);
@@ -37,7 +69,7 @@ impl Scene {
         scene
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.site.path(name)
     }
 
@@ -61,12 +93,31 @@ impl Scene {
         check(&python, &["-c".into(), PACK.into(), source.into_os_string(), target.into_os_string()]);
     }
 
-    /// Writes a lock of wheels, each with its hash.
-    fn lock(&self, names: &[&str]) -> PathBuf {
+    /// Packs a source of one file that is compiled by `gcc` or `g++`. Nothing is needed for its build but a compiler.
+    pub fn source(&self, name: &str, compiler: &str, libraries: &str, code: &str) {
+        let top = format!("{name}-1.0");
+        let directory = self.path(&top);
+        fs_err::create_dir_all(&directory).expect("a directory");
+        let write = |file: &str, text: &str| fs_err::write(directory.join(file), text).expect("a file");
+        write("PKG-INFO", &format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"));
+        write("pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n");
+        let values = format!("NAME, COMPILER, LIBRARIES = {name:?}, {compiler:?}, {libraries:?}.split()\n");
+        write("backend.py", &(values + BACKEND));
+        let ending = if compiler == "g++" { "cc" } else { "c" };
+        write(&format!("module.{ending}"), &code.replace("NAME", name));
+        fs_err::create_dir_all(self.path("wheels")).expect("a directory");
+        let archive = self.path("wheels").join(format!("{top}.tar.gz"));
+        check("tar", &["-C".into(), self.path(""), "-czf".into(), archive, top.into()]);
+    }
+
+    /// Writes a lock of wheels and sources, each with its hash.
+    pub fn lock(&self, names: &[&str]) -> PathBuf {
         let mut text = format!("--no-index\n--find-links {}\n", self.path("wheels").display());
         for name in names {
-            let sum = check("sha256sum", &[self.path("wheels").join(format!("{name}.whl"))]);
-            let [distribution, version, _] = name.splitn(3, '-').collect::<Vec<_>>()[..] else { panic!("{name}") };
+            let files = ["whl", "tar.gz"].map(|ending| self.path("wheels").join(format!("{name}.{ending}")));
+            let file = files.iter().find(|file| file.exists()).expect("a wheel or a source");
+            let sum = check("sha256sum", &[file]);
+            let [distribution, version, ..] = name.splitn(3, '-').collect::<Vec<_>>()[..] else { panic!("{name}") };
             writeln!(text, "{distribution}=={version} \\\n    --hash=sha256:{}", &sum[..64]).expect("a text");
         }
         let lock = self.path("requirements.txt");
@@ -74,10 +125,16 @@ impl Scene {
         lock
     }
 
-    fn venv(&self, lock: &Path, more: &[&str]) -> Ended {
+    pub fn command(&self, lock: &Path, more: &[&str]) -> Command {
         let mut command = self.site.command(&["venv", "--json", "--python"]);
         command.arg(&self.python).arg("--at").arg(self.path("srv/app")).arg(lock).args(more);
-        run(&mut command)
+        // What is compiled here is in no cache.
+        command.env("PIP_NO_CACHE_DIR", "1");
+        command
+    }
+
+    pub fn venv(&self, lock: &Path, more: &[&str]) -> Ended {
+        run(&mut self.command(lock, more))
     }
 
     /// All that a layer of an image has of the environment.
@@ -122,7 +179,12 @@ fn an_environment_works_has_no_pip_and_is_the_same_every_time() {
     let kept = scene.venv(&lock, &["--force", "--wheels", wheels.to_str().expect("a text")]).exits(0).json();
     assert_eq!(scene.layer(), layer);
     let of_wheels = fs_err::read_to_string(kept["wheels"].as_str().expect("a path")).expect("a lock");
-    assert!(of_wheels.starts_with("pure==1.0 --hash=sha256:"), "{of_wheels}");
+    assert!(of_wheels.starts_with("--no-index\n--find-links .\npure==1.0 --hash=sha256:"), "{of_wheels}");
+    // The lock beside them is enough elsewhere: what they were made of is not needed.
+    fs_err::rename(scene.path("wheels"), scene.path("gone")).expect("a directory");
+    fs_err::rename(&wheels, scene.path("moved")).expect("a directory");
+    scene.venv(&scene.path("moved/requirements.txt"), &["--force"]).exits(0);
+    assert_eq!(scene.layer(), layer);
 }
 
 #[test]
@@ -154,6 +216,31 @@ fn what_a_runtime_lacks_is_named_with_the_file_that_needs_it() {
         let line = lacking["install"].as_str().expect("a line");
         assert!(line.contains("apt-get install") && line.contains(" zlib1g"), "{line}");
     }
+}
+
+#[test]
+fn a_package_that_cannot_be_had_or_built_is_named_with_the_reason() {
+    let scene = Scene::new();
+    let mac = "native-1.0-cp313-cp313-macosx_11_0_arm64";
+    scene.wheel(mac, &[]);
+    scene.venv(&scene.lock(&[mac]), &[]).exits(1).says(&["native==1.0", "o matching distribution", "the whole log is"]);
+    // The compiler's own error is shown.
+    scene.source("broken", "gcc", "", "#include <Python.h>\nint broken(void) { return undeclared_name; }\n");
+    let ended = scene.venv(&scene.lock(&["broken-1.0"]), &[]).exits(1);
+    ended.says(&["module.c:2:", "error: ", "undeclared_name", "the whole log is"]);
+    assert!(!scene.path("srv/app").exists());
+}
+
+#[test]
+fn a_full_disk_leaves_no_environment() {
+    let scene = Scene::new();
+    scene.wheel("large-1.0-py3-none-any", &[("large.py", &"x = 'a'\n".repeat(1 << 20))]);
+    let Some(_mounted) = Mounted::tmpfs(&scene.path("srv"), "size=2m") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
+    scene.venv(&scene.lock(&["large-1.0-py3-none-any"]), &[]).exits(1).says(&["No space left on device"]);
+    assert_eq!(fs_err::read_dir(scene.path("srv")).expect("a directory").count(), 0);
+    scene.venv(&scene.lock(&[PURE]), &[]).exits(0);
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn fetch_impatiently(mirror: &str, content: &[u8], store: &Path) -> Result<Verif
         ..Limits::default()
     };
     let mirrors = vec![Mirror::parse(mirror.as_ref()).expect("a mirror")];
-    let options = FetchOptions { mirrors, offline: false, limits };
+    let options = FetchOptions { mirrors, offline: false, limits, copies: None };
     fetch(&recipe, &options, &Store::new(store), &System, &Silent)
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{pykeel, run};
+use crate::missing::Missing;
+use crate::skip;
+use crate::support::{self, Mounted, pykeel, run};
 
 /// A root file system with one thing wrong at most.
 fn root(directory: &Path) {
@@ -60,33 +62,40 @@ fn a_configuration_ignores_findings_with_a_reason() {
 fn what_is_no_image_is_named() {
     let check = |name: &str| run(pykeel().args(["check", name]).env("PATH", "/nonexistent"));
     check("/no/such/root").exits(2).says(&["/no/such/root: there is no such file or directory"]);
-    check("app:1").exits(2).says(&["app:1", "there is no docker on PATH"]);
+    check("app;ls").exits(2).says(&["app;ls: there is no such file or directory"]);
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("a.tar");
     fs_err::write(&text, "x".repeat(2000)).unwrap();
-    check(text.to_str().unwrap()).exits(2).says(&["a.tar: it is no archive of an image"]);
+    check(text.to_str().unwrap())
+        .exits(2)
+        .says(&["a.tar is not an image: it is neither a directory nor a tar archive"]);
     let mut command = pykeel();
     command.arg("check").arg(directory.path()).arg("--index").arg(directory.path());
     run(&mut command).exits(2).says(&["no list of security updates"]);
 }
 
 #[test]
-fn an_image_of_the_daemon_is_saved_by_docker() {
+fn a_full_disk_is_named_and_not_taken_for_a_damaged_image() {
     let directory = tempfile::tempdir().unwrap();
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fuzz/image/docker.tar");
-    let docker = directory.path().join("docker");
-    // `docker image save --output FILE NAME`
-    let script = format!(
-        "#!/bin/sh\n[ \"$5\" = app:1 ] || {{ echo No such image: $5 >&2; exit 1; }}\ncp {} \"$4\"\n",
-        archive.display()
+    let place = directory.path().join("small");
+    let Some(_mounted) = Mounted::tmpfs(&place, "size=256k") else {
+        skip!(Missing::Mounts, "nothing can be mounted here")
+    };
+    // A compressed archive is decompressed to the disk.
+    root(&directory.path().join("root"));
+    fs_err::write(directory.path().join("root/usr/bin/large"), vec![0; 4 << 20]).unwrap();
+    let archive = directory.path().join("root.tar.gz");
+    support::check(
+        "tar",
+        &[Path::new("-C"), &directory.path().join("root"), Path::new("-czf"), &archive, Path::new(".")],
     );
-    fs_err::write(&docker, script).unwrap();
-    fs_err::set_permissions(&docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
-    let check = |name: &str| run(pykeel().args(["check", name, "--json"]).env("PATH", &path));
-    let report = check("app:1").exits(4).json();
-    assert_eq!((report["image"].as_str(), report["user"].as_str()), (Some("app:1"), Some("app")));
-    let rules: Vec<&str> = report["findings"].as_array().unwrap().iter().filter_map(|f| f["rule"].as_str()).collect();
-    assert!(rules.contains(&"PK202") && rules.contains(&"PK402"), "{rules:?}");
-    check("other:2").exits(1).says(&["docker", "No such image: other:2"]);
+    let judge = |temporary: &Path| run(pykeel().arg("check").arg(&archive).env("TMPDIR", temporary));
+    judge(&place).exits(5).says(&["root.tar.gz, decompressed", "No space left on device"]).says_not(&["damaged"]);
+    judge(directory.path()).exits(0);
+}
+
+#[test]
+fn a_name_that_no_program_knows_says_what_to_do() {
+    let judge = |name: &str| run(pykeel().args(["check", name]).env("PATH", "/nonexistent"));
+    judge("pykeel-tests.invalid/none:1").exits(2).says(&["no program here has an image", "docker save --output FILE"]);
 }

@@ -24,7 +24,12 @@ fn layers() -> [Vec<u8>; 2] {
 }
 
 fn config() -> Vec<u8> {
-    serde_json::to_vec(&json!({"architecture": "amd64", "os": "linux", "config": {"User": "app"}})).unwrap()
+    let ids = layers().map(|layer| format!("sha256:{}", Digest::of(&layer)));
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {"User": "app"},
+        "rootfs": {"type": "layers", "diff_ids": ids},
+    });
+    serde_json::to_vec(&config).unwrap()
 }
 
 /// The files of an OCI layout; media types and formats as given.
@@ -44,7 +49,10 @@ fn layout(media_types: Option<[&str; 3]>, format: Option<Format>) -> Vec<(String
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
     let mut manifest = blob(serde_json::to_vec(&manifest).unwrap(), media_types.map(|types| types[0]));
     manifest["platform"] = json!({"os": "linux", "architecture": "amd64"});
-    let attestation = json!({"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}});
+    let attestation = json!({
+        "digest": format!("sha256:{}", Digest::of("")), "size": 0,
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    });
     let index = json!({"schemaVersion": 2, "manifests": [manifest, attestation]});
     files.push(("index.json".to_owned(), serde_json::to_vec(&index).unwrap()));
     files
@@ -94,7 +102,7 @@ fn archived(files: &[(String, Vec<u8>)], links: &[(&str, &str)], format: Option<
 }
 
 fn read(path: &Path) -> Result<Image> {
-    Image::read(path, Limits::USUAL)
+    Image::read(path, LayerBudget::USUAL)
 }
 
 fn is_whole(image: &Image) {
@@ -129,15 +137,40 @@ fn what_docker_saves_is_read_also_where_shared_layers_are_links() {
     ];
     is_whole(&read(archived(&files, &[("aa/layer.tar", "../shared/layer.tar")], None).path()).unwrap());
     let error = read(archived(&files, &[("aa/layer.tar", "../absent/layer.tar")], None).path()).unwrap_err();
-    assert!(error.to_string().contains("it has no aa/layer.tar"), "{error}");
+    assert!(error.to_string().contains("aa/layer.tar") && matches!(error, Error::Damaged { .. }), "{error}");
     let error = read(archived(&files, &[("aa/layer.tar", "../../etc/passwd")], None).path()).unwrap_err();
     assert!(matches!(error, Error::HostileArchive { .. }), "{error}");
 }
 
 #[test]
+fn of_several_platforms_the_one_of_this_machine_is_read() {
+    let mut files = layout(Some(OCI), None);
+    let (_, index) = files.pop().unwrap();
+    let mut index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    // As a tool leaves it that fetched one platform: the manifest of the other is there, or not even that.
+    let absent = json!({"digest": format!("sha256:{}", Digest::of("absent")), "size": 6});
+    let other = serde_json::to_vec(&json!({"schemaVersion": 2, "config": absent, "layers": [absent]})).unwrap();
+    let descriptor = json!({
+        "digest": format!("sha256:{}", Digest::of(&other)), "size": other.len(),
+        "platform": {"os": "linux", "architecture": "s390x"},
+    });
+    files.push((format!("blobs/sha256/{}", Digest::of(&other)), other));
+    let manifests = index["manifests"].as_array_mut().unwrap();
+    manifests.insert(0, descriptor.clone());
+    manifests.insert(0, absent);
+    files.push(("index.json".to_owned(), serde_json::to_vec(&index).unwrap()));
+    is_whole(&read(written(&files).path()).unwrap());
+    // Nothing else is there.
+    index["manifests"] = json!([descriptor]);
+    files.last_mut().unwrap().1 = serde_json::to_vec(&index).unwrap();
+    let error = read(written(&files).path()).unwrap_err();
+    assert!(matches!(&error, Error::Damaged { reason, .. } if reason.contains("is missing")), "{error}");
+}
+
+#[test]
 fn a_layer_whose_bytes_are_not_those_of_its_digest_is_refused() {
     let mut files = layout(Some(OCI), None);
-    files[0].1.extend([0; 512]);
+    files[0].1[512] ^= 1;
     let error = read(written(&files).path()).unwrap_err();
     assert!(matches!(error, Error::DigestMismatch { .. }) && error.code() == 4, "{error}");
     files.remove(0);
@@ -148,15 +181,28 @@ fn a_layer_whose_bytes_are_not_those_of_its_digest_is_refused() {
 #[test]
 fn what_is_no_image_says_so() {
     let error = read(archived(&[("a.txt".to_owned(), b"x".to_vec())], &[], None).path()).unwrap_err();
-    assert!(error.to_string().contains("it is no image") && error.code() == 2, "{error}");
+    assert!(error.to_string().contains("is not an image") && error.code() == 2, "{error}");
     assert_eq!(read(Path::new("/no/such")).unwrap_err().code(), 2);
-    for index in ["{}", "{\"manifests\": []}", "[", "{\"fsLayers\": []}"] {
+    let error = read(Path::new("/dev/null")).unwrap_err();
+    assert!(error.to_string().contains("nor a regular file") && error.code() == 2, "{error}");
+    for index in ["{}", "[", "{\"fsLayers\": []}"] {
         let error = read(written(&[("index.json".to_owned(), index.into())]).path()).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }), "{error}");
     }
-    let two = json!({"manifests": [{"digest": "sha256:1"}, {"digest": "sha256:2"}]}).to_string();
-    let error = read(written(&[("index.json".to_owned(), two.into())]).path()).unwrap_err();
-    assert!(error.to_string().contains("several images") && error.code() == 2, "{error}");
+    let empty = written(&[("index.json".to_owned(), "{\"schemaVersion\": 2, \"manifests\": []}".into())]);
+    let error = read(empty.path()).unwrap_err();
+    assert!(error.to_string().contains("it lists no image") && error.code() == 2, "{error}");
+    let image = |name: &str| json!({"Config": "c.json", "RepoTags": [name], "Layers": ["a.tar", "b.tar"]});
+    let [below, above] = layers();
+    let files = [
+        ("a.tar".to_owned(), below),
+        ("b.tar".to_owned(), above),
+        ("c.json".to_owned(), config()),
+        ("manifest.json".to_owned(), json!([image("a:1"), image("b:1")]).to_string().into()),
+    ];
+    let error = read(archived(&files, &[], None).path()).unwrap_err();
+    assert!(error.to_string().contains("several images") && error.to_string().contains("a:1, b:1"), "{error}");
+    assert_eq!(error.code(), 2);
 }
 
 #[test]

@@ -38,17 +38,6 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
-    /// The bytes of text that are kept for it.
-    pub(super) fn kept(&self) -> u64 {
-        match self {
-            Self::Link(target) => target.len() as u64,
-            Self::File(file) => file.content.kept(),
-            Self::Directory | Self::Other => 0,
-        }
-    }
-}
-
 impl Node {
     /// The regular file that it is, if it is one.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Packages of the distribution that only a build needs.
 
 use super::super::finding::{Found, Severity};
+use super::super::packages::is_for_builds;
 use super::super::rule::{Judge, Rule};
 use super::super::subject::Subject;
 
@@ -16,10 +17,10 @@ pub static RULE: Rule = Rule {
 };
 
 fn judge(subject: &Subject<'_>) -> Result<Vec<Found>, String> {
-    if !subject.packages.is_known {
+    if !subject.packages.is_known() {
         return Err("the image has no database of dpkg".to_owned());
     }
-    let names = subject.packages.installed.iter().map(|package| package.name).filter(|name| is_for_builds(name));
+    let names = subject.packages.installed().map(|package| package.name.as_str()).filter(|name| is_for_builds(name));
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
         return Ok(Vec::new());
@@ -27,36 +28,6 @@ fn judge(subject: &Subject<'_>) -> Result<Vec<Found>, String> {
     let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
     let more = names.len().checked_sub(8).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
     Ok(vec![Found::at("/var/lib/dpkg/status", format!("{shown}{}", more.unwrap_or_default()))])
-}
-
-fn is_for_builds(name: &str) -> bool {
-    let (stem, last) = name.rsplit_once('-').unwrap_or((name, ""));
-    let versioned = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let tools = [
-        "autoconf",
-        "automake",
-        "binutils",
-        "bison",
-        "build-essential",
-        "cargo",
-        "clang",
-        "cmake",
-        "cpp",
-        "dpkg-dev",
-        "flex",
-        "g++",
-        "gcc",
-        "gfortran",
-        "golang",
-        "libtool",
-        "make",
-        "meson",
-        "ninja-build",
-        "pkg-config",
-        "pkgconf",
-        "rustc",
-    ];
-    name.ends_with("-dev") || tools.contains(&name) || (versioned && tools.contains(&stem))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn judge(subject: &Subject<'_>) -> Result<Vec<Found>, String> {
     let Some(index) = &subject.standards.index else {
         return Err("no lists of the distribution's packages were given".to_owned());
     };
-    if !subject.packages.is_known {
+    if !subject.packages.is_known() {
         return Err("the image has no database of dpkg".to_owned());
     }
     if let (Some(of_index), Some(of_image)) = (&index.release, release(subject))
@@ -28,8 +28,8 @@ fn judge(subject: &Subject<'_>) -> Result<Vec<Found>, String> {
         return Err(format!("the index is of {of_index}, and the image of {of_image}"));
     }
     let age = index.age_days.map_or_else(|| "of unknown age".to_owned(), |days| format!("{days} days old"));
-    let found = subject.packages.installed.iter().filter_map(|package| {
-        let update = index.update(package.name, package.architecture, package.version)?;
+    let found = subject.packages.installed().filter_map(|package| {
+        let update = index.update(&package.name, &package.architecture, &package.version)?;
         let message = format!("{} {} has the update {update} (the index is {age})", package.name, package.version);
         Some(Found::at("/var/lib/dpkg/status", message))
     });

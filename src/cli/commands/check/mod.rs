@@ -1,6 +1,6 @@
 //! `pykeel check`.
 
-mod daemon;
+mod storage;
 mod text;
 
 use std::path::Path;
@@ -8,12 +8,14 @@ use std::path::Path;
 use super::super::args::CheckArgs;
 use super::super::config::Config;
 use super::print;
-use crate::audit::check::image::{Image, Limits};
+use crate::audit::check::image::{Image, LayerBudget};
 use crate::audit::check::index::Index;
 use crate::audit::check::{KnownSeries, Report, Standards, judge, sarif};
 use crate::error::{ExitCode, Result};
 use crate::event::{Event, Reporter as _, staged};
 use crate::sys::fs;
+use crate::sys::process::System;
+use crate::sys::toolchain::find_local_program;
 
 /// After how many days an index is old.
 const OLD_INDEX: i64 = 7;
@@ -22,10 +24,11 @@ pub(super) fn run(args: &CheckArgs, config: &Config) -> Result<u8> {
     let name = args.image.to_string_lossy().into_owned();
     let standards = standards(args, config)?;
     let path = Path::new(&args.image);
-    // A name of the daemon's that is a path too is the path.
-    let saved = if path.exists() { None } else { Some(daemon::save(&name, path)?) };
-    let path = saved.as_ref().map_or(path, |file| file.path());
-    let read = || Image::read(path, Limits::USUAL);
+    // A name that is a path too is the path.
+    let saved = if path.exists() { None } else { Some(storage::take(&name, &System, find_local_program)?) };
+    let saved_path = saved.as_ref().map(storage::Saved::path);
+    let path = saved_path.as_deref().unwrap_or(path);
+    let read = || Image::read(path, LayerBudget::USUAL);
     let reporter = &config.reporter;
     let image = staged(reporter, "read", &name, read, |image| format!("{} files and links", image.tree.len()))?;
     let ignores = &config.settings.check.ignore;

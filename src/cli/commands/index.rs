@@ -1,0 +1,99 @@
+//! `pykeel index`.
+
+use std::path::{Path, PathBuf};
+
+use super::super::args::IndexArgs;
+use super::super::config::Config;
+use super::{print, warn_of_unreadable};
+use crate::audit::inspect;
+use crate::domain::artifact::Format;
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter as _};
+use crate::export::uv_index::{self, LeftOut, Offer};
+use crate::store::artifact::format_of;
+use crate::sys::fs;
+use crate::sys::http::url;
+
+pub(super) fn run(args: &IndexArgs, config: &Config) -> Result<u8> {
+    let offers = match &args.directory {
+        Some(directory) => offers_in(directory)?,
+        None => offers_of_store(config)?,
+    };
+    let (index, left_out) = uv_index::index(offers, args.flavor, args.url.as_ref());
+    let (others, left_out): (Vec<_>, Vec<_>) = left_out.into_iter().partition(|(_, why)| *why == LeftOut::Another);
+    for (offer, why) in left_out {
+        config.reporter.report(Event::Note(format!("{} is not in the index: {why}", offer.name.file(offer.format))));
+    }
+    if !others.is_empty() {
+        let text = format!("not in the index: other artifacts of the same releases ({})", others.len());
+        config.reporter.report(Event::Note(text));
+    }
+    if index.is_empty() {
+        let path = args.directory.clone().unwrap_or_else(|| config.store.root().to_owned());
+        let reason = "it has no artifact that uv can install".to_owned();
+        return Err(Error::NotAnArtifact { path, reason });
+    }
+    let mut text = serde_json::to_string_pretty(&index).map_err(std::io::Error::from)?;
+    text.push('\n');
+    match &args.output {
+        None => print(config, &index, || text)?,
+        Some(path) => {
+            fs::write_atomically(path, text.as_bytes())?;
+            print(config, &index, || path.display().to_string())?;
+        }
+    }
+    Ok(0)
+}
+
+/// Returns what the store has.
+fn offers_of_store(config: &Config) -> Result<Vec<Offer>> {
+    warn_of_unreadable(config)?;
+    let offer = |artifact: crate::store::StoredArtifact| {
+        let manifest = artifact.read_manifest()?;
+        Ok(Offer {
+            name: manifest.name,
+            libraries: manifest.plan.request.policies.library_policy,
+            url: url_of(&artifact.tarball())?,
+            format: Format::Zst,
+            sha256: artifact.record.digest,
+            published: Some(artifact.record.published),
+        })
+    };
+    config.store.list()?.into_iter().map(offer).collect()
+}
+
+/// Returns the tarballs in a directory. Each is read to its end.
+fn offers_in(directory: &Path) -> Result<Vec<Offer>> {
+    let entries = fs_err::read_dir(directory)
+        .map_err(Error::Unreadable)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<PathBuf>>>()?;
+    let mut offers = Vec::new();
+    for path in entries {
+        let Ok(format) = format_of(&path) else { continue };
+        let contents = match inspect::contents(&path) {
+            Ok(contents) => contents,
+            // Debug files, and tarballs that are no artifacts of ours.
+            Err(Error::NotAnArtifact { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        let (name, request) = (contents.manifest.name, contents.manifest.plan.request);
+        offers.extend(contents.tarball.map(|tarball| url_of(&path).map(|url| (tarball, url))).transpose()?.map(
+            |(tarball, url)| Offer {
+                name,
+                libraries: request.policies.library_policy,
+                url,
+                format,
+                sha256: tarball.sha256,
+                published: None,
+            },
+        ));
+    }
+    Ok(offers)
+}
+
+/// Returns the URL of a file on this machine.
+fn url_of(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)?;
+    url::of_file(&path).ok_or_else(|| Error::NotAnArtifact { path, reason: "it has no URL".into() })
+}

@@ -1,0 +1,153 @@
+//! Patches that git or diff wrote, brought into the form of the recipes' patches.
+
+use std::fmt::Write as _;
+
+/// What git says of a file that no text of a diff shows, and why it is refused.
+const BEYOND_TEXT: &[(&str, &str)] = &[
+    ("GIT binary patch", "it changes a binary file"),
+    ("Binary files ", "it changes a binary file"),
+    ("rename from ", "it renames a file"),
+    ("copy from ", "it copies a file"),
+    ("old mode ", "it changes the mode of a file"),
+    ("new file mode 120", "it adds a symbolic link"),
+];
+
+/// Rewrites a patch so that its paths begin with `a/` and `b/` and it has nothing besides files and hunks. As with
+/// python-build, the paths of a patch that git wrote lose their first directory (`-p1`), others are taken whole (`-p0`).
+///
+/// # Errors
+/// The reason why it cannot be used.
+pub fn rewritten(text: &str) -> Result<String, String> {
+    let of_git = text.lines().any(|line| line.starts_with("diff --git a/"));
+    let mut lines = text.lines().enumerate().peekable();
+    let mut patch = String::new();
+    while let Some((number, line)) = lines.next() {
+        if let Some((_, reason)) = BEYOND_TEXT.iter().find(|(start, _)| of_git && line.starts_with(start)) {
+            return Err((*reason).to_owned());
+        }
+        if let Some(old) = line.strip_prefix("--- ")
+            && let Some(new) = lines.next_if(|(_, next)| next.starts_with("+++ "))
+        {
+            let old =
+                if path(old) == "/dev/null" { "/dev/null".to_owned() } else { format!("a/{}", bare(old, of_git)) };
+            if path(&new.1[4..]) == "/dev/null" {
+                return Err(format!("it removes the file {}", bare(&line[4..], of_git)));
+            }
+            let _ = write!(patch, "--- {old}\n+++ b/{}\n", bare(&new.1[4..], of_git));
+        } else if line.starts_with("@@ ") {
+            if patch.is_empty() {
+                return Err(format!("line {} begins a hunk of no file", number + 1));
+            }
+            let mut left = lengths(line).ok_or_else(|| format!("line {} is not the start of a hunk", number + 1))?;
+            let _ = writeln!(patch, "{line}");
+            while left != (0, 0) {
+                let (at, line) = lines.next().ok_or("its last hunk ends too early")?;
+                let (old, new) = match line.as_bytes().first() {
+                    // Mail and editors cut the one space of an empty line.
+                    Some(b' ') | None => (1, 1),
+                    Some(b'-') => (1, 0),
+                    Some(b'+') => (0, 1),
+                    Some(b'\\') => (0, 0),
+                    Some(_) => return Err(format!("line {} is not a line of a hunk", at + 1)),
+                };
+                let rest = left.0.checked_sub(old).zip(left.1.checked_sub(new));
+                left = rest.ok_or_else(|| format!("line {} is more than its hunk has", at + 1))?;
+                let _ = writeln!(patch, "{}", if line.is_empty() { " " } else { line });
+            }
+            if let Some((_, mark)) = lines.next_if(|(_, next)| next.starts_with('\\')) {
+                let _ = writeln!(patch, "{mark}");
+            }
+        }
+    }
+    if patch.is_empty() { Err("it has no `---` and `+++` lines".into()) } else { Ok(patch) }
+}
+
+/// Returns the path of a `---` or `+++` line, without the time that diff writes after a tab.
+fn path(text: &str) -> &str {
+    text.split('\t').next().unwrap_or(text).trim_end()
+}
+
+/// Returns the path below the source tree.
+fn bare(text: &str, of_git: bool) -> &str {
+    let path = path(text);
+    if of_git { path.split_once('/').map_or(path, |(_, rest)| rest) } else { path.trim_start_matches("./") }
+}
+
+/// Returns how many lines a hunk has before and after: `(3, 4)` for `@@ -1,3 +1,4 @@`.
+fn lengths(line: &str) -> Option<(usize, usize)> {
+    let mut words = line.strip_prefix("@@ ")?.split(' ');
+    let length = |range: &str| {
+        let (start, length) = range.split_once(',').unwrap_or((range, "1"));
+        start.parse::<usize>().ok()?;
+        length.parse().ok()
+    };
+    let old = length(words.next()?.strip_prefix('-')?)?;
+    Some((old, length(words.next()?.strip_prefix('+')?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OF_GIT: &str = "From: someone\n\ndiff --git a/Lib/a.py b/Lib/a.py\nindex 1..2 100644\n--- a/Lib/a.py\n\
+                          +++ b/Lib/a.py\n@@ -1,2 +1,2 @@ def f():\n-one\n+1\n two\n\
+                          diff --git a/new.h b/new.h\nnew file mode 100644\n--- /dev/null\n+++ b/new.h\n@@ -0,0 +1 @@\n\
+                          +x\n\\ No newline at end of file\n-- \n2.39\n";
+
+    #[test]
+    fn a_patch_of_git_keeps_files_and_hunks_alone() {
+        let expected = "--- a/Lib/a.py\n+++ b/Lib/a.py\n@@ -1,2 +1,2 @@ def f():\n-one\n+1\n two\n\
+                        --- /dev/null\n+++ b/new.h\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n";
+        assert_eq!(rewritten(OF_GIT).unwrap(), expected);
+        let files = super::super::split(expected).unwrap();
+        assert!(files.len() == 2 && files[1].is_new, "{files:?}");
+        assert_eq!(super::super::patched("one\ntwo\n", &files[0].diff).unwrap(), "1\ntwo\n");
+        assert_eq!(super::super::patched("", &files[1].diff).unwrap(), "x");
+    }
+
+    #[test]
+    fn a_patch_of_diff_has_whole_paths() {
+        let text = "diff -u configure.orig configure\n--- configure.orig\t2026-01-01\n+++ ./configure\t2026-01-02\n\
+                    @@ -1,3 +1,2 @@\n-a\n\n c\n";
+        let expected = "--- a/configure.orig\n+++ b/configure\n@@ -1,3 +1,2 @@\n-a\n \n c\n";
+        assert_eq!(rewritten(text).unwrap(), expected);
+        assert_eq!(super::super::split(expected).unwrap()[0].file, std::path::Path::new("configure"));
+        // A removed line that looks like the start of a file.
+        let text = "--- x\n+++ x\n@@ -1,2 +1 @@\n--- y\n y\n";
+        assert!(rewritten(text).unwrap().contains("\n--- y\n y\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_applied_as_text_is_refused() {
+        let hunk = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n";
+        for (text, reason) in [
+            (String::new(), "no `---`"),
+            ("not a diff\n".into(), "no `---`"),
+            ("@@ -1 +1 @@\n-a\n+b\n".into(), "line 1 begins a hunk of no file"),
+            (format!("{hunk}-a\n"), "ends too early"),
+            (format!("{hunk}-a\n-b\n"), "line 5 is more than its hunk has"),
+            (format!("{hunk}-a\n*b\n"), "line 5 is not a line of a hunk"),
+            ("--- a/x\n+++ b/x\n@@ -one +two @@\n".into(), "line 3 is not the start of a hunk"),
+            ("diff --git a/x b/x\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n".into(), "it removes the file x"),
+            ("diff --git a/x b/y\nrename from x\nrename to y\n".into(), "it renames a file"),
+            ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n".into(), "the mode of a file"),
+            ("diff --git a/x b/x\nGIT binary patch\n".into(), "a binary file"),
+        ] {
+            let refused = rewritten(&text).unwrap_err();
+            assert!(refused.contains(reason), "{text:?}: {refused}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_rewritten_stays_the_same(text in "((--- |\\+\\+\\+ |@@ -1 \\+1 @@|[-+ \\\\]|diff --git a/)?[ab/]{0,3}\n){0,9}") {
+            if let Ok(once) = rewritten(&text) {
+                // Its paths have a first directory, as git's do.
+                let again = rewritten(&format!("diff --git a/x b/x\n{once}"));
+                prop_assert_eq!(again.unwrap(), once);
+            }
+        }
+    }
+}
