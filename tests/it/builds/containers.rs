@@ -214,6 +214,7 @@ fn the_examples_are_built_run_and_checked_with_every_builder() {
             scene.engines.size("service:1"),
             scene.engines.size("distroless:1")
         );
+        scene.engines.forget(&["python:3.13", "python-build:3.13", "service:1", "distroless:1"]);
     }
 }
 
@@ -255,6 +256,7 @@ fn a_layer_is_the_same_every_time_and_on_another_base_and_a_change_rebuilds_litt
         scene.engines.build(engine, &context, "other:1", &[]);
         assert_ne!(scene.engines.layers("other:1")[0], first[0]);
         assert_eq!(scene.parts("other:1"), parts, "{engine:?}");
+        scene.engines.forget(&["first:1", "changed:1", "again:1", "other:1"]);
     }
 }
 
