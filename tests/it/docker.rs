@@ -160,6 +160,13 @@ impl Engines {
         ended.out + &ended.err
     }
 
+    /// Removes images and the caches of docker's builders, which are gigabytes.
+    pub fn forget(&self, tags: &[&str]) {
+        run(self.docker().args(["image", "rm", "--force"]).args(tags)).exits(0);
+        run(self.docker().args(["image", "prune", "--force"])).exits(0);
+        run(self.docker().args(["builder", "prune", "--all", "--force"])).exits(0);
+    }
+
     /// The digests of the layers of an image before compression, the lowest first.
     pub fn layers(&self, tag: &str) -> Vec<String> {
         let format = "{{range .RootFS.Layers}}{{println .}}{{end}}";

@@ -76,7 +76,7 @@ pub(in crate::cli) struct DockerfileArgs {
     #[arg(long, value_name = "COMMAND", help_heading = APPLICATION)]
     pub cmd: Option<String>,
 
-    /// pykeel itself: a file of the build context, or an image with a tag that has it in /usr/local/bin
+    /// pykeel itself: a file of the build context, or an image with a tag that has it as /pykeel
     #[arg(long, value_name = "FILE|IMAGE", default_value = "pykeel", help_heading = CONTEXT)]
     pub pykeel: ProgramSource,
 

@@ -187,6 +187,33 @@ fn what_is_shipped_has_one_copy_a_part_a_user_and_no_shell_form() {
 }
 
 #[test]
+fn whoever_uses_the_systems_libraries_has_the_packages_of_every_python() {
+    let both = pair().pythons;
+    for choices in all_shapes().into_iter().map(|choices| Choices { pythons: both.clone(), ..choices }) {
+        let text = text(&choices);
+        let from_scratch = choices.runtime == Runtime::Scratch;
+        let stages = [
+            ("build", choices.images != Images::Runtime),
+            ("files", choices.images != Images::Build && from_scratch),
+            ("system", choices.images != Images::Build && !from_scratch),
+        ];
+        for (stage, is_there) in stages {
+            let Some(stage) = text.split(&format!(" AS {stage}\n")).nth(1) else {
+                assert!(!is_there, "{stage}: {text}");
+                continue;
+            };
+            let stage = stage.split("\nFROM ").next().unwrap();
+            let uses_system = choices.libraries == LibraryPolicy::System;
+            for name in ["python-3.13", "python-3.14"] {
+                let list = format!("{name}/share/pykeel/runtime-packages.txt");
+                assert_eq!(stage.contains(&list), uses_system, "{text}");
+            }
+            assert_eq!(stage.contains("${packages}"), uses_system, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_command_is_an_array_of_json_and_the_default_comes_first() {
     let cmd = ["sh", "-c", "echo \"$HOME\" \\ \n"].map(str::to_owned).into();
     let text = text(&Choices { cmd, ..pair() });

@@ -61,7 +61,8 @@ pub fn write_root(
         // It has its name when it is whole; an empty directory is replaced.
         let new = fs::temporary_directory_in(parent, ".pykeel-rootfs-")?;
         let placed = files.place(new.path())?;
-        fs_err::rename(new.keep(), directory)?;
+        fs_err::rename(new.path(), directory)?;
+        let _moved = new.keep();
         Ok(placed)
     };
     staged(reporter, "root", name, written, |(files, size)| format!("{files} files, {size} bytes"))
