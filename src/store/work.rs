@@ -33,8 +33,9 @@ impl WorkDirectory {
     /// user `named` for it, it is created there or nowhere.
     ///
     /// # Errors
-    /// [`Error::Distrusted`] if another user made the place in the named directory; [`Error::UnfitForMake`] if make cannot work at the store's path and [`Error::NoExec`] if its file system runs no
-    /// programs, unless another place serves; [`Error::Io`] if the directory cannot be created.
+    /// [`Error::Distrusted`] if another user made the place in the named directory; [`Error::UnfitForMake`] if make cannot
+    /// work at the store's path and [`Error::NoExec`] if its file system runs no programs, unless another place serves;
+    /// [`Error::Io`] if the directory cannot be created.
     pub fn create(store: &Store, named: Option<&Path>, elsewhere: &[PathBuf]) -> Result<Self> {
         if let Some(named) = named {
             let place = named.join(own_name());

@@ -139,6 +139,7 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Build and install as pyenv's python-build does; it is also the program's other name
     #[command(name = python_build::NAME, after_help = PYTHON_BUILD_HELP)]
+    #[command(override_usage = "pykeel [GLOBAL OPTIONS] python-build [-kvpg] DEFINITION PREFIX")]
     PythonBuild(PythonBuildArgs),
     /// Show or check recipes
     #[command(subcommand)]

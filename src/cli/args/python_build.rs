@@ -11,7 +11,7 @@ pub(super) const NAME: &str = "python-build";
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct PythonBuildArgs {
     /// Options, definition and prefix, as python-build takes them
-    #[arg(value_name = "[-kvpg] DEFINITION PREFIX", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
 

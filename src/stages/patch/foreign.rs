@@ -142,6 +142,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_text_panics(text: String) {
+            let _ = rewritten(&text);
+        }
+
+        #[test]
         fn what_was_rewritten_stays_the_same(text in "((--- |\\+\\+\\+ |@@ -1 \\+1 @@|[-+ \\\\]|diff --git a/)?[ab/]{0,3}\n){0,9}") {
             if let Ok(once) = rewritten(&text) {
                 // Its paths have a first directory, as git's do.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::missing::Missing;
 use crate::server::{Server, empty, whole};
 use crate::skip;
-use crate::support::{Ended, Mounted, check, run};
+use crate::support::{Ended, Mounted, check, is_root, run};
 use crate::toy::{Behaviour, Toy};
 
 /// Variables of python-build that the environment of the tests may have.
@@ -356,6 +356,38 @@ fn a_prefix_that_cannot_be_had_is_refused_before_anything_is_built() {
 }
 
 #[test]
+fn another_user_has_the_artifact_from_roots_store_where_that_user_may_write() {
+    if !is_root() {
+        skip!(Missing::Root, "only root can become another user");
+    }
+    let somebody = ["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_pykeel")];
+    let tried = run(Command::new("setpriv").args(somebody).args(["recipe", "check"]));
+    if tried.code != 0 {
+        skip!(Missing::OpenCheckout, "another user cannot run the program where it lies: {}", tried.err);
+    }
+    let toy = toy();
+    check("chmod", &["755", &path(&toy, "")]);
+    run(&mut python_build(&toy, &["3.13.5", &path(&toy, "of-root")])).exits(0);
+    fs_err::create_dir(toy.path("home")).expect("a directory");
+    check("chown", &["65534", &path(&toy, "home")]);
+    let ask = |prefix: &str| {
+        let ours = python_build(&toy, &["3.13.5", prefix]);
+        let mut command = Command::new("setpriv");
+        command.args(somebody).args(ours.get_args()).env("HOME", toy.path("home"));
+        for (name, value) in ours.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        run(&mut command)
+    };
+    ask(&path(&toy, "home/.pyenv/versions/3.13.5")).exits(0).says(&["Installed Python-3.13.5"]);
+    ask(&path(&toy, "closed")).exits(1).says(&["Permission denied", "name a directory that you may write to"]);
+    assert_eq!(runs(&toy), 1);
+}
+
+#[test]
 fn packages_in_a_prefix_are_not_lost() {
     let toy = toy();
     let prefix = path(&toy, "prefix");
@@ -407,6 +439,10 @@ fn what_is_no_recipe_is_handed_to_the_original() {
     // What nobody knows is not handed over, and what is a recipe neither.
     run(&mut ask(&["3.13.6", &prefix])).exits(2).says(&["the nearest are 3.13.5"]);
     run(&mut ask(&["3.13.5", &prefix])).exits(0).says(&["Installed Python-3.13.5"]);
+    // Of one that keeps its definitions elsewhere nobody knows what it knows.
+    script(&toy.path("lone/bin/python-build"), ORIGINAL);
+    let mut command = python_build(&toy, &["nonexistent", &prefix]);
+    run(command.stdin(Stdio::null()).env("PYKEEL_PYTHON_BUILD", toy.path("lone/bin/python-build"))).exits(7);
     // It can be named, wherever it is.
     let mut command = python_build(&toy, &["2.7.18", &prefix]);
     run(command.env("PYKEEL_PYTHON_BUILD", toy.path("pb/bin/python-build"))).exits(7);

@@ -64,6 +64,11 @@ impl Definitions {
         }
     }
 
+    /// Whether the definitions of the original are known. A packager may have put them elsewhere.
+    pub(super) fn knows_those_of_original(&self) -> bool {
+        !self.has_recipes || self.of_original.iter().any(|directory| directory.is_dir())
+    }
+
     /// Returns all names in the order of python-build, each once.
     pub(super) fn names(&self, catalog: &Catalog) -> Vec<String> {
         let mut names: Vec<String> =
@@ -285,9 +290,18 @@ mod tests {
         names.reverse();
         names.sort_by_cached_key(|name| order(name));
         assert_eq!(names, expected);
-        // No name is too strange.
-        for name in ["", "p1", "épp1", "1p2p3", "-", "99999999999999999999999.1"] {
-            let _ = order(name);
+        assert!(order("99999999999999999999999.1") > order("3.1"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_name_is_too_strange(name: String) {
+            let _ = order(&name);
+        }
+
+        #[test]
+        fn nor_one_with_letters_of_a_patch(name in "[épq1.-]{0,6}") {
+            let _ = order(&name);
         }
     }
 }

@@ -83,12 +83,14 @@ fn answer(words: &[OsString], global: &Global) -> Result<u8, Failure> {
     let definitions = Definitions::new(original.as_ref().ok().and_then(Option::as_ref), variable);
     let request = match definitions.meaning(name, &catalog) {
         Meaning::Recipe(request) => request,
-        Meaning::File(_) => match &original {
+        Meaning::Unknown(nearest) if definitions.knows_those_of_original() || !matches!(original, Ok(Some(_))) => {
+            return Err(unknown(name, help_for(name, &nearest, &original)));
+        }
+        Meaning::File(_) | Meaning::Unknown(_) => match &original {
             Ok(Some(original)) => return hand_over(original),
             Ok(None) => return Err(unknown(name, Some(needs_original("it is a definition of python-build")))),
             Err(reason) => return Err(unknown(name, Some(reason.clone()))),
         },
-        Meaning::Unknown(nearest) => return Err(unknown(name, help_for(name, &nearest, &original))),
     };
     let mut environment = Environment::read(&variable)?;
     if options.debug {
