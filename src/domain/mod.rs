@@ -10,6 +10,7 @@ pub(crate) mod fixtures;
 pub mod image;
 pub mod inputs;
 pub mod launcher;
+pub mod lock;
 pub mod manifest;
 pub mod plan;
 pub mod prefix;

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::digest::Digest;
+
 /// The name of an image, with its tag, its digest, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageReference {
     path: String,
     tag: Option<String>,
-    digest: Option<String>,
+    digest: Option<Digest>,
 }
 
 /// Why a text is not the name of an image.
@@ -80,6 +82,13 @@ impl ImageReference {
         self.digest.is_some() || self.tag.as_deref().is_some_and(|tag| tag != "latest")
     }
 
+    /// Returns the same name with a tag, `latest` if it has none; `None` for one with a digest.
+    #[must_use]
+    pub fn tagged(self) -> Option<Self> {
+        let tag = self.tag.unwrap_or_else(|| "latest".to_owned());
+        self.digest.is_none().then_some(Self { tag: Some(tag), ..self })
+    }
+
     /// Returns the release of a distribution that an image of its name and tag has, if that is known.
     #[must_use]
     pub fn release(&self) -> Option<DistroRelease> {
@@ -118,11 +127,11 @@ impl FromStr for ImageReference {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = |reason| Err(ParseReferenceError { reason });
         let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
-        let digest = digest.map(|digest| digest.strip_prefix("sha256:").unwrap_or_default());
-        let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-        if digest.is_some_and(|digest| digest.len() != 64 || !digest.chars().all(is_hex)) {
-            return error("the digest of an image is sha256: and 64 digits");
-        }
+        let digest = match digest.map(|digest| digest.strip_prefix("sha256:").unwrap_or_default().parse()) {
+            Some(Err(_)) => return error("the digest of an image is sha256: and 64 digits"),
+            Some(Ok(digest)) => Some(digest),
+            None => None,
+        };
         // A colon before the last slash is that of a port.
         let (path, tag) = match rest.rsplit_once(':') {
             Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
@@ -152,7 +161,7 @@ impl FromStr for ImageReference {
         if !is_path || path.len() > 255 {
             return error("the name of an image has small letters, digits and . _ - / only");
         }
-        Ok(Self { path: path.to_owned(), tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
+        Ok(Self { path: path.to_owned(), tag: tag.map(str::to_owned), digest })
     }
 }
 
@@ -174,6 +183,8 @@ mod tests {
             assert_eq!(parsed(text).to_string(), text);
         }
         assert_eq!(parsed("r.test:5000/team/debian:13").name(), "debian");
+        assert_eq!(parsed("team/python").tagged().unwrap().to_string(), "team/python:latest");
+        assert_eq!(parsed(&format!("a/b@sha256:{digest}")).tagged(), None);
     }
 
     #[test]

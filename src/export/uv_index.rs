@@ -3,8 +3,7 @@
 //! The form is that of `download-metadata.json` in uv's repository, as uv 0.13 reads it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, btree_map};
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -109,16 +108,6 @@ pub enum LeftOut {
     Another,
 }
 
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Format => "uv reads no .tar.xz",
-            Self::Flavor => "it is of another flavor",
-            Self::Another => "another one of the same release is in it",
-        })
-    }
-}
-
 /// Makes an index of the tarballs that fit best, and names the others.
 ///
 /// Of several with the same release, variant and target it takes the one of the builder flavor, because uv builds
@@ -151,8 +140,8 @@ pub fn index(
         } else {
             let (key, entry) = entry(&offer, template);
             match index.entry(key) {
-                std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(entry)),
-                std::collections::btree_map::Entry::Occupied(_) => left_out.push((offer, LeftOut::Another)),
+                btree_map::Entry::Vacant(place) => drop(place.insert(entry)),
+                btree_map::Entry::Occupied(_) => left_out.push((offer, LeftOut::Another)),
             }
         }
     }
@@ -178,7 +167,7 @@ fn entry(offer: &Offer, template: Option<&UrlTemplate>) -> (String, Entry) {
         major: release.series().major,
         minor: release.series().minor,
         patch: release.micro(),
-        prerelease: release.to_string().trim_start_matches(&release.base()).to_owned(),
+        prerelease: release.to_string().replacen(&release.base(), "", 1),
         url,
         sha256: *sha256,
         variant,

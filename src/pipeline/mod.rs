@@ -100,18 +100,12 @@ impl Planned {
 }
 
 impl Pipeline<'_> {
-    /// The recipe of a request.
+    /// The recipe of a request; see [`recipe()`].
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], [`Error::NoVariant`], and [`Error::EndOfLife`] unless `allow_eol` is set.
+    /// Those of [`recipe()`].
     pub fn recipe(&self, request: VersionRequest, allow_eol: bool) -> Result<ReleaseRecipe> {
-        let (series, recipe) = self.catalog.find(request)?;
-        match &series.end_of_life {
-            Some(day) if !allow_eol && is_past(series) => {
-                Err(Error::EndOfLife { series: series.series, day: day.clone() })
-            }
-            _ => Ok(recipe),
-        }
+        recipe(self.catalog, request, allow_eol)
     }
 
     /// The patches of a build: the recipe's, then the user's.
@@ -167,6 +161,18 @@ impl Pipeline<'_> {
         let plan = |flavor: &Flavor| resolve::resolve(recipe, *flavor, choices, &chosen.optimisation, &host);
         let plans = options.flavors.iter().map(plan).collect::<Result<_>>()?;
         Ok(Planned { chosen, plans, _held: None })
+    }
+}
+
+/// The recipe of a request.
+///
+/// # Errors
+/// [`Error::UnknownVersion`], [`Error::NoVariant`], and [`Error::EndOfLife`] unless `allow_eol` is set.
+pub fn recipe(catalog: &Catalog, request: VersionRequest, allow_eol: bool) -> Result<ReleaseRecipe> {
+    let (series, recipe) = catalog.find(request)?;
+    match &series.end_of_life {
+        Some(day) if !allow_eol && is_past(series) => Err(Error::EndOfLife { series: series.series, day: day.clone() }),
+        _ => Ok(recipe),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::domain::lock::LockForm;
 use crate::error::{Result, VenvError};
 
 /// A lock file.
@@ -22,16 +23,11 @@ impl Lock {
     /// [`VenvError::NotALock`], [`VenvError::NoHash`]; [`Error::Io`](crate::error::Error::Io) if it cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_pylock = name == "pylock.toml"
-            || (name.starts_with("pylock.") && path.extension().is_some_and(|extension| extension == "toml"));
-        if name == "uv.lock" || is_pylock {
+        let Some(form) = LockForm::of(&path) else { return Err(VenvError::NotALock { path }.into()) };
+        if form != LockForm::Requirements {
             // Whether it is there is known before anything is done.
             fs_err::metadata(&path)?;
-            return Ok(if is_pylock { Self::Pylock(path) } else { Self::Uv(path) });
-        }
-        if path.extension().is_none_or(|extension| extension != "txt") {
-            return Err(VenvError::NotALock { path }.into());
+            return Ok(if form == LockForm::Pylock { Self::Pylock(path) } else { Self::Uv(path) });
         }
         if let Some((line, requirement)) = without_hash(&fs_err::read_to_string(&path)?) {
             return Err(VenvError::NoHash { path, line, requirement }.into());

@@ -8,6 +8,7 @@ use clap::builder::TypedValueParser as _;
 use crate::domain::Named;
 use crate::domain::artifact::Format;
 use crate::domain::digest::Digest;
+use crate::domain::reference::{ImageReference, ParseReferenceError};
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
 use crate::planning::choices::NamedProfile;
@@ -137,25 +138,11 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Parses the name of an image, and adds the tag `latest` if it has none.
+/// Parses the name that an image gets, and adds the tag `latest` if it has none.
 pub(super) fn reference(text: &str) -> Result<String, String> {
-    let (path, last) = text.rsplit_once('/').map_or((None, text), |(path, last)| (Some(path), last));
-    let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
-    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-    let is_part = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(lower);
-    // A registry may have a port, and capital letters.
-    let mut parts = path.into_iter().flat_map(|path| path.split('/'));
-    let is_host =
-        |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c));
-    let is_path = parts.next().is_none_or(is_host) && parts.all(is_part);
-    let is_tag = tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && tag.len() <= 128
-        && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    if is_path && is_part(name) && is_tag {
-        Ok(if last.contains(':') { text.to_owned() } else { format!("{text}:{tag}") })
-    } else {
-        Err("it has to be NAME or NAME:TAG, such as team/python:3.13, with a name in lower case".to_owned())
-    }
+    let name: ImageReference = text.parse().map_err(|error: ParseReferenceError| error.to_string())?;
+    let tagged = name.tagged().ok_or("the digest of an image follows from its content: name it by a tag")?;
+    Ok(tagged.to_string())
 }
 
 /// Returns a parser of clap for an enum whose values have names.

@@ -11,12 +11,9 @@ use super::super::settings::{FlavorChoice, Origin};
 use super::print;
 use crate::domain::plan::Bytecode;
 use crate::domain::prefix::PrefixTemplate;
-use crate::domain::version::VersionRequest;
 use crate::error::{DockerfileError, Error, Result};
 use crate::event::{Event, Reporter as _};
-use crate::export::dockerfile::{
-    self, AppPackage, Choices, ContextPath, DOCKERFILE, DOCKERIGNORE, Images, ProgramSource, PythonStage, Rendered,
-};
+use crate::export::dockerfile::{self, AppPackage, Choices, DOCKERFILE, DOCKERIGNORE, Images, PythonStage, Rendered};
 use crate::export::image::Authorities;
 use crate::pipeline;
 use crate::recipe::Catalog;
@@ -122,7 +119,12 @@ fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
     let prefix = &config.settings.prefix.value;
     let mut pythons: Vec<PythonStage> = Vec::new();
     for request in &args.python {
-        let python = python(*request, &catalog, prefix, config.settings.allow_eol.value)?;
+        let recipe = pipeline::recipe(&catalog, *request, config.settings.allow_eol.value)?;
+        let python = PythonStage {
+            version: recipe.full_version(),
+            series: format!("{}{}", recipe.version.series(), recipe.variant),
+            prefix: prefix.prefix(recipe.version, recipe.variant),
+        };
         if !pythons.contains(&python) {
             pythons.push(python);
         }
@@ -136,23 +138,6 @@ fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
         pythons[..=position].rotate_right(1);
     }
     Ok(pythons)
-}
-
-fn python(
-    request: VersionRequest,
-    catalog: &Catalog,
-    template: &PrefixTemplate,
-    allow_eol: bool,
-) -> Result<PythonStage> {
-    let (series, recipe) = catalog.find(request)?;
-    if let Some(day) = series.end_of_life.as_ref().filter(|_| !allow_eol && pipeline::is_past(series)) {
-        return Err(Error::EndOfLife { series: series.series, day: day.clone() });
-    }
-    Ok(PythonStage {
-        version: recipe.full_version(),
-        series: format!("{}{}", recipe.version.series(), recipe.variant),
-        prefix: template.prefix(recipe.version, recipe.variant),
-    })
 }
 
 /// The words of the command of the image.
@@ -190,13 +175,8 @@ fn look_at(choices: &Choices, context: &Path, config: &Config) -> Result<()> {
     let certificates: Vec<PathBuf> = choices.ca.iter().map(|path| context.join(path.as_str())).collect();
     let there: Vec<PathBuf> = certificates.into_iter().filter(|path| path.exists()).collect();
     Authorities::read(&there)?;
-    let programs =
-        [Some(&choices.pykeel), choices.uv.as_ref()].into_iter().flatten().filter_map(|source| match source {
-            ProgramSource::File(path) => Some(path),
-            ProgramSource::Image(_) => None,
-        });
-    let named = choices.lock.iter().chain(&choices.app).chain(&choices.artifacts).chain(&choices.ca).chain(programs);
-    let absent: Vec<&str> = named.map(ContextPath::as_str).filter(|path| !context.join(path).exists()).collect();
+    let mut absent = choices.context_files();
+    absent.retain(|path| !context.join(path).exists());
     if !absent.is_empty() {
         let place = if context == Path::new(".") { "this directory".into() } else { context.display().to_string() };
         let note = format!("{place} is the build context, and has no {} yet", absent.join(", no "));

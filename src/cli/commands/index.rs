@@ -1,6 +1,6 @@
 //! `pykeel index`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::args::IndexArgs;
 use super::super::config::Config;
@@ -10,6 +10,7 @@ use crate::domain::artifact::Format;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter as _};
 use crate::export::uv_index::{self, LeftOut, Offer};
+use crate::store::StoredArtifact;
 use crate::store::artifact::format_of;
 use crate::sys::fs;
 use crate::sys::http::url;
@@ -20,12 +21,21 @@ pub(super) fn run(args: &IndexArgs, config: &Config) -> Result<u8> {
         None => offers_of_store(config)?,
     };
     let (index, left_out) = uv_index::index(offers, args.flavor, args.url.as_ref());
-    let (others, left_out): (Vec<_>, Vec<_>) = left_out.into_iter().partition(|(_, why)| *why == LeftOut::Another);
+    let mut others = 0;
     for (offer, why) in left_out {
-        config.reporter.report(Event::Note(format!("{} is not in the index: {why}", offer.name.file(offer.format))));
+        let reason = match why {
+            LeftOut::Format => "uv reads no .tar.xz",
+            LeftOut::Flavor => "it is of another flavor",
+            // A store can have many.
+            LeftOut::Another => {
+                others += 1;
+                continue;
+            }
+        };
+        config.reporter.report(Event::Note(format!("{} is not in the index: {reason}", offer.name.file(offer.format))));
     }
-    if !others.is_empty() {
-        let text = format!("not in the index: other artifacts of the same releases ({})", others.len());
+    if others > 0 {
+        let text = format!("not in the index: other artifacts of the same releases ({others})");
         config.reporter.report(Event::Note(text));
     }
     if index.is_empty() {
@@ -48,7 +58,7 @@ pub(super) fn run(args: &IndexArgs, config: &Config) -> Result<u8> {
 /// Returns what the store has.
 fn offers_of_store(config: &Config) -> Result<Vec<Offer>> {
     warn_of_unreadable(config)?;
-    let offer = |artifact: crate::store::StoredArtifact| {
+    let offer = |artifact: StoredArtifact| {
         let manifest = artifact.read_manifest()?;
         Ok(Offer {
             name: manifest.name,
@@ -64,30 +74,27 @@ fn offers_of_store(config: &Config) -> Result<Vec<Offer>> {
 
 /// Returns the tarballs in a directory. Each is read to its end.
 fn offers_in(directory: &Path) -> Result<Vec<Offer>> {
-    let entries = fs_err::read_dir(directory)
-        .map_err(Error::Unreadable)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<PathBuf>>>()?;
     let mut offers = Vec::new();
-    for path in entries {
-        let Ok(format) = format_of(&path) else { continue };
+    for entry in fs_err::read_dir(directory).map_err(Error::Unreadable)? {
+        let path = entry?.path();
+        if format_of(&path).is_err() {
+            continue;
+        }
         let contents = match inspect::contents(&path) {
             Ok(contents) => contents,
             // Debug files, and tarballs that are no artifacts of ours.
             Err(Error::NotAnArtifact { .. }) => continue,
             Err(error) => return Err(error),
         };
-        let (name, request) = (contents.manifest.name, contents.manifest.plan.request);
-        offers.extend(contents.tarball.map(|tarball| url_of(&path).map(|url| (tarball, url))).transpose()?.map(
-            |(tarball, url)| Offer {
-                name,
-                libraries: request.policies.library_policy,
-                url,
-                format,
-                sha256: tarball.sha256,
-                published: None,
-            },
-        ));
+        let Some(tarball) = contents.tarball else { continue };
+        offers.push(Offer {
+            name: contents.manifest.name,
+            libraries: contents.manifest.plan.request.policies.library_policy,
+            url: url_of(&path)?,
+            format: tarball.format,
+            sha256: tarball.sha256,
+            published: None,
+        });
     }
     Ok(offers)
 }

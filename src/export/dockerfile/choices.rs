@@ -1,7 +1,10 @@
 //! What a Dockerfile is made of, and which choices go together.
 
+use std::collections::BTreeSet;
+
 use super::values::{ContextPath, DebianPackage, Label, ProgramSource, Runtime};
 use crate::domain::image::Builder;
+use crate::domain::lock::LockForm;
 use crate::domain::plan::{Bytecode, LibraryPolicy};
 use crate::domain::prefix::{Prefix, PrefixTemplate};
 use crate::domain::reference::ImageReference;
@@ -130,15 +133,29 @@ impl Choices {
         }
     }
 
+    /// Returns what has to be in the build context, each once and in order.
+    #[must_use]
+    pub fn context_files(&self) -> Vec<String> {
+        let programs = [Some(&self.pykeel), self.uv.as_ref()].into_iter().flatten();
+        let programs = programs.filter_map(|program| match program {
+            ProgramSource::File(path) => Some(path.to_string()),
+            ProgramSource::Image(_) => None,
+        });
+        let paths = self.lock.iter().chain(&self.app).chain(&self.artifacts).chain(&self.ca);
+        let all: BTreeSet<_> = programs.chain(self.project()).chain(paths.map(ContextPath::to_string)).collect();
+        all.into_iter().collect()
+    }
+
+    /// Returns the project that a `uv.lock` belongs to, which uv reads too.
+    pub(super) fn project(&self) -> Option<String> {
+        let lock = self.lock.as_ref().filter(|lock| lock.form() == Some(LockForm::Uv));
+        lock.map(|lock| lock.beside("pyproject.toml"))
+    }
+
     fn check_lock(&self, lock: &ContextPath) -> Result<()> {
-        let (name, path) = (lock.name(), lock.to_string());
-        let is_toml = std::path::Path::new(name).extension().is_some_and(|extension| extension == "toml");
-        let is_pylock = name == "pylock.toml" || (name.starts_with("pylock.") && is_toml);
-        let is_text = std::path::Path::new(name).extension().is_some_and(|extension| extension == "txt");
-        if name != "uv.lock" && !is_pylock && !is_text {
-            return Err(DockerfileError::NotALock { path }.into());
-        }
-        if !is_text && self.uv.is_none() {
+        let path = lock.to_string();
+        let Some(form) = lock.form() else { return Err(DockerfileError::NotALock { path }.into()) };
+        if form != LockForm::Requirements && self.uv.is_none() {
             return Err(DockerfileError::NoUv { path }.into());
         }
         Ok(())

@@ -1,7 +1,5 @@
 //! Fills the templates.
 
-use std::collections::BTreeSet;
-
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
@@ -20,10 +18,9 @@ const CODE: &str = "/srv/app";
 pub(super) fn dockerfile(choices: &Choices) -> String {
     let Choices { pythons, base, runtime, lock, app, images, builder, .. } = choices;
     let default = &pythons[0];
-    let is_uv_lock = lock.as_ref().is_some_and(|lock| lock.name() == "uv.lock");
     let values = context! {
         command => choices.command.as_str(),
-        files => in_words(&context_files(choices)),
+        files => in_words(&choices.context_files()),
         engine => builder.name(),
         has_mounts => *builder != Builder::Classic,
         // buildah 1.28 waits for ever for a cache that an earlier command of the same build had locked.
@@ -41,7 +38,7 @@ pub(super) fn dockerfile(choices: &Choices) -> String {
         bytecode => choices.bytecode.name(),
         lock => lock.as_ref().map(ContextPath::as_str),
         lock_name => lock.as_ref().map(ContextPath::name),
-        project => lock.as_ref().filter(|_| is_uv_lock).map(|lock| lock.beside("pyproject.toml")),
+        project => choices.project(),
         app => app.as_ref().map(ContextPath::as_str),
         at => APP,
         code => CODE,
@@ -66,20 +63,7 @@ pub(super) fn dockerfile(choices: &Choices) -> String {
 
 /// Renders the `.dockerignore`: everything but what the Dockerfile copies.
 pub(super) fn dockerignore(choices: &Choices) -> String {
-    render(include_str!("dockerignore.jinja"), context! { files => context_files(choices) })
-}
-
-/// What the Dockerfile copies from the build context.
-fn context_files(choices: &Choices) -> Vec<String> {
-    let programs = [Some(&choices.pykeel), choices.uv.as_ref()];
-    let programs = programs.into_iter().flatten().filter_map(|program| match program {
-        ProgramSource::File(path) => Some(path.to_string()),
-        ProgramSource::Image(_) => None,
-    });
-    let project = choices.lock.iter().filter(|lock| lock.name() == "uv.lock").map(|lock| lock.beside("pyproject.toml"));
-    let paths = choices.lock.iter().chain(&choices.app).chain(&choices.artifacts).chain(&choices.ca);
-    let all: BTreeSet<String> = programs.chain(project).chain(paths.map(ContextPath::to_string)).collect();
-    all.into_iter().collect()
+    render(include_str!("dockerignore.jinja"), context! { files => choices.context_files() })
 }
 
 /// The directories of programs: the application's, those of the Pythons in their order, and those of the system.

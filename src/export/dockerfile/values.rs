@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::domain::lock::LockForm;
 use crate::domain::reference::{ImageReference, ParseReferenceError};
 
 /// A path in the build context, relative and without anything to quote.
@@ -82,6 +83,12 @@ impl ContextPath {
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns the form of the lock that a file of this name is, if it is one.
+    #[must_use]
+    pub fn form(&self) -> Option<LockForm> {
+        LockForm::of(Path::new(&self.0))
     }
 
     /// Returns the path of something beside it.
