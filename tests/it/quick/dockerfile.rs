@@ -16,7 +16,7 @@ fn it_is_printed_or_written_with_its_ignore_file_and_replaces_nothing_without_fo
     let directory = tempfile::tempdir().expect("a directory");
     let place = directory.path();
     let printed = dockerfile(place, &["--lock", "requirements.txt"]).exits(0).says(&["--output DIR"]);
-    let printed = printed.says(&["no requirements.txt, no pykeel yet"]).out;
+    let printed = printed.says(&["has no pykeel, no requirements.txt yet"]).out;
     assert!(printed.starts_with("# Python 3.13.5 in debian:13-slim, built on debian:13.\n"), "{printed}");
     assert!(printed.contains("#     pykeel dockerfile --python 3.13.5 --lock requirements.txt\n"), "{printed}");
     assert_eq!(fs_err::read_dir(place).expect("a directory").count(), 0);
