@@ -5,6 +5,8 @@ mod container;
 pub mod document;
 mod gzip;
 mod layer;
+#[cfg(test)]
+mod tests;
 mod verified;
 mod writer;
 
