@@ -151,8 +151,8 @@ impl Environment {
     }
 }
 
-/// Returns the real paths of directories and of those that their `.pth` files name. It leaves out what does not exist, and
-/// relative paths: a process may be anywhere.
+/// Returns the real paths of directories and of those that their `.pth` files name. It leaves out what does not exist,
+/// and relative paths: a process may be anywhere.
 fn with_path_files(tree: &Tree, paths: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let absolute = paths.iter().filter(|path| path.starts_with('/'));

@@ -135,8 +135,8 @@ impl LayerEntry<'_> {
     }
 }
 
-/// Calls `take` with every entry of an untrusted layer, reads it to its end, and takes what it uses from the budget of the
-/// image. `name` is the layer's name for errors.
+/// Calls `take` with every entry of an untrusted layer, reads it to its end, and takes what it uses from the budget of
+/// the image. `name` is the layer's name for errors.
 ///
 /// # Errors
 /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) for a path that leads out of the image and beyond a

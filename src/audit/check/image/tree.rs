@@ -227,8 +227,8 @@ impl Tree {
         self.hidden.get(&layer).copied().unwrap_or_default()
     }
 
-    /// Places a node as unpacking a layer does: through links of the directories on the way, over what is there. Returns
-    /// the bytes of its real path, and about those of the directories that it implies.
+    /// Places a node as unpacking a layer does: through links of the directories on the way, over what is there.
+    /// Returns the bytes of its real path, and about those of the directories that it implies.
     pub(in super::super) fn place(&mut self, path: &str, node: Node) -> usize {
         let (parent, name) = path.rsplit_once('/').unwrap_or_default();
         let parent = self.real_parent(parent);
