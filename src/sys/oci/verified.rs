@@ -79,7 +79,7 @@ pub(super) fn read_verified<'a, T>(
 }
 
 /// Reads the tarball in a blob by `read`, to its end, and compares it with the digest of the configuration. If `read`
-/// fails, the rest is not decompressed: it may be a thousand times the size of the blob, and nothing counts it any more.
+/// fails, the rest is not decompressed: it may be a thousand times the size of the blob, and nothing counts it then.
 pub(super) fn read_decompressed<T>(
     what: &str,
     blob: &mut dyn Read,
