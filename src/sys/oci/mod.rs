@@ -214,8 +214,8 @@ impl ImageSource {
 
     /// Reads a layer. `copy` gets the blob as it is, and `read` the tarball in it, which it reads to its end within
     /// limits of its own. Then the digests are compared with those that the manifest and the configuration say. If
-    /// `read` fails, the rest of the blob is read and compared all the same, and not decompressed. Returns the format of the
-    /// blob, and the result of `read`.
+    /// `read` fails, the rest of the blob is read and compared all the same, and not decompressed. Returns the format
+    /// of the blob, and the result of `read`.
     ///
     /// # Errors
     /// [`Error::Damaged`] if it is missing, truncated or longer than the manifest says; [`Error::DigestMismatch`];
