@@ -292,7 +292,11 @@ fn of_prefix(error: &Error) -> Option<String> {
             "pykeel has installed no Python there; name another directory with `--prefix DIR`".into()
         }
         PrefixError::NotInstalled { there, .. } => format!("installed there: {}", there.join(", ")),
-        PrefixError::Invalid { .. } | PrefixError::NotRemovable { .. } => return None,
+        PrefixError::Invalid { .. } => {
+            "name another directory with `--prefix DIR`, such as /opt/myorg/python-3.13".into()
+        }
+        PrefixError::Mounted { .. } => "unmount it first, or use another directory with `--prefix DIR`".into(),
+        PrefixError::NotRemovable { .. } => "remove it as it was installed".into(),
     };
     Some(hint)
 }

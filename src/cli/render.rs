@@ -48,14 +48,20 @@ pub(super) fn apply(color: Color) {
 }
 
 fn text(error: &Error) -> String {
-    let mut text = format!("{RED}error{RED:#}: {error}\n");
+    let mut text = format!("{RED}error{RED:#}: {}\n", harmless(&error.to_string()));
     for line in details(error) {
-        let _ = writeln!(text, "  {line}");
+        let _ = writeln!(text, "  {}", harmless(&line));
     }
     if let Some(hint) = hint(error) {
-        let _ = writeln!(text, "{CYAN}help{CYAN:#}: {hint}");
+        let _ = writeln!(text, "{CYAN}help{CYAN:#}: {}", harmless(&hint));
     }
     text
+}
+
+/// [`shown`] for a text of several lines. An error may quote an image, or what a program printed.
+fn harmless(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(shown).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The details of an error besides its message.
@@ -72,11 +78,9 @@ pub(super) fn details(error: &Error) -> Vec<String> {
         }
         Error::Verification { findings, .. } => findings.clone(),
         Error::Image(ImageError::NotFound { asked, .. }) => {
-            asked.iter().map(|(program, reason)| shown(&format!("{program}: {reason}"))).collect()
+            asked.iter().map(|(program, reason)| format!("{program}: {reason}")).collect()
         }
-        Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => {
-            differences.iter().map(|line| shown(line)).collect()
-        }
+        Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => differences.clone(),
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
         }
@@ -105,6 +109,19 @@ mod tests {
 
     fn plain(error: &Error) -> String {
         anstream::adapter::strip_str(&text(error)).to_string()
+    }
+
+    #[test]
+    fn what_an_error_quotes_does_not_reach_the_terminal_as_it_is() {
+        let evil = "\u{1b}[2Ja\rb".to_owned();
+        for error in [
+            Error::Damaged { what: "x.tar".into(), reason: evil.clone() },
+            Error::Command { command: "pip".into(), status: "exit status 1".into(), output: evil, log: None },
+        ] {
+            let text = text(&error);
+            assert!(text.contains("\\u{1b}[2Ja\\rb") && !text.contains('\r'), "{text:?}");
+        }
+        assert_eq!(harmless("a:\n\tb"), "a:\n\tb");
     }
 
     #[test]

@@ -101,7 +101,9 @@ impl PrefixError {
     const fn code(&self) -> ExitCode {
         match self {
             Self::Invalid { .. } | Self::NotInstalled { .. } => ExitCode::Usage,
-            Self::Foreign { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => ExitCode::Unavailable,
+            Self::Foreign { .. } | Self::Mounted { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => {
+                ExitCode::Unavailable
+            }
         }
     }
 }

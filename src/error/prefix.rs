@@ -26,6 +26,13 @@ pub enum PrefixError {
     },
 
     /// Exit code 5.
+    #[error("a file system is mounted at {path}, so nothing can be put there or removed")]
+    Mounted {
+        /// The prefix, or a directory in it.
+        path: PathBuf,
+    },
+
+    /// Exit code 5.
     #[error("{path} cannot be removed: {reason}")]
     NotRemovable {
         /// The prefix.

@@ -31,7 +31,7 @@ pub(super) struct Contents {
 /// Compares a prefix with an artifact. Bytecode caches do not count.
 ///
 /// # Errors
-/// [`PrefixError::NotRemovable`] if another file system is mounted in it, [`Error::Io`].
+/// [`PrefixError::Mounted`] if another file system is mounted in it, [`Error::Io`].
 pub(super) fn compare(prefix: &Directory, expected: &Expected<'_>) -> Result<Contents> {
     let entries = prefix.walk()?;
     refuse_mounts(prefix, &entries)?;
@@ -90,8 +90,7 @@ fn refuse_mounts(prefix: &Directory, entries: &[Entry]) -> Result<()> {
     let own = device(Path::new("."))?;
     for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
         if device(&entry.path)? != own {
-            let reason = format!("another file system is mounted at {}", entry.path.display());
-            return Err(PrefixError::NotRemovable { path: prefix.path().to_owned(), reason }.into());
+            return Err(PrefixError::Mounted { path: prefix.path_of(&entry.path) }.into());
         }
     }
     Ok(())

@@ -89,7 +89,7 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// - [`PrefixError::OtherFiles`] if there are files in it that pykeel did not put there;
 /// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel
 ///   would complete or remove;
-/// - [`PrefixError::NotRemovable`] if a file system is mounted at the prefix;
+/// - [`PrefixError::Mounted`] if a file system is mounted at the prefix;
 /// - [`Error::DigestMismatch`](crate::error::Error::DigestMismatch) or
 ///   [`Error::Damaged`](crate::error::Error::Damaged) if the tarball is damaged;
 /// - [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
@@ -175,9 +175,7 @@ pub(crate) fn install_new(
         }
     }
     if site.is_mount_point()? {
-        let reason = "a file system is mounted there, and nothing can take its place: unmount it, or install into a \
-                      directory below it with another prefix";
-        return Err(PrefixError::NotRemovable { path: site.target(), reason: reason.into() }.into());
+        return Err(PrefixError::Mounted { path: site.target() }.into());
     }
     let mut fresh = NewTree { site: &site, is_kept: false };
     (new.unpack)(&site.parent().make(site.fresh())?)?;

@@ -97,8 +97,8 @@ fn find(directory: &Directory, path: &Path, depth: usize, matcher: &GlobMatcher,
 /// Returns what [`uninstall`] would remove, and changes nothing.
 ///
 /// # Errors
-/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::Invalid`] if the path cannot
-/// be a prefix; [`Error::Io`], [`Error::Interrupted`].
+/// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::Mounted`] if a file system is
+/// mounted in it; [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn inspect(destination: &Destination, reporter: &dyn Reporter) -> Result<Finding> {
     match Site::find(destination, reporter)? {
         Some(site) => examine(&site),
@@ -132,8 +132,8 @@ fn examine(site: &Site) -> Result<Finding> {
 ///
 /// # Errors
 /// [`PrefixError::NotRemovable`] for anything that pykeel did not install; [`PrefixError::OtherFiles`] if other files
-/// are in it and `other_files` keeps them; [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`],
-/// [`Error::Interrupted`].
+/// are in it and `other_files` keeps them; [`PrefixError::Mounted`] if a file system is mounted there;
+/// [`PrefixError::Invalid`] if the path cannot be a prefix; [`Error::Io`], [`Error::Interrupted`].
 pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &dyn Reporter) -> Result<Finding> {
     let Some(site) = Site::find(destination, reporter)? else { return Ok(Finding::Nothing) };
     let completed = site.repair(reporter)?;
@@ -145,8 +145,7 @@ pub fn uninstall(destination: &Destination, other_files: OtherFiles, reporter: &
         return Err(PrefixError::OtherFiles { path: site.target(), other_files: python.other_files.clone() }.into());
     }
     if site.is_mount_point()? {
-        let reason = "a file system is mounted there: unmount it, then remove what is in it";
-        return Err(PrefixError::NotRemovable { path: site.target(), reason: reason.into() }.into());
+        return Err(PrefixError::Mounted { path: site.target() }.into());
     }
     let parent = site.parent();
     match parent.rename(site.name(), &site.old()) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::installer::Installer;
 use crate::domain::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::log::BuildLog;
 
@@ -42,33 +42,45 @@ pub(super) fn make(
 /// stays.
 ///
 /// # Errors
-/// [`Error::Io`](crate::error::Error::Io).
+/// [`Error::Damaged`] if the name of a wheel is none; [`Error::Io`].
 pub(super) fn keep(wheels: &[PathBuf], directory: &Path) -> Result<PathBuf> {
     fs_err::create_dir_all(directory)?;
     let mut text = BESIDE.to_owned();
     for path in wheels {
         let file = path.file_name().unwrap_or_default();
+        let shown = file.to_string_lossy();
+        let (name, version) = distribution(&shown).ok_or_else(|| Error::Damaged {
+            what: path.display().to_string(),
+            reason: "its name does not say a distribution and a version".into(),
+        })?;
         let kept = directory.join(file);
         let mut copy = fs::temporary_in(directory)?;
         std::io::copy(&mut fs_err::File::open(path)?, copy.as_file_mut())
             .map_err(|error| fs::with_path(&kept, error))?;
         let digest = Digest::of_reader(fs_err::File::open(copy.path())?)?;
         fs::persist(copy, &kept)?;
-        if let Some((name, version)) = distribution(&file.to_string_lossy()) {
-            for entry in fs_err::read_dir(directory)? {
-                let entry = entry?;
-                let other = entry.file_name();
-                if other != file && distribution(&other.to_string_lossy()) == Some((name, version)) {
-                    fs_err::remove_file(entry.path())?;
-                }
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            let other = entry.file_name();
+            let is_same = distribution(&other.to_string_lossy()).is_some_and(|(of_other, version_of_other)| {
+                (normal(of_other), version_of_other) == (normal(name), version)
+            });
+            if other != file && is_same {
+                fs_err::remove_file(entry.path())?;
             }
-            // Writing to a text cannot fail.
-            let _ = writeln!(text, "{name}=={version} --hash=sha256:{digest}");
         }
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{name}=={version} --hash=sha256:{digest}");
     }
     let own = directory.join(LOCK);
     fs::write_atomically(&own, text.as_bytes())?;
     Ok(own)
+}
+
+/// A name of a distribution in the form in which names are compared (PEP 503).
+fn normal(name: &str) -> String {
+    let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 /// The distribution and the version in the name of a wheel (PEP 427).
@@ -93,7 +105,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let kept = place.path().join("kept");
         fs_err::create_dir_all(&kept).unwrap();
-        for other in ["older-1.0-py3-none-any.whl", "new_one-1.0-py3-none-any.whl", "new_one-2.0-cp313-cp313-x.whl"] {
+        // The last one has the name that older tools gave it.
+        let replaced = ["new_one-2.0-cp313-cp313-x.whl", "New.One-2.0-py3-none-any.whl"];
+        for other in ["older-1.0-py3-none-any.whl", "new_one-1.0-py3-none-any.whl"].iter().chain(&replaced) {
             fs_err::write(kept.join(other), "x").unwrap();
         }
         let wheel = place.path().join("new_one-2.0-py3-none-any.whl");
@@ -102,7 +116,16 @@ mod tests {
         let expected = format!("{BESIDE}new_one==2.0 --hash=sha256:{}\n", Digest::of("abc"));
         assert_eq!(fs_err::read_to_string(lock).unwrap(), expected);
         assert_eq!(fs_err::read(kept.join("new_one-2.0-py3-none-any.whl")).unwrap(), b"abc");
-        assert!(!kept.join("new_one-2.0-cp313-cp313-x.whl").exists());
+        assert!(replaced.iter().all(|name| !kept.join(name).exists()));
         assert!(kept.join("new_one-1.0-py3-none-any.whl").exists() && kept.join("older-1.0-py3-none-any.whl").exists());
+    }
+
+    #[test]
+    fn a_wheel_without_a_name_is_an_error_and_not_left_out() {
+        let place = tempfile::tempdir().unwrap();
+        let wheel = place.path().join("nameless.whl");
+        fs_err::write(&wheel, "abc").unwrap();
+        let error = keep(&[wheel], &place.path().join("kept")).unwrap_err();
+        assert!(matches!(&error, Error::Damaged { what, .. } if what.ends_with("nameless.whl")), "{error}");
     }
 }

@@ -79,7 +79,7 @@ impl Fixture {
     }
 
     pub(super) fn link(self, path: &str, target: &str) -> Self {
-        self.place(path, Kind::Link(target.to_owned()), 0o777)
+        self.place(path, Kind::Link(target.into()), 0o777)
     }
 
     pub(super) fn directory(self, path: &str) -> Self {

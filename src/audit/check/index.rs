@@ -2,13 +2,20 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::domain::artifact::Format;
 use crate::error::{Error, Result};
 use crate::sys::archive::decoder;
+use crate::sys::fs::with_path;
+
+/// The most bytes of a list, decompressed, of one line of it, and of a Release file. All of Debian has 60 MB.
+const LARGEST_LIST: u64 = 256 << 20;
+const LONGEST_LINE: u64 = 1 << 20;
+const LARGEST_RELEASE: u64 = 4 << 20;
 
 /// The security updates that a distribution offers.
 #[derive(Debug, Default, Serialize)]
@@ -31,7 +38,8 @@ impl Index {
     /// xz or zstd. `now` is in seconds since 1970.
     ///
     /// # Errors
-    /// [`Error::Unreadable`] if the directory cannot be read or has no list of security updates, [`Error::Io`].
+    /// [`Error::Unreadable`] if the directory or a list cannot be read, or if there is no list of security updates;
+    /// [`Error::Damaged`] for a list that is longer than any; [`Error::Io`].
     pub fn read(directory: &Path, now: i64) -> Result<Self> {
         let mut index = Self::default();
         let mut names: Vec<_> = fs_err::read_dir(directory).map_err(Error::Unreadable)?.collect::<Result<_, _>>()?;
@@ -40,42 +48,46 @@ impl Index {
             let name = entry.file_name().to_string_lossy().into_owned();
             // `mirror.test_debian-security_dists_trixie-security_main_binary-amd64_Packages`
             if name.contains("-security") && (name.ends_with("_InRelease") || name.ends_with("_Release")) {
-                let text = fs_err::read_to_string(entry.path())?;
+                let text = io::read_to_string(opened(&entry.path(), None, LARGEST_RELEASE)?);
+                let text = text.map_err(|error| with_path(&entry.path(), error))?;
                 index.made = index.made.max(release_time(&text));
                 index.release = release_name(&text).or(index.release);
             }
             let Some((_, ending)) = name.split_once("_Packages").filter(|_| name.contains("-security")) else {
                 continue;
             };
-            let file = fs_err::File::open(entry.path())?;
-            match ending {
-                "" => index.add(BufReader::new(file))?,
-                ".gz" | ".xz" | ".zst" => {
-                    let format =
-                        ending[1..].parse().map_err(|error: String| Error::Unreadable(std::io::Error::other(error)))?;
-                    index.add(BufReader::new(decoder(format, file)?))?;
-                }
+            let format = match ending {
+                "" => None,
+                ".gz" => Some(Format::Gz),
+                ".xz" => Some(Format::Xz),
+                ".zst" => Some(Format::Zst),
                 _ => {
                     let text = format!("{}: only plain, .gz, .xz and .zst lists are read", entry.path().display());
-                    return Err(Error::Unreadable(std::io::Error::other(text)));
+                    return Err(Error::Unreadable(io::Error::other(text)));
                 }
+            };
+            let mut list = BufReader::new(opened(&entry.path(), format, LARGEST_LIST)?);
+            index.add(&mut list).map_err(|error| with_path(&entry.path(), error))?;
+            if list.into_inner().limit() == 0 {
+                let what = entry.path().display().to_string();
+                return Err(Error::Damaged { what, reason: "it is longer than the list of any distribution".into() });
             }
             index.lists += 1;
         }
         if index.lists == 0 {
             let text = format!("{} has no list of security updates (*-security*_Packages)", directory.display());
-            return Err(Error::Unreadable(std::io::Error::other(text)));
+            return Err(Error::Unreadable(io::Error::other(text)));
         }
         index.age_days = index.made.map(|made| (now - made).max(0) / 86_400);
         Ok(index)
     }
 
-    fn add(&mut self, mut list: impl std::io::BufRead) -> Result<()> {
+    fn add(&mut self, list: &mut impl BufRead) -> io::Result<()> {
         let (mut name, mut version, mut architecture) = (String::new(), String::new(), String::new());
         let mut line = String::new();
         loop {
             line.clear();
-            let read = list.read_line(&mut line)?;
+            let read = list.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
             if let Some((key, value)) = line.trim_end().split_once(": ") {
                 match key {
                     "Package" => value.clone_into(&mut name),
@@ -109,6 +121,20 @@ impl Index {
     pub fn names(&self) -> HashSet<&str> {
         self.packages.keys().map(|(name, _)| name.as_str()).collect()
     }
+}
+
+/// Opens a file for reading its first bytes, decompressed.
+fn opened<'a>(path: &Path, format: Option<Format>, most: u64) -> Result<io::Take<Box<dyn Read + 'a>>> {
+    // A pipe would never end, or never begin.
+    if !fs_err::metadata(path).map_err(Error::Unreadable)?.is_file() {
+        return Err(Error::Unreadable(io::Error::other(format!("{}: it is not a regular file", path.display()))));
+    }
+    let file = fs_err::File::open(path).map_err(Error::Unreadable)?;
+    let reader: Box<dyn Read> = match format {
+        Some(format) => decoder(format, file).map_err(|error| with_path(path, error))?,
+        None => Box::new(file),
+    };
+    Ok(reader.take(most))
 }
 
 /// The time of a Release file in seconds since 1970.
@@ -225,5 +251,25 @@ mod tests {
         assert_eq!(index.update("libssl3t64", "amd64", "3.5.1-1"), Some("3.5.1-1+deb13u1"));
         assert_eq!(index.update("libssl3t64", "amd64", "3.5.1-1+deb13u1"), None);
         assert_eq!(index.update("libssl3t64", "arm64", "3.5.1-1"), None);
+    }
+
+    #[test]
+    fn a_list_that_does_not_end_or_cannot_be_read_is_an_error_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let list = directory.path().join("mirror_debian-security_main_Packages");
+        let error = |path: &Path| {
+            let error = Index::read(directory.path(), 0).unwrap_err();
+            fs_err::remove_file(path).unwrap();
+            assert!(error.to_string().contains("debian-security_main"), "{error}");
+            error
+        };
+        let holes = fs_err::File::create(&list).unwrap();
+        holes.set_len(1 << 40).unwrap();
+        assert!(matches!(error(&list), Error::Damaged { .. }));
+        let gzip = list.with_file_name("mirror_debian-security_main_Packages.gz");
+        fs_err::write(&gzip, "no gzip").unwrap();
+        assert!(matches!(error(&gzip), Error::Io(_)));
+        rustix::fs::mknodat(rustix::fs::CWD, &list, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert!(matches!(error(&list), Error::Unreadable(_)));
     }
 }

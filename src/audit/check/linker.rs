@@ -7,11 +7,16 @@ use super::image::{ImageConfig, Tree};
 use super::python::Environment;
 use crate::sys::elf::Linkage;
 
+/// The most objects of a process. The largest programs load some 300.
+const MOST_OBJECTS: usize = 2000;
+/// The most results of searches that are remembered.
+const MOST_SEEN: usize = 50_000;
+
 /// The search for libraries in an image.
 pub struct Linker<'a> {
     tree: &'a Tree,
     /// The libraries of `ld.so.cache`.
-    cache: HashMap<String, Vec<String>>,
+    cache: HashMap<&'a str, Vec<&'a str>>,
     /// `LD_LIBRARY_PATH` of the image.
     library_path: Vec<String>,
     /// What was already looked for in a directory.
@@ -88,7 +93,8 @@ impl<'a> Linker<'a> {
             process.objects.push(Object { names, path, linkage, loader: None });
         }
         let mut next = first;
-        while next < process.objects.len() {
+        // No process is larger, so what would be loaded after these is not looked for.
+        while next < process.objects.len().min(MOST_OBJECTS) {
             let Object { linkage, path, .. } = process.objects[next].clone();
             for library in &linkage.needed {
                 if process.objects.iter().any(|object| object.names.contains(library)) {
@@ -146,12 +152,20 @@ impl<'a> Linker<'a> {
     }
 
     fn in_directory(&self, directory: &str, library: &str, like: &Linkage) -> Option<String> {
+        // The kernel opens no longer path, as `$ORIGIN` many times over gives.
+        if directory.len() + library.len() >= LONGEST_PATH {
+            return None;
+        }
         let key = (format!("{directory}/{library}"), like.is_64, like.machine);
         if let Some(found) = self.seen.borrow().get(&key) {
             return found.clone();
         }
         let found = self.fits(&key.0, like);
-        self.seen.borrow_mut().insert(key, found.clone());
+        let mut seen = self.seen.borrow_mut();
+        if seen.len() >= MOST_SEEN {
+            seen.clear();
+        }
+        seen.insert(key, found.clone());
         found
     }
 
@@ -243,22 +257,31 @@ fn default_directories(linkage: &Linkage) -> Vec<String> {
     directories
 }
 
-/// Parses `ld.so.cache` in the format of glibc 2.2 and later (`sysdeps/generic/dl-cache.h`).
-fn parsed_cache(bytes: &[u8]) -> HashMap<String, Vec<String>> {
+/// The longest path in bytes, and the most paths of one name in `ld.so.cache`: one for each kind of processor.
+const LONGEST_PATH: usize = 4096;
+const MOST_PATHS: usize = 64;
+
+/// Parses `ld.so.cache` in the format of glibc 2.2 and later (`sysdeps/generic/dl-cache.h`). Many entries can name one
+/// text, so none is copied.
+fn parsed_cache(bytes: &[u8]) -> HashMap<&str, Vec<&str>> {
     const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
-    let mut libraries: HashMap<String, Vec<String>> = HashMap::new();
+    let mut libraries: HashMap<&str, Vec<&str>> = HashMap::new();
     // An older format may come before it.
     let Some(bytes) = memchr::memmem::find(bytes, MAGIC).map(|start| &bytes[start..]) else { return libraries };
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     let text = |at: u32| {
         let rest = bytes.get(usize::try_from(at).ok()?..)?;
-        Some(String::from_utf8_lossy(rest.split(|byte| *byte == 0).next()?).into_owned())
+        let end = memchr::memchr(0, &rest[..rest.len().min(LONGEST_PATH)])?;
+        std::str::from_utf8(&rest[..end]).ok()
     };
     let count = number(20).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
     for index in 0..count.min(bytes.len() / 24) {
         let entry = 48 + index * 24;
         if let (Some(name), Some(path)) = (number(entry + 4).and_then(text), number(entry + 8).and_then(text)) {
-            libraries.entry(name).or_default().push(path);
+            let paths = libraries.entry(name).or_default();
+            if paths.len() < MOST_PATHS {
+                paths.push(path);
+            }
         }
     }
     libraries
@@ -342,6 +365,49 @@ mod tests {
             .variable("LD_LIBRARY_PATH", "/srv")
             .image();
         assert_eq!(missing(&image, "/bin/a"), ["libother.so", "/srv/none"]);
+    }
+
+    #[test]
+    fn a_process_does_not_grow_without_end() {
+        let mut fixture = Fixture::default().elf("/bin/a", program(&["lib0.so"]));
+        for number in 0..MOST_OBJECTS + 100 {
+            let (name, next) = (format!("lib{number}.so"), format!("lib{}.so", number + 1));
+            fixture = fixture.elf(&format!("/usr/lib/{name}"), library(&name, &[&next]));
+        }
+        let image = fixture.image();
+        let process = Linker::new(&image.tree, None).program("/bin/a");
+        assert!(process.objects.len() <= MOST_OBJECTS + 1 && process.missing.is_empty(), "{}", process.objects.len());
+    }
+
+    #[test]
+    fn a_directory_that_repeats_its_origin_is_not_searched() {
+        let mut tool = program(&["liba.so"]);
+        tool.rpath = vec!["$ORIGIN".repeat(500)];
+        let directory = "/abcdefghij".repeat(500);
+        let image = Fixture::default()
+            .elf("/abcdefghij/tool", tool)
+            .elf(&format!("{directory}/liba.so"), library("liba.so", &[]))
+            .image();
+        let linker = Linker::new(&image.tree, None);
+        assert_eq!(linker.program("/abcdefghij/tool").missing.len(), 1);
+        assert!(linker.seen.borrow().keys().all(|(path, ..)| path.len() < LONGEST_PATH));
+    }
+
+    #[test]
+    fn a_cache_whose_entries_share_a_long_text_stays_small() {
+        const COUNT: u32 = 10_000;
+        let mut cache = b"glibc-ld.so.cache1.1".to_vec();
+        cache.extend([COUNT, 0, 0, 0, 0, 0, 0].map(u32::to_le_bytes).concat());
+        let texts = 48 + 24 * COUNT;
+        for _ in 0..COUNT {
+            cache.extend([1, texts, texts + 7, 0, 0, 0].map(u32::to_le_bytes).concat());
+        }
+        cache.extend(b"libc.x\0/opt/c/libc.x\0");
+        assert_eq!(parsed_cache(&cache)["libc.x"], vec!["/opt/c/libc.x"; MOST_PATHS]);
+        // A text that does not end is none.
+        cache.truncate(cache.len() - 15);
+        cache.resize(cache.len() + 100_000, b'x');
+        assert!(parsed_cache(&cache).is_empty());
     }
 
     #[test]

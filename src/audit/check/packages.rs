@@ -19,8 +19,12 @@ struct OfImage<'a>(&'a Tree);
 impl Files for OfImage<'_> {
     type Error = Infallible;
 
+    /// A file of dpkg's is no link: many links could lead to one long list.
     fn text(&self, path: &Path) -> Result<Option<String>, Infallible> {
-        Ok(self.0.text(&path.to_string_lossy()))
+        let file = path.to_str().and_then(|path| path.rsplit_once('/')).and_then(|(directory, name)| {
+            self.0.get(&format!("{}/{name}", self.0.real(directory)?))?.file()?.content.text()
+        });
+        Ok(file.map(|text| String::from_utf8_lossy(text).into_owned()))
     }
 
     fn names(&self, directory: &Path) -> Result<Vec<String>, Infallible> {
@@ -109,6 +113,18 @@ mod tests {
         let owner = packages.owner("/usr/lib/x86_64-linux-gnu/libc.so.6").unwrap();
         assert_eq!((owner.name.as_str(), owner.version.as_str()), ("libc6", "2.36-9"));
         assert_eq!(packages.owner("/usr/lib/libz.so.1"), None);
+    }
+
+    #[test]
+    fn a_list_that_is_a_link_is_no_list() {
+        let image = Fixture::default()
+            .package("real", "1", &["/opt/real"])
+            .text("/var/lib/dpkg/info/other.list", "/opt/other\n")
+            .package("linked", "1", &[])
+            .link("/var/lib/dpkg/info/linked.list", "other.list")
+            .image();
+        let packages = Packages::read(&image.tree);
+        assert!(packages.owner("/opt/real").is_some() && packages.owner("/opt/other").is_none());
     }
 
     #[test]

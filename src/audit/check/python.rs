@@ -42,7 +42,7 @@ pub struct Environment {
     pub root: String,
     /// The real path of the interpreter.
     pub program: Option<String>,
-    /// The directories of `sys.path`: the standard library first.
+    /// The real paths of the directories of `sys.path`: the standard library first.
     pub paths: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ impl Environment {
     /// What each Python and each virtual environment imports from.
     #[must_use]
     pub fn find_all(tree: &Tree, pythons: &[Python], venvs: &[Venv], search: Option<&str>) -> Vec<Self> {
-        let more = |paths: Vec<String>| with_path_files(tree, paths);
+        let more = |paths: Vec<String>| with_path_files(tree, &paths);
         let given: Vec<String> = search.into_iter().flat_map(|paths| paths.split(':')).map(str::to_owned).collect();
         let library = |python: &Python| vec![python.stdlib.clone(), format!("{}/lib-dynload", python.stdlib)];
         let of_python = pythons.iter().map(|python| Self {
@@ -151,10 +151,13 @@ impl Environment {
     }
 }
 
-/// Adds the directories that `.pth` files name, and leaves out what does not exist.
-fn with_path_files(tree: &Tree, mut paths: Vec<String>) -> Vec<String> {
+/// Returns the real paths of directories and of those that their `.pth` files name. It leaves out what does not exist,
+/// and relative paths: a process may be anywhere.
+fn with_path_files(tree: &Tree, paths: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    paths.retain(|path| tree.has_directory(path) && seen.insert(path.clone()));
+    let absolute = paths.iter().filter(|path| path.starts_with('/'));
+    let real = absolute.filter_map(|path| tree.real(path).filter(|real| tree.has_directory(real)));
+    let mut paths: Vec<String> = real.filter(|real| seen.insert(real.clone())).collect();
     let mut more = Vec::new();
     for directory in paths.iter().filter(|path| path.ends_with("-packages")) {
         for (_, node) in tree.children(directory).filter(|(name, _)| name.rsplit('.').next() == Some("pth")) {
@@ -203,5 +206,23 @@ mod tests {
             ["/srv", "/usr/local/lib/python3.13", "/app/lib/python3.13/site-packages", "/srv/code"].map(str::to_owned);
         assert_eq!(*paths, expected);
         assert_eq!(environments[1].program.as_deref(), Some("/usr/local/bin/python3.13"));
+    }
+
+    #[test]
+    fn a_search_path_is_taken_by_its_real_directories() {
+        use super::super::fixtures::standards;
+        use super::super::judge;
+
+        let image = Fixture::default()
+            .python("/usr/local", "3.13", "3.13.5")
+            .text("/srv/é.py", "")
+            .link("/code", "/srv")
+            .variable("PYTHONPATH", "/srv////:/code:/usr/../srv::srv:/absent:/srv/é.py")
+            .image();
+        let pythons = Python::find_all(&image.tree);
+        let search = image.config.as_ref().map(|config| config.environment["PYTHONPATH"].as_str());
+        let environments = Environment::find_all(&image.tree, &pythons, &[], search);
+        assert_eq!(environments[0].paths[..2], ["/srv", "/usr/local/lib/python3.13"]);
+        assert!(judge("image", &image, &standards(), &[]).findings.iter().any(|finding| finding.rule == "PK501"));
     }
 }

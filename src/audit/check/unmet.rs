@@ -60,16 +60,9 @@ pub fn unmet(root: &Path, placed: &[Placed<'_>], of: &Path) -> Result<BTreeSet<U
     }
     let missing: BTreeSet<&str> =
         found.iter().filter(|need| need.version.is_none()).map(|need| need.library.as_str()).collect();
-    let brought: BTreeSet<String> =
-        missing.into_iter().filter(|library| is_brought_along(&subject, library)).map(str::to_owned).collect();
+    // A package loads its own libraries before what needs them.
+    let of_wheels = subject.tree.named(&missing).filter(|(_, path)| subject.is_of_a_wheel(path));
+    let brought: BTreeSet<String> = of_wheels.map(|(library, _)| library.to_owned()).collect();
     found.retain(|need| need.version.is_some() || !brought.contains(&need.library));
     Ok(found)
-}
-
-/// Whether a package has a library of this name, which it loads before what needs it.
-fn is_brought_along(subject: &Subject<'_>, library: &str) -> bool {
-    subject.tree.iter().any(|(path, node)| {
-        let is_named = path.strip_suffix(library).is_some_and(|rest| rest.ends_with('/'));
-        is_named && !node.is_directory() && subject.is_of_a_wheel(path)
-    })
 }

@@ -192,7 +192,8 @@ fn of_prefixes() -> Vec<Error> {
     let errors = [
         PrefixError::Invalid { path: path(), reason: "it is not absolute" },
         PrefixError::Foreign { path: path(), reason: "it has no manifest".into() },
-        PrefixError::NotRemovable { path: path(), reason: "it is a mount point".into() },
+        PrefixError::Mounted { path: path() },
+        PrefixError::NotRemovable { path: path(), reason: "pykeel did not install it".into() },
         PrefixError::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into()] },
         PrefixError::OtherFiles { path: path(), other_files: vec!["new lib/x.py".into(), "new lib/y.py".into()] },
         absent(&[]),

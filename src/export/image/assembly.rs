@@ -1,11 +1,10 @@
 //! Writes the layers of an image and what describes it, one after the other, into an archive.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::base::{BaseTree, CA_BUNDLES};
+use super::base::{Applied, BaseTree, CA_BUNDLES};
 use super::config::{self, AddedLayer};
 use super::description::{Base, Description};
 use super::host::Host;
@@ -54,10 +53,10 @@ impl Assembly<'_> {
                 interrupt::check()?;
                 let (blob, (format, unpacked)) = archive.stream(|copy| {
                     source.read_layer(layer, copy, |name, tarball| {
-                        let (mut added, mut unpacked) = (BTreeSet::new(), 0);
+                        let (mut applied, mut unpacked) = (Applied::default(), 0_u64);
                         read_layer(name, tarball, &mut budget, |entry| {
-                            unpacked += entry.size;
-                            tree.apply(&mut added, entry)
+                            unpacked = unpacked.saturating_add(entry.size);
+                            tree.apply(&mut applied, entry)
                         })?;
                         Ok(unpacked)
                     })

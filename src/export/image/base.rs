@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::domain::artifact::GlibcVersion;
 use crate::error::{Error, ImageError, Result};
@@ -24,59 +25,79 @@ pub(super) struct BaseTree {
     nodes: BTreeMap<PathBuf, Node>,
 }
 
+/// What is known of a layer while it is applied.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// The paths of its entries so far, which no mark of it removes.
+    added: BTreeSet<PathBuf>,
+    /// The directories that its marks have emptied, so that a layer that says so often takes no longer.
+    emptied: BTreeSet<PathBuf>,
+}
+
+/// What is at a path. Hard links share texts and contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     /// A directory of root's with mode 755.
     Directory,
     /// A directory of another user or another mode.
     OwnDirectory,
-    Link(PathBuf),
-    Kept(Vec<u8>),
+    Link(Rc<Path>),
+    Kept(Rc<[u8]>),
     Other,
 }
 
 impl BaseTree {
-    /// Applies an entry of the next layer. `added` has the paths of its entries so far, which no mark of it removes.
+    /// Applies an entry of the next layer.
     ///
     /// # Errors
     /// Those of [`LayerEntry::read`].
-    pub(super) fn apply(&mut self, added: &mut BTreeSet<PathBuf>, entry: &mut LayerEntry<'_>) -> Result<()> {
+    pub(super) fn apply(&mut self, layer: &mut Applied, entry: &mut LayerEntry<'_>) -> Result<()> {
         let path = entry.path.clone();
         let node = match &entry.kind {
             LayerKind::Opaque => {
-                self.remove_below(&path, added);
+                self.empty(&path, layer);
                 return Ok(());
             }
             LayerKind::Whiteout => {
-                self.remove_below(&path, added);
-                if !added.contains(&path) {
+                self.empty(&path, layer);
+                if !layer.added.contains(&path) {
                     self.nodes.remove(&path);
                 }
                 return Ok(());
             }
             LayerKind::Directory if (entry.mode, entry.owner) == (0o755, (0, 0)) => Node::Directory,
             LayerKind::Directory => Node::OwnDirectory,
-            LayerKind::Symlink(target) => Node::Link(target.clone()),
-            LayerKind::File if is_kept(&path) && entry.size <= LARGEST_KEPT => Node::Kept(entry.read(LARGEST_KEPT)?),
+            LayerKind::Symlink(target) => Node::Link(target.as_path().into()),
+            LayerKind::File if is_kept(&path) && entry.size <= LARGEST_KEPT => {
+                Node::Kept(entry.read(LARGEST_KEPT)?.into())
+            }
             LayerKind::HardLink(other) => self.nodes.get(other).cloned().unwrap_or(Node::Other),
             LayerKind::File | LayerKind::Other => Node::Other,
         };
         if !matches!(node, Node::Directory | Node::OwnDirectory) {
             self.remove_below(&path, &BTreeSet::new());
         }
-        added.insert(path.clone());
+        layer.added.insert(path.clone());
         self.nodes.insert(path, node);
         Ok(())
     }
 
-    /// Removes what is below a directory, except some paths.
-    fn remove_below(&mut self, directory: &Path, except: &BTreeSet<PathBuf>) {
+    /// Removes what the layers before a layer have below a directory.
+    fn empty(&mut self, directory: &Path, layer: &mut Applied) {
+        if !layer.emptied.contains(directory) && self.remove_below(directory, &layer.added) {
+            layer.emptied.insert(directory.to_owned());
+        }
+    }
+
+    /// Removes what is below a directory, except some paths. Returns whether anything was there.
+    fn remove_below(&mut self, directory: &Path, except: &BTreeSet<PathBuf>) -> bool {
         let range = self.nodes.range(directory.to_owned()..).skip_while(|(path, _)| *path == directory);
-        let gone: Vec<PathBuf> =
+        let found: Vec<PathBuf> =
             range.take_while(|(path, _)| path.starts_with(directory)).map(|(path, _)| path.clone()).collect();
-        for path in gone.iter().filter(|path| !except.contains(*path)) {
+        for path in found.iter().filter(|path| !except.contains(*path)) {
             self.nodes.remove(path);
         }
+        !found.is_empty()
     }
 
     /// Returns where a path of the image leads: links on the way are replaced by what they lead to, the last part is
@@ -126,7 +147,7 @@ impl BaseTree {
 
     /// Adds a link.
     pub(super) fn add_link(&mut self, path: &str, target: &str) {
-        self.nodes.insert(path.into(), Node::Link(target.into()));
+        self.nodes.insert(path.into(), Node::Link(Path::new(target).into()));
     }
 
     /// Returns the directories above a path that are not root's with mode 755.
@@ -198,7 +219,7 @@ mod tests {
     use super::*;
     use crate::sys::archive::{LayerBudget, read_layer};
 
-    /// The tree of some layers; a text that begins with `->` is a link, `/` a directory.
+    /// The tree of some layers; a text that begins with `->` is a link, with `=` a hard link, `/` a directory.
     fn tree(layers: &[&[(&str, &str)]]) -> BaseTree {
         let mut tree = BaseTree::default();
         for entries in layers {
@@ -210,6 +231,9 @@ mod tests {
                 if let Some(target) = content.strip_prefix("->") {
                     header.set_entry_type(tar::EntryType::Symlink);
                     builder.append_link(&mut header, path, target).unwrap();
+                } else if let Some(target) = content.strip_prefix('=') {
+                    header.set_entry_type(tar::EntryType::Link);
+                    builder.append_link(&mut header, path, target).unwrap();
                 } else if *content == "/" {
                     header.set_entry_type(tar::EntryType::Directory);
                     builder.append_data(&mut header, path, std::io::empty()).unwrap();
@@ -219,9 +243,8 @@ mod tests {
                 }
             }
             let bytes = builder.into_inner().unwrap();
-            let mut added = BTreeSet::new();
-            let mut budget = LayerBudget::USUAL;
-            read_layer("layer", &bytes[..], &mut budget, |entry| tree.apply(&mut added, entry)).unwrap();
+            let (mut layer, mut budget) = (Applied::default(), LayerBudget::USUAL);
+            read_layer("layer", &bytes[..], &mut budget, |entry| tree.apply(&mut layer, entry)).unwrap();
         }
         tree
     }
@@ -272,5 +295,38 @@ mod tests {
             (Path::new("etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"), &b"CERT"[..])
         );
         assert!(tree.kept(CA_BUNDLES[0]).is_none() && tree.glibc().is_none());
+    }
+
+    #[test]
+    fn hard_links_share_what_is_kept() {
+        let tree =
+            tree(&[&[("etc/passwd", "root:x:0:0::/:/bin/sh\n"), ("a", "=etc/passwd"), ("l", "->a"), ("m", "=l")]]);
+        let node = |path: &str| &tree.nodes[Path::new(path)];
+        let is_shared = match (node("etc/passwd"), node("a"), node("l"), node("m")) {
+            (Node::Kept(one), Node::Kept(other), Node::Link(link), Node::Link(same)) => {
+                Rc::ptr_eq(one, other) && Rc::ptr_eq(link, same)
+            }
+            _ => false,
+        };
+        assert!(is_shared, "{tree:?}");
+    }
+
+    #[test]
+    fn a_layer_that_empties_a_directory_often_takes_no_longer() {
+        let mut tree = BaseTree::default();
+        let mut layer = Applied::default();
+        for number in 0..5_000 {
+            let path = PathBuf::from(format!("d/{number}"));
+            layer.added.insert(path.clone());
+            tree.nodes.insert(path, Node::Other);
+        }
+        let start = std::time::Instant::now();
+        for _ in 0..5_000 {
+            tree.empty(Path::new("d"), &mut layer);
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
+        assert_eq!(tree.nodes.len(), 5_000);
+        tree.empty(Path::new("d"), &mut Applied::default());
+        assert!(tree.nodes.is_empty());
     }
 }

@@ -27,10 +27,26 @@ pub struct LayerBudget {
 impl LayerBudget {
     /// What every image is read with.
     pub const USUAL: Self = Self { bytes: 64 << 30, entries: 1_500_000, kept: 256 << 20 };
+
+    /// Counts bytes that are kept of an image.
+    ///
+    /// # Errors
+    /// The reason, if they are more than an image may hold.
+    pub const fn keep(&mut self, bytes: u64) -> Result<(), &'static str> {
+        match self.kept.checked_sub(bytes) {
+            Some(left) => {
+                self.kept = left;
+                Ok(())
+            }
+            None => Err(TOO_LONG),
+        }
+    }
 }
 
-/// The longest path in bytes that Linux accepts (`PATH_MAX`), and the most names in one.
+/// The longest path and text of a link in bytes that Linux accepts (`PATH_MAX`), the longest name (`NAME_MAX`), and the
+/// most names in a path.
 const LONGEST_PATH: usize = 4096;
+const LONGEST_NAME: usize = 255;
 const DEEPEST_PATH: usize = 256;
 /// What a name begins with if a layer removes a file of a layer below (the OCI image specification, "Whiteouts").
 const WHITEOUT: &[u8] = b".wh.";
@@ -77,7 +93,7 @@ pub struct LayerEntry<'a> {
     pub mtime: u64,
     content: &'a mut dyn Read,
     archive: &'a Archive<'a>,
-    kept: &'a mut u64,
+    budget: &'a mut LayerBudget,
 }
 
 impl LayerEntry<'_> {
@@ -109,8 +125,7 @@ impl LayerEntry<'_> {
     /// # Errors
     /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) if they are more than an image may hold.
     pub fn keep(&mut self, bytes: u64) -> Result<()> {
-        *self.kept = self.kept.checked_sub(bytes).ok_or_else(|| self.archive.hostile(TOO_LONG))?;
-        Ok(())
+        self.budget.keep(bytes).map_err(|reason| self.archive.hostile(reason))
     }
 
     /// Returns the error for an entry that cannot be what it says.
@@ -120,8 +135,8 @@ impl LayerEntry<'_> {
     }
 }
 
-/// Calls `take` with every entry of an untrusted layer, and takes what it uses from the budget of the image. `name` is
-/// the layer's name for errors.
+/// Calls `take` with every entry of an untrusted layer, reads it to its end, and takes what it uses from the budget of
+/// the image. `name` is the layer's name for errors.
 ///
 /// # Errors
 /// [`Error::HostileArchive`](crate::error::Error::HostileArchive) for a path that leads out of the image and beyond a
@@ -161,15 +176,18 @@ pub fn read_layer(
             }
             let target = if let LayerKind::Symlink(target) = &kind { target.as_os_str().len() } else { 0 };
             let names = (path.as_os_str().len() + target) as u64;
-            let (content, kept): (&mut dyn Read, _) = (&mut entry, &mut budget.kept);
-            let archive = &archive;
-            let mut entry = LayerEntry { path, kind, size, mode, owner, mtime, content, archive, kept };
+            let content: &mut dyn Read = &mut entry;
+            let (archive, budget) = (&archive, &mut *budget);
+            let mut entry = LayerEntry { path, kind, size, mode, owner, mtime, content, archive, budget };
             entry.keep(names)?;
             take(&mut entry)?;
         }
         io::copy(&mut entry, &mut io::sink()).map_err(failed)?;
         archive.content_ends();
     }
+    // What follows the end is of the layer too.
+    archive.content_begins();
+    io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(failed)?;
     budget.bytes = archive.left();
     Ok(())
 }
@@ -179,7 +197,13 @@ fn place(archive: &Archive<'_>, entry: &tar::Entry<'_, impl Read>) -> Result<Opt
     let target = || entry.link_name_bytes().unwrap_or_default().into_owned();
     let kind = match entry.header().entry_type() {
         EntryType::Directory => LayerKind::Directory,
-        EntryType::Symlink => LayerKind::Symlink(OsStr::from_bytes(&target()).into()),
+        EntryType::Symlink => {
+            let target = target();
+            if target.len() > LONGEST_PATH {
+                return Err(archive.hostile(format!("the link to {}… is too long", shown(&target))));
+            }
+            LayerKind::Symlink(OsStr::from_bytes(&target).into())
+        }
         EntryType::Link => LayerKind::HardLink(below_root(archive, &target())?),
         EntryType::Char | EntryType::Block | EntryType::Fifo => LayerKind::Other,
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => LayerKind::File,
@@ -203,19 +227,25 @@ fn place(archive: &Archive<'_>, entry: &tar::Entry<'_, impl Read>) -> Result<Opt
 
 /// Returns a path from the root: `./usr/bin/` and `/usr/bin` are `usr/bin`.
 fn below_root(archive: &Archive<'_>, raw: &[u8]) -> Result<PathBuf> {
-    let shown = || String::from_utf8_lossy(&raw[..raw.len().min(100)]).escape_debug().to_string();
-    if raw.len() > LONGEST_PATH || raw.split(|byte| *byte == b'/').count() > DEEPEST_PATH || raw.contains(&0) {
-        return Err(archive.hostile(format!("the path {}… is too long, or has a NUL in it", shown())));
+    let is_long = |name: &[u8]| name.strip_prefix(WHITEOUT).unwrap_or(name).len() > LONGEST_NAME;
+    let is_deep = raw.len() > LONGEST_PATH || raw.split(|byte| *byte == b'/').count() > DEEPEST_PATH;
+    if is_deep || raw.split(|byte| *byte == b'/').any(is_long) || raw.contains(&0) {
+        return Err(archive.hostile(format!("the path {}… is too long, or has a NUL in it", shown(raw))));
     }
     let mut path = PathBuf::new();
     for part in Path::new(OsStr::from_bytes(raw)).components() {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir | Component::RootDir => {}
-            _ => return Err(archive.hostile(format!("the path {} leads out of the image", shown()))),
+            _ => return Err(archive.hostile(format!("the path {} leads out of the image", shown(raw)))),
         }
     }
     Ok(path)
+}
+
+/// The beginning of a path, for errors.
+fn shown(raw: &[u8]) -> String {
+    String::from_utf8_lossy(&raw[..raw.len().min(100)]).escape_debug().to_string()
 }
 
 #[cfg(test)]
@@ -294,6 +324,37 @@ mod tests {
             read_within(&bytes, &mut left).unwrap();
             let error = read_within(&bytes, &mut left).unwrap_err();
             assert!(matches!(&error, Error::HostileArchive { reason: found, .. } if found == reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_layer_counts() {
+        let mut bytes = archive(&[(EntryType::Regular, "a", "content")]);
+        bytes.resize(bytes.len() + 5000, 0);
+        let mut budget = LayerBudget { bytes: 5000, ..LayerBudget::USUAL };
+        let error = read_within(&bytes, &mut budget).unwrap_err();
+        assert!(matches!(&error, Error::HostileArchive { reason, .. } if reason == TOO_LARGE), "{error}");
+        let mut budget = LayerBudget { bytes: bytes.len() as u64, ..LayerBudget::USUAL };
+        read_within(&bytes, &mut budget).unwrap();
+        assert_eq!(budget.bytes, 0);
+    }
+
+    #[test]
+    fn a_link_and_a_name_longer_than_the_kernel_takes_are_refused() {
+        let layer = |path: &str, target: &str| {
+            let mut builder = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, path, target).unwrap();
+            builder.into_inner().unwrap()
+        };
+        assert!(read(&layer("a", &"b".repeat(LONGEST_PATH))).is_ok());
+        let longest = "a".repeat(LONGEST_NAME);
+        assert!(read(&layer(&longest, "b")).is_ok() && read(&layer(&format!(".wh.{longest}"), "b")).is_ok());
+        for bytes in [layer("a", &"b".repeat(LONGEST_PATH + 1)), layer(&"a".repeat(LONGEST_NAME + 1), "b")] {
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(&error, Error::HostileArchive { reason, .. } if reason.contains("too long")), "{error}");
         }
     }
 

@@ -44,9 +44,14 @@ pub fn file_in_root(root: &Path, path: &Path) -> Result<Option<File>> {
     match find(root, path, Missing::Keep) {
         Ok(Found::File(file)) => Ok(Some(file)),
         Ok(Found::Directory(_) | Found::Nothing) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+        // No program finds a file behind a circle of links or by a name that is too long.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory || is_unreachable(&error) => Ok(None),
         Err(error) => Err(with_path(&whole(), error).into()),
     }
+}
+
+fn is_unreachable(error: &io::Error) -> bool {
+    [Errno::LOOP, Errno::NAMETOOLONG].map(Errno::raw_os_error).iter().any(|code| error.raw_os_error() == Some(*code))
 }
 
 enum Found {
@@ -174,5 +179,6 @@ mod tests {
         assert_eq!(text("/usr"), None);
         assert_eq!(text("/file/x"), None);
         assert_eq!(text("/etc/passwd"), None);
+        assert_eq!((text("/a"), text("/a/x"), text(&format!("/{}", "x".repeat(300)))), (None, None, None));
     }
 }

@@ -2,18 +2,22 @@
 //! checksums. Their place is fixed, so no environment variable and no program on the search path can point to another
 //! database.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{self, Read as _};
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{InstalledPackage, License, OwnedFile, PackageChecksum, PackageContents, PackageDatabase, unmerged};
 use crate::error::{Error, Result};
 use crate::sys::directory::{Directory, Missing, file_in_root};
-use crate::sys::fs::{Entry, lossy_text, with_path};
+use crate::sys::fs::{Entry, with_path};
 
 /// The directory of the database.
 const PLACE: &str = "/var/lib/dpkg";
+/// The most bytes that a database may take in memory. One with 130,000 files takes 17 MB.
+const LARGEST: u64 = 512 << 20;
+/// About the bytes that a line or a part of a list takes in memory besides its text.
+const PART: u64 = 64;
 
 /// dpkg's database of this system.
 #[derive(Default)]
@@ -48,8 +52,11 @@ pub struct Database {
     by_name: HashMap<String, usize>,
     /// The package of each file, by its name below `/usr`.
     files: HashMap<PathBuf, usize>,
-    diversions: Vec<Diversion>,
+    diversions: Diversions,
 }
+
+/// The diversions by the names below `/usr` of the files that they divert. dpkg lets one package divert a file.
+type Diversions = HashMap<PathBuf, Diversion>;
 
 /// A record of `status`.
 struct Record {
@@ -64,7 +71,6 @@ struct Record {
 
 /// A file of a package that is installed under another name, because another package has a file of that name.
 struct Diversion {
-    from: PathBuf,
     to: PathBuf,
     /// The package whose file keeps its name.
     by: String,
@@ -75,7 +81,7 @@ impl Dpkg {
         if let Some(state) = self.state.get() {
             return Ok(state);
         }
-        let state = Database::read(&OfThisSystem)?;
+        let state = Database::read(&of_this_system())?;
         Ok(self.state.get_or_init(|| state))
     }
 }
@@ -92,17 +98,21 @@ impl Database {
         let is_there = records.is_some();
         let mut packages = records.unwrap_or_default();
         let diversions = diversions(&files.text(&place.join("diversions"))?.unwrap_or_default());
-        let mut owners = HashMap::new();
+        let (mut owners, mut read) = (HashMap::new(), HashSet::new());
         for (index, record) in packages.iter_mut().enumerate() {
             let (name, architecture) = (&record.installed.name, &record.installed.architecture);
             let info = place.join("info");
             // If a package can be installed for several architectures, the names of its files contain the architecture.
             let several = info.join(format!("{name}:{architecture}"));
-            let list = files.text(&ending(&several, "list"))?;
-            record.info = if list.is_some() { several } else { info.join(name) };
-            let list = match list {
+            // A list is of the first package that claims it, and is read once.
+            let mut list = |stem: &Path| {
+                if read.insert(stem.to_owned()) { files.text(&ending(stem, "list")) } else { Ok(None) }
+            };
+            let of_several = list(&several)?;
+            record.info = if of_several.is_some() { several } else { info.join(name) };
+            let list = match of_several {
                 Some(list) => list,
-                None => files.text(&ending(&record.info, "list"))?.unwrap_or_default(),
+                None => list(&record.info)?.unwrap_or_default(),
             };
             for line in list.lines() {
                 let path = diverted(&diversions, name, Path::new(line));
@@ -155,11 +165,12 @@ impl Database {
     fn contents(&self, record: &Record) -> Result<BTreeMap<PathBuf, Option<PackageChecksum>>> {
         let name = &record.installed.name;
         let place = |path: &Path| unmerged(&diverted(&self.diversions, name, path));
-        let list = text_or_none(&ending(&record.info, "list"))?.unwrap_or_default();
+        let files_of_system = of_this_system();
+        let list = files_of_system.text(&ending(&record.info, "list"))?.unwrap_or_default();
         let mut files: BTreeMap<PathBuf, Option<PackageChecksum>> =
             list.lines().map(|line| (place(Path::new(line)), None)).collect();
         // A package that has only links and directories has no such file.
-        let sums = text_or_none(&ending(&record.info, "md5sums"))?.unwrap_or_default();
+        let sums = files_of_system.text(&ending(&record.info, "md5sums"))?.unwrap_or_default();
         for (sum, path) in sums.lines().filter_map(|line| line.split_once("  ")) {
             let path = place(&Path::new("/").join(path));
             files.insert(path, Some(PackageChecksum::Md5(sum.to_owned())));
@@ -208,46 +219,50 @@ impl PackageDatabase for Dpkg {
     }
 }
 
-/// The files of this system's database.
-struct OfThisSystem;
+/// The files of a root's database. No link leads out of the root.
+struct OfRoot<'a> {
+    root: &'a Path,
+    /// The bytes that the texts may yet take in memory.
+    left: Cell<u64>,
+}
 
-impl Files for OfThisSystem {
-    type Error = Error;
-
-    fn text(&self, path: &Path) -> Result<Option<String>> {
-        text_or_none(path)
-    }
-
-    fn names(&self, directory: &Path) -> Result<Vec<String>> {
-        OfRoot(Path::new("/")).names(directory)
+impl<'a> OfRoot<'a> {
+    const fn new(root: &'a Path) -> Self {
+        Self { root, left: Cell::new(LARGEST) }
     }
 }
 
-/// The files of a root's database. No link leads out of the root.
-struct OfRoot<'a>(&'a Path);
+/// The files of this system's database.
+fn of_this_system() -> OfRoot<'static> {
+    OfRoot::new(Path::new("/"))
+}
+
+/// About the bytes that a text of a database takes in memory when it is cut into lines and lists.
+#[must_use]
+pub fn size_in_parts(text: &[u8]) -> u64 {
+    let parts = memchr::memchr2_iter(b'\n', b',', text).count() as u64;
+    text.len() as u64 + PART * parts
+}
 
 impl Files for OfRoot<'_> {
     type Error = Error;
 
     fn text(&self, path: &Path) -> Result<Option<String>> {
-        let Some(mut file) = file_in_root(self.0, path)? else { return Ok(None) };
+        let Some(file) = file_in_root(self.root, path)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| with_path(path, error))?;
+        file.take(self.left.get() + 1).read_to_end(&mut bytes).map_err(|error| with_path(path, error))?;
+        let left = self.left.get().checked_sub(size_in_parts(&bytes)).ok_or_else(|| Error::Damaged {
+            what: format!("the package database {}", self.root.join(&PLACE[1..]).display()),
+            reason: format!("{} makes it larger than that of any system", path.display()),
+        })?;
+        self.left.set(left);
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn names(&self, directory: &Path) -> Result<Vec<String>> {
-        let Some(directory) = Directory::in_root(self.0, directory, Missing::Keep)? else { return Ok(Vec::new()) };
+        let Some(directory) = Directory::in_root(self.root, directory, Missing::Keep)? else { return Ok(Vec::new()) };
         let files = directory.walk()?.into_iter().filter(Entry::is_file);
         Ok(files.filter_map(|entry| entry.path.to_str().map(str::to_owned)).collect())
-    }
-}
-
-/// Returns the text of a file of this system's database.
-fn text_or_none(path: &Path) -> Result<Option<String>> {
-    match lossy_text(path) {
-        Err(Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
     }
 }
 
@@ -291,6 +306,11 @@ fn record(text: &str, unstated: bool) -> Option<Record> {
         return None;
     }
     let (name, version) = (field("Package")?.to_owned(), field("Version")?.to_owned());
+    let architecture = field("Architecture").unwrap_or_default().to_owned();
+    // They are parts of names of files.
+    if name.contains('/') || architecture.contains('/') {
+        return None;
+    }
     // `Source: gcc-12 (12.2.0-14)`, where it differs from the package.
     let (source, source_version) = match field("Source").map(|source| source.split_once(" (")) {
         Some(Some((source, version))) => (source.to_owned(), version.trim_end_matches(')').to_owned()),
@@ -304,7 +324,7 @@ fn record(text: &str, unstated: bool) -> Option<Record> {
     let needs = list("Pre-Depends").chain(list("Depends"));
     Some(Record {
         installed: InstalledPackage {
-            architecture: field("Architecture").unwrap_or_default().to_owned(),
+            architecture,
             needs: needs.map(|alternatives| alternatives.split('|').map(word).collect()).collect(),
             provides: list("Provides").map(word).collect(),
             name,
@@ -318,31 +338,30 @@ fn record(text: &str, unstated: bool) -> Option<Record> {
 }
 
 /// Parses `diversions`: three lines for each.
-fn diversions(text: &str) -> Vec<Diversion> {
-    let lines: Vec<&str> = text.lines().collect();
-    let diversion = |lines: &[&str]| match lines {
-        [from, to, by] => Some(Diversion { from: from.into(), to: to.into(), by: (*by).to_owned() }),
-        _ => None,
-    };
-    lines.chunks(3).filter_map(diversion).collect()
+fn diversions(text: &str) -> Diversions {
+    let (mut lines, mut found) = (text.lines(), Diversions::new());
+    while let (Some(from), Some(to), Some(by)) = (lines.next(), lines.next(), lines.next()) {
+        let diversion = || Diversion { to: to.into(), by: by.to_owned() };
+        found.entry(unmerged(Path::new(from))).or_insert_with(diversion);
+    }
+    found
 }
 
 /// Returns the path at which a package's file is installed.
-fn diverted(diversions: &[Diversion], package: &str, file: &Path) -> PathBuf {
-    let name = unmerged(file);
-    let found = diversions.iter().find(|diversion| unmerged(&diversion.from) == name && diversion.by != package);
+fn diverted(diversions: &Diversions, package: &str, file: &Path) -> PathBuf {
+    let found = diversions.get(&unmerged(file)).filter(|diversion| diversion.by != package);
     found.map_or_else(|| file.to_owned(), |diversion| diversion.to.clone())
 }
 
 /// Returns the packages that some files of a root belong to; none if the root has no database, or a distroless one.
 pub(super) fn owners_in(root: &Path, files: &[PathBuf]) -> Result<BTreeMap<PathBuf, OwnedFile>> {
-    Ok(Database::read(&OfRoot(root))?.owners(files))
+    Ok(Database::read(&OfRoot::new(root))?.owners(files))
 }
 
 /// Returns the packages that are installed and configured in a root and the names that they provide, or `None` if the
 /// root has no dpkg database.
 pub(super) fn installed(root: &Path) -> Result<Option<BTreeSet<String>>> {
-    Ok(records(&OfRoot(root))?.map(|records| names(&records)))
+    Ok(records(&OfRoot::new(root))?.map(|records| names(&records)))
 }
 
 fn names(records: &[Record]) -> BTreeSet<String> {
@@ -351,53 +370,4 @@ fn names(records: &[Record]) -> BTreeSet<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::distro::{Distro, Family};
-
-    #[test]
-    fn dpkg_knows_the_shell() {
-        let distro = Distro::read(Path::new("/"));
-        if distro.family != Family::Debian {
-            return crate::sys::skipped(&format!("{} has no dpkg", distro.name));
-        }
-        let database = Dpkg::default();
-        let file = fs_err::canonicalize("/bin/sh").unwrap();
-        let nobody = PathBuf::from("/usr/lib/no-such-file");
-        let owners = database.owners(&[file.clone(), nobody]).unwrap();
-        assert_eq!(owners.len(), 1);
-        let owner = &owners[&file];
-        assert!(!owner.version.is_empty() && !owner.source_package.is_empty(), "{owner:?}");
-        let recorded = database.recorded_checksum(&owner.package, &file).unwrap().unwrap();
-        assert_eq!(recorded.of_file_as(&file).unwrap(), recorded);
-        let names = installed(Path::new("/")).unwrap().unwrap();
-        assert!(names.contains(&owner.package) && names.contains("libc6"), "{names:?}");
-    }
-
-    #[test]
-    fn what_is_installed_is_read_with_what_it_provides() {
-        // From /var/lib/dpkg/status of Debian 13, shortened.
-        let status = "Package: libssl3t64\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.5.4\n\
-                      Source: openssl\nProvides: libssl3 (= 3.5.4-1~deb13u1)\nDescription: Secure Sockets Layer toolkit\n \
-                      Package: not-a-field\n\n\
-                      Package: libedit2\nStatus: deinstall ok config-files\n\n\
-                      Package: zlib1g\nStatus: install ok half-configured\nVersion: 1\n\n\
-                      Package: tzdata\nStatus: install ok installed\nVersion: 1\nProvides: tzdata-trixie\n";
-        let records: Vec<Record> = status.split("\n\n").filter_map(|text| record(text, false)).collect();
-        let expected = ["libssl3", "libssl3t64", "tzdata", "tzdata-trixie"];
-        assert_eq!(names(&records).into_iter().collect::<Vec<_>>(), expected);
-        // One that is not configured yet has its files.
-        assert!(records.iter().any(|record| record.installed.name == "zlib1g"));
-    }
-
-    #[test]
-    fn a_distroless_root_has_its_records_one_by_one() {
-        let root = tempfile::tempdir().unwrap();
-        assert_eq!(installed(root.path()).unwrap(), None);
-        let place = root.path().join("var/lib/dpkg/status.d");
-        fs_err::create_dir_all(&place).unwrap();
-        fs_err::write(place.join("tzdata"), "Package: tzdata\nVersion: 2025b-0+deb12u2\n").unwrap();
-        fs_err::write(place.join("tzdata.md5sums"), "Package: no\n").unwrap();
-        assert_eq!(installed(root.path()).unwrap().unwrap().into_iter().collect::<Vec<_>>(), ["tzdata"]);
-    }
-}
+mod tests;

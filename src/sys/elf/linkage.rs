@@ -31,12 +31,14 @@ pub struct Linkage {
 }
 
 impl Linkage {
-    /// The bytes of all its names.
+    /// About the bytes of memory that all its names take. A file of some kilobytes can have a million empty ones.
     #[must_use]
-    pub fn text_bytes(&self) -> usize {
+    pub fn memory(&self) -> usize {
         let lists = [&self.needed, &self.rpath, &self.runpath, &self.defined_versions].into_iter();
         let names = lists.chain(self.needed_versions.iter().map(|(_, versions)| versions)).flatten();
-        names.map(String::len).sum()
+        let libraries = self.needed_versions.iter().map(|(library, _)| library);
+        let names = names.chain(libraries).chain(&self.soname).chain(&self.interpreter);
+        names.map(|name| size_of::<String>() + name.len()).sum()
     }
 }
 
@@ -66,6 +68,9 @@ impl ReadAt for File {
 
 /// The most entries of a table that are read. The largest known has some hundreds.
 const MOST_ENTRIES: usize = 65_536;
+/// The most libraries that a file needs, and the most directories where they are looked for. The largest known programs
+/// need some 200.
+const MOST_LIBRARIES: usize = 1024;
 /// The most bytes of all names.
 const MOST_NAMES: usize = 1 << 20;
 /// The longest name in bytes.
@@ -211,12 +216,16 @@ impl<B: ReadAt + ?Sized> Reader<'_, B> {
         let strings = place(strings)?;
         let text = |at: u64| self.name(strings.checked_add(at).ok_or_else(|| invalid("a name is outside the file"))?);
         let of = |tag| entries.iter().filter(move |entry| entry.0 == tag).map(|entry| text(entry.1));
+        if entries.iter().filter(|entry| entry.0 == DT_NEEDED).count() > MOST_LIBRARIES {
+            return Err(invalid("it needs more libraries than any program"));
+        }
         linkage.needed = of(DT_NEEDED).collect::<io::Result<_>>()?;
         linkage.soname = of(DT_SONAME).next().transpose()?;
         let paths = |tag| {
             let whole: Vec<String> = of(tag).collect::<io::Result<_>>()?;
             let parts = whole.iter().flat_map(|paths| paths.split(':')).filter(|path| !path.is_empty());
-            Ok::<Vec<String>, io::Error>(parts.map(str::to_owned).collect())
+            // No process gets beyond these.
+            Ok::<Vec<String>, io::Error>(parts.take(MOST_LIBRARIES).map(str::to_owned).collect())
         };
         (linkage.rpath, linkage.runpath) = (paths(DT_RPATH)?, paths(DT_RUNPATH)?);
         linkage.no_default_directories = value(DT_FLAGS_1).is_some_and(|flags| flags & DF_1_NODEFLIB != 0);
@@ -298,6 +307,40 @@ mod tests {
     fn a_file_that_ends_early_is_an_error() {
         let bytes = fs_err::read(fs_err::canonicalize("/bin/sh").unwrap()).unwrap();
         assert!(linkage(&bytes[..100]).is_err() && linkage(&b"#!/bin/sh\n           "[..]).is_err());
+    }
+
+    /// A 64-bit ELF file with a dynamic section of these entries, and a text.
+    fn dynamic(entries: &[(u64, u64)], text: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 64 + 2 * 56];
+        let mut put = |at: usize, number: u64, size: usize| {
+            bytes[at..at + size].copy_from_slice(&number.to_le_bytes()[..size]);
+        };
+        put(0, u64::from(u32::from_le_bytes(*b"\x7fELF")) | 2 << 32 | 1 << 40, 8);
+        for (at, number, size) in [(18, 62, 2), (32, 64, 8), (54, 56, 2), (56, 2, 2)] {
+            put(at, number, size);
+        }
+        let all = [&[(DT_STRTAB, 0)], entries, &[(0, 0)]].concat();
+        let (begin, size) = (64 + 2 * 56, 16 * all.len() as u64);
+        for (segment, kind, offset, length) in
+            [(64, PT_LOAD, begin as u64 + size, text.len() as u64 + 1), (120, PT_DYNAMIC, begin as u64, size)]
+        {
+            for (at, number, size) in [(0, kind, 4), (8, offset, 8), (32, length, 8)] {
+                put(segment + at, number, size);
+            }
+        }
+        bytes.extend(all.iter().flat_map(|(tag, value)| [tag.to_le_bytes(), value.to_le_bytes()].concat()));
+        bytes.extend(text.as_bytes());
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn a_file_that_needs_more_than_any_program_is_an_error() {
+        let needs = |count: usize| linkage(&dynamic(&vec![(DT_NEEDED, 0); count], "liba.so")[..]);
+        assert_eq!(needs(MOST_LIBRARIES).unwrap().needed, vec!["liba.so"; MOST_LIBRARIES]);
+        assert!(needs(MOST_LIBRARIES + 1).unwrap_err().to_string().contains("more libraries"));
+        let directories = linkage(&dynamic(&[(DT_RPATH, 0); 2], &"a:".repeat(1000))[..]).unwrap().rpath;
+        assert_eq!(directories.len(), MOST_LIBRARIES);
     }
 
     proptest! {

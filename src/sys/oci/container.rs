@@ -31,8 +31,10 @@ const LARGEST_DOCUMENT: u64 = 4 << 20;
 const ALL_DOCUMENTS: u64 = 64 << 20;
 /// The most bytes of headers before a file of an archive.
 const HEADERS: u64 = 1 << 20;
-/// The most bytes that a compressed archive may have when it is decompressed.
-const LARGEST_ARCHIVE: u64 = 64 << 30;
+/// The most bytes of all names and links of an archive that are kept.
+const ALL_NAMES: usize = 32 << 20;
+/// The most bytes that a compressed archive may have when it is decompressed, and that all layers may have as they are.
+pub(super) const LARGEST_ARCHIVE: u64 = 64 << 30;
 
 /// The files of an image.
 #[derive(Debug)]
@@ -231,7 +233,7 @@ fn members(path: &Path, mut file: &File, length: u64) -> Result<HashMap<PathBuf,
     file.rewind().map_err(|error| with_path(path, error))?;
     let left = Rc::new(Cell::new(HEADERS));
     let mut archive = tar::Archive::new(Capped { file, left: Rc::clone(&left) });
-    let mut members = HashMap::new();
+    let (mut members, mut names) = (HashMap::new(), ALL_NAMES);
     for (number, entry) in archive.entries_with_seek().map_err(damaged)?.enumerate() {
         interrupt::check()?;
         let entry = entry.map_err(|error| if number == 0 { not_tar(error) } else { damaged(error) })?;
@@ -260,6 +262,9 @@ fn members(path: &Path, mut file: &File, length: u64) -> Result<HashMap<PathBuf,
             EntryType::Symlink => Member::Link(resolved(name.parent().unwrap_or(Path::new("")), &target())),
             _ => continue,
         };
+        let target = if let Member::Link(Some(target)) = &member { target.as_os_str().len() } else { 0 };
+        let left = names.checked_sub(name.as_os_str().len() + target);
+        names = left.ok_or_else(|| hostile("it has longer names than the files of an image have".to_owned()))?;
         members.insert(name, member);
     }
     if length == 0 {

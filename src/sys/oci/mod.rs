@@ -5,9 +5,12 @@ mod container;
 pub mod document;
 mod gzip;
 mod layer;
+#[cfg(test)]
+mod tests;
 mod verified;
 mod writer;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -17,7 +20,7 @@ use serde::de::DeserializeOwned;
 pub use self::layer::{LayerFacts, LayerWriter};
 pub use self::writer::{ArchiveWriter, Blob};
 
-use self::container::Container;
+use self::container::{Container, LARGEST_ARCHIVE};
 use self::document::{ConfigFacts, Descriptor, DockerImage, Index, Manifest, Platform, SchemaOne, media};
 use self::verified::{Expected, read_decompressed, read_verified};
 use crate::domain::digest::Digest;
@@ -58,6 +61,8 @@ impl LayerFormat {
 pub struct ImageSource {
     container: Container,
     images: Vec<Image>,
+    /// The bytes that the blobs of layers may yet have.
+    left: Cell<u64>,
 }
 
 /// An image of a source.
@@ -152,7 +157,7 @@ impl Opened {
         if images.is_empty() {
             return Err(ImageError::NotAnImage { path: name, reason: "it lists no image".into() }.into());
         }
-        Ok(Self::Images(ImageSource { container, images }))
+        Ok(Self::Images(ImageSource { container, images, left: Cell::new(LARGEST_ARCHIVE) }))
     }
 }
 
@@ -207,13 +212,15 @@ impl ImageSource {
         &self.images
     }
 
-    /// Reads a layer. `copy` gets the blob as it is, and `read` the tarball in it. After `read`, the rest of the layer is
-    /// read, and its digests are compared with those that the manifest and the configuration say. Returns the blob, its
-    /// format, and the result of `read`.
+    /// Reads a layer. `copy` gets the blob as it is, and `read` the tarball in it, which it reads to its end within
+    /// limits of its own. Then the digests are compared with those that the manifest and the configuration say. If
+    /// `read` fails, the rest of the blob is read and compared all the same, and not decompressed. Returns the format
+    /// of the blob, and the result of `read`.
     ///
     /// # Errors
     /// [`Error::Damaged`] if it is missing, truncated or longer than the manifest says; [`Error::DigestMismatch`];
-    /// [`Error::Io`] if `copy` fails; and those of `read`, unless the layer is damaged.
+    /// [`Error::HostileArchive`] if the layers that were read have more bytes than those of an image may have;
+    /// [`Error::Io`] if `copy` fails; and those of `read`, unless the blob is damaged.
     pub fn read_layer<T>(
         &self,
         layer: &Layer,
@@ -223,6 +230,10 @@ impl ImageSource {
         let name = self.layer_name(layer);
         let (reader, size) = opened(&self.container, &layer.file, &name)?;
         let expected = layer.expected.unwrap_or(Expected { digest: None, size });
+        // One blob may be many layers, and a file with holes is longer than the disk.
+        let left = self.left.get().checked_sub(expected.size.min(size));
+        let too_many = || "its layers have more bytes than those of an image may have".to_owned();
+        self.left.set(left.ok_or_else(|| Error::HostileArchive { archive: self.name(), reason: too_many() })?);
         read_verified(&name, reader, expected, copy, |blob| {
             read_decompressed(&name, blob, layer.diff_id, |tarball| read(&name, tarball))
         })

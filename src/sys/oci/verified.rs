@@ -78,7 +78,8 @@ pub(super) fn read_verified<'a, T>(
     }
 }
 
-/// Reads the tarball in a blob by `read`, to its end, and compares it with the digest of the configuration.
+/// Reads the tarball in a blob by `read`, to its end, and compares it with the digest of the configuration. If `read`
+/// fails, the rest is not decompressed: it may be a thousand times the size of the blob, and nothing counts it then.
 pub(super) fn read_decompressed<T>(
     what: &str,
     blob: &mut dyn Read,
@@ -102,13 +103,31 @@ pub(super) fn read_decompressed<T>(
         _ => Box::new(whole),
     };
     let mut hashing = HashingReader::new(decoded);
-    let value = read(&mut hashing);
-    let found = hashing.finish();
-    // A layer that cannot be read explains less than why that is.
-    let value = value?;
-    let found = found.map_err(damaged)?;
+    let value = read(&mut hashing)?;
+    let found = hashing.finish().map_err(damaged)?;
     if found == expected {
         return Ok((format, value));
     }
     Err(Error::DigestMismatch { what: format!("{what}, uncompressed,"), found, expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_refusal_nothing_more_is_decompressed() {
+        let body = vec![7; 4 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        gzip.write_all(&body).unwrap();
+        for blob in [&body[..], &gzip.finish().unwrap()] {
+            let refused = || Error::HostileArchive { archive: "layer".into(), reason: "it is too large".into() };
+            let mut left = blob;
+            let error = read_decompressed::<()>("layer", &mut left, Digest::of(&body), |tarball| {
+                tarball.read_exact(&mut [0; 512]).map_err(Error::from).and(Err(refused()))
+            });
+            assert!(matches!(error, Err(Error::HostileArchive { .. })));
+            assert!(left.len() > 3 << 20, "{} bytes are left", left.len());
+        }
+    }
 }

@@ -7,6 +7,7 @@ use memchr::memmem;
 
 use crate::domain::digest::Digest;
 use crate::domain::digest::HashingReader;
+use crate::sys::distro::dpkg::size_in_parts;
 use crate::sys::elf::{Linkage, ReadAt, linkage};
 
 /// A regular file.
@@ -66,10 +67,9 @@ impl Content {
         }
     }
 
-    /// The bytes of text that are kept.
+    /// About the bytes of memory that it takes, also when the rules cut a text into lines and lists.
     pub(super) fn kept(&self) -> u64 {
-        let linkage = self.linkage().map_or(0, Linkage::text_bytes);
-        (linkage + self.text().map_or(0, <[u8]>::len)) as u64
+        self.linkage().map_or(0, Linkage::memory) as u64 + self.text().map_or(0, size_in_parts)
     }
 
     /// What the loader reads.
@@ -88,6 +88,11 @@ const HEAD: usize = 512;
 pub const SMALLEST_HASHED: u64 = 16 << 10;
 /// The largest ELF file that is read into memory. A larger one of an archive goes through a temporary file.
 const LARGEST_HELD: u64 = 16 << 20;
+
+/// The most bytes of an interpreter or libpython that are searched for its version.
+const MOST_SEARCHED: u64 = 256 << 20;
+/// The longest text that can be a version, in bytes.
+const LONGEST_VERSION: usize = 64;
 
 /// How much of a file is needed, by its path. The beginning of every program and library is read anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,10 +248,10 @@ fn python_version(path: &str, bytes: &(impl ReadAt + ?Sized), size: u64) -> Opti
     let mut offset = 0;
     // The linker stores a text that another one ends with as a part of that: `/opt/python/3.13.5`.
     let mut ending = None;
-    while offset < size {
+    while offset < size.min(MOST_SEARCHED) {
         let read = bytes.read_at(offset, &mut piece).ok()?;
         for at in memmem::find_iter(&piece[..read], beginning.as_bytes()) {
-            let text = piece[at..read].split(|byte| *byte == 0).next().unwrap_or_default();
+            let text = piece[at..read.min(at + LONGEST_VERSION)].split(|byte| *byte == 0).next().unwrap_or_default();
             let text = std::str::from_utf8(text).unwrap_or_default().trim_end_matches('+');
             let before = at.checked_sub(1).map_or(0, |before| piece[before]);
             if text.parse::<crate::domain::version::Release>().is_ok() {
@@ -261,7 +266,7 @@ fn python_version(path: &str, bytes: &(impl ReadAt + ?Sized), size: u64) -> Opti
             break;
         }
         // A version may lie across the border of two pieces.
-        offset += (piece.len() - 64) as u64;
+        offset += (piece.len() - LONGEST_VERSION) as u64;
     }
     ending
 }
@@ -316,5 +321,27 @@ mod tests {
         assert_eq!(python_version("/lib/libpython3.13.so.1.0", &ending[..], 21).as_deref(), Some("3.13.4"));
         assert_eq!(python_version("/usr/bin/python3.12", &code[..], code.len() as u64), None);
         assert_eq!(python_version("/usr/bin/perl", &code[..], code.len() as u64), None);
+    }
+
+    #[test]
+    fn an_interpreter_of_nothing_but_versions_takes_no_longer() {
+        // Each is the beginning of a text that does not end.
+        let code = b"3.13.".repeat(800_000);
+        let start = std::time::Instant::now();
+        assert_eq!(python_version("/usr/bin/python3.13", &code[..], code.len() as u64), None);
+        // A file with holes is longer than anybody can wait.
+        let holes = tempfile::tempfile().unwrap();
+        holes.set_len(1 << 42).unwrap();
+        assert_eq!(python_version("/usr/bin/python3.13", &holes, 1 << 42), None);
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn what_is_kept_counts_with_its_parts() {
+        let kept = |path: &str, text: &[u8]| read(path, 0o644, text).content.kept();
+        assert!(kept("/a.pth", &b"a\n".repeat(1000)) > 60_000 && kept("/a.pth", &[b'a'; 2000]) < 3000);
+        let versions = vec![String::new(); 1000];
+        let linkage = Linkage { needed_versions: vec![(String::new(), versions)], ..Linkage::default() };
+        assert!(Content::Elf(Box::new(linkage), None).kept() > 20_000);
     }
 }

@@ -37,11 +37,16 @@ fn place(tree: &mut Tree, layer: usize, entry: &mut LayerEntry<'_>, buffer: &mut
             return Ok(());
         }
         LayerKind::Directory => Kind::Directory,
-        LayerKind::Symlink(target) => Kind::Link(target.to_string_lossy().into_owned()),
+        LayerKind::Symlink(target) => Kind::Link(target.to_string_lossy().into()),
         LayerKind::HardLink(target) => {
             let target = absolute(&target);
             match tree.get(&target).or_else(|| Some(tree.find(&target)?.1)).map(|node| node.kind.clone()) {
-                Some(kind @ (Kind::File(_) | Kind::Link(_) | Kind::Other)) => kind,
+                Some(kind @ (Kind::File(_) | Kind::Link(_) | Kind::Other)) => {
+                    // What reads the text of each name reads it as often as there are names.
+                    let text = if let Kind::File(file) = &kind { file.content.kept() } else { 0 };
+                    entry.keep(text)?;
+                    kind
+                }
                 _ => return Err(entry.hostile(format!("the hard link {path} leads to {target}, which is no file"))),
             }
         }
@@ -55,8 +60,9 @@ fn place(tree: &mut Tree, layer: usize, entry: &mut LayerEntry<'_>, buffer: &mut
     let uid = u32::try_from(entry.owner.0).unwrap_or(u32::MAX);
     let gid = u32::try_from(entry.owner.1).unwrap_or(u32::MAX);
     let mtime = i64::try_from(entry.mtime).unwrap_or(i64::MAX);
-    tree.place(&path, Node { kind, mode, uid, gid, mtime, layer });
-    Ok(())
+    let bytes = tree.place(&path, Node { kind, mode, uid, gid, mtime, layer });
+    // The path may be longer than the entry's, which is counted: through links, and where bytes were replaced.
+    entry.keep(bytes.saturating_sub(entry.path.as_os_str().len()) as u64)
 }
 
 /// The path in the tree; the root is the empty text. Bytes that are not UTF-8 are replaced.
@@ -162,6 +168,35 @@ pub(super) mod tests {
         let tree = applied(LayerBudget::USUAL, &[&[(Regular, "/a", "x"), (Symlink, "up", "../../..")]]).unwrap();
         assert_eq!((paths(&tree), tree.real("/up/a").as_deref()), (vec!["/a", "/up"], Some("/a")));
         assert!(applied(LayerBudget::USUAL, &[&[(Regular, &deep[..79], "x")]]).is_ok());
+    }
+
+    #[test]
+    fn what_is_kept_counts_as_often_as_it_is_kept() {
+        let (long, text) = ("x".repeat(90), "y".repeat(1000));
+        let deep = "a/".repeat(49) + "b";
+        let cases: [(u64, &[Written<'_>]); 3] = [
+            // Each directory that no entry names is in memory.
+            (4000, &[(Regular, &deep, "")]),
+            // A path through a link is as long as the link.
+            (500, &[(Symlink, "l", &long), (Regular, "l/1", ""), (Regular, "l/2", ""), (Regular, "l/3", "")]),
+            // Each name of a text is read.
+            (3000, &[(Regular, "a.pth", &text), (Link, "b.pth", "a.pth"), (Link, "c.pth", "a.pth")]),
+        ];
+        for (kept, entries) in cases {
+            let error = applied(LayerBudget { kept, ..LayerBudget::USUAL }, &[entries]).unwrap_err();
+            assert!(error.to_string().contains("more names and texts"), "{error}");
+            applied(LayerBudget { kept: 5 * kept, ..LayerBudget::USUAL }, &[entries]).unwrap();
+        }
+    }
+
+    #[test]
+    fn hard_links_of_a_link_share_its_text() {
+        let tree = applied(LayerBudget::USUAL, &[&[(Symlink, "a", "target"), (Link, "b", "a")]]).unwrap();
+        let [a, b] = ["/a", "/b"].map(|path| match &tree.get(path).unwrap().kind {
+            Kind::Link(target) => Rc::clone(target),
+            other => panic!("{other:?}"),
+        });
+        assert!(Rc::ptr_eq(&a, &b));
     }
 
     #[test]

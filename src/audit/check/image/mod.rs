@@ -22,6 +22,9 @@ use crate::error::{Error, ImageError, Result};
 pub use crate::sys::archive::LayerBudget;
 use crate::sys::oci::{ExportedRoot, ImageSource, Opened};
 
+/// The most Pythons and virtual environments of an image: rules compare each file with each of them.
+const MOST_ENVIRONMENTS: usize = 1000;
+
 /// A layer of an image.
 #[derive(Debug, Clone, Serialize)]
 pub struct Layer {
@@ -49,9 +52,19 @@ impl Image {
     /// [`Error::Unreadable`] if it cannot be read, [`Error::Image`] for what is no image, [`Error::HostileArchive`],
     /// [`Error::Damaged`], [`Error::DigestMismatch`], [`Error::Io`], [`Error::Interrupted`].
     pub fn read(path: &Path, budget: LayerBudget) -> Result<Self> {
+        let image = Self::read_any(path, budget)?;
+        let environments = image.tree.iter().filter(|(path, _)| is_of_environment(path)).count();
+        if environments > MOST_ENVIRONMENTS {
+            let reason = format!("it has more than {MOST_ENVIRONMENTS} Pythons and virtual environments");
+            return Err(Error::HostileArchive { archive: path.display().to_string(), reason });
+        }
+        Ok(image)
+    }
+
+    fn read_any(path: &Path, mut budget: LayerBudget) -> Result<Self> {
         let facts = fs_err::metadata(path).map_err(Error::Unreadable)?;
         if facts.is_dir() && !is_layout(path) {
-            let tree = rootfs::read(path)?;
+            let tree = rootfs::read(path, &mut budget)?;
             return Ok(Self { tree, config: None, layers: vec![Layer::of(path)] });
         }
         match Opened::open(path)? {
@@ -63,11 +76,11 @@ impl Image {
     /// Adds a directory of this system at an absolute path, in place of what is there.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Interrupted`].
+    /// [`Error::HostileArchive`] if more would be kept of it than of an image; [`Error::Io`], [`Error::Interrupted`].
     pub fn add(&mut self, directory: &Path, at: &Path) -> Result<()> {
         let at = at.to_string_lossy();
-        self.tree.remove(&at, 0);
-        rootfs::read_into(&mut self.tree, directory, &at)
+        self.tree.remove(&at, usize::MAX);
+        rootfs::read_into(&mut self.tree, directory, &at, &mut LayerBudget::USUAL.clone())
     }
 
     fn of_image(source: &ImageSource, mut budget: LayerBudget) -> Result<Self> {
@@ -102,6 +115,13 @@ impl Layer {
     fn of(path: &Path) -> Self {
         Self { name: path.display().to_string(), made_by: None }
     }
+}
+
+/// Whether a file makes a Python or a virtual environment of the directory that it is in.
+fn is_of_environment(path: &str) -> bool {
+    let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+    let is_library = || directory.rsplit('/').next().is_some_and(|name| name.starts_with("python"));
+    name == "pyvenv.cfg" || (matches!(name, "os.py" | "os.pyc") && is_library())
 }
 
 /// Whether a directory is an OCI layout or an unpacked archive of `docker save`, and not a root file system.

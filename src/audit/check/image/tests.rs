@@ -211,3 +211,42 @@ fn an_exported_root_file_system_is_an_image_without_configuration() {
     let image = read(file.path()).unwrap();
     assert!(image.config.is_none() && image.tree.text("/etc/passwd").is_some());
 }
+
+#[test]
+fn a_directory_that_is_added_takes_the_place_of_what_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let (root, app) = (place.path().join("root"), place.path().join("app"));
+    for file in ["root/opt/app/lib/old.so", "root/opt/other", "app/lib/new.so"] {
+        let path = place.path().join(file);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "").unwrap();
+    }
+    let mut image = read(&root).unwrap();
+    image.add(&app, Path::new("/opt/app")).unwrap();
+    let has = |path: &str| image.tree.get(path).is_some();
+    assert!(has("/opt/app/lib/new.so") && has("/opt/other") && !has("/opt/app/lib/old.so"));
+}
+
+#[test]
+fn an_image_of_very_many_environments_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let made = |count: usize| {
+        for number in 0..count {
+            let directory = root.path().join(format!("opt/{number}"));
+            fs_err::create_dir_all(&directory).unwrap();
+            fs_err::write(directory.join("pyvenv.cfg"), "home = /usr/bin\n").unwrap();
+        }
+        read(root.path())
+    };
+    assert!(made(1000).is_ok());
+    let error = made(1001).unwrap_err();
+    assert!(error.to_string().contains("more than 1000 Pythons"), "{error}");
+}
+
+#[test]
+fn an_archive_of_endless_names_is_refused() {
+    let names: Vec<String> = (0..40).map(|number| format!("{number}{}", "x".repeat(900_000))).collect();
+    let files: Vec<_> = names.into_iter().map(|name| (name, Vec::new())).collect();
+    let error = read(archived(&files, &[], None).path()).unwrap_err();
+    assert!(matches!(&error, Error::HostileArchive { reason, .. } if reason.contains("longer names")), "{error}");
+}

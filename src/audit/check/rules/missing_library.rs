@@ -1,6 +1,6 @@
 //! Libraries that a program or an extension module needs and that the loader does not find in the image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::finding::{Found, Severity};
 use super::super::linker::Missing;
@@ -19,42 +19,51 @@ pub static RULE: Rule = Rule {
     judge: Judge::Always(judge),
 };
 
+/// The most findings. Nobody reads more, and a hostile image could have millions.
+const MOST: usize = 10_000;
+
 fn judge(subject: &Subject<'_>) -> Vec<Found> {
     // Each with a program or module that it fails for.
     let mut missing: BTreeMap<Missing, String> = BTreeMap::new();
-    for program in programs(subject) {
-        for library in subject.linker.program(program).missing {
-            missing.entry(library).or_insert_with(|| program.to_owned());
+    let mut add = |needed_for: &str, libraries: &[Missing]| {
+        for library in libraries {
+            if missing.len() < MOST {
+                missing.entry(library.clone()).or_insert_with(|| needed_for.to_owned());
+            }
         }
+    };
+    for program in programs(subject) {
+        add(program, &subject.linker.program(program).missing);
     }
     for environment in &subject.environments {
-        subject.linker.each_extension(environment, |module, process| {
-            for library in &process.missing {
-                missing.entry(library.clone()).or_insert_with(|| module.to_owned());
-            }
-        });
+        subject.linker.each_extension(environment, |module, process| add(module, &process.missing));
     }
-    missing.iter().map(|(library, root)| found(subject, library, root)).collect()
+    let names: BTreeSet<&str> = missing.keys().map(|missing| missing.library.as_str()).collect();
+    // The first one of each name; the last one that is inserted stays.
+    let mut named: Vec<(&str, &str)> = subject.tree.named(&names).collect();
+    named.reverse();
+    let elsewhere: HashMap<&str, &str> = named.into_iter().collect();
+    let place = |missing: &Missing| elsewhere.get(missing.library.as_str()).copied();
+    let more = || Found::of_image(format!("there are {MOST} or more of these, and only the first are listed"));
+    let found = missing.iter().map(|(library, root)| found(subject, library, root, place(library)));
+    found.chain((missing.len() == MOST).then(more)).collect()
 }
 
-fn found(subject: &Subject<'_>, missing: &Missing, root: &str) -> Found {
+/// The finding. `elsewhere` is a file of the library's name where the loader does not look.
+fn found(subject: &Subject<'_>, missing: &Missing, root: &str, elsewhere: Option<&str>) -> Found {
     let Missing { by, library } = missing;
     let through = if by == root { String::new() } else { format!(", which {root} needs") };
-    let elsewhere = subject.tree.iter().find(|(path, node)| {
-        let named = path.strip_suffix(library.as_str()).is_some_and(|rest| rest.ends_with('/'));
-        named && !node.is_directory()
-    });
     let needs = format!("it needs {library}{through}");
     match elsewhere {
         // Some packages load their libraries themselves before they import what needs them.
-        Some((place, _)) if subject.is_of_a_wheel(place) && subject.is_of_a_wheel(by) => {
+        Some(place) if subject.is_of_a_wheel(place) && subject.is_of_a_wheel(by) => {
             let message = format!("{needs}; the loader does not look for it in {place}, so the package has to load it");
             Found::at(by, message).with(Severity::Note)
         }
-        Some((place, _)) if is_configured(subject, place) => {
+        Some(place) if is_configured(subject, place) => {
             Found::at(by, format!("{needs}; {place} is not in /etc/ld.so.cache, because ldconfig did not run"))
         }
-        Some((place, _)) => Found::at(by, format!("{needs}; the loader does not look for it in {place}")),
+        Some(place) => Found::at(by, format!("{needs}; the loader does not look for it in {place}")),
         // Slim images have the module and not Tk, as there is no display.
         None if by.contains("/lib-dynload/_tkinter.") => {
             Found::at(by, format!("{needs}, which is not in the image")).with(Severity::Note)
@@ -97,6 +106,32 @@ mod tests {
             // A plain library that nothing needs, and a module for another processor.
             .elf("/app/lib/python3.13/site-packages/x/libunused.so", library("libunused.so", &["libno.so"]));
         assert_eq!(fixture.judged(&RULE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn many_libraries_that_are_missing_take_no_longer_each() {
+        let names: Vec<String> = (0..3000).map(|number| format!("libmissing{number}.so")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut fixture = Fixture::default().elf("/usr/bin/tool", program(&names));
+        for number in 0..3000 {
+            fixture = fixture.file(&format!("/srv/{number}"), 1);
+        }
+        let start = std::time::Instant::now();
+        assert_eq!(fixture.judged(&RULE).len(), names.len());
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn of_very_many_the_first_are_listed() {
+        let mut fixture = Fixture::default();
+        let names: Vec<String> = (0..1000).map(|number| format!("libmissing{number}.so")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for number in 0..11 {
+            fixture = fixture.elf(&format!("/usr/bin/tool{number}"), program(&names));
+        }
+        let found = fixture.judged(&RULE);
+        assert_eq!(found.len(), MOST + 1);
+        assert!(found.iter().any(|found| found.contains("only the first are listed")));
     }
 
     #[test]

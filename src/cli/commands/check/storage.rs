@@ -1,10 +1,11 @@
 //! Takes an image from the storage of docker, podman or buildah: the program that has it writes it to a temporary file.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, ImageError, Result};
 use crate::sys::fs;
-use crate::sys::process::{Runner, Spec};
+use crate::sys::process::{Runner, Spec, Stream};
 use crate::sys::toolchain::LOCAL_PATH;
 
 /// What tells the programs which daemon to ask, and where a storage is. They get no other variable.
@@ -28,6 +29,11 @@ const VARIABLES: [&str; 18] = [
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 ];
+
+/// How long a program may take to say whether it has an image: a daemon may not answer.
+const LIMIT: Duration = Duration::from_mins(1);
+/// The most characters of what a program says that are shown.
+const LONGEST: usize = 300;
 
 /// A program that keeps images.
 struct Client {
@@ -92,20 +98,28 @@ pub(super) fn take(name: &str, runner: &dyn Runner, find: impl Fn(&str) -> Optio
             Spec::new(&program).args(arguments).environment(variables.chain(path))
         };
         let has = client.has.iter().copied().chain([name]).map(str::to_owned).collect();
-        match runner.capture(&spec(has)) {
-            Ok(_) => {
+        match refusal(runner, &spec(has).timeout(LIMIT))? {
+            None => {
                 let saved = Saved { directory: fs::temporary_directory_in(&std::env::temp_dir(), "pykeel-check-")? };
                 runner.capture(&spec((client.save)(name, &saved.path())))?;
                 return Ok(saved);
             }
-            Err(Error::Command { output, .. }) => {
-                let reason = output.lines().last().unwrap_or_default().trim().to_owned();
-                asked.push((client.name.to_owned(), reason));
-            }
-            Err(other) => return Err(other),
+            Some(reason) => asked.push((client.name.to_owned(), reason)),
         }
     }
     Err(ImageError::NotFound { name: name.to_owned(), asked }.into())
+}
+
+/// Runs a program, and returns the last line of its complaints if it fails. Nothing else of what it prints is kept.
+fn refusal(runner: &dyn Runner, spec: &Spec) -> Result<Option<String>> {
+    let mut last = String::new();
+    let outcome = runner.run(spec, &mut |stream, line| {
+        if stream == Stream::Err && !line.trim().is_empty() {
+            last = line.trim().chars().take(LONGEST).collect();
+        }
+    })?;
+    let silent = || if last.is_empty() { outcome.to_string() } else { last.clone() };
+    Ok((!outcome.success()).then(silent))
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -144,6 +158,18 @@ mod tests {
         let Error::Image(ImageError::NotFound { asked, .. }) = &error else { panic!("{error}") };
         assert_eq!(asked[0], ("docker".to_owned(), "Error: No such image: app:1".to_owned()));
         assert_eq!((asked.len(), error.code()), (2, 2));
+        assert!(runner.specs().iter().filter(|spec| spec.timeout == Some(LIMIT)).count() >= 5);
+    }
+
+    #[test]
+    fn what_a_program_says_is_cut_and_a_silent_one_has_its_status() {
+        let flood = "x".repeat(10_000);
+        let runner = Scripted::new()
+            .on("docker image", Answer::new().out("[]").err(&format!("{flood}\n{flood}\n\n")).code(1))
+            .on("podman image", Answer::new().out("1a2b").code(125));
+        let error = take("app", &runner, at(&["docker", "podman"])).map(drop).unwrap_err();
+        let Error::Image(ImageError::NotFound { asked, .. }) = &error else { panic!("{error}") };
+        assert_eq!((asked[0].1.len(), asked[1].1.as_str()), (LONGEST, "exit status 125"));
     }
 
     #[test]
