@@ -31,6 +31,7 @@ pub type Function = fn(&[u8]);
 
 /// All entry points, by name.
 pub const TARGETS: &[(&str, Function)] = &[
+    ("pykeel_lock", pykeel_lock),
     ("recipe", recipe),
     ("version", version),
     ("manifest", manifest),
@@ -41,6 +42,21 @@ pub const TARGETS: &[(&str, Function)] = &[
     ("root", root),
     ("store", store),
 ];
+
+/// A lock: what is read is written so that it is read again, and a mistake has a place in the text.
+pub fn pykeel_lock(bytes: &[u8]) {
+    match crate::pykeel_lock::parse_bytes("pykeel.lock", bytes) {
+        Ok(lock) => {
+            let text = crate::pykeel_lock::render(&lock);
+            let again = crate::pykeel_lock::parse("pykeel.lock", &text);
+            assert_eq!(again.as_ref(), Ok(&lock), "{text}");
+        }
+        Err(error) => {
+            let lines = String::from_utf8_lossy(bytes).matches('\n').count() + 1;
+            assert!(error.line >= 1 && error.line <= lines && error.column >= 1, "{error}");
+        }
+    }
+}
 
 /// A recipe file: a recipe that parses can be used, and a mistake has a place in the text.
 pub fn recipe(bytes: &[u8]) {

@@ -6,7 +6,7 @@
 //! ```text
 //! cli -> pipeline -> {planning, stages} -> {recipe, store, sys} -> {domain, event, error, cost}
 //! cli -> audit -> pipeline
-//! cli -> {prefix, report, venv, export}
+//! cli -> {prefix, report, venv, export, pykeel_lock}
 //! ```
 
 pub mod audit;
@@ -21,6 +21,7 @@ pub mod fuzz;
 pub mod pipeline;
 pub mod planning;
 pub mod prefix;
+pub mod pykeel_lock;
 pub mod recipe;
 pub mod report;
 pub mod stages;

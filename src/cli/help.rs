@@ -37,7 +37,19 @@ Examples:
   pykeel install 3.13 --root /out                into /out/opt/myorg/python-3.13
   pykeel install 3.13 --prefix ~/python          into any directory: Python is relocatable
   pykeel install sha256:1a2b...                  exactly that artifact of the store
-  pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first";
+  pykeel install ./cpython-3.13.5-....tar.zst    a tarball that was built elsewhere, checked first
+  pykeel install --locked                        exactly what pykeel.lock says";
+
+pub(super) const LOCK_HELP: &str = "\
+Options that are set neither here, nor in the environment, nor in pykeel.toml are those that are locked.
+
+Examples:
+  pykeel lock 3.13 3.14 --flavor all             lock what the store has of them, in pykeel.lock
+  pykeel install --locked                        install exactly that
+  pykeel lock --upgrade 3.13                     take the newest 3.13, and show what changes
+  pykeel lock --upgrade --build                  build the newest of all on this machine, and lock it
+  pykeel lock --check                            in CI: fail if the lock is out of date
+  pykeel lock --remove 3.12                      lock it no more";
 
 pub(super) const DOCKERFILE_HELP: &str = "\
 Paths are relative to the build context, which is the directory of `--output`. Nothing is built or downloaded.

@@ -4,7 +4,9 @@ use std::io;
 
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
-use crate::error::{DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, VenvError};
+use crate::error::{
+    DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, PykeelLockError, VenvError,
+};
 
 /// Returns what to do about an error, if there is something to do.
 #[must_use]
@@ -13,6 +15,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_profile(error))
         .or_else(|| of_build(error))
         .or_else(|| of_artifact(error))
+        .or_else(|| of_lock(error))
         .or_else(|| of_venv(error))
         .or_else(|| of_image(error))
         .or_else(|| of_prefix(error))
@@ -174,6 +177,51 @@ fn of_artifact(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint)
+}
+
+/// For errors of `pykeel.lock`.
+fn of_lock(error: &Error) -> Option<String> {
+    let Error::PykeelLock(error) = error else { return None };
+    Some(match error {
+        PykeelLockError::Absent { .. } => {
+            "name the lock with `--lock FILE`, or write one with `pykeel lock VERSION`".into()
+        }
+        PykeelLockError::NotALock { .. } => "name another file with `--lock FILE`".into(),
+        PykeelLockError::Mistake(_) => {
+            "restore the file from version control, or remove it and lock the versions again with `pykeel lock`".into()
+        }
+        PykeelLockError::NothingToLock { command, .. } => {
+            format!("build it with `{command}`, or build and lock it at once with `--build`")
+        }
+        PykeelLockError::NotLocked { .. } => {
+            "lock it with `pykeel lock VERSION`, with `--flavor` for another flavor; what is there is listed above".into()
+        }
+        PykeelLockError::OtherOptions { .. } => {
+            "leave the options out (`pykeel config` shows where each is set), or lock the versions anew with them by \
+             `pykeel lock`"
+                .into()
+        }
+        PykeelLockError::NotInStore { .. } => {
+            "use the store that has it, build it with `pykeel build --locked`, or lock what is there with `pykeel lock \
+             --upgrade`"
+                .into()
+        }
+        PykeelLockError::Untrue { .. } => {
+            "somebody changed the lock or the store: restore the lock from version control, or lock what is in the store \
+             with `pykeel lock --upgrade`"
+                .into()
+        }
+        PykeelLockError::OtherPlan { topics, .. } => {
+            let remedies = topics.iter().map(|topic| of_topic(*topic)).map(str::to_owned);
+            let anew = "lock what is built here with `pykeel lock --upgrade --build`".to_owned();
+            remedies.chain([anew]).collect::<Vec<_>>().join("; or ")
+        }
+        PykeelLockError::OtherArtifact { .. } => {
+            "use the store that has the locked one; `pykeel verify --rebuild` names what differs between two builds".into()
+        }
+        PykeelLockError::OutOfDate { .. } => "run the same command without `--check`, and commit the file".into(),
+        PykeelLockError::Changed { .. } => "run the command again".into(),
+    })
 }
 
 /// For errors of an application's environment.

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::args::{Color, Global, Progress};
 use super::hints::hint;
-use crate::error::{Error, ImageError, PrefixError, VenvError};
+use crate::error::{Error, ImageError, PrefixError, PykeelLockError, VenvError};
 use crate::report::text::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -81,6 +81,7 @@ pub(super) fn details(error: &Error) -> Vec<String> {
             asked.iter().map(|(program, reason)| format!("{program}: {reason}")).collect()
         }
         Error::OtherPlan { differences, .. } | Error::NotReproduced { differences, .. } => differences.clone(),
+        Error::PykeelLock(error) => of_lock(error).to_vec(),
         Error::SomeFailed { failed, .. } => {
             failed.iter().flat_map(|(version, error)| of_version(version, error)).collect()
         }
@@ -91,6 +92,18 @@ pub(super) fn details(error: &Error) -> Vec<String> {
         }
         Error::AmbiguousArtifact { candidates, .. } => candidates.clone(),
         _ => Vec::new(),
+    }
+}
+
+/// What differs from a lock, or what it has.
+fn of_lock(error: &PykeelLockError) -> &[String] {
+    match error {
+        PykeelLockError::NotLocked { has, .. } => has,
+        PykeelLockError::NotInStore { instead, .. } => instead,
+        PykeelLockError::OtherOptions { differences, .. }
+        | PykeelLockError::Untrue { differences, .. }
+        | PykeelLockError::OtherPlan { differences, .. } => differences,
+        _ => &[],
     }
 }
 

@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod plan;
 pub mod prefix;
 pub mod profile;
+pub mod pykeel_lock;
 pub mod rebuild;
 pub mod reference;
 pub mod sysconfig;

@@ -196,6 +196,7 @@ impl FromStr for VersionRequest {
 
 serde_by_display!(Series);
 serde_by_display!(Release);
+serde_by_display!(VersionRequest);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Error, ImageError, PrefixError, VenvError};
+use super::{Error, ImageError, PrefixError, PykeelLockError, VenvError};
 
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Error {
             Self::Distrusted { .. } | Self::NoExec { .. } => ExitCode::Unavailable,
             Self::Image(error) => error.code(),
             Self::Prefix(error) => error.code(),
+            Self::PykeelLock(error) => error.code(),
             Self::Venv(error) => error.code(),
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
@@ -104,6 +105,24 @@ impl PrefixError {
             Self::Foreign { .. } | Self::Mounted { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => {
                 ExitCode::Unavailable
             }
+        }
+    }
+}
+
+impl PykeelLockError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::Absent { .. } | Self::NotALock { .. } | Self::Mistake(_) | Self::NothingToLock { .. } => {
+                ExitCode::Usage
+            }
+            Self::NotLocked { .. }
+            | Self::OtherOptions { .. }
+            | Self::NotInStore { .. }
+            | Self::Untrue { .. }
+            | Self::OtherPlan { .. }
+            | Self::OtherArtifact { .. }
+            | Self::OutOfDate { .. } => ExitCode::Verification,
+            Self::Changed { .. } => ExitCode::Unavailable,
         }
     }
 }

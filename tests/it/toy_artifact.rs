@@ -46,6 +46,11 @@ pub fn pykeel() -> Command {
     command
 }
 
+/// The toy that they are of. No test changes it.
+pub fn toy() -> &'static Toy {
+    &BUILT.toy
+}
+
 /// An artifact of the toy.
 pub fn artifact(flavor: &str) -> Artifact {
     let wanted = format!("-{flavor}-");

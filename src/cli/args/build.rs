@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::super::settings::FlavorChoice;
 use super::flags::BuildFlags;
+use super::lock::LockedArgs;
 use super::policies::{ConfigureArgs, PolicyArgs};
 use super::values::named;
 use super::wanted::WantedArtifacts;
@@ -16,8 +17,11 @@ use crate::domain::version::VersionRequest;
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct BuildArgs {
     /// Versions: 3.13, 3.13.5, 3.13t, latest
-    #[arg(required = true, value_name = "VERSION")]
+    #[arg(required_unless_present = "locked", value_name = "VERSION")]
     pub versions: Vec<VersionRequest>,
+
+    #[command(flatten)]
+    pub locked: LockedArgs,
 
     /// Prefix to compile in; it may have {series}, {version} and {variant} in it
     #[arg(long, value_name = "DIR")]
@@ -88,6 +92,9 @@ pub(in crate::cli) struct InstallArgs {
     /// Replace what pykeel did not install, remove files that it did not put there, and reinstall what is there already
     #[arg(long)]
     pub force: bool,
+
+    #[command(flatten)]
+    pub locked: LockedArgs,
 
     #[command(flatten)]
     pub artifacts: WantedArtifacts,

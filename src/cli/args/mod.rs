@@ -7,6 +7,7 @@ mod check;
 mod dockerfile;
 mod flags;
 mod image;
+mod lock;
 mod policies;
 mod python_build;
 mod tools;
@@ -26,12 +27,14 @@ pub(super) use self::dockerfile::DockerfileArgs;
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
+pub(super) use self::lock::LockArgs;
+pub(super) use self::policies::PolicyArgs;
 pub(super) use self::python_build::PythonBuildArgs;
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
-    PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    LOCK_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
@@ -111,6 +114,9 @@ pub(super) enum Command {
     /// Install CPython from the store, building it first if needed
     #[command(after_help = INSTALL_HELP)]
     Install(InstallArgs),
+    /// Record which artifact each version means, for `--locked`
+    #[command(after_help = LOCK_HELP)]
+    Lock(Box<LockArgs>),
     /// Write a Dockerfile with a builder stage and a runtime stage
     #[command(after_help = DOCKERFILE_HELP)]
     Dockerfile(Box<DockerfileArgs>),
@@ -162,6 +168,7 @@ impl Command {
         match self {
             Self::Build(_) | Self::Train(_) | Self::Install(_) | Self::Image(_) => true,
             Self::Verify(args) => args.rebuild,
+            Self::Lock(args) => args.build,
             _ => false,
         }
     }
@@ -190,6 +197,7 @@ impl Args {
             }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
+            Command::Lock(args) => args.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);
                 args.artifacts.apply_to(&mut overrides)?;
@@ -224,6 +232,9 @@ pub(super) fn command() -> clap::Command {
     let command = with_settings(Args::command()).mut_subcommand("verify", |verify| {
         // Without `--rebuild`, verify builds nothing.
         verify.mut_args(|arg| if arg.get_help_heading() == Some(BUILD_OPTIONS) { arg.requires("rebuild") } else { arg })
+    });
+    let command = command.mut_subcommand("install", |install| {
+        install.mut_arg("what", |what| what.required(false).required_unless_present("locked"))
     });
     command.mut_subcommand("image", |image| {
         // `--rootfs` takes trees, and no artifacts.

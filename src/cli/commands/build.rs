@@ -6,15 +6,17 @@ use serde::Serialize;
 
 use super::super::args::BuildArgs;
 use super::super::config::Config;
-use super::super::settings::Settings;
+use super::super::settings::{Origin, Settings};
 use super::super::timings::Recorder;
+use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
 use super::{full_versions, print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
 use crate::domain::plan::{BuildPlan, Hardening, Optimize};
 use crate::error::Result;
-use crate::event::{Reporter, staged};
+use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, VersionResult};
+use crate::pykeel_lock::LockFile;
 use crate::recipe::Catalog;
 use crate::stages::package;
 use crate::store::{StoredArtifact, debug_file, manifest_file};
@@ -44,9 +46,64 @@ struct Output {
 
 pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.flags, full_versions(&args.versions, &catalog)?)?;
-    let outcome = build(args, config, &catalog, &recorder);
+    let locked = args.locked.locked.then(|| locked_entries(args, config)).transpose()?;
+    let versions = match &locked {
+        Some(entries) => entries.iter().map(Entry::name).collect(),
+        None => full_versions(&args.versions, &catalog)?,
+    };
+    let recorder = Recorder::new(config, &args.flags, versions)?;
+    let outcome = match locked {
+        Some(entries) => build_locked(args, &entries, config, (&catalog, &recorder)),
+        None => build(args, config, &catalog, &recorder),
+    };
     recorder.finish(outcome)
+}
+
+/// Returns what is locked of what the user names.
+fn locked_entries(args: &BuildArgs, config: &Config) -> Result<Vec<Entry>> {
+    let flavor = &config.settings.flavor;
+    let flavors = if flavor.origin == Origin::Default { Flavors::All } else { Flavors::Named(flavor.value.flavors()) };
+    let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
+    entries(&LockFile::read_existing(&args.locked.lock)?, &args.versions, &flavors, &given)
+}
+
+/// Takes what is locked from the store, or builds it.
+fn build_locked(
+    args: &BuildArgs,
+    entries: &[Entry],
+    config: &Config,
+    (catalog, reporter): (&Catalog, &Recorder<'_>),
+) -> Result<u8> {
+    let jobs = config.jobs()?;
+    let workshop = Workshop {
+        config,
+        pipeline: config.pipeline(catalog, reporter, &jobs),
+        places: (&args.flags).into(),
+        may_install: !args.dry_run,
+    };
+    let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
+    let locked = Locked { lock: &args.locked.lock, given, workshop, root: None };
+    if args.dry_run {
+        let plans = locked.dry_run(&entries.iter().collect::<Vec<_>>())?;
+        print(config, &plans, || plans.iter().map(plan_text).collect())?;
+        return Ok(0);
+    }
+    let (mut results, mut absent) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match locked.in_store(entry, Digests::Compared) {
+            Ok(None) => absent.push(entry),
+            Ok(Some(artifact)) => {
+                reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
+                let plan = artifact.read_manifest().map(|manifest| manifest.plan);
+                let built = plan.map(|plan| vec![Built { plan, artifact, cached: true }]);
+                results.push(VersionResult { version: entry.name(), built });
+            }
+            Err(error) => results.push(VersionResult { version: entry.name(), built: Err(error) }),
+        }
+    }
+    let built = locked.build(&absent)?.into_iter();
+    results.extend(built.map(|(version, built)| VersionResult { version, built }));
+    delivered(results, config, reporter)
 }
 
 fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
@@ -65,7 +122,12 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
         print(config, &plans, || plans.iter().map(plan_text).collect())?;
         return Ok(0);
     }
-    let results = pipeline.build(&args.versions, &options)?;
+    delivered(pipeline.build(&args.versions, &options)?, config, reporter)
+}
+
+/// Copies what was built to the directory that the user named, and prints it.
+fn delivered(results: Vec<VersionResult>, config: &Config, reporter: &Recorder<'_>) -> Result<u8> {
+    let settings = &config.settings;
     let several = results.len() > 1;
     let delivered = results.into_iter().map(|VersionResult { version, built }| {
         let task = several.then(|| reporter.task(&version));

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
+use super::super::settings::Origin;
 use super::super::timings::Recorder;
+use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
 use super::stored::{Missing, Search, What, same_prefix};
 use super::{copies, full_versions, place_name, print, sorted_out};
 use crate::domain::artifact::ArtifactName;
@@ -21,6 +23,7 @@ use crate::planning::preflight;
 use crate::prefix::copies::OtherCopy;
 use crate::prefix::install::{self, Durability, InstallOptions, Placed, Placement};
 use crate::prefix::site::Destination;
+use crate::pykeel_lock::LockFile;
 use crate::recipe::Catalog;
 use crate::store::StoredArtifact;
 use crate::sys::distro::Distro;
@@ -50,12 +53,35 @@ struct Item {
 pub(super) fn run(args: &InstallArgs, config: &Config) -> Result<u8> {
     preflight::refuse_musl()?;
     let catalog = config.catalog()?;
-    let recorder = Recorder::new(config, &args.artifacts.flags, full_versions(args.artifacts.versions(), &catalog)?)?;
-    let outcome = install(args, config, &catalog, &recorder);
+    let locked = args.locked.locked.then(|| locked_entries(args, config)).transpose()?;
+    let versions = match &locked {
+        Some(entries) => entries.iter().map(|entry| entry.artifact.version().to_string()).collect(),
+        None => full_versions(args.artifacts.versions(), &catalog)?,
+    };
+    let recorder = Recorder::new(config, &args.artifacts.flags, versions)?;
+    let outcome = install(args, locked.as_deref(), config, (&catalog, &recorder));
     recorder.finish(outcome)
 }
 
-fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
+/// Returns what is locked of what the user names.
+fn locked_entries(args: &InstallArgs, config: &Config) -> Result<Vec<Entry>> {
+    let versions: Vec<_> = args.artifacts.versions().copied().collect();
+    if versions.len() < args.artifacts.what.len() {
+        return Err(Error::Usage("`--locked` takes versions: a digest and a tarball are exact already".into()));
+    }
+    let flavor = &config.settings.flavor;
+    let flavors =
+        if flavor.origin == Origin::Default { Flavors::One } else { Flavors::Named(vec![flavor.value.installed()]) };
+    let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
+    entries(&LockFile::read_existing(&args.locked.lock)?, &versions, &flavors, &given)
+}
+
+fn install(
+    args: &InstallArgs,
+    locked: Option<&[Entry]>,
+    config: &Config,
+    (catalog, reporter): (&Catalog, &Recorder<'_>),
+) -> Result<u8> {
     let jobs = config.jobs()?;
     let search = Search {
         config,
@@ -75,7 +101,11 @@ fn install(args: &InstallArgs, config: &Config, catalog: &Catalog, reporter: &Re
         options: InstallOptions { force: args.force, durability },
         search,
     };
-    let (outputs, failure) = sorted_out(installation.outputs(&args.artifacts.what)?)?;
+    let results = match locked {
+        None => installation.outputs(&args.artifacts.what)?,
+        Some(entries) => installation.locked_outputs(args, entries)?,
+    };
+    let (outputs, failure) = sorted_out(results)?;
     print(config, &outputs, || outputs.iter().map(|output| format!("{}\n", output.path.display())).collect())?;
     failure.map_or(Ok(0), Err)
 }
@@ -96,7 +126,41 @@ impl Installation<'_> {
     /// # Errors
     /// Those that concern all of it.
     pub(super) fn outputs(&self, wanted: &[Wanted]) -> Result<Vec<(String, Result<Output>)>> {
-        let items = self.items(wanted)?;
+        let found = wanted.iter().map(|wanted| self.search.find(wanted)).collect::<Result<_>>()?;
+        self.outputs_of(self.items(found)?)
+    }
+
+    /// Installs exactly what is locked, and returns the name and the result of each.
+    ///
+    /// # Errors
+    /// Those that concern all of it.
+    fn locked_outputs(&self, args: &InstallArgs, entries: &[Entry]) -> Result<Vec<(String, Result<Output>)>> {
+        let Search { config, pipeline, places, missing, .. } = &self.search;
+        let workshop = Workshop { config, pipeline: *pipeline, places: places.clone(), may_install: true };
+        let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
+        let locked = Locked { lock: &args.locked.lock, given, workshop, root: self.root };
+        let (mut found, mut failed, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        let what = |artifact: StoredArtifact| (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)));
+        for entry in entries {
+            match (locked.in_store(entry, Digests::ComparedLater), missing) {
+                (Ok(Some(artifact)), _) => found.push(what(artifact)),
+                (Ok(None), Missing::Build) => absent.push(entry),
+                (Ok(None), Missing::Refuse) => failed.push((entry.name(), Err(locked.not_in_store(entry)?))),
+                (Err(error), _) => failed.push((entry.name(), Err(error))),
+            }
+        }
+        for (name, built) in locked.build(&absent)? {
+            match built {
+                Ok(built) => found.extend(built.into_iter().map(|built| what(built.artifact))),
+                Err(error) => failed.push((name, Err(error))),
+            }
+        }
+        let mut outputs = self.outputs_of(self.items(found)?)?;
+        outputs.extend(failed);
+        Ok(outputs)
+    }
+
+    fn outputs_of(&self, items: Vec<Item>) -> Result<Vec<(String, Result<Output>)>> {
         let wanted: Vec<_> = items.iter().map(|item| (item.name.as_str(), &item.what)).collect();
         let artifacts = self.search.artifacts(&wanted)?;
         let several = items.len() > 1;
@@ -112,10 +176,9 @@ impl Installation<'_> {
     }
 
     /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
-    fn items(&self, wanted: &[Wanted]) -> Result<Vec<Item>> {
+    fn items(&self, found: Vec<(String, What)>) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
-        for wanted in wanted {
-            let (name, what) = self.search.find(wanted)?;
+        for (name, what) in found {
             let prefix = self.destination(&self.search.request(&what)?)?;
             let item = Item { name, what, prefix };
             match items.iter().find(|other| other.prefix == item.prefix) {

@@ -12,6 +12,8 @@ mod index;
 mod inspect;
 mod install;
 mod list;
+mod lock;
+mod locked;
 mod man;
 mod places;
 mod python_build;
@@ -45,6 +47,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Command::Build(args) => build::run(args, &config()?),
         Command::Train(args) => train::run(args, &config()?),
         Command::Install(args) => install::run(args, &config()?),
+        Command::Lock(args) => lock::run(args, &config()?),
         Command::Dockerfile(args) => dockerfile::run(args, &config()?),
         Command::Image(args) => image::run(args, &config()?),
         Command::Uninstall(args) => uninstall::run(args, &config()?),

@@ -216,11 +216,13 @@ fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
     let artifacts = config.store.list()?;
     let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
     let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
-    held.flatten().ok_or(Error::NoSuchArtifact { digest })
+    // The entry may have been replaced since the store was listed.
+    let held = held.flatten().filter(|artifact| artifact.record.digest == digest);
+    held.ok_or(Error::NoSuchArtifact { digest })
 }
 
 /// Describes what else of a series the store has.
-fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
+pub(super) fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
     let series = format!("cpython-{}.", recipe.version.series());
     let names = config.store.list()?.into_iter().map(|artifact| artifact.record.name.to_string());
     let names: Vec<String> = names.filter(|name| name.starts_with(&series)).collect();
@@ -228,7 +230,7 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
 }
 
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
-fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
+pub(super) fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
     let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
     let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
     let floor = artifact.record.glibc_floor;
@@ -236,7 +238,7 @@ fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
 }
 
 /// The result of looking a request up in the store.
-enum InStore {
+pub(super) enum InStore {
     /// The newest artifact that runs on this system.
     Usable(Box<StoredArtifact>),
     /// All need a newer glibc; the reason.
@@ -246,7 +248,12 @@ enum InStore {
 }
 
 /// Returns the newest artifact of a request that runs on this system's glibc.
-fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
+pub(super) fn from_store(
+    wanted: &ArtifactRequest,
+    recipe: Digest,
+    root: Option<&Path>,
+    config: &Config,
+) -> Result<InStore> {
     let artifacts = config.store.find(wanted.key(recipe))?;
     let mut why = None;
     for artifact in artifacts {

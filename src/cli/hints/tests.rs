@@ -9,7 +9,7 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{DockerfileError, ImageError, Mistake, PrefixError, SourceAttempt, VenvError};
+use crate::error::{DockerfileError, ImageError, Mistake, PrefixError, PykeelLockError, SourceAttempt, VenvError};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -247,6 +247,38 @@ fn of_images() -> Vec<Error> {
     errors.map(Error::from).into()
 }
 
+fn of_locks() -> Vec<Error> {
+    let lock = || PathBuf::from("pykeel.lock");
+    let request = || "3.13 (runtime, x86_64-linux-gnu)".to_owned();
+    let differences = || vec!["OpenSSL is 3.0.17, locked: 3.0.16".to_owned()];
+    let digest = Digest::of("x");
+    let errors = [
+        PykeelLockError::Absent { path: lock() },
+        PykeelLockError::NotALock { path: lock(), reason: "it is a directory".into() },
+        PykeelLockError::Mistake(Mistake::at("pykeel.lock", "a\nb", 2, "an unknown key")),
+        PykeelLockError::NothingToLock {
+            version: "3.13.15".into(),
+            flavor: "builder".into(),
+            why: None,
+            command: "pykeel build 3.13.15 --flavor builder".into(),
+        },
+        PykeelLockError::NotLocked { lock: lock(), request: "3.14 (x86_64-linux-gnu)".into(), has: vec![request()] },
+        PykeelLockError::OtherOptions { lock: lock(), request: request(), differences: differences() },
+        PykeelLockError::NotInStore { lock: lock(), request: request(), digest, instead: differences() },
+        PykeelLockError::Untrue { lock: lock(), request: request(), digest, differences: differences() },
+        PykeelLockError::OtherPlan {
+            lock: lock(),
+            request: request(),
+            differences: differences(),
+            topics: vec![Topic::System],
+        },
+        PykeelLockError::OtherArtifact { lock: lock(), request: request(), found: Digest::of("y"), expected: digest },
+        PykeelLockError::OutOfDate { lock: lock() },
+        PykeelLockError::Changed { lock: lock() },
+    ];
+    errors.map(Error::from).into()
+}
+
 fn of_dockerfiles() -> Vec<Error> {
     let [base, runtime] = ["debian:13", "debian:12"].map(str::to_owned);
     let [first, second] = ["3.13.5", "3.13.7"].map(str::to_owned);
@@ -275,6 +307,7 @@ fn examples() -> Vec<Error> {
         of_artifacts(),
         of_images(),
         of_dockerfiles(),
+        of_locks(),
         of_environments(),
         of_prefixes(),
         of_places(),
@@ -355,7 +388,7 @@ fn own_words() -> BTreeSet<String> {
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);
     let flags = flags
-        .filter(|name| !["all", "default", "format", "prefix", "pykeel", "python", "root"].contains(name))
+        .filter(|name| !["all", "default", "format", "prefix", "pykeel", "python", "remove", "root"].contains(name))
         .map(|name| format!("--{name}"));
     let variables = KEYS.iter().map(|key| key.variable()).chain(["PYKEEL_CONFIG".to_owned()]);
     flags.chain(variables).collect()

@@ -60,6 +60,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let out = site.path("out").display().to_string();
     let image = site.path("image.tar").display().to_string();
     let rootfs = site.path("rootfs").display().to_string();
+    let pykeel_lock = site.path("pykeel.lock").display().to_string();
     let tarball = runtime.tarball.display().to_string();
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
@@ -74,6 +75,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let commands: &[(&str, &[&str])] = &[
         ("build VERSION… --dry-run --json", &["build", "3.13.5", "--dry-run"]),
         ("install … --json", &["install", "3.13.5", "--no-build", "--root", &out]),
+        ("lock … --json", &["lock", "3.13.5", "--lock", &pykeel_lock]),
         ("image VERSION… --json", &["image", "3.13.5", "--no-build", "--output", &image]),
         ("image --rootfs DIR --json", &["image", "--rootfs", &rootfs, "--tree", &out]),
         ("dockerfile --json", &["dockerfile", "--python", "3.13.5"]),

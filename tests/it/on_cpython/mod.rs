@@ -6,6 +6,7 @@ mod extensions;
 pub mod inspect;
 pub mod install;
 mod json;
+mod lock;
 pub mod packages;
 mod policies;
 mod python_build;

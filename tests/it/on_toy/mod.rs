@@ -12,6 +12,8 @@ mod intermediates;
 mod kills;
 mod launchers;
 mod libpython;
+mod lock;
+mod locked;
 mod network;
 mod plans;
 mod prefixes;

@@ -37,14 +37,19 @@ fn rebuilt(toy: &Toy, tarball: &Path) -> Ended {
 
 /// Makes another tarball of an artifact: its tree is changed, and packed as pykeel does.
 pub fn altered(toy: &Toy, tarball: &Path, change: impl FnOnce(&Path)) -> PathBuf {
-    let tree = toy.path("altered");
+    altered_in(&toy.path(""), tarball, change)
+}
+
+/// The same in a directory.
+pub fn altered_in(place: &Path, tarball: &Path, change: impl FnOnce(&Path)) -> PathBuf {
+    let tree = place.join("altered");
     fs_err::create_dir_all(&tree).expect("a directory");
     let top = tree.join("python-3.13");
     check("tar", &[Path::new("--zstd"), Path::new("-C"), &tree, Path::new("-xf"), tarball]);
     let manifest: Manifest =
         serde_json::from_slice(&fs_err::read(top.join(MANIFEST_PATH)).expect("the manifest")).expect("a manifest");
     change(&top);
-    let path = toy.path("altered.tar.zst");
+    let path = place.join("altered.tar.zst");
     let file = fs_err::File::create(&path).expect("a file");
     archive::encode(Format::Zst, file, |writer| archive::pack(&top, "python-3.13", manifest.source_date_epoch, writer))
         .expect("a tarball");

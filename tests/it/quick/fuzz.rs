@@ -105,6 +105,8 @@ fn every_target_has_a_program_and_a_corpus() {
     serde_json::from_slice::<pykeel::domain::manifest::Manifest>(&seeds("manifest", "small.json")).expect("a manifest");
     serde_json::from_slice::<pykeel::domain::artifact::ArtifactRecord>(&seeds("manifest", "record.json"))
         .expect("a record");
+    let lock = pykeel::pykeel_lock::parse_bytes("whole.lock", &seeds("pykeel_lock", "whole.lock")).expect("a lock");
+    assert_eq!(lock.entries.len(), 2);
     pykeel::sys::elf::parse(&seeds("elf", "library.so")).expect("a library");
     let provided = pykeel::sys::elf::defined_glibc(&seeds("elf", "versions.so")).expect("a library");
     assert_eq!(provided.expect("a version").to_string(), "2.34");
@@ -117,6 +119,11 @@ fn every_target_has_a_program_and_a_corpus() {
 #[test]
 fn recipes() {
     run("recipe");
+}
+
+#[test]
+fn locks() {
+    run("pykeel_lock");
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! The command that writes `pykeel.lock`, and how other commands take what it says.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::super::settings::{CliOverrides, FlavorChoice};
+use super::flags::BuildFlags;
+use super::policies::PolicyArgs;
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::pykeel_lock::LOCK_FILE;
+use crate::domain::version::VersionRequest;
+use crate::error::Result;
+
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct LockArgs {
+    /// Versions: 3.13, 3.13.5, 3.13t, latest [default: all that are locked]
+    #[arg(value_name = "VERSION")]
+    pub versions: Vec<VersionRequest>,
+
+    /// The lock to write
+    #[arg(long, value_name = "FILE", default_value = LOCK_FILE)]
+    pub lock: PathBuf,
+
+    /// Take the newest release and the newest artifact of what is locked already
+    #[arg(long)]
+    pub upgrade: bool,
+
+    /// Build on this machine what is to be locked, instead of taking it from the store
+    #[arg(long)]
+    pub build: bool,
+
+    /// Remove versions from the lock, on all targets
+    #[arg(long, requires = "versions", conflicts_with_all = ["upgrade", "build"])]
+    pub remove: bool,
+
+    /// Print what would change, and write nothing
+    #[arg(long, conflicts_with = "build")]
+    pub dry_run: bool,
+
+    /// Print what would change, write nothing, and fail if something would
+    #[arg(long, conflicts_with_all = ["build", "dry_run"])]
+    pub check: bool,
+
+    /// Prefix that is compiled in; it may have {series}, {version} and {variant} in it
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<PrefixTemplate>,
+
+    /// What the artifacts contain
+    #[arg(long, value_name = "FLAVOR")]
+    pub flavor: Option<FlavorChoice>,
+
+    #[command(flatten)]
+    pub policies: PolicyArgs,
+
+    /// Artifacts with debug information in a second tarball
+    #[arg(long)]
+    pub debug_files: bool,
+
+    #[command(flatten)]
+    pub flags: BuildFlags,
+}
+
+impl LockArgs {
+    /// Copies the given options over the settings of the same name.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Mirror`].
+    pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
+        overrides.prefix.clone_from(&self.prefix);
+        overrides.flavor = self.flavor;
+        self.policies.apply_to(overrides);
+        self.flags.apply_to(overrides)
+    }
+}
+
+/// How a command takes what is locked.
+#[derive(Debug, Clone, ClapArgs)]
+pub(in crate::cli) struct LockedArgs {
+    /// Take exactly the artifacts of pykeel.lock; without versions, all of them
+    #[arg(long)]
+    pub locked: bool,
+
+    /// The lock to read
+    #[arg(long, value_name = "FILE", default_value = LOCK_FILE, requires = "locked")]
+    pub lock: PathBuf,
+}
