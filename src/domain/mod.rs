@@ -17,6 +17,7 @@ pub mod prefix;
 pub mod profile;
 pub mod rebuild;
 pub mod reference;
+pub mod release;
 pub mod sysconfig;
 pub mod target;
 pub mod version;

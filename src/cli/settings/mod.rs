@@ -14,7 +14,7 @@ mod value;
 use std::path::{Path, PathBuf};
 
 use self::files::{FILE_VARIABLE, File, search};
-pub(super) use self::setting::{Entry, Origin};
+pub(super) use self::setting::{Entry, Origin, Setting};
 pub(super) use self::table::{CliOverrides, KEYS, OfOneBuild, Settings};
 pub(super) use self::value::{FlavorChoice, Mirror};
 use crate::error::Result;

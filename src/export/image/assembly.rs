@@ -110,7 +110,7 @@ impl Assembly<'_> {
             })?);
             self.needed = needed;
         }
-        if let Some(App { tree, at }) = &self.options.app {
+        for App { tree, at } in &self.options.apps {
             let place = self.place(at)?;
             let mut needed = self.needed.clone();
             let reporter = self.reporter;
@@ -153,7 +153,8 @@ impl Assembly<'_> {
     pub(super) fn root(&mut self) -> Result<AddedLayer> {
         let host = Host::new(self.system.runner, self.system.distro, self.target)?;
         let Options { libc, authorities, .. } = self.options;
-        let root = Root::collect(&host, &self.needed, *libc, authorities, self.reporter)?;
+        let mut root = Root::default();
+        root.collect(&host, &self.needed, *libc, authorities, self.reporter)?;
         // The same for every Python: no time of theirs is in it.
         self.layer("root", self.system.distro.name.clone(), 0, |layer| root.write(layer))
     }
