@@ -11,7 +11,7 @@ use super::description::{Base, Description};
 use super::host::Host;
 use super::needed::Needed;
 use super::python::{self, Place};
-use super::root::{self, Root};
+use super::root::{self, Parts, Root};
 use super::{App, Options, Python, System, Written, app};
 use crate::domain::target::Target;
 use crate::error::{Error, ImageError, Result};
@@ -154,7 +154,7 @@ impl Assembly<'_> {
         let host = Host::new(self.system.runner, self.system.distro, self.target)?;
         let Options { libc, authorities, .. } = self.options;
         let mut root = Root::default();
-        root.collect(&host, &self.needed, *libc, authorities, self.reporter)?;
+        root.collect(&host, &self.needed, Parts { libc: *libc, authorities }, self.reporter)?;
         // The same for every Python: no time of theirs is in it.
         self.layer("root", self.system.distro.name.clone(), 0, |layer| root.write(layer))
     }

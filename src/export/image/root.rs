@@ -83,6 +83,15 @@ enum Node {
     Link(PathBuf),
 }
 
+/// What somebody chose of the layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// Where the C library comes from.
+    pub(super) libc: Libc,
+    /// Certificates that are trusted besides the public ones.
+    pub(super) authorities: &'a Authorities,
+}
+
 /// The content of the layer.
 #[derive(Debug, Default)]
 pub(super) struct Root {
@@ -99,10 +108,10 @@ impl Root {
         &mut self,
         host: &Host<'_>,
         needed: &Needed,
-        libc: Libc,
-        authorities: &Authorities,
+        parts: Parts<'_>,
         reporter: &dyn Reporter,
     ) -> Result<()> {
+        let Parts { libc, authorities } = parts;
         self.skeleton();
         self.file("etc/ssl/certs/ca-certificates.crt", authorities.bundle(&certificates(host)?));
         self.time_zones(host)?;

@@ -6,7 +6,7 @@ use super::System;
 use super::authorities::Authorities;
 use super::host::Host;
 use super::needed::{Need, Needed};
-use super::root::Root;
+use super::root::{Parts, Root};
 use crate::domain::image::Libc;
 use crate::domain::manifest::MANIFEST_PATH;
 use crate::domain::target::Target;
@@ -59,7 +59,8 @@ pub fn write_root(
         let host = Host::new(system.runner, system.distro, Target::OF_THIS_PROGRAM)?;
         let mut files = Root::default();
         files.add_packages(&host, root.packages, &mut needed)?;
-        files.collect(&host, &needed, root.libc, root.authorities, reporter)?;
+        let Rootfs { libc, authorities, .. } = *root;
+        files.collect(&host, &needed, Parts { libc, authorities }, reporter)?;
         let parent = fs::directory_of(directory);
         fs_err::create_dir_all(parent)?;
         // It has its name when it is whole; an empty directory is replaced.
