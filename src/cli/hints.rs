@@ -291,15 +291,13 @@ fn of_dockerfile(error: &Error) -> Option<String> {
         }
         DockerfileError::Untagged { .. } => "name its release, such as debian:13, or its digest".into(),
         DockerfileError::NoShell { .. } => {
-            "`--runtime distroless` makes such an image, with the files of the builder's own packages".into()
+            "build on Debian or Ubuntu; `--runtime distroless` makes such an image, with the files of the builder's own \
+             packages"
+                .into()
         }
         DockerfileError::OlderRuntime { runtime, .. } => format!("build on the same release: `--base {runtime}`"),
         DockerfileError::OtherLibraries { .. } => {
             "leave `--libraries` out, or build on the release of the runtime with `--base`".into()
-        }
-        DockerfileError::NoSuchDefault { .. } => "name one of them with `--default`".into(),
-        DockerfileError::SamePrefix { .. } => {
-            "leave one out, or name a prefix for each release: `--prefix /opt/python-{version}{variant}`".into()
         }
         DockerfileError::NotALock { .. } => "name the lock of the application, and not what it was made from".into(),
         DockerfileError::NoUv { .. } => {
@@ -307,9 +305,13 @@ fn of_dockerfile(error: &Error) -> Option<String> {
              requirements.txt`"
                 .into()
         }
-        DockerfileError::NothingToBuild => "name it with `--lock FILE`".into(),
+        DockerfileError::NoLock { .. } => "name the lock with `--lock FILE`, or leave the option out".into(),
+        DockerfileError::NothingRuns { .. } => {
+            "leave the option out, or make both images with `--flavor all`".into()
+        }
+        DockerfileError::Unquotable { .. } => "name the label without it in `--label`".into(),
         DockerfileError::BuildImageOfService => {
-            "leave `--flavor` out; services are built on the pair that the command makes without an application".into()
+            "leave `--flavor` out; the same command without `--lock` and `--app` makes the image to build with".into()
         }
         DockerfileError::Exists { .. } => "replace it with `--force`, or write elsewhere with `--output DIR`".into(),
     };
@@ -334,6 +336,11 @@ const fn of_topic(topic: Topic) -> &'static str {
 fn of_prefix(error: &Error) -> Option<String> {
     let Error::Prefix(error) = error else { return None };
     let hint = match error {
+        PrefixError::Overlap { .. } => {
+            "name a prefix for each with placeholders, as in `--prefix /opt/python-{version}{variant}`, or take them one at \
+             a time"
+                .into()
+        }
         PrefixError::Foreign { .. } => "replace it with `--force`, or install elsewhere with `--prefix DIR`".into(),
         PrefixError::OtherFiles { .. } => "remove them too with `--force`".into(),
         PrefixError::NotInstalled { there, .. } if there.is_empty() => {

@@ -18,6 +18,7 @@ pub mod profile;
 pub mod pykeel_lock;
 pub mod rebuild;
 pub mod reference;
+pub mod release;
 pub mod sysconfig;
 pub mod target;
 pub mod version;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::digest::Digest;
+use super::release::DistroRelease;
 
 /// The name of an image, with its tag, its digest, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,45 +19,6 @@ pub struct ImageReference {
 #[error("{reason}; it has to be a name such as debian:13-slim or registry.example:5000/team/python:3.13")]
 pub struct ParseReferenceError {
     reason: &'static str,
-}
-
-/// A release of a distribution whose images have its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DistroRelease {
-    /// The name of its images.
-    pub distro: &'static str,
-    /// Its number, `13` or `24.04`.
-    pub number: &'static str,
-}
-
-/// The releases, each with its code name, in the order of their age.
-const RELEASES: [(DistroRelease, &str); 9] = {
-    const fn debian(number: &'static str) -> DistroRelease {
-        DistroRelease { distro: "debian", number }
-    }
-    const fn ubuntu(number: &'static str) -> DistroRelease {
-        DistroRelease { distro: "ubuntu", number }
-    }
-    [
-        (debian("11"), "bullseye"),
-        (debian("12"), "bookworm"),
-        (debian("13"), "trixie"),
-        (debian("14"), "forky"),
-        (ubuntu("20.04"), "focal"),
-        (ubuntu("22.04"), "jammy"),
-        (ubuntu("24.04"), "noble"),
-        (ubuntu("25.10"), "questing"),
-        (ubuntu("26.04"), "resolute"),
-    ]
-};
-
-impl DistroRelease {
-    /// Whether it is an earlier release of the same distribution, with an older glibc.
-    #[must_use]
-    pub fn is_before(self, other: Self) -> bool {
-        let age = |release: Self| RELEASES.iter().position(|(known, _)| *known == release);
-        self.distro == other.distro && age(self) < age(other)
-    }
 }
 
 impl ImageReference {
@@ -94,13 +56,7 @@ impl ImageReference {
     pub fn release(&self) -> Option<DistroRelease> {
         let tag = self.tag.as_deref()?;
         // `13.2-slim`, `trixie-20261103-slim`.
-        let first = tag.split('-').next().unwrap_or_default();
-        let is_of = |number: &str| {
-            let rest = first.strip_prefix(number);
-            rest.is_some_and(|rest| rest.is_empty() || (self.name() == "debian" && rest.starts_with('.')))
-        };
-        let mut known = RELEASES.iter().filter(|(release, _)| release.distro == self.name());
-        known.find(|(release, codename)| *codename == first || is_of(release.number)).map(|(release, _)| *release)
+        DistroRelease::of_image(self.name(), tag.split('-').next().unwrap_or_default())
     }
 
     /// Returns the image of the same release without documentation and locales, if the distribution has one.
@@ -219,20 +175,20 @@ mod tests {
 
     #[test]
     fn the_release_of_an_image_is_known_by_name_and_tag() {
-        let release = |text: &str| parsed(text).release().map(|release| (release.distro, release.number));
+        let release = |text: &str| parsed(text).release().map(|release| release.to_string());
         for (text, expected) in [
-            ("debian:13", Some(("debian", "13"))),
-            ("registry.test/mirror/debian:trixie-20261103-slim", Some(("debian", "13"))),
-            ("debian:12.11-slim", Some(("debian", "12"))),
-            ("ubuntu:24.04", Some(("ubuntu", "24.04"))),
-            ("ubuntu:noble", Some(("ubuntu", "24.04"))),
+            ("debian:13", Some("Debian 13")),
+            ("registry.test/mirror/debian:trixie-20261103-slim", Some("Debian 13")),
+            ("debian:12.11-slim", Some("Debian 12")),
+            ("ubuntu:24.04", Some("Ubuntu 24.04")),
+            ("ubuntu:noble", Some("Ubuntu 24.04")),
             ("debian", None),
             ("debian:latest", None),
             ("debian:130", None),
             ("team/base:13", None),
             ("ubuntu:13", None),
         ] {
-            assert_eq!(release(text), expected, "{text}");
+            assert_eq!(release(text).as_deref(), expected, "{text}");
         }
     }
 
@@ -242,10 +198,6 @@ mod tests {
         for none in ["debian:13-slim", "ubuntu:24.04", "team/base:1", "debian"] {
             assert_eq!(parsed(none).slim(), None, "{none}");
         }
-        let release = |text: &str| parsed(text).release().unwrap();
-        assert!(release("debian:12").is_before(release("debian:13")));
-        assert!(!release("debian:13").is_before(release("debian:13")));
-        assert!(!release("debian:12").is_before(release("ubuntu:24.04")));
     }
 
     proptest! {

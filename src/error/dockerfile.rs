@@ -46,26 +46,6 @@ pub enum DockerfileError {
         runtime: String,
     },
 
-    /// A default that is none of the versions.
-    #[error("the default {wanted} is none of the versions: {versions}")]
-    NoSuchDefault {
-        /// The version that was named.
-        wanted: String,
-        /// All of them.
-        versions: String,
-    },
-
-    /// Two versions at one prefix.
-    #[error("{first} and {second} would both be in {prefix}")]
-    SamePrefix {
-        /// A version.
-        first: String,
-        /// Another one.
-        second: String,
-        /// The prefix of both.
-        prefix: String,
-    },
-
     /// A file whose name is not that of a lock.
     #[error("{path} is not a lock: that is requirements.txt, pylock.toml or uv.lock, by its name")]
     NotALock {
@@ -80,12 +60,29 @@ pub enum DockerfileError {
         path: String,
     },
 
-    /// Packages to build an application with, and no application that is built.
-    #[error("packages to build with are for what a lock lists, and there is no lock")]
-    NothingToBuild,
+    /// A choice that is for what a lock lists.
+    #[error("{reason}, and there is no lock")]
+    NoLock {
+        /// What was chosen, and what it is for.
+        reason: &'static str,
+    },
+
+    /// A choice that is for the image that is run.
+    #[error("{reason}, and only the image to build with is made")]
+    NothingRuns {
+        /// What was chosen, and what it is for.
+        reason: &'static str,
+    },
+
+    /// A label that programs which read Dockerfiles take differently.
+    #[error("the label {label} has a backslash, which programs that read Dockerfiles take differently")]
+    Unquotable {
+        /// The label.
+        label: String,
+    },
 
     /// An image to build with that has an application.
-    #[error("an image to build with has no application")]
+    #[error("an application goes into the image that is run, and an image to build with is to be made")]
     BuildImageOfService,
 
     /// A file that is there.

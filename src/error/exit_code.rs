@@ -101,7 +101,7 @@ impl ImageError {
 impl PrefixError {
     const fn code(&self) -> ExitCode {
         match self {
-            Self::Invalid { .. } | Self::NotInstalled { .. } => ExitCode::Usage,
+            Self::Invalid { .. } | Self::Overlap { .. } | Self::NotInstalled { .. } => ExitCode::Usage,
             Self::Foreign { .. } | Self::Mounted { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => {
                 ExitCode::Unavailable
             }

@@ -1,6 +1,6 @@
 //! Errors of prefixes: where a Python is installed to and removed from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::parts::{at, counted};
 
@@ -14,6 +14,19 @@ pub enum PrefixError {
         path: PathBuf,
         /// Why not there.
         reason: &'static str,
+    },
+
+    /// Two Pythons at one place, or one inside the other. Exit code 2.
+    #[error("{first} and {second} would both be installed into {prefix}{}", inside(inner.as_deref()))]
+    Overlap {
+        /// A Python.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The prefix of both, or the outer one.
+        prefix: PathBuf,
+        /// The prefix inside the other.
+        inner: Option<PathBuf>,
     },
 
     /// Exit code 5.
@@ -60,4 +73,45 @@ pub enum PrefixError {
         /// The versions that are installed there and beside it.
         there: Vec<String>,
     },
+}
+
+impl PrefixError {
+    /// Returns the error for two Pythons, each with its name and its prefix, if one would be installed into the other's
+    /// prefix.
+    #[must_use]
+    pub fn of_overlap(first: (String, PathBuf), second: (String, PathBuf)) -> Option<Self> {
+        let ((first, one), (second, other)) = (first, second);
+        let (prefix, inner) = if one == other {
+            (one, None)
+        } else if other.starts_with(&one) {
+            (one, Some(other))
+        } else if one.starts_with(&other) {
+            (other, Some(one))
+        } else {
+            return None;
+        };
+        Some(Self::Overlap { first, second, prefix, inner })
+    }
+}
+
+fn inside(inner: Option<&Path>) -> String {
+    inner.map_or_else(String::new, |inner| format!(", one of them into {}", inner.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_overlap_if_one_is_the_other_or_inside_it() {
+        let of = |one: &str, other: &str| {
+            let overlap = PrefixError::of_overlap(("3.13.5".into(), one.into()), ("3.14.6".into(), other.into()));
+            overlap.map(|error| error.to_string())
+        };
+        let both = "3.13.5 and 3.14.6 would both be installed into /opt/a";
+        assert_eq!(of("/opt/a", "/opt/a").as_deref(), Some(both));
+        let nested = format!("{both}, one of them into /opt/a/b");
+        assert_eq!((of("/opt/a", "/opt/a/b"), of("/opt/a/b", "/opt/a")), (Some(nested.clone()), Some(nested)));
+        assert_eq!((of("/opt/a", "/opt/ab"), of("/opt/a/b", "/opt/a/c")), (None, None));
+    }
 }

@@ -106,17 +106,6 @@ pub fn create_plain(path: &Path) -> Result<fs_err::File> {
     Ok(fs_err::File::from_parts(file, path))
 }
 
-/// Sets the times of a file, directory or link itself, in seconds since 1970.
-///
-/// # Errors
-/// [`Error::Io`](crate::error::Error::Io).
-pub fn set_time(path: &Path, epoch: u64) -> Result<()> {
-    let time = rustix::fs::Timespec { tv_sec: i64::try_from(epoch).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
-    let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
-    Ok(set.map_err(|error| with_path(path, error.into()))?)
-}
-
 /// Replaces a file atomically and durably: a reader sees the old or the new file, even after a crash.
 ///
 /// # Errors

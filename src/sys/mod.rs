@@ -14,6 +14,7 @@ pub mod lock;
 pub mod log;
 pub mod oci;
 pub mod process;
+pub mod stamp;
 pub mod toolchain;
 
 /// Notes that a unit test does not run here. Where `CI=true` it has to run.

@@ -5,7 +5,6 @@
 mod installer;
 mod lock;
 mod needs;
-mod normal;
 mod repair;
 mod wheels;
 
@@ -29,6 +28,7 @@ use crate::sys::directory::{self, Directory};
 use crate::sys::fs;
 use crate::sys::log::BuildLog;
 use crate::sys::process::{Outcome, Spec};
+use crate::sys::stamp;
 
 /// What to make, and of what.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub fn make(request: &Request<'_>, log: &BuildLog<'_>) -> Result<Environment> {
         || compile(&own, &request.at.join(&packages), epoch, log),
         |()| "unchecked-hash".into(),
     )?;
-    let (files, size) = normal::normalise(request.at, epoch)?;
+    let (files, size) = stamp::normalise(request.at, epoch, |_, usual| usual)?;
     let lacking = match request.runtime {
         None => None,
         Some(root) => Some(needs::lacking(request.at, request.prefix, root, manifest.plan.request.target)?),

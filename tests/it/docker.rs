@@ -4,33 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pykeel::domain::image::Builder;
+
 use crate::debian::minbase;
 use crate::missing::Missing;
 use crate::support::{check, is_root, run};
 
 /// The docker of the distribution: one that is earlier on PATH may not know how to ask for `BuildKit`.
 const DOCKER: &str = "/usr/bin/docker";
-
-/// What builds an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    BuildKit,
-    Classic,
-    Buildah,
-}
-
-impl Engine {
-    pub const ALL: [Self; 3] = [Self::BuildKit, Self::Classic, Self::Buildah];
-
-    /// The name that `pykeel dockerfile` has for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BuildKit => "buildkit",
-            Self::Classic => "classic",
-            Self::Buildah => "buildah",
-        }
-    }
-}
 
 /// The engines, with their images in a directory that goes away.
 pub struct Engines {
@@ -130,27 +111,27 @@ impl Engines {
 
     /// Builds an image, which docker has afterwards. The network is that of the machine.
     #[track_caller]
-    pub fn build(&self, engine: Engine, context: &Path, tag: &str, args: &[&str]) -> String {
-        let mut command = match engine {
-            Engine::BuildKit | Engine::Classic => {
+    pub fn build(&self, builder: Builder, context: &Path, tag: &str, args: &[&str]) -> String {
+        let mut command = match builder {
+            Builder::BuildKit | Builder::Classic => {
                 let mut command = self.docker();
-                command.env("DOCKER_BUILDKIT", if engine == Engine::BuildKit { "1" } else { "0" });
+                command.env("DOCKER_BUILDKIT", if builder == Builder::BuildKit { "1" } else { "0" });
                 command.args(["build", "--network", "host", "--tag", tag]);
-                if engine == Engine::BuildKit {
+                if builder == Builder::BuildKit {
                     command.arg("--progress=plain")
                 } else {
                     &mut command
                 };
                 command
             }
-            Engine::Buildah => {
+            Builder::Buildah => {
                 let mut command = self.buildah();
                 command.args(["build", "--layers", "--network", "host", "--tag", tag]);
                 command
             }
         };
         let ended = run(command.args(args).arg(context)).exits(0);
-        if engine == Engine::Buildah {
+        if builder == Builder::Buildah {
             let archive = self.path("built.tar");
             let _absent = fs_err::remove_file(&archive);
             let target = format!("docker-archive:{}:{tag}", archive.display());
@@ -172,6 +153,20 @@ impl Engines {
         let format = "{{range .RootFS.Layers}}{{println .}}{{end}}";
         let ended = run(self.docker().args(["image", "inspect", "--format", format, tag])).exits(0);
         ended.out.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The labels of an image.
+    pub fn labels(&self, tag: &str) -> serde_json::Value {
+        run(self.docker().args(["image", "inspect", "--format", "{{json .Config.Labels}}", tag])).exits(0).json()
+    }
+
+    /// A certificate of an authority of its own, in PEM.
+    pub fn authority(&self) -> String {
+        let path = |name: &str| self.path(name).display().to_string();
+        let words = "req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=test -keyout";
+        let mut command = Command::new("openssl");
+        run(command.args(words.split(' ')).args([&path("key.pem"), "-out", &path("authority.pem")])).exits(0);
+        fs_err::read_to_string(self.path("authority.pem")).expect("a file")
     }
 
     /// The size of an image in bytes, unpacked.

@@ -6,12 +6,17 @@ use clap::Args as ClapArgs;
 
 use super::super::settings::FlavorChoice;
 use super::values::named;
-use crate::domain::image::Builder;
+use crate::domain::image::{Builder, Label};
 use crate::domain::plan::{Bytecode, LibraryPolicy};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::reference::ImageReference;
 use crate::domain::version::VersionRequest;
-use crate::export::dockerfile::{AppPackage, ContextPath, Label, ProgramSource, Runtime};
+use crate::export::dockerfile::{AppPackage, ContextPath, ProgramSource, Runtime};
+
+/// The image to build on, unless one is named.
+pub(in crate::cli) const DEFAULT_BASE: &str = "debian:13";
+/// Where pykeel is in the build context, unless it is named.
+pub(in crate::cli) const DEFAULT_PYKEEL: &str = "pykeel";
 
 const APPLICATION: &str = "Application";
 const CONTEXT: &str = "Build context";
@@ -27,7 +32,7 @@ pub(in crate::cli) struct DockerfileArgs {
     pub default: Option<VersionRequest>,
 
     /// Image to build on: Debian, Ubuntu, or one that is made of them
-    #[arg(long, value_name = "IMAGE", default_value = "debian:13")]
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_BASE)]
     pub base: ImageReference,
 
     /// Image to run in; `distroless` or `scratch` is one with nothing but the files that Python needs of a system
@@ -77,7 +82,7 @@ pub(in crate::cli) struct DockerfileArgs {
     pub cmd: Option<String>,
 
     /// pykeel itself: a file of the build context, or an image with a tag that has it as /pykeel
-    #[arg(long, value_name = "FILE|IMAGE", default_value = "pykeel", help_heading = CONTEXT)]
+    #[arg(long, value_name = "FILE|IMAGE", default_value = DEFAULT_PYKEEL, help_heading = CONTEXT)]
     pub pykeel: ProgramSource,
 
     /// uv, which some locks need: a file of the build context, or an image with a tag that has it as /uv

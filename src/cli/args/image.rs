@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::values::{app, label, named, reference};
+use super::values::{app, named, reference};
 use super::wanted::WantedArtifacts;
-use crate::domain::image::{Compression, Libc};
+use crate::domain::image::{Compression, Label, Libc};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
@@ -23,9 +23,10 @@ pub(in crate::cli) struct ImageArgs {
     #[arg(long, value_name = "LAYOUT", help_heading = IMAGE_OPTIONS)]
     pub base: Option<PathBuf>,
 
-    /// Tree of an application to add, and its absolute path in the image [default: the path of the tree]
+    /// Tree of an application to add, and its absolute path in the image [default: the path of the tree]; can be given
+    /// several times. One that is no environment is the working directory
     #[arg(long, value_name = "TREE[:PATH]", value_parser = app, help_heading = IMAGE_OPTIONS)]
-    pub app: Option<(PathBuf, Option<PathBuf>)>,
+    pub app: Vec<(PathBuf, Option<PathBuf>)>,
 
     /// Name of the image [default: localhost/python:VERSION]
     #[arg(long, value_name = "NAME[:TAG]", value_parser = reference, help_heading = IMAGE_OPTIONS)]
@@ -44,8 +45,8 @@ pub(in crate::cli) struct ImageArgs {
     pub ca: Vec<PathBuf>,
 
     /// Label of the image; can be given several times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label, help_heading = IMAGE_OPTIONS)]
-    pub label: Vec<(String, String)>,
+    #[arg(long, value_name = "KEY=VALUE", help_heading = IMAGE_OPTIONS)]
+    pub label: Vec<Label>,
 
     /// Where the C library of an image without a base comes from
     #[arg(long, value_name = "FROM", value_parser = named::<Libc>(), default_value = "bundle")]
@@ -57,14 +58,19 @@ pub(in crate::cli) struct ImageArgs {
     #[arg(help_heading = IMAGE_OPTIONS)]
     pub compression: Compression,
 
-    /// Write only the files below an image from scratch, for what is in the trees, into a new directory
+    /// Write only the files below an image from scratch, for what is in the trees, into a new directory; it takes no
+    /// artifact
     #[arg(long, value_name = "DIR", requires = "trees", help_heading = ROOT_OPTIONS)]
-    #[arg(conflicts_with_all = ["what", "output", "base", "app", "tag", "default", "user", "label"])]
     pub rootfs: Option<PathBuf>,
 
     /// Root that Pythons were installed into, or that an application is in; can be given several times
     #[arg(long = "tree", id = "trees", value_name = "DIR", requires = "rootfs", help_heading = ROOT_OPTIONS)]
     pub trees: Vec<PathBuf>,
+
+    /// Package of this system whose files are wanted too, such as one of a library that is loaded by name; can be given
+    /// several times
+    #[arg(long = "package", id = "packages", value_name = "NAME", requires = "rootfs", help_heading = ROOT_OPTIONS)]
+    pub packages: Vec<String>,
 
     /// Prefix of the artifacts; it may have {series}, {version} and {variant} in it
     #[arg(long, value_name = "DIR")]

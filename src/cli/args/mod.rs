@@ -23,7 +23,7 @@ pub(super) use self::application::VenvArgs;
 pub(super) use self::artifacts::{IndexArgs, InspectArgs, ListArgs, UninstallArgs, VerifyArgs};
 pub(super) use self::build::{BuildArgs, InstallArgs, TrainArgs};
 pub(super) use self::check::CheckArgs;
-pub(super) use self::dockerfile::DockerfileArgs;
+pub(super) use self::dockerfile::{DEFAULT_BASE, DEFAULT_PYKEEL, DockerfileArgs};
 use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
@@ -237,14 +237,25 @@ pub(super) fn command() -> clap::Command {
         install.mut_arg("what", |what| what.required(false).required_unless_present("locked"))
     });
     command.mut_subcommand("image", |image| {
-        // `--rootfs` takes trees, and no artifacts.
+        // `--rootfs` takes trees, and no artifacts: what decides these would do nothing.
+        const OF_ROOT: [&str; 5] = ["rootfs", "trees", "packages", "ca", "libc"];
+        let image = image.mut_args(|arg| {
+            let means_nothing = !OF_ROOT.contains(&arg.get_id().as_str());
+            if means_nothing { arg.conflicts_with("rootfs") } else { arg }
+        });
         image.mut_arg("what", |what| what.required(false).required_unless_present("rootfs"))
     })
 }
 
+/// The commands whose option of this name chooses something else than the setting.
+const OTHER_FLAVORS: [&str; 3] = ["dockerfile", "index", "inspect"];
+
 fn with_settings(command: clap::Command) -> clap::Command {
+    let is_other = OTHER_FLAVORS.contains(&command.get_name());
+    let is_meant = |name: &str| name != "flavor" || !is_other;
     let command = command.mut_args(|arg| {
-        let key = arg.get_long().and_then(|long| KEYS.iter().find(|key| key.name() == long));
+        let key = arg.get_long().filter(|long| is_meant(long));
+        let key = key.and_then(|long| KEYS.iter().find(|key| key.name() == long));
         match (key, arg.get_help().cloned()) {
             (Some(key), Some(help)) => {
                 // The default prefix of an installation depends on what is installed.

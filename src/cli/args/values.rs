@@ -130,14 +130,6 @@ pub(super) fn app(text: &str) -> Result<(PathBuf, Option<PathBuf>), String> {
     }
 }
 
-/// Parses a label: `team=payments`.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it has to be KEY=VALUE".to_owned()),
-    }
-}
-
 /// Parses the name that an image gets, and adds the tag `latest` if it has none.
 pub(super) fn reference(text: &str) -> Result<String, String> {
     let name: ImageReference = text.parse().map_err(|error: ParseReferenceError| error.to_string())?;
@@ -184,8 +176,6 @@ mod tests {
         for wrong in ["x:/", ":/opt", "x:/opt/../etc"] {
             assert!(app(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(label("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
-        assert!(label("=x").is_err() && label("x").is_err());
     }
 
     #[test]

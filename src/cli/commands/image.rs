@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::super::args::ImageArgs;
 use super::super::config::Config;
 use super::super::timings::Recorder;
-use super::stored::{Missing, Search, What, same_prefix};
+use super::default::{self, Names};
+use super::stored::{Missing, Search, What};
 use super::{full_versions, print};
 use crate::domain::digest::Digest;
 use crate::domain::target::Target;
-use crate::error::{Error, ImageError, Result};
+use crate::error::{Error, ImageError, PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::export::image::{self, AddedLayer, App, Authorities, Options, Python, Written};
 use crate::planning::preflight;
@@ -83,7 +84,8 @@ struct RootOutput {
 fn rootfs(args: &ImageArgs, directory: &Path, config: &Config) -> Result<u8> {
     let authorities = Authorities::read(&args.ca)?;
     let system = image::System { distro: &config.distro, runner: &System };
-    let root = image::Rootfs { trees: &args.trees, libc: args.libc, authorities: &authorities };
+    let (trees, packages) = (&args.trees[..], &args.packages[..]);
+    let root = image::Rootfs { trees, packages, libc: args.libc, authorities: &authorities };
     let (files, size) = image::write_root(&root, system, directory, &config.reporter)?;
     let output = RootOutput { path: directory.to_owned(), files, size };
     print(config, &output, || format!("{}: {files} files, {}\n", output.path.display(), human(size)))?;
@@ -92,7 +94,7 @@ fn rootfs(args: &ImageArgs, directory: &Path, config: &Config) -> Result<u8> {
 
 fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Recorder<'_>) -> Result<u8> {
     // A mistake in what is named shows before a build of minutes.
-    let (authorities, app) = (Authorities::read(&args.ca)?, app(args)?);
+    let (authorities, apps) = (Authorities::read(&args.ca)?, apps(args)?);
     args.base.as_deref().map(ImageSource::open).transpose()?;
     let jobs = config.jobs()?;
     let search = Search {
@@ -110,17 +112,18 @@ fn image(args: &ImageArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let artifacts = search.artifacts(&names)?.into_iter().collect::<Result<Vec<_>>>()?;
     let python = |artifact: StoredArtifact| Ok(Python { manifest: artifact.read_manifest()?, artifact });
     let pythons = artifacts.into_iter().map(python).collect::<Result<Vec<_>>>()?;
-    let versions = pythons.iter().map(|python| names_of(python)[0].clone()).collect::<Vec<_>>().join("-");
+    let names: Vec<Names> = pythons.iter().map(names_of).collect();
+    let versions = names.iter().map(|names| names.version.clone()).collect::<Vec<_>>().join("-");
     let options = Options {
         base: args.base.clone(),
-        app,
+        apps,
         libc: args.libc,
         compression: args.compression,
         authorities,
         user: args.user.clone(),
-        labels: args.label.iter().cloned().collect(),
+        labels: args.label.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
         reference: args.tag.clone().unwrap_or_else(|| format!("localhost/python:{versions}")),
-        default: default(args, &pythons)?,
+        default: default::position(args.default.as_ref(), &names, catalog)?,
     };
     let path = args.output.clone().unwrap_or_else(|| {
         let directory = config.settings.out.value.clone().unwrap_or_else(|| "dist".into());
@@ -153,49 +156,55 @@ fn report(config: &Config, reporter: &dyn Reporter, options: &Options, path: Pat
     Ok(0)
 }
 
-/// Returns what is wanted, or an error if two Pythons would have the same prefix.
+/// Returns what is wanted, or an error if one Python would be in the prefix of another.
 fn wanted(args: &ImageArgs, search: &Search<'_>) -> Result<Vec<(String, What)>> {
     let mut wanted: Vec<(String, What)> = Vec::new();
-    let mut prefixes: Vec<PathBuf> = Vec::new();
+    let mut places: Vec<(String, PathBuf)> = Vec::new();
     for argument in &args.artifacts.what {
         let (name, what) = search.find(argument)?;
         let prefix = search.request(&what)?.prefix.as_path().to_owned();
-        match prefixes.iter().position(|other| other.starts_with(&prefix) || prefix.starts_with(other)) {
-            Some(other) if wanted[other].0 == name => continue,
-            Some(other) => return Err(same_prefix(&wanted[other].0, &name, &prefix)),
-            None => prefixes.push(prefix),
+        let place = (name.clone(), prefix);
+        // The same version under another name.
+        if places.contains(&place) {
+            continue;
         }
+        if let Some(error) = places.iter().find_map(|other| PrefixError::of_overlap(other.clone(), place.clone())) {
+            return Err(error.into());
+        }
+        places.push(place);
         wanted.push((name, what));
     }
     Ok(wanted)
 }
 
 /// The names of a Python that a user may give: `3.13.5t`, `3.13t`.
-fn names_of(python: &Python) -> [String; 2] {
+fn names_of(python: &Python) -> Names {
     let request = &python.manifest.plan.request;
     let (release, variant) = (request.release, request.variant);
-    [format!("{release}{variant}"), format!("{}{variant}", release.series())]
+    Names { version: format!("{release}{variant}"), series: format!("{}{variant}", release.series()) }
 }
 
-/// Returns which Python is `python3`.
-fn default(args: &ImageArgs, pythons: &[Python]) -> Result<usize> {
-    let Some(wanted) = args.default.as_ref().map(ToString::to_string) else { return Ok(0) };
-    pythons.iter().position(|python| names_of(python).contains(&wanted)).ok_or_else(|| {
-        let names: Vec<String> = pythons.iter().map(|python| names_of(python)[0].clone()).collect();
-        Error::Usage(format!("`--default {wanted}` is none of the image's versions: {}", names.join(", ")))
-    })
+/// Returns the parts of the application, each with its path in the image.
+fn apps(args: &ImageArgs) -> Result<Vec<App>> {
+    let mut apps: Vec<App> = Vec::new();
+    for (tree, at) in &args.app {
+        let app = app(tree, at.as_deref())?;
+        if apps.iter().any(|other| other.at == app.at) {
+            return Err(Error::Usage(format!("two trees of `--app` would both be at {}", app.at.display())));
+        }
+        apps.push(app);
+    }
+    Ok(apps)
 }
 
-/// Returns the application and its path in the image.
-fn app(args: &ImageArgs) -> Result<Option<App>> {
-    let Some((tree, at)) = &args.app else { return Ok(None) };
+fn app(tree: &Path, at: Option<&Path>) -> Result<App> {
     let place = fs_err::canonicalize(tree).map_err(Error::Unreadable)?;
     let unfit = |reason: &str| ImageError::Tree { path: tree.display().to_string(), reason: reason.to_owned() };
     if !place.is_dir() {
         return Err(unfit("it is not a directory").into());
     }
     let at = match at {
-        Some(at) => at.clone(),
+        Some(at) => at.to_owned(),
         None => std::path::absolute(tree)?,
     };
     if place == Path::new("/") || at == Path::new("/") {
@@ -204,7 +213,7 @@ fn app(args: &ImageArgs) -> Result<Option<App>> {
     if at.to_str().is_none_or(|at| at.contains(':')) {
         return Err(unfit("its path in the image is not UTF-8 without `:`, and has to be in PATH").into());
     }
-    Ok(Some(App { tree: place, at }))
+    Ok(App { tree: place, at })
 }
 
 /// Sets a damaged artifact aside, so that the next run builds it again, and returns the error.

@@ -10,14 +10,14 @@ use super::super::config::Config;
 use super::super::settings::Origin;
 use super::super::timings::Recorder;
 use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
-use super::stored::{Missing, Search, What, same_prefix};
+use super::stored::{Missing, Search, What};
 use super::{copies, full_versions, place_name, print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, LibraryPolicy};
 use crate::domain::prefix;
-use crate::error::{Error, Result};
+use crate::error::{Error, PrefixError, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::planning::preflight;
 use crate::prefix::copies::OtherCopy;
@@ -175,18 +175,21 @@ impl Installation<'_> {
         Ok(placed.collect())
     }
 
-    /// Returns what is to be installed, or an error if two artifacts would have the same prefix.
+    /// Returns what is to be installed, or an error if one would be installed into the prefix of another.
     fn items(&self, found: Vec<(String, What)>) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for (name, what) in found {
             let prefix = self.destination(&self.search.request(&what)?)?;
             let item = Item { name, what, prefix };
-            match items.iter().find(|other| other.prefix == item.prefix) {
-                // The same version under another name.
-                Some(other) if other.name == item.name => {}
-                Some(other) => return Err(same_prefix(&other.name, &item.name, &item.prefix)),
-                None => items.push(item),
+            // The same version under another name.
+            if items.iter().any(|other| (&other.name, &other.prefix) == (&item.name, &item.prefix)) {
+                continue;
             }
+            let named = |item: &Item| (item.name.clone(), item.prefix.clone());
+            if let Some(error) = items.iter().find_map(|other| PrefixError::of_overlap(named(other), named(&item))) {
+                return Err(error.into());
+            }
+            items.push(item);
         }
         Ok(items)
     }

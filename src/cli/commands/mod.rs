@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod config;
 mod copies;
+mod default;
 mod dockerfile;
 mod image;
 mod index;

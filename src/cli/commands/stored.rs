@@ -8,7 +8,8 @@ use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
 use crate::domain::digest::Digest;
-use crate::domain::plan::{ArtifactRequest, Flavor};
+use crate::domain::manifest::Manifest;
+use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::domain::version::VersionRequest;
@@ -18,6 +19,7 @@ use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::prefix::install;
 use crate::recipe::ReleaseRecipe;
 use crate::store::StoredArtifact;
+use crate::sys::distro::Distro;
 
 /// What the user asks for.
 pub(super) enum What {
@@ -154,7 +156,7 @@ impl<'a> Search<'a> {
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
             match from_store(&self.request_of(recipe, prefix)?, recipe.digest(), self.root, self.config)? {
                 InStore::Usable(artifact) => return Ok(Some(*artifact)),
-                InStore::TooNew(reason) => why = why.or(Some(reason)),
+                InStore::Unfit(reason) => why = why.or(Some(reason)),
                 InStore::Nothing => {}
             }
         }
@@ -196,15 +198,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The error for two artifacts that would have the same prefix.
-pub(super) fn same_prefix(first: &str, second: &str, prefix: &Path) -> Error {
-    Error::Usage(format!(
-        "{first} and {second} would both be installed into {}: use placeholders in `--prefix`, such as {{series}}{{variant}} or \
-         {{version}}, or install them one at a time",
-        prefix.display()
-    ))
-}
-
 /// The error for a request that no artifact of the store answers.
 fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
@@ -241,13 +234,25 @@ pub(super) fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<
 pub(super) enum InStore {
     /// The newest artifact that runs on this system.
     Usable(Box<StoredArtifact>),
-    /// All need a newer glibc; the reason.
-    TooNew(String),
+    /// All need a newer glibc, or have the libraries of another release; the reason.
+    Unfit(String),
     /// None.
     Nothing,
 }
 
-/// Returns the newest artifact of a request that runs on this system's glibc.
+/// Returns why an artifact does not fit the libraries of a root, or of this system if the root does not say what it is:
+/// it uses those of a system, whose packages have other names in another release of the distribution.
+fn of_other_release(manifest: &Manifest, root: Option<&Path>, config: &Config) -> Option<String> {
+    if manifest.plan.request.policies.library_policy != LibraryPolicy::System {
+        return None;
+    }
+    let there = root.and_then(|root| Distro::read(root).release).or_else(|| config.distro.release.clone())?;
+    let built_on = manifest.plan.built_on()?;
+    (built_on != there)
+        .then(|| format!("{} uses the libraries of {built_on}, and this system is {there}", manifest.name))
+}
+
+/// Returns the newest artifact of a request that runs on this system's glibc, with this system's libraries.
 pub(super) fn from_store(
     wanted: &ArtifactRequest,
     recipe: Digest,
@@ -257,11 +262,14 @@ pub(super) fn from_store(
     let artifacts = config.store.find(wanted.key(recipe))?;
     let mut why = None;
     for artifact in artifacts {
+        // Whoever uses an artifact with a damaged manifest gets the error.
+        let manifest = artifact.read_manifest().ok();
         // The store says that the request leads to it; its plan says what it was built for.
-        if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
+        if manifest.as_ref().is_some_and(|manifest| manifest.plan.request != *wanted) {
             continue;
         }
-        match too_new(&artifact, root) {
+        let of_other_release = || manifest.as_ref().and_then(|manifest| of_other_release(manifest, root, config));
+        match too_new(&artifact, root).or_else(of_other_release) {
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
             None => {
@@ -271,5 +279,5 @@ pub(super) fn from_store(
             }
         }
     }
-    Ok(why.map_or(InStore::Nothing, InStore::TooNew))
+    Ok(why.map_or(InStore::Nothing, InStore::Unfit))
 }

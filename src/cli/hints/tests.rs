@@ -191,6 +191,7 @@ fn of_prefixes() -> Vec<Error> {
     };
     let errors = [
         PrefixError::Invalid { path: path(), reason: "it is not absolute" },
+        PrefixError::Overlap { first: "3.13.5".into(), second: "3.13.7".into(), prefix: path(), inner: None },
         PrefixError::Foreign { path: path(), reason: "it has no manifest".into() },
         PrefixError::Mounted { path: path() },
         PrefixError::NotRemovable { path: path(), reason: "pykeel did not install it".into() },
@@ -281,18 +282,17 @@ fn of_locks() -> Vec<Error> {
 
 fn of_dockerfiles() -> Vec<Error> {
     let [base, runtime] = ["debian:13", "debian:12"].map(str::to_owned);
-    let [first, second] = ["3.13.5", "3.13.7"].map(str::to_owned);
     let errors = [
         DockerfileError::NotDebian { image: "alpine:3".into(), reason: "it has musl" },
         DockerfileError::Untagged { image: "debian".into() },
         DockerfileError::NoShell { image: "registry.example/distroless/base".into() },
         DockerfileError::OlderRuntime { base: base.clone(), runtime: runtime.clone() },
         DockerfileError::OtherLibraries { base, runtime },
-        DockerfileError::NoSuchDefault { wanted: "3.12".into(), versions: "3.13.5, 3.14.6".into() },
-        DockerfileError::SamePrefix { first, second, prefix: "/opt/myorg/python-3.13".into() },
         DockerfileError::NotALock { path: "poetry.lock".into() },
         DockerfileError::NoUv { path: "uv.lock".into() },
-        DockerfileError::NothingToBuild,
+        DockerfileError::NoLock { reason: "uv installs what a lock lists" },
+        DockerfileError::NothingRuns { reason: "a command is of the image that is run" },
+        DockerfileError::Unquotable { label: "note=a\\b".into() },
         DockerfileError::BuildImageOfService,
         DockerfileError::Exists { path: "x/Dockerfile".into() },
     ];

@@ -16,6 +16,7 @@ pub use self::parts::{
 pub use self::request::*;
 use super::digest::Digest;
 use super::inputs::Inputs;
+use super::release::DistroRelease;
 use super::version::Variant;
 
 /// Facts about a build that are recorded and decide no byte. They are not in the build key.
@@ -100,6 +101,13 @@ impl BuildPlan {
     #[must_use]
     pub fn request_key(&self) -> Digest {
         self.request.key(self.provenance.recipe.unwrap_or_else(|| Digest::of("")))
+    }
+
+    /// Returns the release of the distribution that the build runs on, as far as it is known.
+    #[must_use]
+    pub fn built_on(&self) -> Option<DistroRelease> {
+        let environment = self.provenance.environment.iter().map(String::as_str);
+        DistroRelease::of_build(environment, &self.toolchain.compiler, &self.toolchain.glibc)
     }
 
     /// Returns the series and variant, as in file names: `3.13t`.

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::values::{ContextPath, DebianPackage, Label, ProgramSource, Runtime};
-use crate::domain::image::Builder;
+use super::values::{ContextPath, DebianPackage, ProgramSource, Runtime};
+use crate::domain::image::{Builder, Label};
 use crate::domain::lock::LockForm;
 use crate::domain::plan::{Bytecode, LibraryPolicy};
 use crate::domain::prefix::{Prefix, PrefixTemplate};
 use crate::domain::reference::ImageReference;
-use crate::error::{DockerfileError, Result};
+use crate::error::{DockerfileError, PrefixError, Result};
 
 /// Names of images, and parts of their tags, that have another C library or another package manager.
 const MUSL: [&str; 3] = ["alpine", "busybox", "postmarketos"];
-const WITHOUT_APT: [&str; 16] = [
+const WITHOUT_APT: [&str; 17] = [
     "almalinux",
     "amazonlinux",
     "archlinux",
     "centos",
     "distroless",
     "fedora",
+    "fedora-minimal",
     "leap",
     "nixos",
     "opensuse",
@@ -34,7 +35,7 @@ const WITHOUT_APT: [&str; 16] = [
 /// What a Dockerfile is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choices {
-    /// The command line that chose all this, for the reader.
+    /// The command line that chooses all this again, for the reader.
     pub command: String,
     /// The Pythons; the first is `python` and `python3`.
     pub pythons: Vec<PythonStage>,
@@ -72,8 +73,8 @@ pub struct Choices {
     pub labels: Vec<Label>,
     /// Which images it makes.
     pub images: Images,
-    /// The command of the image.
-    pub cmd: Vec<String>,
+    /// The command of the image that is run, if it is not Python itself.
+    pub cmd: Option<Vec<String>>,
 }
 
 /// A Python of the images.
@@ -90,6 +91,15 @@ pub struct PythonStage {
 
 fn as_text<S: serde::Serializer>(prefix: &Prefix, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(prefix)
+}
+
+/// Something that has to be in the build context.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContextFile {
+    /// Its path.
+    pub path: String,
+    /// The path of that in it which the builder gets.
+    pub sent: String,
 }
 
 /// Which images a Dockerfile makes.
@@ -109,6 +119,7 @@ impl Choices {
     /// # Errors
     /// The [`DockerfileError`] of the first rule that is broken.
     pub fn check(&self) -> Result<()> {
+        check_shell(&self.base)?;
         check_debian(&self.base)?;
         if let Runtime::Image(runtime) = &self.runtime {
             check_runtime(&self.base, runtime)?;
@@ -118,31 +129,54 @@ impl Choices {
             return Err(DockerfileError::Untagged { image: image.to_string() }.into());
         }
         for (index, python) in self.pythons.iter().enumerate() {
-            if let Some(other) = self.pythons[..index].iter().find(|other| other.prefix == python.prefix) {
-                let (first, second) = (other.version.clone(), python.version.clone());
-                return Err(DockerfileError::SamePrefix { first, second, prefix: python.prefix.to_string() }.into());
+            let named = |python: &'_ PythonStage| (python.version.clone(), python.prefix.as_path().to_owned());
+            let mut others = self.pythons[..index].iter();
+            if let Some(error) = others.find_map(|other| PrefixError::of_overlap(named(other), named(python))) {
+                return Err(error.into());
             }
+        }
+        if let Some(label) = self.labels.iter().find(|label| label.value.contains('\\')) {
+            return Err(DockerfileError::Unquotable { label: format!("{}={}", label.key, label.value) }.into());
         }
         if self.images != Images::Runtime && (self.lock.is_some() || self.app.is_some()) {
             return Err(DockerfileError::BuildImageOfService.into());
         }
+        let without_runtime = [
+            (self.cmd.is_some(), "a command is of the image that is run"),
+            (!self.run_packages.is_empty(), "packages to run with are for the image that is run"),
+        ];
+        if self.images == Images::Build
+            && let Some((_, reason)) = without_runtime.into_iter().find(|(is_chosen, _)| *is_chosen)
+        {
+            return Err(DockerfileError::NothingRuns { reason }.into());
+        }
+        let without_lock = [
+            (!self.build_packages.is_empty(), "packages to build with are for what a lock lists"),
+            (self.uv.is_some(), "uv installs what a lock lists"),
+        ];
         match &self.lock {
-            None if !self.build_packages.is_empty() => Err(DockerfileError::NothingToBuild.into()),
-            None => Ok(()),
+            None => match without_lock.into_iter().find(|(is_chosen, _)| *is_chosen) {
+                Some((_, reason)) => Err(DockerfileError::NoLock { reason }.into()),
+                None => Ok(()),
+            },
             Some(lock) => self.check_lock(lock),
         }
     }
 
     /// Returns what has to be in the build context, each once and in order.
     #[must_use]
-    pub fn context_files(&self) -> Vec<String> {
+    pub fn context_files(&self) -> Vec<ContextFile> {
+        let whole = |path: String| ContextFile { sent: path.clone(), path };
         let programs = [Some(&self.pykeel), self.uv.as_ref()].into_iter().flatten();
         let programs = programs.filter_map(|program| match program {
             ProgramSource::File(path) => Some(path.to_string()),
             ProgramSource::Image(_) => None,
         });
-        let paths = self.lock.iter().chain(&self.app).chain(&self.artifacts).chain(&self.ca);
-        let all: BTreeSet<_> = programs.chain(self.project()).chain(paths.map(ContextPath::to_string)).collect();
+        let paths = self.lock.iter().chain(&self.app).chain(&self.ca).map(ContextPath::to_string);
+        // A store has sources and logs too, which would be sent each time.
+        let artifacts = self.artifacts.iter().map(ContextPath::to_string);
+        let artifacts = artifacts.map(|path| ContextFile { sent: format!("{path}/artifacts"), path });
+        let all: BTreeSet<_> = programs.chain(self.project()).chain(paths).map(whole).chain(artifacts).collect();
         all.into_iter().collect()
     }
 
@@ -195,9 +229,12 @@ pub fn libraries(base: &ImageReference, runtime: &Runtime, chosen: Option<Librar
 
 fn check_debian(image: &ImageReference) -> Result<()> {
     let is_named = |names: &[&str]| {
-        image
-            .words()
-            .any(|word| names.iter().any(|name| word.trim_end_matches(|c: char| !c.is_ascii_lowercase()) == *name))
+        let is_one = |word: &str| {
+            let word = word.trim_end_matches(|c: char| !c.is_ascii_lowercase());
+            names.contains(&word)
+        };
+        // `alpine/git` and `fedora/httpd` are made of these.
+        image.words().chain(image.parts()).any(is_one)
     };
     let reason = if is_named(&MUSL) {
         "it has musl, and CPython is built for glibc"
@@ -209,13 +246,19 @@ fn check_debian(image: &ImageReference) -> Result<()> {
     Err(DockerfileError::NotDebian { image: image.to_string(), reason }.into())
 }
 
-fn check_runtime(base: &ImageReference, runtime: &ImageReference) -> Result<()> {
-    if runtime.parts().any(|part| part == "distroless" || part == "chainguard") {
-        return Err(DockerfileError::NoShell { image: runtime.to_string() }.into());
+/// Refuses an image in which no command can run.
+fn check_shell(image: &ImageReference) -> Result<()> {
+    if image.parts().any(|part| part == "distroless" || part == "chainguard") {
+        return Err(DockerfileError::NoShell { image: image.to_string() }.into());
     }
+    Ok(())
+}
+
+fn check_runtime(base: &ImageReference, runtime: &ImageReference) -> Result<()> {
+    check_shell(runtime)?;
     check_debian(runtime)?;
     match (base.release(), runtime.release()) {
-        (Some(built), Some(run)) if run.is_before(built) => {
+        (Some(built), Some(run)) if run.has_older_glibc_than(&built) => {
             Err(DockerfileError::OlderRuntime { base: base.to_string(), runtime: runtime.to_string() }.into())
         }
         _ => Ok(()),

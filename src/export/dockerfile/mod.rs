@@ -2,13 +2,14 @@
 //! choices alone.
 
 mod choices;
+mod packages;
 mod template;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use self::choices::{Choices, Images, PythonStage, libraries, runtime_for};
-pub use self::values::{AppPackage, ContextPath, DebianPackage, Label, ProgramSource, Runtime};
+pub use self::values::{AppPackage, ContextPath, DebianPackage, ProgramSource, Runtime};
 
 /// The name of a Dockerfile.
 pub const DOCKERFILE: &str = "Dockerfile";
@@ -27,5 +28,5 @@ pub struct Rendered {
 /// Renders choices.
 #[must_use]
 pub fn render(choices: &Choices) -> Rendered {
-    Rendered { dockerfile: template::dockerfile(choices), dockerignore: template::dockerignore(choices) }
+    template::rendered(choices)
 }

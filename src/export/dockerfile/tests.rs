@@ -38,7 +38,7 @@ fn pair() -> Choices {
         ca: Vec::new(),
         labels: Vec::new(),
         images: Images::Both,
-        cmd: vec!["python3".into()],
+        cmd: None,
     }
 }
 
@@ -55,7 +55,7 @@ fn service() -> Choices {
         ca: vec![parsed("company.pem")],
         labels: vec![parsed("team=payments"), parsed("note=a \"b\" $c")],
         images: Images::Runtime,
-        cmd: ["python", "-m", "uvicorn", "main:app"].map(str::to_owned).into(),
+        cmd: Some(["python", "-m", "uvicorn", "main:app"].map(str::to_owned).into()),
         ..pair()
     }
 }
@@ -82,8 +82,10 @@ fn a_service_with_buildkit() {
 #[test]
 fn a_service_with_the_classic_builder() {
     let prefix = Some(parsed("/opt/acme/python-{version}{variant}"));
+    let pythons = vec![PythonStage { prefix: parsed("/opt/acme/python-3.13.5"), ..python("3.13.5", "3.13") }];
     let uv = Some(parsed("bin/uv"));
     insta::assert_snapshot!(text(&Choices {
+        pythons,
         builder: Builder::Classic,
         artifacts: Some(parsed("store")),
         lock: Some(parsed("srv/uv.lock")),
@@ -156,7 +158,8 @@ fn every_shape_has_only_whole_instructions_and_known_stages() {
                     .or(word.split("bind,from=").nth(1).map(|rest| rest.split(',').next().unwrap()))
             });
             for stage in from {
-                assert!(stages.iter().any(|known| known == stage) || stage.contains('/'), "{stage}\n{text}");
+                let is_image = stage.contains('/') || stage == choices.base.to_string();
+                assert!(stages.iter().any(|known| known == stage) || is_image, "{stage}\n{text}");
             }
             if words[0] == "FROM" {
                 let image = [&choices.base.to_string(), &choices.runtime.to_string()].contains(&&words[1].to_owned());
@@ -215,7 +218,7 @@ fn whoever_uses_the_systems_libraries_has_the_packages_of_every_python() {
 
 #[test]
 fn a_command_is_an_array_of_json_and_the_default_comes_first() {
-    let cmd = ["sh", "-c", "echo \"$HOME\" \\ \n"].map(str::to_owned).into();
+    let cmd = Some(["sh", "-c", "echo \"$HOME\" \\ \n"].map(str::to_owned).into());
     let text = text(&Choices { cmd, ..pair() });
     assert!(text.contains(r#"CMD ["sh", "-c", "echo \"$HOME\" \\ \n"]"#), "{text}");
     let mut pythons = pair().pythons;
@@ -246,8 +249,12 @@ fn images_without_glibc_apt_or_a_shell_are_refused() {
     for image in ["debian:13", "team/base:1", "python:3.13-slim", "ubuntu:26.04", "team/alpine-lover:1"] {
         based(image).check().unwrap();
     }
-    for image in ["scratch:1", "distroless:1"] {
-        assert!(matches!(error(&based(image)), DockerfileError::NotDebian { .. }));
+    assert!(matches!(error(&based("scratch:1")), DockerfileError::NotDebian { .. }));
+    for image in ["distroless:1", "gcr.io/distroless/base-debian13:nonroot", "cgr.dev/chainguard/python:latest-dev"] {
+        assert!(matches!(error(&based(image)), DockerfileError::NoShell { .. }), "{image}");
+    }
+    for image in ["alpine/git:2", "fedora/httpd:1", "registry.test/fedora/fedora-minimal:42"] {
+        assert!(matches!(error(&based(image)), DockerfileError::NotDebian { .. }), "{image}");
     }
     // A stage has no colon in its name, so none is taken for an image.
     for image in ["debian", "debian:latest", "builder"] {
@@ -260,6 +267,17 @@ fn images_without_glibc_apt_or_a_shell_are_refused() {
     assert!(matches!(error(&run("alpine:3")), DockerfileError::NotDebian { .. }));
     assert!(matches!(error(&run("debian:12-slim")), DockerfileError::OlderRuntime { .. }));
     run("debian:14").check().unwrap();
+    // A glibc is older or newer across distributions too.
+    let on = |base: &str, runtime: &str| Choices { base: parsed(base), ..run(runtime) };
+    for (base, runtime) in
+        [("ubuntu:24.04", "debian:12"), ("debian:13", "ubuntu:24.04"), ("ubuntu:26.04", "debian:13-slim")]
+    {
+        assert!(matches!(error(&on(base, runtime)), DockerfileError::OlderRuntime { .. }), "{base} {runtime}");
+    }
+    for (base, runtime) in [("debian:12", "ubuntu:24.04"), ("ubuntu:24.04", "debian:13"), ("team/base:1", "debian:12")]
+    {
+        on(base, runtime).check().unwrap();
+    }
 }
 
 #[test]
@@ -293,12 +311,26 @@ fn choices_that_do_not_go_together_are_refused() {
         change(&mut choices);
         error(&choices)
     };
-    assert!(matches!(
-        with(|choices| choices.pythons.push(python("3.13.7", "3.13"))),
-        DockerfileError::SamePrefix { first, second, .. } if first == "3.13.5" && second == "3.13.7"
-    ));
+    let below = PythonStage { prefix: parsed("/opt/myorg/python-3.13/x"), ..python("3.14.6", "3.14") };
+    for (other, says) in [(python("3.13.7", "3.13"), "3.13.5 and 3.13.7"), (below, "one of them into /opt/myorg/")] {
+        let choices = Choices { pythons: vec![python("3.13.5", "3.13"), other], ..pair() };
+        let error = choices.check().unwrap_err();
+        assert!(matches!(error, Error::Prefix(_)) && error.to_string().contains(says), "{error}");
+    }
     assert!(matches!(with(|choices| choices.images = Images::Both), DockerfileError::BuildImageOfService));
-    assert!(matches!(with(|choices| choices.lock = None), DockerfileError::NothingToBuild));
+    assert!(matches!(with(|choices| choices.lock = None), DockerfileError::NoLock { .. }));
+    let uv = Some(parsed("uv"));
+    let no_lock = Choices { uv, lock: None, build_packages: Vec::new(), ..service() };
+    assert!(matches!(error(&no_lock), DockerfileError::NoLock { reason } if reason.starts_with("uv ")));
+    let label = vec![parsed(r"note=a\b")];
+    assert!(matches!(error(&Choices { labels: label, ..pair() }), DockerfileError::Unquotable { .. }));
+    let build = || Choices { images: Images::Build, ..pair() };
+    let cmd = Choices { cmd: Some(vec!["x".into()]), ..build() };
+    let run_packages = Choices { run_packages: vec![parsed("libpq5")], ..build() };
+    for choices in [cmd, run_packages] {
+        assert!(matches!(error(&choices), DockerfileError::NothingRuns { .. }));
+        Choices { images: Images::Both, ..choices }.check().unwrap();
+    }
     for lock in ["uv.lock", "a/pylock.toml", "pylock.web.toml"] {
         let mut choices = Choices { lock: Some(parsed(lock)), ..service() };
         assert!(matches!(error(&choices), DockerfileError::NoUv { .. }), "{lock}");
@@ -309,4 +341,82 @@ fn choices_that_do_not_go_together_are_refused() {
         let choices = Choices { lock: Some(parsed(lock)), ..service() };
         assert!(matches!(error(&choices), DockerfileError::NotALock { .. }), "{lock}");
     }
+}
+
+#[test]
+fn a_cache_belongs_to_the_base() {
+    for base in ["debian:12", "registry.test/team/base:1"] {
+        let caches = |choices: &Choices| {
+            let text = text(&Choices { base: parsed(base), runtime: Runtime::Scratch, ..choices.clone() });
+            let ids = text.split("type=cache,id=").skip(1).map(|rest| rest.split(',').next().unwrap().to_owned());
+            ids.collect::<Vec<_>>()
+        };
+        for choices in [pair(), service(), Choices { builder: Builder::Buildah, ..service() }] {
+            let caches = caches(&choices);
+            assert!(caches.iter().any(|id| id.starts_with("pykeel-store:")), "{caches:?}");
+            assert!(caches.iter().all(|id| id.ends_with(&format!(":{base}"))), "{caches:?}");
+        }
+    }
+}
+
+/// The text of a stage, with those that it is made of.
+fn stage(text: &str, name: &str) -> String {
+    let Some((before, after)) = text.split_once(&format!(" AS {name}\n")) else { return String::new() };
+    let parent = before.rsplit("FROM ").next().unwrap();
+    stage(text, parent) + after.split("\nFROM ").next().unwrap()
+}
+
+#[test]
+fn the_image_to_build_with_has_no_leftovers() {
+    for choices in all_shapes().into_iter().filter(|choices| choices.images != Images::Runtime) {
+        let text = text(&choices);
+        let build = stage(&text, "build");
+        let installs: Vec<String> =
+            instructions(&build).into_iter().filter(|line| line.contains("apt-get install")).collect();
+        assert_eq!(installs.len(), 2, "{build}");
+        for install in &installs {
+            for place in ["/var/log/apt", "/var/log/dpkg.log", "/var/cache/debconf/*-old", "ldconfig/aux-cache"] {
+                assert!(install.contains(place), "{place}: {install}");
+            }
+            let is_cached = install.contains("target=/var/lib/apt/lists") && install.contains("target=/var/cache/apt");
+            let is_removed = install.contains("rm -rf /var/lib/apt/lists/*") && install.contains("apt-get clean");
+            assert!(is_cached != is_removed, "{install}");
+        }
+        // What the base says of apt is as before, and the artifacts are not in it.
+        assert_eq!(build.contains("docker-clean"), build.contains("cp -a /mnt/. /etc/apt/apt.conf.d/"), "{build}");
+        assert!(!build.contains("COPY store"), "{build}");
+    }
+}
+
+#[test]
+fn from_scratch_what_an_application_runs_with_is_copied_whether_a_file_names_it_or_not() {
+    let run_packages = vec![parsed("libmagic1=1:5.44-3"), parsed("libpq5")];
+    let runtime = Runtime::Scratch;
+    for choices in [service(), Choices { lock: None, build_packages: Vec::new(), ..service() }] {
+        let text = text(&Choices { run_packages: run_packages.clone(), runtime: runtime.clone(), ..choices });
+        let files = instructions(&stage(&text, "files"));
+        let install = files.iter().find(|line| line.contains("libmagic1=1:5.44-3 libpq5"));
+        assert!(install.is_some_and(|line| line.contains("apt-get install")), "{text}");
+        let copied = files.iter().find(|line| line.starts_with("RUN pykeel image ")).unwrap();
+        assert!(copied.contains("package libmagic1 ") && copied.contains("package libpq5"), "{copied}");
+    }
+    assert!(!text(&service()).contains("package libpq5"));
+}
+
+#[test]
+fn only_the_artifacts_of_a_store_are_sent_and_both_files_end_with_one_line_break() {
+    for choices in all_shapes() {
+        let Rendered { dockerfile, dockerignore } = render(&choices);
+        for text in [&dockerfile, &dockerignore] {
+            assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{text}");
+        }
+        assert_eq!(dockerignore.contains("\n!store/artifacts\n"), choices.artifacts.is_some(), "{dockerignore}");
+        assert!(!dockerignore.contains("!store\n"), "{dockerignore}");
+    }
+}
+
+#[test]
+fn a_label_is_quoted_between_double_quotes() {
+    let text = text(&Choices { labels: vec![parsed(r#"a=$HOME "x" 'y' # `z`="#)], ..pair() });
+    assert_eq!(text.matches(r#"LABEL "a"="\$HOME \"x\" 'y' # `z`=""#).count(), 2, "{text}");
 }

@@ -43,13 +43,6 @@ pub enum Runtime {
     Scratch,
 }
 
-/// A label of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
-    key: String,
-    value: String,
-}
-
 impl FromStr for ContextPath {
     type Err = String;
 
@@ -125,6 +118,14 @@ impl FromStr for DebianPackage {
     }
 }
 
+impl DebianPackage {
+    /// Returns the name, without a version.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split('=').next().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for DebianPackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -139,6 +140,24 @@ impl FromStr for AppPackage {
             Some(("build", name)) => name.parse().map(Self::Build),
             Some(("run", name)) => name.parse().map(Self::Run),
             _ => Err("it has to be build:PACKAGE or run:PACKAGE, such as build:libpq-dev,run:libpq5".into()),
+        }
+    }
+}
+
+impl fmt::Display for AppPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(package) => write!(f, "build:{package}"),
+            Self::Run(package) => write!(f, "run:{package}"),
+        }
+    }
+}
+
+impl fmt::Display for ProgramSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Image(image) => image.fmt(f),
         }
     }
 }
@@ -184,37 +203,6 @@ impl fmt::Display for Runtime {
             Self::Image(image) => image.fmt(f),
             Self::Scratch => f.write_str("scratch"),
         }
-    }
-}
-
-impl FromStr for Label {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((key, value)) = text.split_once('=') else { return Err("it has to be KEY=VALUE".into()) };
-        if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c)) {
-            Err("its key has to be of letters, digits and . _ - /".into())
-        } else if value.chars().any(char::is_control) {
-            Err("a line break or another control character ends an instruction of a Dockerfile".into())
-        } else if value.contains('\\') {
-            Err("a backslash, which programs that read Dockerfiles take differently, cannot be in it".into())
-        } else {
-            Ok(Self { key: key.to_owned(), value: value.to_owned() })
-        }
-    }
-}
-
-impl fmt::Display for Label {
-    /// Writes it for `LABEL`: between double quotes, where `"` and `$` have a meaning.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"=\"", self.key)?;
-        for c in self.value.chars() {
-            if c == '"' || c == '$' {
-                f.write_str("\\")?;
-            }
-            write!(f, "{c}")?;
-        }
-        f.write_str("\"")
     }
 }
 
@@ -279,15 +267,5 @@ mod tests {
         }
         assert_eq!("distroless".parse::<Runtime>().unwrap(), Runtime::Scratch);
         assert_eq!("debian:13".parse::<Runtime>().unwrap().to_string(), "debian:13");
-    }
-
-    #[test]
-    fn the_value_of_a_label_is_quoted() {
-        let label = |text: &str| text.parse::<Label>().map(|label| label.to_string());
-        assert_eq!(label("team=payments").unwrap(), r#""team"="payments""#);
-        assert_eq!(label(r#"a=$HOME "x" 'y' # `z`="#).unwrap(), r#""a"="\$HOME \"x\" 'y' # `z`=""#);
-        for wrong in ["x", "=x", "a b=c", "a\"=c", "a=b\nUSER root", "a=\r", "a=\u{0}", "$a=b", r"a=b\"] {
-            assert!(label(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The layer of an application: its tree at its place, normalised.
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::needed::{Need, Needed};
@@ -18,6 +18,13 @@ pub struct App {
     pub tree: PathBuf,
     /// The absolute path in the image.
     pub at: PathBuf,
+}
+
+impl App {
+    /// Whether it is a virtual environment, and not code. <https://docs.python.org/3/library/venv.html>
+    pub(super) fn is_environment(&self) -> bool {
+        self.tree.join("pyvenv.cfg").is_file()
+    }
 }
 
 /// Writes a tree into a layer: entries of root's, modes 755 and 644.
@@ -46,12 +53,9 @@ pub(super) fn write(
             Kind::Directory => layer.directory(&target, 0o755)?,
             Kind::Symlink(content) => layer.link(&target, &content)?,
             Kind::File { size, executable } => {
-                let mut file = fs_err::File::open(&source)?;
-                let mut begin = Vec::new();
-                file.by_ref().take(16).read_to_end(&mut begin)?;
-                if Needed::is_elf(&begin) {
-                    needed.note(&target, &fs_err::read(&source)?, Need::Optional);
-                }
+                let begin = needed.note_file(&source, &target, Need::Optional)?;
+                let mut file = fs::open_plain(&source).map_err(|error| fs::with_path(&source, error))?;
+                file.seek(SeekFrom::Start(begin.len() as u64))?;
                 dated += u64::from(is_dated(&source, &begin));
                 layer.file(&target, if executable { 0o755 } else { 0o644 }, size, (&begin[..]).chain(file))?;
             }

@@ -10,7 +10,7 @@ use super::description::{Base, Description};
 use super::host::Host;
 use super::needed::Needed;
 use super::python::{self, Place};
-use super::root::{self, Root};
+use super::root::{self, Parts, Root};
 use super::{App, Options, Python, System, Written, app};
 use crate::domain::target::Target;
 use crate::error::{Error, ImageError, Result};
@@ -109,7 +109,7 @@ impl Assembly<'_> {
             })?);
             self.needed = needed;
         }
-        if let Some(App { tree, at }) = &self.options.app {
+        for App { tree, at } in &self.options.apps {
             let place = self.place(at)?;
             let mut needed = self.needed.clone();
             let reporter = self.reporter;
@@ -152,7 +152,8 @@ impl Assembly<'_> {
     pub(super) fn root(&mut self) -> Result<AddedLayer> {
         let host = Host::new(self.system.runner, self.system.distro, self.target)?;
         let Options { libc, authorities, .. } = self.options;
-        let root = Root::collect(&host, &self.needed, *libc, authorities, self.reporter)?;
+        let mut root = Root::default();
+        root.collect(&host, &self.needed, Parts { libc: *libc, authorities }, self.reporter)?;
         // The same for every Python: no time of theirs is in it.
         self.layer("root", self.system.distro.name.clone(), 0, |layer| root.write(layer))
     }

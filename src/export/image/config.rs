@@ -33,6 +33,8 @@ pub struct Facts {
     pub path: Vec<String>,
     /// Further variables, each with its value.
     pub environment: Vec<(String, String)>,
+    /// The working directory, or `None` for that of the base.
+    pub directory: Option<String>,
     /// The user, or `None` for that of the base.
     pub user: Option<String>,
     /// The command of an image whose base has none.
@@ -65,6 +67,9 @@ pub fn config(base: Option<&Map<String, Value>>, facts: &Facts, layers: &[AddedL
     }
     let mut run = object(config.remove("config"));
     run.insert("Env".into(), environment(run.get("Env"), facts));
+    if let Some(directory) = &facts.directory {
+        run.insert("WorkingDir".into(), directory.clone().into());
+    }
     if let Some(user) = &facts.user {
         run.insert("User".into(), user.clone().into());
     }
@@ -195,6 +200,7 @@ mod tests {
             created: "2025-06-11T15:36:57Z".into(),
             path: vec!["/opt/myorg/python-3.13/bin".into()],
             environment: vec![("LANG".into(), "C.UTF-8".into())],
+            directory: None,
             user: Some("10001:10001".into()),
             command: vec!["python3".into()],
             labels: [("org.opencontainers.image.version".to_owned(), "3.13.5".to_owned())].into(),

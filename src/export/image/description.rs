@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::base::CA_BUNDLES;
 use super::config::Facts;
 use super::root::{APP_USER, USERS};
-use super::{App, Options, Python};
+use super::{Options, Python};
 use crate::domain::digest::Digest;
 use crate::domain::target::Target;
 use crate::error::{ImageError, Result};
@@ -39,11 +39,10 @@ impl Description<'_> {
         let seconds = i64::try_from(self.epoch).unwrap_or_default();
         let created = jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string();
         let mut path = Vec::new();
-        if let Some(App { tree, at }) = &self.options.app
-            && tree.join("bin").is_dir()
-        {
-            path.push(at.join("bin").display().to_string());
-        }
+        let programs = self.options.apps.iter().filter(|app| app.tree.join("bin").is_dir());
+        path.extend(programs.map(|app| app.at.join("bin").display().to_string()));
+        // `python3 -m` finds code in the working directory; an environment finds its own.
+        let code = self.options.apps.iter().find(|app| !app.is_environment());
         let bin = |python: &Python| format!("{}/bin", python.manifest.plan.request.prefix);
         let default = self.pythons.get(self.options.default);
         path.extend(default.map(bin));
@@ -60,6 +59,7 @@ impl Description<'_> {
             created,
             path,
             environment,
+            directory: code.map(|app| app.at.display().to_string()),
             user: self.user()?,
             command: vec!["python3".to_owned()],
         })

@@ -50,8 +50,8 @@ pub struct Python {
 pub struct Options {
     /// The image that it is built on.
     pub base: Option<PathBuf>,
-    /// The application.
-    pub app: Option<App>,
+    /// The trees of the application: its environment, its code.
+    pub apps: Vec<App>,
     /// Where a C library comes from, if there is no base.
     pub libc: Libc,
     /// How its own layers are compressed.

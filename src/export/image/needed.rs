@@ -1,10 +1,16 @@
 //! The shared libraries that the files of an image need and do not bring.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::Path;
 
 use crate::domain::target::Target;
+use crate::error::Result;
 use crate::sys::elf;
+use crate::sys::fs::{open_plain, with_path};
+
+/// The bytes at the beginning of a file by which its kind is told: those of an ELF file, and of bytecode.
+const BEGINNING: u64 = 16;
 
 /// What it means if a library is nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +59,23 @@ impl Needed {
                 *known = by();
             }
         }
+    }
+
+    /// Notes what a file needs, of which only the beginning is read unless it is an ELF file. Returns the beginning.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io).
+    pub(super) fn note_file(&mut self, file: &Path, path: &Path, need: Need) -> Result<Vec<u8>> {
+        let named = |error| with_path(file, error);
+        let mut opened = open_plain(file).map_err(named)?;
+        let mut begin = Vec::new();
+        opened.by_ref().take(BEGINNING).read_to_end(&mut begin).map_err(named)?;
+        if Self::is_elf(&begin) {
+            let mut bytes = begin.clone();
+            opened.read_to_end(&mut bytes).map_err(named)?;
+            self.note(path, &bytes, need);
+        }
+        Ok(begin)
     }
 
     /// Returns the libraries that have to come from elsewhere, each with a file that needs it.

@@ -17,8 +17,9 @@ use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::sys::distro::{OwnedFile, unmerged};
 use crate::sys::elf;
-use crate::sys::fs::{self, Kind};
+use crate::sys::fs;
 use crate::sys::oci::LayerWriter;
+use crate::sys::stamp;
 
 /// The user that the image runs as, and its number.
 pub const APP_USER: (&str, u32) = ("app", 10001);
@@ -45,6 +46,18 @@ const GLIBC: [&str; 10] = [
 /// The top directories that are links, as in every distribution of today.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
+/// The directories of what nobody reads in an image.
+const DOCUMENTATION: [&str; 8] = [
+    "/usr/share/doc",
+    "/usr/share/doc-base",
+    "/usr/share/man",
+    "/usr/share/info",
+    "/usr/share/locale",
+    "/usr/share/lintian",
+    "/usr/share/bug",
+    "/usr/share/gdb",
+];
+
 /// The directories whose modes are not 755.
 const MODES: [(&str, u32); 3] = [("root", 0o700), ("tmp", 0o1777), ("var/tmp", 0o1777)];
 
@@ -70,6 +83,15 @@ enum Node {
     Link(PathBuf),
 }
 
+/// What somebody chose of the layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// Where the C library comes from.
+    pub(super) libc: Libc,
+    /// Certificates that are trusted besides the public ones.
+    pub(super) authorities: &'a Authorities,
+}
+
 /// The content of the layer.
 #[derive(Debug, Default)]
 pub(super) struct Root {
@@ -83,22 +105,51 @@ impl Root {
     /// [`crate::error::ImageError::HostFile`] for what this system lacks or its packages do not confirm;
     /// [`crate::error::Error::Io`].
     pub(super) fn collect(
+        &mut self,
         host: &Host<'_>,
         needed: &Needed,
-        libc: Libc,
-        authorities: &Authorities,
+        parts: Parts<'_>,
         reporter: &dyn Reporter,
-    ) -> Result<Self> {
-        let mut root = Self::default();
-        root.skeleton();
-        root.file("etc/ssl/certs/ca-certificates.crt", authorities.bundle(&certificates(host)?));
-        root.time_zones(host)?;
+    ) -> Result<()> {
+        let Parts { libc, authorities } = parts;
+        self.skeleton();
+        self.file("etc/ssl/certs/ca-certificates.crt", authorities.bundle(&certificates(host)?));
+        self.time_zones(host)?;
         if libc == Libc::Bundle {
-            root.libraries(host, needed, reporter)?;
-            root.locale(host)?;
+            self.libraries(host, needed, reporter)?;
+            self.locale(host)?;
         }
-        root.packages(host)?;
-        Ok(root)
+        self.packages(host)
+    }
+
+    /// Adds the files of packages, and notes the libraries that these need: what somebody runs with and no file names,
+    /// because it is loaded by name or read. Their dependencies are not added.
+    ///
+    /// # Errors
+    /// [`crate::error::ImageError::HostFile`] for a package that is not installed, and for a file that was changed;
+    /// [`crate::error::Error::Io`].
+    pub(super) fn add_packages(&mut self, host: &Host<'_>, packages: &[String], needed: &mut Needed) -> Result<()> {
+        for package in packages {
+            for path in host.files_of(package, Path::new("/"))? {
+                let is_documentation = DOCUMENTATION.iter().any(|place| path.starts_with(place));
+                // A file may have been left out when the package was installed.
+                let Some(metadata) = std::fs::symlink_metadata(&path).ok().filter(|_| !is_documentation) else {
+                    continue;
+                };
+                let target = path.strip_prefix("/").unwrap_or(&path).to_owned();
+                if metadata.is_symlink() {
+                    self.nodes.insert(target, Node::Link(fs_err::read_link(&path)?));
+                } else if metadata.is_file() {
+                    // What an administrator may change has no checksum.
+                    let is_setting = path.starts_with("/etc");
+                    let bytes = if is_setting { fs_err::read(&path)? } else { host.read(&path)? };
+                    needed.note(&target, &bytes, Need::Required);
+                    let is_program = metadata.permissions().mode() & 0o111 != 0;
+                    self.nodes.insert(target, if is_program { Node::Program(bytes) } else { Node::File(bytes) });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes the layer.
@@ -122,7 +173,6 @@ impl Root {
     /// # Errors
     /// [`crate::error::Error::Io`].
     pub(super) fn place(&self, directory: &Path) -> Result<(u64, u64)> {
-        let (mut files, mut size) = (0, 0);
         for (path, node) in &self.nodes {
             let target = directory.join(path);
             fs_err::create_dir_all(target.parent().unwrap_or(directory))?;
@@ -140,26 +190,12 @@ impl Root {
             };
             fs_err::write(&target, bytes)?;
             fs_err::set_permissions(&target, Permissions::from_mode(mode))?;
-            files += 1;
-            size += bytes.len() as u64;
         }
-        // What is in a directory comes before it, because it changes its time.
-        let mut entries = fs::walk(directory)?;
-        entries.reverse();
-        for entry in &entries {
-            let path = directory.join(&entry.path);
-            if entry.kind == Kind::Directory {
-                let mode = match self.nodes.get(&entry.path) {
-                    Some(Node::Directory(mode)) => *mode,
-                    _ => 0o755,
-                };
-                fs_err::set_permissions(&path, Permissions::from_mode(mode))?;
-            }
-            fs::set_time(&path, 0)?;
-        }
-        fs_err::set_permissions(directory, Permissions::from_mode(0o755))?;
-        fs::set_time(directory, 0)?;
-        Ok((files, size))
+        let mode = |path: &Path, usual: u32| match self.nodes.get(path) {
+            Some(Node::Directory(mode)) => *mode,
+            _ => usual,
+        };
+        stamp::normalise(directory, 0, mode)
     }
 
     fn file(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {

@@ -6,7 +6,7 @@ use super::System;
 use super::authorities::Authorities;
 use super::host::Host;
 use super::needed::{Need, Needed};
-use super::root::Root;
+use super::root::{Parts, Root};
 use crate::domain::image::Libc;
 use crate::domain::manifest::MANIFEST_PATH;
 use crate::domain::target::Target;
@@ -20,6 +20,8 @@ use crate::sys::interrupt;
 pub struct Rootfs<'a> {
     /// Roots that Pythons were installed into, and that applications are in.
     pub trees: &'a [PathBuf],
+    /// Packages of this system whose files are wanted, whether a file names them or not.
+    pub packages: &'a [String],
     /// Where the C library comes from.
     pub libc: Libc,
     /// Certificates that are trusted besides the public ones.
@@ -53,9 +55,12 @@ pub fn write_root(
         note(tree, &mut needed)?;
     }
     let name = directory.display().to_string();
-    let written = || {
+    let written = move || {
         let host = Host::new(system.runner, system.distro, Target::OF_THIS_PROGRAM)?;
-        let files = Root::collect(&host, &needed, root.libc, root.authorities, reporter)?;
+        let mut files = Root::default();
+        files.add_packages(&host, root.packages, &mut needed)?;
+        let Rootfs { libc, authorities, .. } = *root;
+        files.collect(&host, &needed, Parts { libc, authorities }, reporter)?;
         let parent = fs::directory_of(directory);
         fs_err::create_dir_all(parent)?;
         // It has its name when it is whole; an empty directory is replaced.
@@ -80,9 +85,9 @@ fn note(tree: &Path, needed: &mut Needed) -> Result<()> {
     for entry in &entries {
         interrupt::check()?;
         let Kind::File { .. } = entry.kind else { continue };
-        let bytes = fs_err::read(tree.join(&entry.path))?;
         let is_python = prefixes.iter().any(|prefix| entry.path.starts_with(prefix));
-        needed.note(&entry.path, &bytes, if is_python { Need::Required } else { Need::Optional });
+        let need = if is_python { Need::Required } else { Need::Optional };
+        let _beginning = needed.note_file(&tree.join(&entry.path), &entry.path, need)?;
     }
     Ok(())
 }

@@ -6,14 +6,14 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::Directory;
 use crate::error::Result;
+use crate::sys::stamp::set_time_at;
 
 /// Midnight of 1 January 1970, in UTC.
-const FIXED: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+const FIXED: u64 = 0;
 
 impl Directory {
     /// Whether the directory has the time of those that were made on the way to a prefix.
@@ -39,9 +39,7 @@ impl Directory {
     /// # Errors
     /// The error of the system.
     pub fn set_link_time(&self, path: &Path, seconds: u64) -> io::Result<()> {
-        let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
-        let times = Timestamps { last_access: time, last_modification: time };
-        match rustix::fs::utimensat(self.dir.as_fd(), path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        match set_time_at(&self.dir, path, seconds) {
             // Not every file system keeps times of links.
             Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
@@ -57,8 +55,7 @@ pub(super) fn is_fixed(directory: BorrowedFd<'_>) -> io::Result<bool> {
 /// Sets the time of a name in a directory. A link is not followed. Only its owner may: in a directory of another user the
 /// time says when something was changed.
 pub(super) fn fix(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
-    let times = Timestamps { last_access: FIXED, last_modification: FIXED };
-    match rustix::fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+    match set_time_at(directory, Path::new(name), FIXED) {
         Ok(()) | Err(Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
     }

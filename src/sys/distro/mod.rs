@@ -15,6 +15,7 @@ use super::directory::file_in_root;
 use super::process::{Runner, SEARCH_PATH, Spec};
 use super::toolchain::find_program;
 use crate::domain::digest::Digest;
+use crate::domain::release::DistroRelease;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 
@@ -47,6 +48,8 @@ pub struct Distro {
     pub name: String,
     /// How it manages packages.
     pub family: Family,
+    /// Its release, if it is one of Debian or Ubuntu.
+    pub release: Option<DistroRelease>,
 }
 
 impl Distro {
@@ -76,7 +79,9 @@ impl Distro {
         } else {
             Family::Other
         };
-        Self { name: value("PRETTY_NAME").unwrap_or_else(|| "this distribution".into()), family }
+        let [id, version] = ["ID", "VERSION_ID"].map(|key| value(key).unwrap_or_default());
+        let release = DistroRelease::of_os_release(&id, &version);
+        Self { name: value("PRETTY_NAME").unwrap_or_else(|| "this distribution".into()), family, release }
     }
 
     /// Returns the commands that install some packages without those that these only recommend, in order, or `None` if

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, Mounted, run};
+use crate::support::{Ended, Mounted, check, run};
 use crate::toy_artifact::{artifact, pykeel, store_with};
 
 /// A directory with what an image is made of.
@@ -263,6 +263,70 @@ fn a_base_is_kept_byte_for_byte_and_added_to() {
 }
 
 #[test]
+fn an_application_is_an_environment_and_code_which_is_the_working_directory() {
+    let scene = Scene::new();
+    scene.write("environment/pyvenv.cfg", "home = /opt/myorg/python-3.13/bin\n");
+    scene.write("environment/bin/uvicorn", "#!/bin/sh\n");
+    scene.write("code/main.py", "print(1)\n");
+    let args = ["--app", "environment:/opt/app", "--app", "code:/srv/app"];
+    scene.image("both.tar", &args).exits(0);
+    let layers = scene.layers("both.tar");
+    assert!(layers[2].contains_key("opt/app/bin/uvicorn") && layers[3].contains_key("srv/app/main.py"));
+    let config = scene.config("both.tar");
+    assert_eq!(config["config"]["WorkingDir"], "/srv/app");
+    let path = config["config"]["Env"][0].as_str().expect("a variable");
+    assert!(path.starts_with("PATH=/opt/app/bin:/opt/myorg/python-3.13/bin:"), "{path}");
+    // An environment alone leaves it as it is.
+    scene.image("one.tar", &args[..2]).exits(0);
+    assert_eq!(scene.config("one.tar")["config"].get("WorkingDir"), None);
+    // Nothing of an application is a pipe that somebody waits for, or a link to elsewhere.
+    check("mkfifo", &[scene.path("code/pipe")]);
+    scene.image("no.tar", &args).exits(2).says(&["code/pipe", "neither file, directory nor link"]);
+}
+
+#[test]
+fn the_files_below_an_image_have_what_named_packages_have() {
+    let scene = Scene::new();
+    run(pykeel().args(["install", "3.13.5", "--no-build", "--no-sync", "--root"]).arg(scene.path("out"))).exits(0);
+    let rootfs = |name: &str, packages: &[&str]| {
+        let mut command = pykeel();
+        command.current_dir(scene.directory.path()).args(["image", "--rootfs", name, "--tree", "out"]);
+        run(command.args(packages.iter().flat_map(|package| ["--package", package])))
+    };
+    rootfs("plain", &[]).exits(0);
+    rootfs("more", &["ncurses-base", "libmount1"]).exits(0);
+    let has = |root: &str, path: &str| scene.path(root).join(path).symlink_metadata().is_ok();
+    for path in ["usr/lib/terminfo/x/xterm", "etc/terminfo/README", "var/lib/dpkg/status.d/libmount1"] {
+        assert!(!has("plain", path) && has("more", path), "{path}");
+    }
+    let directory = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    // The library is a link in its package, and needs another package's.
+    for library in ["libmount.so.1", "libblkid.so.1"] {
+        let path = format!("{directory}/{library}");
+        assert!(!has("plain", &path) && scene.path("more").join(&path).exists(), "{path}");
+    }
+    assert!(!has("more", "usr/share/doc/libmount1/changelog.Debian.gz") && !has("more", "usr/share/man"));
+    rootfs("no", &["no-such-package"]).exits(1).says(&["no-such-package is not installed"]);
+    assert!(!has("no", ""));
+}
+
+#[test]
+fn the_files_below_an_image_take_no_option_of_artifacts_and_images() {
+    let scene = Scene::new();
+    let words =
+        ["--compression=zstd", "--flavor=builder", "--no-build", "--prefix=/opt/x", "--bytecode=strip", "--jobs=2"];
+    let others =
+        ["--libraries=system", "--optimize=none", "--timings", "--offline", "--label=a=b", "--app=x", "3.13.5"];
+    for word in words.into_iter().chain(others) {
+        let mut command = pykeel();
+        command.current_dir(scene.directory.path()).args(["image", "--rootfs", "x", "--tree", ".", word]);
+        run(&mut command).exits(2).says(&["--rootfs <DIR>", "cannot be used with"]);
+    }
+    run(pykeel().args(["image", "3.13.5", "--package", "x"])).exits(2).says(&["--rootfs"]);
+    assert!(!scene.path("x").exists());
+}
+
+#[test]
 fn a_layout_of_dockers_media_types_is_a_base() {
     let scene = Scene::new();
     let tarball = layer(&[("etc/os-release", "ID=x\n")]);
@@ -339,6 +403,12 @@ fn what_is_no_image_is_named_with_the_reason() {
     scene.image("out.tar", &["--base", "gzip.tar"]).exits(0);
     scene.image("x.tar", &["--base", "whole.tar", "--libc", "bundle"]).exits(2);
     scene.image("x.tar", &["--default", "3.12"]).exits(2).says(&["--default 3.12"]);
+    scene.image("x.tar", &["--default", "latest"]).exits(2).says(&["`--default latest` (3.", "versions: 3.13.5"]);
+    scene.image("x.tar", &["--default", "3.13"]).exits(0);
+    scene.image("x.tar", &["--label", "a b=c"]).exits(2).says(&["letters, digits"]);
+    fs_err::create_dir_all(scene.path("code")).expect("a directory");
+    let twice = ["--app", "code:/srv/app", "--app", "directory:/srv/app"];
+    scene.image("x.tar", &twice).exits(2).says(&["both be at /srv/app"]);
     scene.image("x.tar", &["--app", "text:/opt/app"]).exits(2).says(&["it is not a directory"]);
     scene.image("x.tar", &["--ca", "text"]).exits(2).says(&["no whole certificate"]);
 }

@@ -84,6 +84,14 @@ fn two_versions_do_not_share_a_place() {
     run(&mut toy.command(&["install", "3.13.4", "3.13.5", "--root", "/nonexistent"]))
         .exits(2)
         .says(&["3.13.4 and 3.13.5 would both be installed into /opt/myorg/python-3.13", "--prefix"]);
+    // Nor is one inside the other.
+    let nested = "3.13.4 and 3.13.5t would both be installed into /opt/py/, one of them into /opt/py/t";
+    run(&mut toy.command(&["install", "3.13.4", "3.13.5t", "--prefix", "/opt/py/{variant}", "--root", "/nonexistent"]))
+        .exits(2)
+        .says(&[nested, "--prefix"]);
+    run(&mut toy.command(&["image", "3.13.4", "3.13.5t", "--prefix", "/opt/py/{variant}"]))
+        .exits(2)
+        .says(&["/opt/py, one of them into /opt/py/t"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pykeel::domain::plan::BuildPlan;
+use pykeel::sys::distro::Distro;
 
 use crate::level::count;
 use crate::missing::Missing;
@@ -200,6 +201,32 @@ fn what_an_entry_says_of_itself_is_compared_with_its_plan() {
     fs_err::write(scene.entry().join("requests"), format!("{}\n", keys[1])).expect("a file");
     run(&mut scene.command(&system)).exits(2).says(&["the store has no usable artifact"]);
     assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn an_artifact_with_the_systems_libraries_is_for_the_release_that_it_was_built_on() {
+    let Some(here) = Distro::read(Path::new("/")).release else {
+        skip!(Missing::Apt, "this system is no release of Debian or Ubuntu")
+    };
+    let toy = Toy::new(Behaviour::default());
+    for policy in ["system", "bundle"] {
+        run(toy.build_command().args(["--libraries", policy])).exits(0);
+    }
+    let install = |release: &str, policy: &str| {
+        let root = tempfile::tempdir().expect("a directory");
+        fs_err::create_dir(root.path().join("etc")).expect("a directory");
+        fs_err::write(root.path().join("etc/os-release"), release).expect("a file");
+        let words = ["install", "3.13.5", "--no-build", "--libraries", policy, "--root"];
+        run(toy.command(&words).arg(root.path()))
+    };
+    let same = format!("ID={}\nVERSION_ID=\"{}\"\n", here.distro, here.number);
+    let other = "ID=debian\nVERSION_ID=\"10\"\n";
+    // Debian's next release has no number, and the root of an installation may have no file at all.
+    for unknown in [&same, "ID=debian\n", ""] {
+        install(unknown, "system").exits(0);
+    }
+    install(other, "system").exits(2).says(&[&format!("uses the libraries of {here}, and this system is Debian 10")]);
+    install(other, "bundle").exits(0);
 }
 
 /// The request key of a build with a library policy.

@@ -7,6 +7,7 @@ use super::super::index::Index;
 use super::super::rule::{Judge, Rule};
 use super::super::subject::Subject;
 use crate::domain::manifest::MANIFEST_PATH;
+use crate::domain::release::DistroRelease;
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -56,25 +57,19 @@ fn architecture(manifest: &Value) -> &'static str {
 
 /// Whether the libraries are from the release that an index is of: `Debian 12`, `Ubuntu 24.04`.
 fn is_of_release(manifest: &Value, index: &Index) -> bool {
-    let Some((origin, version)) = index.release.as_deref().and_then(|release| release.split_once(' ')) else {
-        return false;
-    };
-    let packages = manifest["plan"]["provenance"]["environment"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let base_files = packages.iter().filter_map(Value::as_str).find_map(|package| {
-        let (name, version) = package.split_once('=')?;
-        (name.split(':').next() == Some("base-files")).then_some(version)
-    });
-    let compiler = manifest["plan"]["toolchain"]["compiler"].as_str().unwrap_or_default();
-    match origin {
-        // The version of base-files begins with that of Debian: `12.4+deb12u11`.
-        "Debian" => base_files.is_some_and(|base_files| {
-            let major = base_files.split(['.', '+']).next();
-            major == version.split('.').next() && !base_files.contains("ubuntu")
-        }),
-        // `gcc (Ubuntu 13.3.0-6ubuntu2~24.04) 13.3.0`
-        "Ubuntu" => compiler.contains(&format!("~{version}")),
-        _ => false,
-    }
+    let plan = &manifest["plan"];
+    let packages = plan["provenance"]["environment"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |key: &str| plan["toolchain"][key].as_str().unwrap_or_default();
+    let environment = packages.iter().filter_map(Value::as_str);
+    let built_on = DistroRelease::of_build(environment, text("compiler"), text("glibc"));
+    built_on.is_some_and(|built_on| {
+        let release = index.release.as_deref().and_then(|release| release.split_once(' '));
+        release.is_some_and(|(origin, version)| {
+            // A point release of Debian, `12.11`, is the same release.
+            let version = if origin == "Debian" { version.split('.').next().unwrap_or_default() } else { version };
+            built_on.to_string() == format!("{origin} {version}")
+        })
+    })
 }
 
 #[cfg(test)]
@@ -114,7 +109,10 @@ mod tests {
 
     #[test]
     fn a_release_of_ubuntu_is_told_by_the_compiler() {
-        let manifest = json!({"plan": {"toolchain": {"compiler": "gcc (Ubuntu 13.3.0-6ubuntu2~24.04) 13.3.0"}}});
+        let manifest = json!({"plan": {
+            "toolchain": {"compiler": "gcc (Ubuntu 13.3.0-6ubuntu2~24.04) 13.3.0", "glibc": "2.39"},
+            "provenance": {"environment": ["base-files:amd64=13ubuntu10.3"]},
+        }});
         let of = |release: &str| Index { release: Some(release.to_owned()), ..Index::default() };
         assert!(is_of_release(&manifest, &of("Ubuntu 24.04")) && !is_of_release(&manifest, &of("Ubuntu 22.04")));
         assert!(!is_of_release(&manifest, &of("Debian 13")) && !is_of_release(&manifest, &Index::default()));

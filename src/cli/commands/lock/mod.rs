@@ -249,7 +249,7 @@ impl Locking<'_> {
         let artifact = choices.request(recipe, request.flavor, request.target);
         let why = match from_store(&artifact, recipe.digest(), None, self.given.config)? {
             InStore::Usable(artifact) => return Ok(*artifact),
-            InStore::TooNew(why) => Some(why),
+            InStore::Unfit(why) => Some(why),
             InStore::Nothing => others_of_series(recipe, self.given.config)?,
         };
         let version = recipe.full_version();

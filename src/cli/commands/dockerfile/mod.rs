@@ -1,6 +1,7 @@
 //! `pykeel dockerfile`.
 
-use std::ffi::OsString;
+mod command;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::super::args::DockerfileArgs;
 use super::super::config::Config;
 use super::super::settings::{FlavorChoice, Origin};
+use super::default::{self, Names};
 use super::print;
 use crate::domain::plan::Bytecode;
 use crate::domain::prefix::PrefixTemplate;
@@ -82,9 +84,10 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
         }
     }
     let prefix = &settings.prefix.value;
+    let pythons = pythons(args, config)?;
     Ok(Choices {
-        command: command_line(std::env::args_os())?,
-        pythons: pythons(args, config)?,
+        command: command::line(args, settings, &pythons)?,
+        pythons,
         prefix: (prefix.to_string() != PrefixTemplate::DEFAULT).then(|| prefix.clone()),
         allow_eol: settings.allow_eol.value,
         base: args.base.clone(),
@@ -102,7 +105,7 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
         ca: args.ca.clone(),
         labels: args.label.clone(),
         images,
-        cmd: command(args.cmd.as_deref())?,
+        cmd: args.cmd.as_deref().map(words).transpose()?,
     })
 }
 
@@ -129,45 +132,19 @@ fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
             pythons.push(python);
         }
     }
-    if let Some(wanted) = args.default.as_ref().map(ToString::to_string) {
-        let is_it = |python: &PythonStage| python.version == wanted || python.series == wanted;
-        let Some(position) = pythons.iter().position(is_it) else {
-            let versions: Vec<&str> = pythons.iter().map(|python| python.version.as_str()).collect();
-            return Err(DockerfileError::NoSuchDefault { wanted, versions: versions.join(", ") }.into());
-        };
-        pythons[..=position].rotate_right(1);
-    }
+    let names = pythons
+        .iter()
+        .map(|PythonStage { version, series, .. }| Names { version: version.clone(), series: series.clone() });
+    let position = default::position(args.default.as_ref(), &names.collect::<Vec<_>>(), &catalog)?;
+    pythons[..=position].rotate_right(1);
     Ok(pythons)
 }
 
 /// The words of the command of the image.
-fn command(text: Option<&str>) -> Result<Vec<String>> {
-    let words = text.map_or_else(|| Some(vec!["python3".to_owned()]), shlex::split);
-    words
+fn words(text: &str) -> Result<Vec<String>> {
+    shlex::split(text)
         .filter(|words| words.first().is_some_and(|word| !word.is_empty()))
         .ok_or_else(|| Error::Usage("`--cmd` has to be a command with its arguments, quoted as in a shell".into()))
-}
-
-/// The arguments that choose something, as they are typed into a shell on one line.
-fn command_line(words: impl Iterator<Item = OsString>) -> Result<String> {
-    let mut words =
-        words.skip_while(|word| word != "dockerfile").skip(1).map(|word| word.to_string_lossy().into_owned());
-    let mut kept: Vec<String> = Vec::new();
-    // Where the file is written says nothing of what is in it.
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--output" => drop(words.next()),
-            "--force" => {}
-            _ if word.starts_with("--output=") => {}
-            _ => kept.push(word),
-        }
-    }
-    let words = kept;
-    let is_plain = |word: &String| !word.chars().any(char::is_control);
-    if !words.iter().all(is_plain) {
-        return Err(Error::Usage("an argument has a line break or another control character".into()));
-    }
-    shlex::try_join(words.iter().map(String::as_str)).map_err(|error| Error::Usage(error.to_string()))
 }
 
 /// Looks at what the build context has to have, and has already.
@@ -175,7 +152,7 @@ fn look_at(choices: &Choices, context: &Path, config: &Config) -> Result<()> {
     let certificates: Vec<PathBuf> = choices.ca.iter().map(|path| context.join(path.as_str())).collect();
     let there: Vec<PathBuf> = certificates.into_iter().filter(|path| path.exists()).collect();
     Authorities::read(&there)?;
-    let mut absent = choices.context_files();
+    let mut absent: Vec<String> = choices.context_files().into_iter().map(|file| file.path).collect();
     absent.retain(|path| !context.join(path).exists());
     if !absent.is_empty() {
         let place = if context == Path::new(".") { "this directory".into() } else { context.display().to_string() };
@@ -206,20 +183,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_repeated_without_the_place_of_the_file() {
-        let line = |words: &[&str]| command_line(words.iter().map(OsString::from));
-        let words = ["pykeel", "-q", "dockerfile", "--python", "3.13", "--output", "x", "--label", "a=b $c", "--force"];
-        assert_eq!(line(&words).unwrap(), "--python 3.13 --label 'a=b $c'");
-        assert_eq!(line(&["pykeel", "dockerfile", "--output=x", "--python=3.13"]).unwrap(), "'--python=3.13'");
-        assert!(line(&["pykeel", "dockerfile", "--label", "a=b\nFROM x"]).is_err());
-    }
-
-    #[test]
     fn a_command_of_an_image_is_split_as_a_shell_does() {
-        assert_eq!(command(None).unwrap(), ["python3"]);
-        assert_eq!(command(Some("python -c 'a b'")).unwrap(), ["python", "-c", "a b"]);
+        assert_eq!(words("python -c 'a b'").unwrap(), ["python", "-c", "a b"]);
         for wrong in ["", "  ", "'open", "'' x"] {
-            assert!(command(Some(wrong)).is_err(), "{wrong}");
+            assert!(words(wrong).is_err(), "{wrong}");
         }
     }
 }
