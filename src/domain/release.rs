@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::artifact::GlibcVersion;
-
 /// A release of Debian or Ubuntu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DistroRelease {
@@ -91,7 +89,8 @@ impl DistroRelease {
         if self.distro == other.distro {
             return own < others;
         }
-        let glibc = |place: usize| RELEASES[place].glibc.and_then(|glibc| glibc.parse::<GlibcVersion>().ok());
+        let number = |glibc: &str| glibc.split_once('.')?.1.parse::<u16>().ok();
+        let glibc = |place: usize| RELEASES[place].glibc.and_then(number);
         glibc(own).zip(glibc(others)).is_some_and(|(own, others)| own < others)
     }
 }
