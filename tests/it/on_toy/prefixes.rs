@@ -288,7 +288,7 @@ fn a_mount_point_is_said_and_stays_as_it_is() {
         skip!(Missing::Mounts, "nothing can be mounted here");
     };
     for more in [&[][..], &["--force"]] {
-        scene.install(more).exits(5).says(&["a file system is mounted there", "another prefix"]).says_not(&["busy"]);
+        scene.install(more).exits(5).says(&["a file system is mounted at", "unmount it first"]).says_not(&["busy"]);
     }
     assert_eq!(neighbours(&scene.prefix()), ["python-3.13"]);
 }
