@@ -70,7 +70,7 @@ impl<'a> Search<'a> {
     pub(super) fn find(&self, wanted: &Wanted) -> Result<(String, What)> {
         Ok(match wanted {
             Wanted::Artifact(digest) => {
-                let artifact = pinned(*digest, self.config)?;
+                let artifact = self.pinned(*digest)?;
                 (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)))
             }
             Wanted::Tarball(path) => {
@@ -101,10 +101,30 @@ impl<'a> Search<'a> {
     /// # Errors
     /// [`Error::Io`] if the store cannot be read. The error of an artifact is in its place.
     pub(super) fn artifacts(&self, wanted: &[(&str, &What)]) -> Result<Vec<Result<StoredArtifact>>> {
+        self.built(wanted, self.found(wanted)?)
+    }
+
+    /// Looks up all that is wanted; none for what has to be built.
+    ///
+    /// # Errors
+    /// As those of [`Self::artifacts`].
+    pub(super) fn found(&self, wanted: &[(&str, &What)]) -> Result<Vec<Result<Option<StoredArtifact>>>> {
         let found: Vec<_> = wanted.iter().map(|(_, what)| self.in_store(what)).collect();
         if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
-            warn_of_unreadable(self.config)?;
+            warn_of_unreadable(self.config, self.pipeline.reporter)?;
         }
+        Ok(found)
+    }
+
+    /// Builds what was not found.
+    ///
+    /// # Errors
+    /// As those of [`Self::artifacts`].
+    pub(super) fn built(
+        &self,
+        wanted: &[(&str, &What)],
+        found: Vec<Result<Option<StoredArtifact>>>,
+    ) -> Result<Vec<Result<StoredArtifact>>> {
         let missing: Vec<VersionRequest> = wanted
             .iter()
             .zip(&found)
@@ -130,8 +150,7 @@ impl<'a> Search<'a> {
         if versions.is_empty() {
             return Ok(Vec::new());
         }
-        let prefix = self.prefix.clone().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, self.once.clone(), self.profile)?;
+        let choices = self.config.choices(self.prefix_to_build().clone(), self.once.clone(), self.profile)?;
         let options = self.config.build_options(&self.places, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
@@ -152,7 +171,7 @@ impl<'a> Search<'a> {
         };
         let mut why = None;
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
-            match from_store(&self.request_of(recipe, prefix)?, recipe.digest(), self.root, self.config)? {
+            match self.from_store(&self.request_of(recipe, prefix)?, recipe.digest())? {
                 InStore::Usable(artifact) => return Ok(Some(*artifact)),
                 InStore::TooNew(reason) => why = why.or(Some(reason)),
                 InStore::Nothing => {}
@@ -162,9 +181,40 @@ impl<'a> Search<'a> {
             return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
         if let Some(why) = why {
-            self.config.reporter.report(Event::Note(format!("building it: {why}")));
+            self.pipeline.reporter.report(Event::Note(format!("building it: {why}")));
         }
         Ok(None)
+    }
+
+    /// Returns the artifact with a digest.
+    fn pinned(&self, digest: Digest) -> Result<StoredArtifact> {
+        let (store, reporter) = (&self.config.store, self.pipeline.reporter);
+        warn_of_unreadable(self.config, reporter)?;
+        let artifacts = store.list()?;
+        let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?;
+        held.flatten().ok_or(Error::NoSuchArtifact { digest })
+    }
+
+    /// Returns the newest artifact of a request that runs on this system's glibc.
+    fn from_store(&self, wanted: &ArtifactRequest, recipe: Digest) -> Result<InStore> {
+        let mut why = None;
+        for artifact in self.config.store.find(wanted.key(recipe))? {
+            // The store says that the request leads to it; its plan says what it was built for.
+            if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
+                continue;
+            }
+            match too_new(&artifact, self.root) {
+                Some(reason) => why = Some(reason),
+                // It may have been pruned since the store was listed.
+                None => {
+                    if let Some(artifact) = self.config.store.hold(&artifact, self.pipeline.reporter)? {
+                        return Ok(InStore::Usable(Box::new(artifact)));
+                    }
+                }
+            }
+        }
+        Ok(why.map_or(InStore::Nothing, InStore::TooNew))
     }
 
     /// Reads a tarball, and checks that it runs on the system that it is for.
@@ -184,6 +234,18 @@ impl<'a> Search<'a> {
             Some(format!("{} is for {target}; this is {here}", path.display()))
         };
         reason.map_or(Ok(tarball), |reason| Err(Error::UnsupportedTarget { reason }))
+    }
+
+    /// Returns the request that a release would be built for.
+    ///
+    /// # Errors
+    /// Those of the user's choices.
+    pub(super) fn request_to_build(&self, recipe: &ReleaseRecipe) -> Result<ArtifactRequest> {
+        self.request_of(recipe, self.prefix_to_build())
+    }
+
+    fn prefix_to_build(&self) -> &PrefixTemplate {
+        self.prefix.as_ref().unwrap_or(&self.config.settings.prefix.value)
     }
 
     fn flavor(&self) -> Flavor {
@@ -210,15 +272,6 @@ fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
 }
 
-/// Returns the artifact with a digest.
-fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    warn_of_unreadable(config)?;
-    let artifacts = config.store.list()?;
-    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
-    held.flatten().ok_or(Error::NoSuchArtifact { digest })
-}
-
 /// Describes what else of a series the store has.
 fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
     let series = format!("cpython-{}.", recipe.version.series());
@@ -243,26 +296,4 @@ enum InStore {
     TooNew(String),
     /// None.
     Nothing,
-}
-
-/// Returns the newest artifact of a request that runs on this system's glibc.
-fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, config: &Config) -> Result<InStore> {
-    let artifacts = config.store.find(wanted.key(recipe))?;
-    let mut why = None;
-    for artifact in artifacts {
-        // The store says that the request leads to it; its plan says what it was built for.
-        if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
-            continue;
-        }
-        match too_new(&artifact, root) {
-            Some(reason) => why = Some(reason),
-            // It may have been pruned since the store was listed.
-            None => {
-                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
-                    return Ok(InStore::Usable(Box::new(artifact)));
-                }
-            }
-        }
-    }
-    Ok(why.map_or(InStore::Nothing, InStore::TooNew))
 }
