@@ -158,7 +158,6 @@ fn what_is_damaged_in_the_store_is_said_in_the_lines_of_python_build() {
         let known = ["python-build: ", "Downloading ", "-> ", "Installing ", "Installed "];
         assert!(known.iter().any(|start| line.starts_with(start)), "{line}");
     }
-    assert_eq!(toy.runs(), 2);
 }
 
 #[test]
