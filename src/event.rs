@@ -15,11 +15,11 @@ pub enum Event {
         /// What the stage works on.
         detail: String,
     },
-    /// A file is looked for at a place outside this machine's directories.
+    /// A source archive is looked for at a URL. Directories are looked into without an event.
     Trying {
         /// The file's name: `Python-3.13.5.tar.xz`.
         file: String,
-        /// The URL, without credentials.
+        /// The URL, without credentials, or the path of one with the scheme `file`.
         place: String,
     },
     /// The progress of the running stage.

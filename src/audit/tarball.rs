@@ -52,7 +52,9 @@ impl TarballArtifact {
         let copy = directory.path().join("copy.tar.zst");
         match format {
             Format::Zst => drop(fs_err::copy(tarball, &copy)?),
-            Format::Xz | Format::Gz => package::recompress(tarball, format, Format::Zst, &copy)?,
+            Format::Xz | Format::Gz => {
+                package::recompress(tarball, format, Format::Zst, fs_err::File::create_new(&copy)?)?;
+            }
         }
         fs::remove_tree(&unpacked)?;
         let digest = Digest::of_reader(fs_err::File::open(&copy)?)?;

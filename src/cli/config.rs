@@ -13,7 +13,7 @@ use crate::domain::prefix::PrefixTemplate;
 use crate::error::{Error, FlagProblem, Result};
 use crate::event::{Event, Reporter};
 use crate::pipeline::{BuildOptions, Pipeline};
-use crate::planning::choices::Choices;
+use crate::planning::choices::{Choices, append};
 use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::store::Store;
@@ -64,7 +64,10 @@ impl Config {
     /// [`Error::Usage`] and [`Error::Mistake`] for what cannot be read, and where there is no
     /// place for a store.
     pub(super) fn new(args: &Args) -> Result<Self> {
-        let config = Self::with(&args.global, args.overrides()?, CliReporter::new(&args.global))?;
+        let config = Self::with(&args.global, args.overrides()?)?;
+        if let Some(text) = config.ignored_file() {
+            config.reporter.report(Event::Warning(format!("{text} (read it with `--config`)")));
+        }
         if let Some(note) = Some(variables::is_set).filter(|_| args.command.builds()).and_then(variables::note) {
             config.reporter.report(Event::Note(note));
         }
@@ -75,10 +78,17 @@ impl Config {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub(super) fn with(global: &Global, overrides: CliOverrides, reporter: CliReporter) -> Result<Self> {
-        let settings = settings::load(global.config.as_deref(), overrides, &reporter)?;
+    pub(super) fn with(global: &Global, overrides: CliOverrides) -> Result<Self> {
+        let settings = settings::load(global.config.as_deref(), overrides)?;
         let store = Store::new(std::path::absolute(&settings.store.value)?);
-        Ok(Self { store, reporter, json: global.json, settings, distro: Distro::read(Path::new("/")) })
+        let (reporter, distro) = (CliReporter::new(global), Distro::read(Path::new("/")));
+        Ok(Self { store, reporter, json: global.json, settings, distro })
+    }
+
+    /// Returns a warning of a configuration file that was not read.
+    pub(super) fn ignored_file(&self) -> Option<String> {
+        let path = self.settings.ignored.as_ref()?.display();
+        Some(format!("ignoring {path}: another user owns it, in a world-writable directory"))
     }
 
     /// Loads the recipes.
@@ -113,11 +123,7 @@ impl Config {
             }
         }
         for (name, words) in &once.compiler_words {
-            let value = compiler_variables.entry(name.clone()).or_default();
-            if !value.is_empty() {
-                value.push(' ');
-            }
-            value.push_str(words.trim());
+            append(&mut compiler_variables, name, words);
         }
         let choices = Choices {
             prefix,

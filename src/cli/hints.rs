@@ -1,4 +1,5 @@
-//! Says what a user of the command line can do about an error. Only this file names flags and commands in a remedy.
+//! Says what a user of the command line can do about an error. `commands/python_build/remedy.rs` does for python-build,
+//! which has other options.
 
 use std::io;
 
@@ -379,7 +380,7 @@ fn of_place(error: &Error) -> Option<String> {
 
 /// Whether a program, or a compiler that it ran, was killed. gcc prints
 /// `fatal error: Killed signal terminated program cc1`, clang `unable to execute command: Killed`.
-fn is_out_of_memory(output: &str, status: &str) -> bool {
+pub(super) fn is_out_of_memory(output: &str, status: &str) -> bool {
     status.contains("signal 9")
         || output.contains("Killed signal terminated program")
         || output.contains("unable to execute command: Killed")
@@ -400,4 +401,4 @@ fn of_io(error: &io::Error) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

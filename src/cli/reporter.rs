@@ -216,7 +216,7 @@ impl Drop for Bar {
 }
 
 /// Describes what is waited for: `for the build 1a2b, locked by another process (pid 7) for 2m 10s, which runs make all`.
-fn waiting(what: &str, waited: Duration, holder: Option<&Holder>) -> String {
+pub(super) fn waiting(what: &str, waited: Duration, holder: Option<&Holder>) -> String {
     let mut text = format!("for {what}, locked by another process");
     if let Some(Holder { pid, held, step }) = holder {
         let step = step.as_ref().map(|step| format!(", which runs {step}")).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! The user's choices besides the version.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
-use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, PlannedPatch, Policies};
+use crate::domain::plan::{ArtifactRequest, FORMAT, Flavor, Optimize, Policies};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::error::{Error, FlagProblem, Result};
@@ -71,7 +72,7 @@ impl Choices {
     pub fn request(&self, recipe: &ReleaseRecipe, flavor: Flavor, target: Target) -> ArtifactRequest {
         let mut policies = self.policies.clone();
         policies.shared |= libpython::is_shared(recipe);
-        policies.patches = self.patches.iter().map(planned).collect();
+        policies.patches = self.patches.iter().map(PatchText::planned).collect();
         ArtifactRequest {
             format: FORMAT,
             release: recipe.version,
@@ -86,9 +87,17 @@ impl Choices {
     }
 }
 
-/// Returns a patch as the plan names it.
-fn planned(patch: &PatchText) -> PlannedPatch {
-    PlannedPatch { name: patch.name.clone(), sha256: Digest::of(&patch.text) }
+/// Appends words to a variable.
+pub fn append(variables: &mut BTreeMap<String, String>, name: &str, words: &str) {
+    let words = words.trim();
+    if words.is_empty() {
+        return;
+    }
+    let value = variables.entry(name.to_owned()).or_default();
+    if !value.is_empty() {
+        value.push(' ');
+    }
+    value.push_str(words);
 }
 
 /// A profile that a user named.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::choices::Choices;
+use super::choices::{Choices, append};
 use super::libpython;
 use super::loaded;
 use super::preflight::Host;
@@ -209,18 +209,6 @@ fn environment(recipe: &ReleaseRecipe, choices: &Choices, request: &ArtifactRequ
     variables.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables.extend(choices.policies.compiler_variables.clone());
     variables
-}
-
-/// Appends words to a variable.
-fn append(variables: &mut BTreeMap<String, String>, name: &str, words: &str) {
-    if words.is_empty() {
-        return;
-    }
-    let value = variables.entry(name.to_owned()).or_default();
-    if !value.is_empty() {
-        value.push(' ');
-    }
-    value.push_str(words);
 }
 
 /// Returns the identity of the toolchain: its programs by content, its packages by version and checksums.

@@ -1,6 +1,5 @@
 //! Installs a stored artifact into a prefix. The old Python stays until the new one is complete.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::contents::{self, Expected};
@@ -8,13 +7,14 @@ use super::site::{Destination, Identity, Occupant, Site};
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
+use crate::domain::plan::ArtifactRequest;
 use crate::domain::target::Target;
-use crate::error::{PrefixError, Result};
-use crate::event::{Event, Reporter};
+use crate::error::{Error, PrefixError, Result};
+use crate::event::{Event, Reporter, Silent};
 use crate::store::StoredArtifact;
 use crate::sys::directory::{self, Directory};
 use crate::sys::process::Runner;
-use crate::sys::{archive, distro, elf, fs};
+use crate::sys::{archive, distro, elf};
 
 /// Whether an installation survives a crash of the whole machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
 /// database that can be read here.
 ///
 /// # Errors
-/// [`Error::Io`](crate::error::Error::Io), [`Error::Spawn`](crate::error::Error::Spawn) or
-/// [`Error::Command`](crate::error::Error::Command) if an existing database cannot be read.
+/// [`Error::Io`], [`Error::Spawn`] or
+/// [`Error::Command`] if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -87,12 +87,10 @@ pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -
 /// # Errors
 /// - [`PrefixError::Foreign`] if pykeel did not make what is at the prefix;
 /// - [`PrefixError::OtherFiles`] if there are files in it that pykeel did not put there;
-/// - [`Error::Distrusted`](crate::error::Error::Distrusted) if another user put something beside it that pykeel
-///   would complete or remove;
+/// - [`Error::Distrusted`] if another user put something beside it that pykeel would complete or remove;
 /// - [`PrefixError::Mounted`] if a file system is mounted at the prefix;
-/// - [`Error::DigestMismatch`](crate::error::Error::DigestMismatch) or
-///   [`Error::Damaged`](crate::error::Error::Damaged) if the tarball is damaged;
-/// - [`Error::Io`](crate::error::Error::Io), [`Error::Interrupted`](crate::error::Error::Interrupted).
+/// - [`Error::DigestMismatch`] or [`Error::Damaged`] if the tarball is damaged;
+/// - [`Error::Io`], [`Error::Interrupted`].
 ///
 /// After an error the old Python is still there.
 pub fn install(
@@ -109,31 +107,48 @@ pub fn install(
     install_new(&new, destination, options, reporter)
 }
 
-/// Checks that a tree can be put at a destination on this system before a build of minutes ends in vain: it is new, empty
-/// or pykeel's, and this user may write there.
+/// Looks at a destination as [`install`] does, before a build of minutes ends in vain. What an interrupted run began there
+/// is completed or undone. `request` is what will be installed.
 ///
 /// # Errors
-/// [`PrefixError::Foreign`] if pykeel did not make what is there, [`PrefixError::Invalid`],
-/// [`Error::Io`](crate::error::Error::Io).
-pub fn check_destination(destination: &Destination) -> Result<()> {
-    let path = destination.path();
-    let foreign = |reason: &str| Err(PrefixError::Foreign { path: path.clone(), reason: reason.into() }.into());
-    match fs_err::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_symlink() => return foreign("it is a symbolic link"),
-        Ok(metadata) if !metadata.is_dir() => return foreign("it is not a directory"),
-        Ok(_) => {
-            let directory = destination.open()?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            if let (false, Err(reason)) = (directory.is_empty()?, Identity::read(&directory)) {
-                return foreign(&reason);
-            }
+/// Those of [`install`] that can be known without the artifact; [`Error::Io`] also if this user may
+/// not write there.
+pub fn check_destination(
+    destination: &Destination,
+    request: &ArtifactRequest,
+    options: InstallOptions,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let Some(site) = Site::find(destination, reporter)? else {
+        // The tree is made in the parent directory, which has to be made first.
+        let path = destination.path();
+        let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+        return Directory::open(above)?.require_writable();
+    };
+    site.repair(reporter)?;
+    match site.occupant()? {
+        Occupant::Foreign(reason) if !options.force => return Err(foreign(&site, reason)),
+        // Of another request it cannot be the same artifact. Warnings come when it is replaced.
+        Occupant::Python(directory, identity) if !options.force && identity.is_of_other_than(request) => {
+            keep_other_files(&directory, &identity, &Silent)?;
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
+        // It may be the same artifact, and then nothing is written.
+        Occupant::Python(..) if !options.force => return Ok(()),
+        _ => {}
     }
-    // The tree is made in the parent directory, which may have to be made first.
-    let above = path.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    Ok(rustix::fs::access(above, access).map_err(|error| fs::with_path(above, error.into()))?)
+    refuse_mount_point(&site)?;
+    site.require_writable()
+}
+
+fn foreign(site: &Site, reason: String) -> Error {
+    PrefixError::Foreign { path: site.target(), reason }.into()
+}
+
+fn refuse_mount_point(site: &Site) -> Result<()> {
+    if site.is_mount_point()? {
+        return Err(PrefixError::Mounted { path: site.target() }.into());
+    }
+    Ok(())
 }
 
 /// What is installed.
@@ -163,9 +178,7 @@ pub(crate) fn install_new(
     if !options.force {
         match &occupant {
             Occupant::Nothing | Occupant::EmptyDirectory => {}
-            Occupant::Foreign(reason) => {
-                return Err(PrefixError::Foreign { path: site.target(), reason: reason.clone() }.into());
-            }
+            Occupant::Foreign(reason) => return Err(foreign(&site, reason.clone())),
             Occupant::Python(directory, identity) => {
                 if identity.build_key == new.build_key && (new.is_unchanged)(directory)? {
                     return Ok(Placed { placement: Placement::AlreadyThere, path: path() });
@@ -174,9 +187,7 @@ pub(crate) fn install_new(
             }
         }
     }
-    if site.is_mount_point()? {
-        return Err(PrefixError::Mounted { path: site.target() }.into());
-    }
+    refuse_mount_point(&site)?;
     let mut fresh = NewTree { site: &site, is_kept: false };
     (new.unpack)(&site.parent().make(site.fresh())?)?;
     if options.durability == Durability::Synced {

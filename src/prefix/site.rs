@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
+use serde::Deserialize as _;
+
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::MANIFEST_PATH;
+use crate::domain::plan::ArtifactRequest;
 use crate::error::{Error, PrefixError, Result};
 use crate::event::{Event, Reporter};
 use crate::sys::directory::{Directory, Facts, Missing};
@@ -58,9 +61,18 @@ pub struct Identity {
     /// The symbolic links with their targets.
     #[serde(default)]
     pub(super) links: BTreeMap<String, String>,
+    /// The plan, as it is written.
+    #[serde(default)]
+    plan: serde_json::Value,
 }
 
 impl Identity {
+    /// Whether it was surely built for another request. Of one that another version of pykeel wrote it is not known.
+    pub(super) fn is_of_other_than(&self, request: &ArtifactRequest) -> bool {
+        let own = self.plan.get("request").map(ArtifactRequest::deserialize);
+        matches!(own, Some(Ok(own)) if own != *request)
+    }
+
     /// Reads the manifest of a prefix.
     ///
     /// # Errors
@@ -306,6 +318,25 @@ impl Site {
             Ok(identity) => Occupant::Python(directory, identity),
             Err(reason) => Occupant::Foreign(reason),
         })
+    }
+
+    /// Checks that this user may replace what is at the prefix.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn require_writable(&self) -> Result<()> {
+        self.parent.require_writable()?;
+        let [there, above] = [self.parent.facts(&self.name)?, self.parent.facts(".")?];
+        let user = rustix::process::geteuid();
+        // In a sticky directory such as /tmp only its owner and that of a file can rename it.
+        if let (Some(there), Some(above)) = (there, above)
+            && above.mode & 0o1000 != 0
+            && !user.is_root()
+            && ![there.owner, above.owner].contains(&user.as_raw())
+        {
+            return Err(crate::sys::fs::with_path(&self.target(), io::ErrorKind::PermissionDenied.into()).into());
+        }
+        Ok(())
     }
 
     /// Whether a file system is mounted at the prefix: nothing can be renamed over it.

@@ -12,6 +12,7 @@ use super::place::Layers;
 use super::render::render;
 use super::{Patch, PinnedProfile, Recipe, ReleaseRecipe, ReleaseRow};
 use crate::domain::digest::Digest;
+use crate::domain::plan::PlannedPatch;
 use crate::domain::version::{Release, Selector, Series, Variant, VersionRequest};
 use crate::error::{Error, Mistake, ProfileRemedy, Result};
 
@@ -27,6 +28,14 @@ pub struct PatchText {
     pub name: String,
     /// The unified diff.
     pub text: String,
+}
+
+impl PatchText {
+    /// Returns the patch as a plan names it.
+    #[must_use]
+    pub fn planned(&self) -> PlannedPatch {
+        PlannedPatch { name: self.name.clone(), sha256: Digest::of(&self.text) }
+    }
 }
 
 /// All recipes, by series.

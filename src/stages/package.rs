@@ -126,7 +126,7 @@ fn pack(root: &Path, top: &str, epoch: u64, tarball: &Path) -> Result<Digest> {
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
-pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
+pub fn repack(tarball: &Path, format: Format, to: fs_err::File) -> Result<()> {
     recompress(tarball, Format::Zst, format, to)
 }
 
@@ -134,9 +134,9 @@ pub fn repack(tarball: &Path, format: Format, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if it cannot be read or written.
-pub fn recompress(tarball: &Path, from: Format, format: Format, to: &Path) -> Result<()> {
+pub fn recompress(tarball: &Path, from: Format, format: Format, to: fs_err::File) -> Result<()> {
     let mut reader = archive::decoder(from, fs_err::File::open(tarball)?)?;
-    let file = std::io::BufWriter::new(fs_err::File::create(to)?);
+    let file = std::io::BufWriter::new(to);
     let (mut file, _) = archive::encode(format, file, |writer| Ok(std::io::copy(&mut reader, writer)?))?;
     Ok(file.flush()?)
 }

@@ -29,7 +29,7 @@ pub use profile::HeldProfile;
 pub use prune::{Policy, Pruned, select};
 pub use publication::Publication;
 pub use sources::{SourceSlot, StoredSource};
-pub use work::WorkDirectory;
+pub use work::{WorkDirectory, check_work_place};
 
 use crate::error::{Error, Result};
 use crate::event::Silent;

@@ -1,4 +1,4 @@
-//! Who may write to a store: whoever may decides what is built and installed from it.
+//! Who may write to a store, or where a build works: whoever may decides what is built and installed.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -19,7 +19,7 @@ impl Store {
     /// [`Error::Distrusted`] with the directory and the reason, [`Error::Io`] if it cannot be looked at.
     pub(super) fn require_trust(&self) -> Result<()> {
         let caller = Caller::current();
-        check_above(self.root(), &caller)?;
+        check_above(self.root(), "store", &caller)?;
         check(self.root(), std::fs::metadata(self.root()), &caller)?;
         for name in DIRECTORIES {
             let path = self.root().join(name);
@@ -29,13 +29,38 @@ impl Store {
     }
 }
 
-/// Checks the directories above a store: who may rename in one of them can put another store in its place, at any moment.
-fn check_above(store: &Path, caller: &Caller) -> Result<()> {
-    let store = std::path::absolute(store)?;
-    // The store may be a link, or be reached by one: then both ways count.
-    let real = store.ancestors().find_map(|path| fs_err::canonicalize(path).ok()).unwrap_or_default();
-    let is_whole = store.exists();
-    for directory in store.ancestors().skip(1).chain(real.ancestors().skip(usize::from(is_whole))) {
+/// Refuses a directory for work outside the store that somebody may write to or put another one in the place of. It need
+/// not exist.
+///
+/// # Errors
+/// [`Error::Distrusted`] with the directory and the reason, [`Error::Io`] if it cannot be looked at.
+pub(super) fn require_trust_of_work(directory: &Path) -> Result<()> {
+    let caller = Caller::current();
+    check_above(directory, "work directory", &caller)?;
+    check(directory, std::fs::symlink_metadata(directory), &caller)
+}
+
+/// Checks the directories above one: who may rename in one of them can put another one in its place, at any moment. `what`
+/// it is says what is in danger.
+fn check_above(path: &Path, what: &str, caller: &Caller) -> Result<()> {
+    let path = std::path::absolute(path)?;
+    let refused = |directory: &Path, reason: String| {
+        let reason = format!("{reason}, so the {what} {} could be replaced by another one", path.display());
+        Err(Error::Distrusted { path: directory.to_owned(), reason })
+    };
+    // Who owns a link can lead it elsewhere, also in a sticky directory.
+    for link in path.ancestors() {
+        if let Ok(metadata) = std::fs::symlink_metadata(link)
+            && metadata.is_symlink()
+            && !caller.users.contains(&metadata.uid())
+        {
+            return refused(link, format!("it is a symbolic link of user {}", metadata.uid()));
+        }
+    }
+    // It may be a link, or be reached by one: then both ways count.
+    let real = path.ancestors().find_map(|path| fs_err::canonicalize(path).ok()).unwrap_or_default();
+    let is_whole = path.exists();
+    for directory in path.ancestors().skip(1).chain(real.ancestors().skip(usize::from(is_whole))) {
         let metadata = match std::fs::metadata(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             found => found.map_err(|error| with_path(directory, error))?,
@@ -45,8 +70,7 @@ fn check_above(store: &Path, caller: &Caller) -> Result<()> {
         let is_sticky = mode & 0o1000 != 0;
         let writers = if is_sticky { mode & !0o022 } else { mode };
         if let Some(reason) = caller.problem(metadata.uid(), metadata.gid(), writers) {
-            let reason = format!("{reason}, so the store {} could be replaced by another one", store.display());
-            return Err(Error::Distrusted { path: directory.to_owned(), reason });
+            return refused(directory, reason);
         }
     }
     Ok(())
@@ -162,6 +186,22 @@ mod tests {
             assert!(matches!(by_link.list(), Err(Error::Distrusted { path, .. }) if path == *opened));
             mode(opened, 0o755);
         }
+    }
+
+    #[test]
+    fn a_link_of_another_user_on_the_way_is_not_followed() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let (link, real) = (place.path().join("link"), place.path().join("real"));
+        fs_err::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let store = Store::new(link.join("store"));
+        assert!(store.list().unwrap().is_empty());
+        std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+        let error = store.list().unwrap_err().to_string();
+        assert!(error.contains("link: it is a symbolic link of user 65534, so the store /"), "{error}");
     }
 
     #[test]

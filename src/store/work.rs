@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Store;
+use super::trust::require_trust_of_work;
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::lock::Lock;
@@ -33,16 +34,13 @@ impl WorkDirectory {
     /// user `named` for it, it is created there or nowhere.
     ///
     /// # Errors
-    /// [`Error::Distrusted`] if another user made the place in the named directory; [`Error::UnfitForMake`] if make cannot
+    /// [`Error::Distrusted`] if another user can replace the place in the named directory; [`Error::UnfitForMake`] if make cannot
     /// work at the store's path and [`Error::NoExec`] if its file system runs no programs, unless another place serves;
     /// [`Error::Io`] if the directory cannot be created.
     pub fn create(store: &Store, named: Option<&Path>, elsewhere: &[PathBuf]) -> Result<Self> {
         if let Some(named) = named {
             let place = named.join(own_name());
-            prepare(&place)?;
-            if !is_own(&place) {
-                return Err(Error::Distrusted { path: place, reason: "another user made it".into() });
-            }
+            prepare_elsewhere(&place)?;
             return Self::create_in(&place);
         }
         let in_store = store.root().join("work");
@@ -51,8 +49,8 @@ impl WorkDirectory {
             Err(error @ (Error::UnfitForMake { .. } | Error::NoExec { .. })) => error,
             Err(error) => return Err(error),
         };
-        let others = elsewhere.iter().map(|place| place.join(own_name()));
-        match others.into_iter().find(|place| prepare(place).is_ok() && is_own(place)) {
+        let mut others = elsewhere.iter().map(|place| place.join(own_name()));
+        match others.find(|place| prepare_elsewhere(place).is_ok()) {
             Some(place) => Self::create_in(&place),
             None => Err(why),
         }
@@ -92,7 +90,7 @@ pub(super) fn places(store: &Store, elsewhere: &[PathBuf]) -> Vec<PathBuf> {
     let mut places = vec![in_store];
     if !fit {
         let others = elsewhere.iter().map(|place| place.join(own_name()));
-        places.extend(others.filter(|place| place.exists() && is_own(place)));
+        places.extend(others.filter(|place| place.exists() && require_own(place).is_ok()));
     }
     places
 }
@@ -107,11 +105,37 @@ pub(super) fn take_turn(place: &Path) -> Result<Lock> {
     Lock::acquire(&place.join("turn.lock"), "the work directory", &crate::event::Silent)
 }
 
-/// Whether a directory for work belongs to this user. In a world-writable directory another user may have made it
-/// first, and could then change what is built there.
-fn is_own(place: &Path) -> bool {
+/// Refuses a place for work that another user made or can replace: that user could change what is built there.
+fn require_own(place: &Path) -> Result<()> {
+    require_trust_of_work(place)?;
     let user = rustix::process::geteuid().as_raw();
-    fs_err::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user)
+    match fs_err::symlink_metadata(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(metadata) if metadata.is_dir() && metadata.uid() == user => Ok(()),
+        Ok(_) => Err(Error::Distrusted { path: place.to_owned(), reason: "another user made it".into() }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Refuses a directory that the user names for builds if another user can replace what a build makes in it. It need not
+/// exist.
+///
+/// # Errors
+/// [`Error::Distrusted`], and [`Error::Io`] if it cannot be looked at.
+pub fn check_work_place(directory: &Path) -> Result<()> {
+    require_own(&directory.join(own_name()))
+}
+
+/// Creates a place for work outside the store, if a build can work there and nobody else can change what it does.
+fn prepare_elsewhere(place: &Path) -> Result<()> {
+    if !is_fit_for_make(place) {
+        return Err(Error::UnfitForMake { path: place.to_owned() });
+    }
+    // Before anything is made, and after it: in a sticky directory another user may have been faster.
+    require_own(place)?;
+    fs_err::create_dir_all(place)?;
+    require_own(place)?;
+    prepare(place)
 }
 
 /// Creates a place for work, if a build can work there.
@@ -195,6 +219,37 @@ mod tests {
             wait();
             false
         }));
+    }
+
+    #[test]
+    fn a_directory_that_others_can_replace_is_no_place_for_work() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let (store, named) = (Store::new(root.path().join("store")), root.path().join("named"));
+        let mode = |mode| fs_err::set_permissions(&named, std::fs::Permissions::from_mode(mode)).unwrap();
+        let create = || WorkDirectory::create(&store, Some(&named), &[]).map(drop);
+        fs_err::create_dir(&named).unwrap();
+        create().unwrap();
+        mode(0o777);
+        let error = create().unwrap_err().to_string();
+        assert!(error.contains("named: everybody may write to it (mode 777), so the work directory /"), "{error}");
+        // Nor is it one for a store that cannot be used.
+        let unfit = Store::new(root.path().join("my store"));
+        assert!(WorkDirectory::create(&unfit, None, std::slice::from_ref(&named)).is_err());
+        assert_eq!(places(&unfit, std::slice::from_ref(&named)).len(), 1);
+        // In a sticky one nobody can rename what is this user's.
+        mode(0o1777);
+        create().unwrap();
+        assert_eq!(places(&unfit, std::slice::from_ref(&named)).len(), 2);
+        let place = named.join(own_name());
+        fs_err::set_permissions(&place, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(create(), Err(Error::Distrusted { path, .. }) if path == place));
+        // Nothing is made where a link leads.
+        fs::remove_tree(&place).unwrap();
+        fs_err::create_dir(root.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("elsewhere"), &place).unwrap();
+        assert!(create().unwrap_err().to_string().contains("it is a symbolic link"));
+        assert_eq!(fs_err::read_dir(root.path().join("elsewhere")).unwrap().count(), 0);
     }
 
     #[test]

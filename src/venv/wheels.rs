@@ -2,6 +2,7 @@
 //! is, without an index and a compiler.
 
 use std::fmt::Write as _;
+use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 
 use super::installer::Installer;
@@ -57,7 +58,10 @@ pub(super) fn keep(wheels: &[PathBuf], directory: &Path) -> Result<PathBuf> {
         let mut copy = fs::temporary_in(directory)?;
         std::io::copy(&mut fs_err::File::open(path)?, copy.as_file_mut())
             .map_err(|error| fs::with_path(&kept, error))?;
-        let digest = Digest::of_reader(fs_err::File::open(copy.path())?)?;
+        // Others may write to the directory, too: what was written is read, and not what has its name now.
+        let written = copy.as_file_mut();
+        let digest =
+            written.rewind().and_then(|()| Digest::of_reader(written)).map_err(|error| fs::with_path(&kept, error))?;
         fs::persist(copy, &kept)?;
         for entry in fs_err::read_dir(directory)? {
             let entry = entry?;

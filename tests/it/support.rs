@@ -203,6 +203,22 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Gives a command the variables that another one sets and removes.
+pub fn take_environment(command: &mut Command, of: &Command) {
+    for (name, value) in of.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
+/// Lets a command start another one: it gets the program and its arguments after its own, and its environment.
+pub fn start(command: &mut Command, plain: &Command) {
+    command.arg(plain.get_program()).args(plain.get_args());
+    take_environment(command, plain);
+}
+
 /// `faketime` with a date, to be put before a program: of the wall clock alone, or nothing would end.
 pub fn at_date(date: &str, plain: &Command) -> Option<Command> {
     let faketime = Path::new("/usr/bin/faketime");
@@ -210,13 +226,8 @@ pub fn at_date(date: &str, plain: &Command) -> Option<Command> {
         return None;
     }
     let mut command = Command::new(faketime);
-    command.args(["--exclude-monotonic", date]).arg(plain.get_program()).args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    command.args(["--exclude-monotonic", date]);
+    start(&mut command, plain);
     Some(command)
 }
 

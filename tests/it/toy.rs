@@ -3,6 +3,7 @@
 //! interrupted, starved and fed wrong things many times. [`toy_tree`] says what the tree holds;
 //! [`Toy::of`] takes the tree of a real build instead.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +14,11 @@ use pykeel::domain::version::Series;
 use pykeel::recipe::Catalog;
 use pykeel::sys::archive;
 
-use crate::support::{Artifact, Ended, check, pykeel, run, unpack};
+use crate::support::{Artifact, Ended, check, pykeel, run, take_environment, unpack};
 use crate::toy_tree::toy_tree;
+
+/// A command of configure by which [`Toy::runs`] counts.
+pub const COUNTED: &str = "echo ran >> @toy@/runs";
 
 /// What the toy's make does besides copying. In commands `@toy@` is the toy's own directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -172,6 +176,18 @@ impl Toy {
             command.env("PYKEEL_OPTIMIZE", "none");
         }
         command
+    }
+
+    /// Another program, or pykeel under another name, in the environment of [`command`](Self::command).
+    pub fn other(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        take_environment(&mut command, &self.command(&[]));
+        command
+    }
+
+    /// How often configure ran, if [`Behaviour::configure`] has [`COUNTED`].
+    pub fn runs(&self) -> usize {
+        fs_err::read_to_string(self.path("runs")).unwrap_or_default().lines().count()
     }
 
     /// `pykeel build` of the toy.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::{Args as ClapArgs, CommandFactory as _};
+use clap::Args as ClapArgs;
 
 /// The command, and the name of the program that stands for it.
 pub(super) const NAME: &str = "python-build";
@@ -11,7 +11,7 @@ pub(super) const NAME: &str = "python-build";
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct PythonBuildArgs {
     /// Options, definition and prefix, as python-build takes them
-    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "WORD")]
     pub words: Vec<OsString>,
 }
 
@@ -35,7 +35,8 @@ pub(super) fn split(mut words: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsSt
 
 /// Returns where the command is: after the global options and their values.
 fn command_at(words: &[OsString]) -> Option<usize> {
-    let with_value: Vec<String> = super::Args::command()
+    let global = super::Global::augment_args(clap::Command::new("pykeel"));
+    let with_value: Vec<String> = global
         .get_arguments()
         .filter(|argument| argument.get_action().takes_values())
         .filter_map(|argument| argument.get_long().map(|long| format!("--{long}")))

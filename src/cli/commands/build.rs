@@ -174,32 +174,34 @@ fn copies(artifact: &StoredArtifact, out: &Path, format: Format) -> Result<(Path
     let name = &artifact.record.name;
     fs_err::create_dir_all(out)?;
     let tarball = out.join(name.file(format));
-    written_whole(&tarball, |to| {
-        if format == Format::Zst {
-            fs_err::copy(artifact.tarball(), to)?;
-            Ok(())
-        } else {
-            package::repack(&artifact.tarball(), format, to)
-        }
+    written_whole(&tarball, |to| match format {
+        Format::Zst => copy(&artifact.tarball(), to),
+        Format::Xz | Format::Gz => package::repack(&artifact.tarball(), format, to),
     })?;
     let manifest = out.join(manifest_file(name));
-    written_whole(&manifest, |to| Ok(fs_err::copy(artifact.manifest(), to).map(drop)?))?;
+    written_whole(&manifest, |to| copy(&artifact.manifest(), to))?;
     let debug = match artifact.debug_tarball() {
         None => None,
         Some(stored) => {
             let path = out.join(debug_file(name));
-            written_whole(&path, |to| Ok(fs_err::copy(stored, to).map(drop)?))?;
+            written_whole(&path, |to| copy(&stored, to))?;
             Some(path)
         }
     };
     Ok((tarball, manifest, debug))
 }
 
-/// Writes a file under a temporary name and renames it, so that no reader finds an incomplete file.
-fn written_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+fn copy(from: &Path, mut to: fs_err::File) -> Result<()> {
+    std::io::copy(&mut fs_err::File::open(from)?, &mut to)?;
+    Ok(())
+}
+
+/// Writes a file under a temporary name and renames it, so that no reader finds an incomplete file. Others may write to
+/// its directory, too.
+fn written_whole(path: &Path, write: impl FnOnce(fs_err::File) -> Result<()>) -> Result<()> {
     let temporary = fs::temporary_in(fs::directory_of(path))?;
-    write(temporary.path())?;
-    fs_err::File::open(temporary.path())?.sync_all()?;
+    write(fs_err::File::from_parts(temporary.as_file().try_clone()?, path))?;
+    temporary.as_file().sync_all()?;
     fs::persist(temporary, path)
 }
 

@@ -57,7 +57,7 @@ pub(super) fn run(args: &IndexArgs, config: &Config) -> Result<u8> {
 
 /// Returns what the store has.
 fn offers_of_store(config: &Config) -> Result<Vec<Offer>> {
-    warn_of_unreadable(config)?;
+    warn_of_unreadable(config, &config.reporter)?;
     let offer = |artifact: StoredArtifact| {
         let manifest = artifact.read_manifest()?;
         Ok(Offer {

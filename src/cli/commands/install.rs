@@ -96,8 +96,7 @@ fn install(
     };
     let durability = if args.no_sync { Durability::Unsynced } else { Durability::Synced };
     let installation = Installation {
-        prefix: args.prefix.as_deref(),
-        root: args.root.as_deref(),
+        place: args.prefix.as_deref().map_or(Place::CompiledIn, Place::Template),
         options: InstallOptions { force: args.force, durability },
         search,
     };
@@ -110,12 +109,20 @@ fn install(
     failure.map_or(Ok(0), Err)
 }
 
-/// Where and how artifacts are installed.
+/// The directory that an artifact is installed into.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// The prefix that is compiled in.
+    CompiledIn,
+    /// A path whose placeholders are replaced.
+    Template(&'a Path),
+    /// A path as it is.
+    Exact(&'a Path),
+}
+
+/// Where and how artifacts are installed; [`Search::root`] is the root.
 pub(super) struct Installation<'a> {
-    /// The directory, if it is not the compiled-in prefix.
-    pub(super) prefix: Option<&'a Path>,
-    /// Another root file system.
-    pub(super) root: Option<&'a Path>,
+    pub(super) place: Place<'a>,
     pub(super) options: InstallOptions,
     pub(super) search: Search<'a>,
 }
@@ -138,7 +145,7 @@ impl Installation<'_> {
         let Search { config, pipeline, places, missing, .. } = &self.search;
         let workshop = Workshop { config, pipeline: *pipeline, places: places.clone(), may_install: true };
         let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
-        let locked = Locked { lock: &args.locked.lock, given, workshop, root: self.root };
+        let locked = Locked { lock: &args.locked.lock, given, workshop, root: self.search.root };
         let (mut found, mut failed, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         let what = |artifact: StoredArtifact| (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)));
         for entry in entries {
@@ -162,7 +169,20 @@ impl Installation<'_> {
 
     fn outputs_of(&self, items: Vec<Item>) -> Result<Vec<(String, Result<Output>)>> {
         let wanted: Vec<_> = items.iter().map(|item| (item.name.as_str(), &item.what)).collect();
-        let artifacts = self.search.artifacts(&wanted)?;
+        let mut found = self.search.found(&wanted)?;
+        for (item, found) in items.iter().zip(&mut found) {
+            // What is in the store is installed at once, and refused as soon.
+            if let (What::Version(_, recipe), Ok(None)) = (&item.what, &found) {
+                let request = self.search.request_to_build(recipe)?;
+                let reporter = self.search.pipeline.reporter;
+                if let Err(error) =
+                    install::check_destination(&self.destination(item), &request, self.options, reporter)
+                {
+                    *found = Err(error);
+                }
+            }
+        }
+        let artifacts = self.search.built(&wanted, found)?;
         let several = items.len() > 1;
         let placed = items.into_iter().zip(artifacts).map(|(item, artifact)| {
             let reporter = self.search.pipeline.reporter;
@@ -179,7 +199,7 @@ impl Installation<'_> {
     fn items(&self, found: Vec<(String, What)>) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for (name, what) in found {
-            let prefix = self.destination(&self.search.request(&what)?)?;
+            let prefix = self.prefix(&self.search.request(&what)?)?;
             let item = Item { name, what, prefix };
             // The same version under another name.
             if items.iter().any(|other| (&other.name, &other.prefix) == (&item.name, &item.prefix)) {
@@ -194,16 +214,24 @@ impl Installation<'_> {
         Ok(items)
     }
 
-    /// Returns the destination of an artifact.
-    fn destination(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
-        let Some(prefix) = self.prefix else { return Ok(artifact.prefix.as_path().to_owned()) };
-        // Placeholders are replaced. The path may have characters that a compiled-in prefix cannot have.
+    /// Returns the prefix of an artifact.
+    fn prefix(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
+        let prefix = match self.place {
+            Place::CompiledIn => return Ok(artifact.prefix.as_path().to_owned()),
+            Place::Exact(prefix) => return Ok(prefix.to_owned()),
+            Place::Template(prefix) => prefix,
+        };
+        // The path may have characters that a compiled-in prefix cannot have.
         let prefix = match prefix.to_str() {
             Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
             None => prefix.to_owned(),
         };
         // Below another root a relative path has no meaning.
-        if self.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
+        if self.search.root.is_some() { Ok(prefix) } else { Ok(std::path::absolute(prefix)?) }
+    }
+
+    fn destination(&self, item: &Item) -> Destination {
+        Destination { root: self.search.root.map(Path::to_owned), prefix: item.prefix.clone() }
     }
 
     /// Installs an artifact. A damaged one is set aside, and another one is found or built.
@@ -216,9 +244,9 @@ impl Installation<'_> {
         if matches!(item.what, What::Tarball(_)) {
             return Err(error);
         }
-        let config = self.search.config;
-        let aside = config.store.set_aside(artifact)?;
-        config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
+        let aside = self.search.config.store.set_aside(artifact)?;
+        let text = format!("{error}; it is now in {}", aside.display());
+        self.search.pipeline.reporter.report(Event::Warning(text));
         // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
         let What::Version(request, _) = &item.what else { return Err(error) };
         if self.search.missing == Missing::Refuse {
@@ -232,7 +260,7 @@ impl Installation<'_> {
     }
 
     fn place(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
-        let destination = Destination { root: self.root.map(Path::to_owned), prefix: item.prefix.clone() };
+        let destination = self.destination(item);
         // Before the installation, because the report afterwards depends on it.
         let manifest = artifact.read_manifest()?;
         let record = &artifact.record;
@@ -252,7 +280,7 @@ impl Installation<'_> {
                 format!("{} {how} (sha256:{})", record.name, record.digest)
             },
         )?;
-        let root = self.root.unwrap_or(Path::new("/"));
+        let root = self.search.root.unwrap_or(Path::new("/"));
         let missing_packages = match install::missing_packages(&manifest, root, &System) {
             Ok(missing) => missing,
             // The Python is installed; only its runtime packages are unknown.

@@ -36,7 +36,7 @@ pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
 }
 
 fn artifacts(config: &Config) -> Result<()> {
-    warn_of_unreadable(config)?;
+    warn_of_unreadable(config, &config.reporter)?;
     let records: Vec<ArtifactRecord> = config.store.list()?.into_iter().map(|artifact| artifact.record).collect();
     print(config, &records, || {
         if records.is_empty() {

@@ -34,7 +34,7 @@ use super::config::Config;
 use crate::domain::digest::Digest;
 use crate::domain::version::VersionRequest;
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter as _};
+use crate::event::{Event, Reporter};
 use crate::recipe::Catalog;
 use crate::store::StoredArtifact;
 
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Command::Verify(args) => verify::run(args, &config()?),
         Command::Venv(args) => venv::run(args, &config()?),
         Command::Check(args) => check::run(args, &config()?),
-        // It hands over before it reads a configuration, and has exit codes of its own.
+        // It has words, lines and exit codes of its own.
         Command::PythonBuild(words) => Ok(python_build::run(words, &args.global)),
         Command::Recipe(command) => recipe::run(command, &config()?),
         Command::Cache(command) => cache::run(command, &config()?),
@@ -142,9 +142,9 @@ fn place_name(root: &Path) -> String {
 ///
 /// # Errors
 /// [`Error::Io`] if the store cannot be read.
-fn warn_of_unreadable(config: &Config) -> Result<()> {
+fn warn_of_unreadable(config: &Config, reporter: &dyn Reporter) -> Result<()> {
     for error in config.store.unreadable()? {
-        config.reporter.report(Event::Warning(error.to_string()));
+        reporter.report(Event::Warning(error.to_string()));
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl<'a> Search<'a> {
     pub(super) fn find(&self, wanted: &Wanted) -> Result<(String, What)> {
         Ok(match wanted {
             Wanted::Artifact(digest) => {
-                let artifact = pinned(*digest, self.config)?;
+                let artifact = self.pinned(*digest)?;
                 (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)))
             }
             Wanted::Tarball(path) => {
@@ -103,10 +103,30 @@ impl<'a> Search<'a> {
     /// # Errors
     /// [`Error::Io`] if the store cannot be read. The error of an artifact is in its place.
     pub(super) fn artifacts(&self, wanted: &[(&str, &What)]) -> Result<Vec<Result<StoredArtifact>>> {
+        self.built(wanted, self.found(wanted)?)
+    }
+
+    /// Looks up all that is wanted; none for what has to be built.
+    ///
+    /// # Errors
+    /// As those of [`Self::artifacts`].
+    pub(super) fn found(&self, wanted: &[(&str, &What)]) -> Result<Vec<Result<Option<StoredArtifact>>>> {
         let found: Vec<_> = wanted.iter().map(|(_, what)| self.in_store(what)).collect();
         if found.iter().any(|found| !matches!(found, Ok(Some(_)))) {
-            warn_of_unreadable(self.config)?;
+            warn_of_unreadable(self.config, self.pipeline.reporter)?;
         }
+        Ok(found)
+    }
+
+    /// Builds what was not found.
+    ///
+    /// # Errors
+    /// As those of [`Self::artifacts`].
+    pub(super) fn built(
+        &self,
+        wanted: &[(&str, &What)],
+        found: Vec<Result<Option<StoredArtifact>>>,
+    ) -> Result<Vec<Result<StoredArtifact>>> {
         let missing: Vec<VersionRequest> = wanted
             .iter()
             .zip(&found)
@@ -132,8 +152,7 @@ impl<'a> Search<'a> {
         if versions.is_empty() {
             return Ok(Vec::new());
         }
-        let prefix = self.prefix.clone().unwrap_or_else(|| self.config.settings.prefix.value.clone());
-        let choices = self.config.choices(prefix, self.once.clone(), self.profile)?;
+        let choices = self.config.choices(self.prefix_to_build().clone(), self.once.clone(), self.profile)?;
         let options = self.config.build_options(&self.places, choices, vec![self.flavor()])?;
         let results = self.pipeline.build(versions, &options)?.into_iter();
         let artifact = |VersionResult { version, built }| {
@@ -154,7 +173,7 @@ impl<'a> Search<'a> {
         };
         let mut why = None;
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
-            match from_store(&self.request_of(recipe, prefix)?, recipe.digest(), self.root, self.config)? {
+            match self.from_store(&self.request_of(recipe, prefix)?, recipe.digest())? {
                 InStore::Usable(artifact) => return Ok(Some(*artifact)),
                 InStore::Unfit(reason) => why = why.or(Some(reason)),
                 InStore::Nothing => {}
@@ -164,9 +183,26 @@ impl<'a> Search<'a> {
             return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
         if let Some(why) = why {
-            self.config.reporter.report(Event::Note(format!("building it: {why}")));
+            self.pipeline.reporter.report(Event::Note(format!("building it: {why}")));
         }
         Ok(None)
+    }
+
+    /// Returns the artifact with a digest.
+    fn pinned(&self, digest: Digest) -> Result<StoredArtifact> {
+        let (store, reporter) = (&self.config.store, self.pipeline.reporter);
+        warn_of_unreadable(self.config, reporter)?;
+        let artifacts = store.list()?;
+        let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?;
+        // The entry may have been replaced since the store was listed.
+        let held = held.flatten().filter(|artifact| artifact.record.digest == digest);
+        held.ok_or(Error::NoSuchArtifact { digest })
+    }
+
+    /// See [`from_store`].
+    fn from_store(&self, wanted: &ArtifactRequest, recipe: Digest) -> Result<InStore> {
+        from_store(wanted, recipe, self.root, self.config, self.pipeline.reporter)
     }
 
     /// Reads a tarball, and checks that it runs on the system that it is for.
@@ -188,6 +224,18 @@ impl<'a> Search<'a> {
         reason.map_or(Ok(tarball), |reason| Err(Error::UnsupportedTarget { reason }))
     }
 
+    /// Returns the request that a release would be built for.
+    ///
+    /// # Errors
+    /// Those of the user's choices.
+    pub(super) fn request_to_build(&self, recipe: &ReleaseRecipe) -> Result<ArtifactRequest> {
+        self.request_of(recipe, self.prefix_to_build())
+    }
+
+    fn prefix_to_build(&self) -> &PrefixTemplate {
+        self.prefix.as_ref().unwrap_or(&self.config.settings.prefix.value)
+    }
+
     fn flavor(&self) -> Flavor {
         self.config.settings.flavor.value.installed()
     }
@@ -201,17 +249,6 @@ impl<'a> Search<'a> {
 /// The error for a request that no artifact of the store answers.
 fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
-}
-
-/// Returns the artifact with a digest.
-fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    warn_of_unreadable(config)?;
-    let artifacts = config.store.list()?;
-    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
-    // The entry may have been replaced since the store was listed.
-    let held = held.flatten().filter(|artifact| artifact.record.digest == digest);
-    held.ok_or(Error::NoSuchArtifact { digest })
 }
 
 /// Describes what else of a series the store has.
@@ -258,6 +295,7 @@ pub(super) fn from_store(
     recipe: Digest,
     root: Option<&Path>,
     config: &Config,
+    reporter: &dyn Reporter,
 ) -> Result<InStore> {
     let artifacts = config.store.find(wanted.key(recipe))?;
     let mut why = None;
@@ -273,7 +311,7 @@ pub(super) fn from_store(
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
             None => {
-                if let Some(artifact) = config.store.hold(&artifact, &config.reporter)? {
+                if let Some(artifact) = config.store.hold(&artifact, reporter)? {
                     return Ok(InStore::Usable(Box::new(artifact)));
                 }
             }

@@ -299,7 +299,8 @@ fn of_dockerfiles() -> Vec<Error> {
     errors.map(Error::from).into()
 }
 
-fn examples() -> Vec<Error> {
+/// An example of each error.
+pub(in crate::cli) fn examples() -> Vec<Error> {
     [
         of_what_is_asked_for(),
         of_optimisation(),
@@ -383,7 +384,7 @@ fn what_lies_below_the_command_line_does_not_speak_of_it() {
 }
 
 /// The variables of settings, and the flags that are pykeel's alone: programs that it runs have none of their name.
-fn own_words() -> BTreeSet<String> {
+pub(in crate::cli) fn own_words() -> BTreeSet<String> {
     let command = crate::cli::args::command();
     let arguments = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let flags = arguments.filter_map(clap::Arg::get_long);

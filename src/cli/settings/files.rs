@@ -9,7 +9,6 @@ use toml::Spanned;
 use super::setting::{Origin, Setting};
 use super::value::Value;
 use crate::error::{Error, Mistake, Result};
-use crate::event::{Event, Reporter};
 
 /// The name of a configuration file.
 pub(super) const FILE_NAME: &str = "pykeel.toml";
@@ -52,17 +51,13 @@ impl<D: DeserializeOwned> File<D> {
     }
 }
 
-/// Returns the existing files: the project's, the user's, the system's.
-pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// Returns the existing files (the project's, the user's, the system's) and the project's one that is ignored.
+pub(super) fn search(from: &Path) -> Result<(Vec<PathBuf>, Option<PathBuf>)> {
+    let (mut files, mut ignored) = (Vec::new(), None);
     let project = from.ancestors().map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file());
     if let Some(path) = project {
         if anybody_could_have_put(&path)? {
-            let text = format!(
-                "ignoring {}: another user owns it, in a world-writable directory (read it with `--config`)",
-                path.display()
-            );
-            reporter.report(Event::Warning(text));
+            ignored = Some(path);
         } else {
             files.push(path);
         }
@@ -73,7 +68,7 @@ pub(super) fn search(from: &Path, reporter: &dyn Reporter) -> Result<Vec<PathBuf
             files.push(path);
         }
     }
-    Ok(files)
+    Ok((files, ignored))
 }
 
 /// Whether another user may have put a file into a directory that all can write to, such as `/tmp`: a configuration

@@ -18,20 +18,19 @@ pub(super) use self::setting::{Entry, Origin, Setting};
 pub(super) use self::table::{CliOverrides, KEYS, OfOneBuild, Settings};
 pub(super) use self::value::{FlavorChoice, Mirror};
 use crate::error::Result;
-use crate::event::Reporter;
 
 /// Reads all layers.
 ///
 /// # Errors
 /// [`Error::Usage`], [`Error::Unreadable`] and [`Error::Mistake`].
-pub(super) fn load(config: Option<&Path>, overrides: CliOverrides, reporter: &dyn Reporter) -> Result<Settings> {
+pub(super) fn load(config: Option<&Path>, overrides: CliOverrides) -> Result<Settings> {
     let named = config
         .map(Path::to_owned)
         .or_else(|| std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from));
-    let paths = match named {
-        Some(path) => vec![std::path::absolute(path)?],
-        None => search(&std::env::current_dir()?, reporter)?,
+    let (paths, ignored) = match named {
+        Some(path) => (vec![std::path::absolute(path)?], None),
+        None => search(&std::env::current_dir()?)?,
     };
     let files = paths.into_iter().map(File::read).collect::<Result<_>>()?;
-    Settings::resolve(overrides, &|name| std::env::var_os(name), files)
+    Ok(Settings { ignored, ..Settings::resolve(overrides, &|name| std::env::var_os(name), files)? })
 }

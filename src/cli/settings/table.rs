@@ -29,6 +29,8 @@ macro_rules! settings {
             pub files: Vec<PathBuf>,
             /// The section `check` of all files.
             pub check: CheckSection,
+            /// A file of the project's that another user could have put there, and that was not read.
+            pub ignored: Option<PathBuf>,
         }
 
         /// The settings that the command line gives.
@@ -68,6 +70,7 @@ macro_rules! settings {
                     },)+
                     check: CheckSection::joined(files.iter_mut().map(|file| file.section(|document| &mut document.check))),
                     files: files.into_iter().map(|file| file.path).collect(),
+                    ignored: None,
                 })
             }
 
@@ -115,7 +118,7 @@ impl Settings {
             debug_files: once.debug_files,
             configure_arguments: once.configure_arguments,
             compiler_variables,
-            // The texts decide: `Choices::request` names them.
+            // The texts decide: `Choices::request` names them, or a rebuild without them would seem to have them.
             patches: Vec::new(),
         }
     }
@@ -147,5 +150,5 @@ pub(super) fn processors() -> NonZeroU16 {
 fn default_store() -> Result<PathBuf> {
     base_directory("XDG_CACHE_HOME", ".cache")
         .map(|cache| cache.join("pykeel"))
-        .ok_or_else(|| Error::Usage("no place for the store: set HOME or XDG_CACHE_HOME, or use `--store DIR`".into()))
+        .ok_or_else(|| Error::Usage("no place for the store: set HOME, XDG_CACHE_HOME or PYKEEL_STORE".into()))
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::hunk::Left;
+
 /// What git says of a file that no text of a diff shows, and why it is refused.
 const BEYOND_TEXT: &[(&str, &str)] = &[
     ("GIT binary patch", "it changes a binary file"),
@@ -38,20 +40,11 @@ pub fn rewritten(text: &str) -> Result<String, String> {
             if patch.is_empty() {
                 return Err(format!("line {} begins a hunk of no file", number + 1));
             }
-            let mut left = lengths(line).ok_or_else(|| format!("line {} is not the start of a hunk", number + 1))?;
+            let mut left = Left::of(line).ok_or_else(|| format!("line {} is not the start of a hunk", number + 1))?;
             let _ = writeln!(patch, "{line}");
-            while left != (0, 0) {
+            while !left.is_nothing() {
                 let (at, line) = lines.next().ok_or("its last hunk ends too early")?;
-                let (old, new) = match line.as_bytes().first() {
-                    // Mail and editors cut the one space of an empty line.
-                    Some(b' ') | None => (1, 1),
-                    Some(b'-') => (1, 0),
-                    Some(b'+') => (0, 1),
-                    Some(b'\\') => (0, 0),
-                    Some(_) => return Err(format!("line {} is not a line of a hunk", at + 1)),
-                };
-                let rest = left.0.checked_sub(old).zip(left.1.checked_sub(new));
-                left = rest.ok_or_else(|| format!("line {} is more than its hunk has", at + 1))?;
+                left = left.after(line).map_err(|reason| format!("line {} {reason}", at + 1))?;
                 let _ = writeln!(patch, "{}", if line.is_empty() { " " } else { line });
             }
             if let Some((_, mark)) = lines.next_if(|(_, next)| next.starts_with('\\')) {
@@ -71,18 +64,6 @@ fn path(text: &str) -> &str {
 fn bare(text: &str, of_git: bool) -> &str {
     let path = path(text);
     if of_git { path.split_once('/').map_or(path, |(_, rest)| rest) } else { path.trim_start_matches("./") }
-}
-
-/// Returns how many lines a hunk has before and after: `(3, 4)` for `@@ -1,3 +1,4 @@`.
-fn lengths(line: &str) -> Option<(usize, usize)> {
-    let mut words = line.strip_prefix("@@ ")?.split(' ');
-    let length = |range: &str| {
-        let (start, length) = range.split_once(',').unwrap_or((range, "1"));
-        start.parse::<usize>().ok()?;
-        length.parse().ok()
-    };
-    let old = length(words.next()?.strip_prefix('-')?)?;
-    Some((old, length(words.next()?.strip_prefix('+')?)?))
 }
 
 #[cfg(test)]

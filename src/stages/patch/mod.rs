@@ -1,12 +1,14 @@
 //! Patch: applies the patches of the recipe to upstream's source tree.
 
 pub mod foreign;
+mod hunk;
 mod misfit;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use self::hunk::Left;
 use super::unpack::SourceTree;
 use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
@@ -90,10 +92,16 @@ struct FileDiff {
 fn split(text: &str) -> Result<Vec<FileDiff>, String> {
     let mut files: Vec<FileDiff> = Vec::new();
     let mut lines = text.lines().peekable();
+    let mut left = Left::default();
     while let Some(line) = lines.next() {
-        let starts = line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
-        if starts {
-            let target = lines.peek().and_then(|next| next.strip_prefix("+++ ")).unwrap_or_default();
+        if !left.is_nothing() {
+            // What is wrong with a hunk is said when it is applied.
+            left = left.after(line).unwrap_or_default();
+        } else if let Some(hunk) = Left::of(line).filter(|_| !files.is_empty()) {
+            left = hunk;
+        } else if line.starts_with("--- ")
+            && let Some(target) = lines.peek().and_then(|next| next.strip_prefix("+++ "))
+        {
             let is_new = line.trim_end() == "--- /dev/null";
             files.push(FileDiff { file: target_path(target)?, is_new, diff: String::new() });
         }
@@ -130,6 +138,22 @@ mod tests {
         assert_eq!(files.iter().map(|of| of.file.to_str().unwrap()).collect::<Vec<_>>(), ["Lib/a.py", "Lib/b.py"]);
         assert_eq!(patched("one\ntwo\nthree\n", &files[0].diff).unwrap(), "one\n2\nthree\n");
         assert_eq!(patched("x\n", &files[1].diff).unwrap(), "x\ny\n");
+    }
+
+    #[test]
+    fn lines_of_a_hunk_are_no_start_of_another_file() {
+        let text = "Why.\n\n--- a/x.sql\n+++ b/x.sql\n@@ -1,3 +1,3 @@\n one\n--- y\n+++ z\n three\n\
+                    --- a/b\n+++ b/b\n@@ -1 +1,2 @@\n x\n+y\n";
+        let files = split(text).unwrap();
+        assert_eq!(files.iter().map(|of| of.file.to_str().unwrap()).collect::<Vec<_>>(), ["x.sql", "b"]);
+        assert_eq!(patched("one\n-- y\nthree\n", &files[0].diff).unwrap(), "one\n++ z\nthree\n");
+        assert_eq!(patched("x\n", &files[1].diff).unwrap(), "x\ny\n");
+        // At the end of a hunk, too.
+        let text = "--- a/x.sql\n+++ b/x.sql\n@@ -1,2 +1,2 @@\n one\n--- y\n+++ z\n@@ -9 +9 @@\n-a\n+b\n";
+        assert_eq!(split(text).unwrap().len(), 1);
+        // The same patch from standard input.
+        let again = split(&foreign::rewritten(&text.replace("a/", "").replace("b/", "")).unwrap()).unwrap();
+        assert!(again.len() == 1 && again[0].file == Path::new("x.sql"), "{again:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod fixed_time;
 mod in_root;
+mod new_file;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,10 +12,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _, Permissions};
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 pub use in_root::{file_in_root, names_of};
+pub use new_file::NewFile;
 
 use super::fs::{Entry, Kind, with_path};
 use crate::error::Result;
@@ -65,8 +67,11 @@ impl Directory {
     /// # Errors
     /// [`Error::Io`](crate::error::Error::Io).
     pub fn open(path: &Path) -> Result<Self> {
-        let file = fs_err::File::open(path)?.into_parts().0;
-        Ok(Self::of(file, path.to_owned()))
+        // A pipe would wait for a writer.
+        let flags = OFlags::DIRECTORY.bits().cast_signed();
+        let mut options = fs_err::OpenOptions::new();
+        fs_err::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+        Ok(Self::of(options.read(true).open(path)?.into_parts().0, path.to_owned()))
     }
 
     /// Returns the path, links on the way replaced by what they lead to.
@@ -134,6 +139,16 @@ impl Directory {
         let opened = rustix::fs::openat(&self.dir, name.as_ref(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
         let file = self.named(&name, opened.map(File::from).map_err(io::Error::from))?;
         Ok(Self::of(file, self.path_of(name)))
+    }
+
+    /// Checks that this user may make and rename names in this directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) if not, or if the file system is read-only.
+    pub fn require_writable(&self) -> Result<()> {
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        let allowed = rustix::fs::accessat(&self.dir, ".", access, AtFlags::EACCESS);
+        Ok(allowed.map_err(|error| with_path(&self.path, error.into()))?)
     }
 
     /// Makes a directory in this one.

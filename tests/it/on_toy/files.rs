@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, Mounted, at_date, check, is_root, run};
+use crate::support::{Ended, Mounted, at_date, check, is_root, run, start};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, pykeel, store_with};
 
@@ -351,10 +351,8 @@ fn a_closed_umask_closes_neither_the_store_nor_a_prefix() {
     let toy = Toy::new(Behaviour::default());
     let masked = |plain: &Command| {
         let mut command = Command::new("sh");
-        command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
-        for (name, value) in plain.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
+        command.args(["-c", "umask 077; exec \"$@\"", "sh"]);
+        start(&mut command, plain);
         command
     };
     let plain = toy.build().exits(0).json()[0]["digest"].clone();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Artifact, Ended, run};
+use crate::support::{Artifact, Ended, run, start};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, pykeel, store_with};
 
@@ -52,7 +52,7 @@ fn a_tarball_is_installed_in_each_format_and_stays_out_of_the_store() {
     for format in [Format::Zst, Format::Xz, Format::Gz] {
         let name = scene.tarball.display().to_string().replace(".tar.zst", &format!(".tar.{format}"));
         if format != Format::Zst {
-            package::repack(&scene.tarball, format, Path::new(&name)).expect("a tarball");
+            package::repack(&scene.tarball, format, fs_err::File::create(&name).expect("a file")).expect("a tarball");
         }
         let installed = scene.install(Path::new(&name), &["--force"]).exits(0).json();
         assert_eq!(installed[0]["digest"], digest, "{format}");
@@ -173,13 +173,7 @@ fn without_mount_namespaces_a_build_says_what_it_did_not_verify() {
     let within = |command: &std::process::Command| {
         let mut outer = std::process::Command::new("unshare");
         outer.args(["--user", "--map-root-user", "sh", "-c", SCRIPT, "sh"]);
-        outer.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
+        start(&mut outer, command);
         run(&mut outer)
     };
     if within(&std::process::Command::new("true")).code != 0 {

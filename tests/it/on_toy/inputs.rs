@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::debian::cannot_enter;
 use crate::skip;
-use crate::support::{Ended, check, run};
+use crate::support::{Ended, check, run, start};
 use crate::toy::{Behaviour, Toy};
 
 /// A command in a mount namespace, after a shell script that changes what it sees. `$work` in the script is a
@@ -17,13 +17,7 @@ fn changed(script: &str, work: &Path, command: &Command) -> Command {
     let mut shown = Command::new("unshare");
     let script = format!("work=$1; shift; {script}\nexec \"$@\"");
     shown.args(["--mount", "--propagation", "private", "--", "/bin/sh", "-ec", &script, "sh"]).arg(work);
-    shown.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shown.env(name, value),
-            None => shown.env_remove(name),
-        };
-    }
+    start(&mut shown, command);
     shown
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, is_root, run};
+use crate::support::{Ended, is_root, run, start};
 use crate::toy::{Behaviour, Toy};
 
 /// What a toy's make does: it says what its environment is and compiles one file, by a path that is
@@ -260,15 +260,8 @@ fn a_launcher_that_is_not_known_or_not_there_is_named_before_anything_runs() {
     }
     // A file that cannot be run, for this command alone.
     let hide = "mount --bind /dev/null /usr/bin/ccache && exec \"$@\"";
-    let plain = toy.build_command();
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", hide, "sh"]).arg(plain.get_program()).args(plain.get_args());
-    command.args(["--launcher", "ccache"]);
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    command.args(["-m", "sh", "-c", hide, "sh"]);
+    start(&mut command, toy.build_command().args(["--launcher", "ccache"]));
     run(&mut command).exits(1).says(&["ccache", "apt-get install"]).says_not(&["fetch", "unpack"]);
 }

@@ -21,6 +21,7 @@ mod processes;
 pub mod profiles;
 mod pyenv;
 mod python_build;
+mod python_build_places;
 mod races;
 pub mod rebuild;
 mod rpm;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::level::count;
-use crate::support::{Ended, check, run};
+use crate::support::{Ended, check, run, start};
 use crate::toy::{Behaviour, Toy};
 
 /// The stages of a build, in their order.
@@ -189,13 +189,8 @@ fn a_signal_that_a_background_job_ignores_is_not_ignored_below() {
     });
     let build = toy.build_command();
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
-    for (name, value) in build.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    command.args(["-c", "trap '' INT; exec \"$@\"", "sh"]);
+    start(&mut command, &build);
     run(&mut command).exits(1).says(&["SIGINT ends it"]);
 }
 

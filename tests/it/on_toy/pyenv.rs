@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::on_toy::python_build::{prepared, script};
 use crate::support::{Ended, check, run};
-use crate::toy::{Behaviour, Toy};
+use crate::toy::{Behaviour, COUNTED, Toy};
 
 /// A root of pyenv with the plugin, and a toy that it builds.
 struct Pyenv {
@@ -27,8 +27,7 @@ impl Pyenv {
     }
 
     fn new(of: Option<&Path>) -> Self {
-        let configure = "echo ran >> @toy@/runs; echo checking for gcc";
-        let toy = Toy::new(Behaviour { configure, ..Behaviour::default() });
+        let toy = Toy::new(Behaviour { configure: COUNTED, ..Behaviour::default() });
         let root = toy.path("pyenv");
         let program = match of {
             None => {
@@ -51,11 +50,8 @@ impl Pyenv {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        for (variable, value) in self.toy.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))) {
-            command.env(variable, value);
-        }
-        let mut command = prepared(&self.toy, command);
+        let mut command = prepared(&self.toy, self.toy.other(&self.program));
+        command.env_remove("PYENV_BUILD_ROOT");
         command.args(args).env("PATH", format!("{}:/usr/bin:/bin", self.toy.path("bin").display()));
         command.env("PYENV_ROOT", &self.root).env("HOME", self.toy.path("home"));
         command
@@ -71,10 +67,6 @@ impl Pyenv {
 
     fn prefix(&self, name: &str) -> PathBuf {
         self.root.join("versions").join(name)
-    }
-
-    fn runs(&self) -> usize {
-        fs_err::read_to_string(self.toy.path("runs")).unwrap_or_default().lines().count()
     }
 }
 
@@ -100,13 +92,23 @@ fn pyenv_installs_lists_and_uninstalls() {
             pyenv.prefix("3.13.5").display().to_string()
         );
 
-        // From the store, elsewhere, with the output shown and the directory kept.
+        // From the store nothing is built, and so no directory is kept.
         pyenv.pyenv(&["uninstall", "-f", "3.13.5"]).exits(0);
         assert!(!pyenv.prefix("3.13.5").exists());
         pyenv.pyenv(&["install", "-kv", "3.13.5"]).exits(0);
-        assert_eq!(pyenv.runs(), 1);
+        assert_eq!(pyenv.toy.runs(), 1);
+        assert!(!pyenv.root.join("sources").exists());
         pyenv.pyenv(&["install", "3.13.77"]).exits(2).says(&["definition not found: 3.13.77", "pyenv install --list'"]);
         assert!(!pyenv.prefix("3.13.77").exists());
+    }
+}
+
+#[test]
+fn the_directory_of_a_build_is_kept_where_pyenv_says() {
+    for pyenv in Pyenv::each() {
+        pyenv.pyenv(&["install", "-k", "3.13.5"]).exits(0);
+        let kept = walkdir::WalkDir::new(pyenv.root.join("sources/3.13.5")).into_iter().flatten();
+        assert!(kept.into_iter().any(|entry| entry.file_name() == "Makefile"));
     }
 }
 

@@ -5,11 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::missing::Missing;
 use crate::server::{Server, empty, whole};
-use crate::skip;
-use crate::support::{Ended, Mounted, check, is_root, run};
-use crate::toy::{Behaviour, Toy};
+use crate::support::{Ended, check, run};
+use crate::toy::{Behaviour, COUNTED, Toy};
 
 /// Variables of python-build that the environment of the tests may have.
 const VARIABLES: &[&str] = &[
@@ -39,9 +37,10 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// A toy whose configure records its arguments and its environment, and how often it ran.
-fn toy() -> Toy {
-    let configure = "printf '%s\\n' \"$@\" > @toy@/arguments; env > @toy@/environment; echo ran >> @toy@/runs; \
-                     echo checking for gcc";
+pub fn toy() -> Toy {
+    let configure = "printf '%s\\n' \"$@\" > @toy@/arguments; env > @toy@/environment; echo checking for gcc; \
+                     echo ran >> @toy@/runs";
+    assert!(configure.ends_with(COUNTED));
     Toy::new(Behaviour { configure, ..Behaviour::default() })
 }
 
@@ -56,17 +55,12 @@ pub fn prepared(toy: &Toy, mut command: Command) -> Command {
 }
 
 /// `pykeel python-build` of the toy.
-fn python_build(toy: &Toy, args: &[&str]) -> Command {
+pub fn python_build(toy: &Toy, args: &[&str]) -> Command {
     prepared(toy, toy.command(&[&["python-build"], args].concat()))
 }
 
-fn path(toy: &Toy, name: &str) -> String {
+pub fn path(toy: &Toy, name: &str) -> String {
     toy.path(name).display().to_string()
-}
-
-/// How often configure ran.
-fn runs(toy: &Toy) -> usize {
-    fs_err::read_to_string(toy.path("runs")).unwrap_or_default().lines().count()
 }
 
 fn arguments(toy: &Toy) -> Vec<String> {
@@ -102,11 +96,7 @@ fn two_users_get_a_builder_under_the_programs_other_name_and_it_is_built_once() 
     for user in ["one", "two"] {
         let home = toy.path(user);
         let prefix = home.join(".pyenv/versions/3.13.5").display().to_string();
-        let mut command = Command::new(&name);
-        for (variable, value) in toy.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))) {
-            command.env(variable, value);
-        }
-        let mut command = prepared(&toy, command);
+        let mut command = prepared(&toy, toy.other(&name));
         let ended = run(command.env("HOME", &home).args(["3.13", &prefix])).exits(0);
         assert_eq!(ended.out, "");
         let lines: Vec<&str> = ended.err.lines().collect();
@@ -120,7 +110,7 @@ fn two_users_get_a_builder_under_the_programs_other_name_and_it_is_built_once() 
         // Again, where it is already.
         run(&mut command).exits(0).says(&["Installed Python-3.13.5 to"]);
     }
-    assert_eq!(runs(&toy), 1);
+    assert_eq!(toy.runs(), 1);
     toy.left_nothing();
 }
 
@@ -145,7 +135,7 @@ fn options_of_configure_are_policies_arguments_or_met_anyway() {
     refused("--prefix=/usr", &["configure cannot be given `--prefix=/usr`", "the last argument of python-build"]);
     refused("--with-openssl=/opt/ssl", &["closed list of libraries", "PYKEEL_RECIPES"]);
     refused("--with-x=$(id)", &["`--with-x=$(id)`", "characters"]);
-    assert_eq!(runs(&toy), 1);
+    assert_eq!(toy.runs(), 1);
     // A shared libpython is asked for as by the original: the toy has none.
     run(python_build(&toy, &["3.13.5", &path(&toy, "shared")]).env_remove("PYTHON_CONFIGURE_OPTS"))
         .exits(1)
@@ -167,7 +157,7 @@ fn flags_are_appended_and_in_the_key() {
         assert!(environment.lines().any(|found| found == line), "{environment}");
     }
     assert_eq!(plan(&two)["request"]["policies"]["compiler_variables"]["CFLAGS"], "-O1 -DX=1");
-    assert_eq!((runs(&toy), plan(&one)["environment"]["CFLAGS"].as_str()), (2, None));
+    assert_eq!((toy.runs(), plan(&one)["environment"]["CFLAGS"].as_str()), (2, None));
 }
 
 #[test]
@@ -187,7 +177,7 @@ fn a_patch_from_standard_input_is_in_the_plan_and_in_the_key() {
         ended.exits(0);
         let patches = plan(&prefix)["patches"].as_array().expect("a list").clone();
         assert_eq!(patches.iter().any(|patch| patch["name"] == "standard-input.patch"), input.is_some(), "{patches:?}");
-        assert_eq!(runs(&toy), count, "{name}");
+        assert_eq!(toy.runs(), count, "{name}");
     }
     // A rebuild needs what nothing has kept.
     let entries = walkdir::WalkDir::new(toy.store().join("artifacts")).into_iter().flatten();
@@ -332,75 +322,6 @@ fn an_unknown_name_is_2_and_the_nearest_are_named() {
     assert!(!toy.path("own/ran").exists());
 }
 
-#[test]
-fn a_prefix_that_cannot_be_had_is_refused_before_anything_is_built() {
-    let toy = toy();
-    let refused = |prefix: &str, texts: &[&str]| {
-        run(&mut python_build(&toy, &["3.13.5", prefix])).exits(1).says(texts);
-        assert_eq!(runs(&toy), 0);
-    };
-    fs_err::create_dir(toy.path("full")).expect("a directory");
-    fs_err::write(toy.path("full/file"), "").expect("a file");
-    fs_err::os::unix::fs::symlink("full", toy.path("link")).expect("a link");
-    refused(&path(&toy, "full"), &["was not installed by pykeel", "pyenv uninstall"]);
-    refused(&path(&toy, "full/file"), &["it is not a directory"]);
-    refused(&path(&toy, "link"), &["it is a symbolic link"]);
-    refused(&path(&toy, "full/file/below"), &["Not a directory"]);
-    refused("..", &["was not installed by pykeel"]);
-    if let Some(mounted) = Mounted::tmpfs(&toy.path("closed"), "size=1m") {
-        mounted.remount("ro");
-        refused(&path(&toy, "closed/3.13.5"), &["Read-only file system"]);
-    } else {
-        skip!(Missing::Mounts, "only root can mount a read-only file system");
-    }
-}
-
-#[test]
-fn another_user_has_the_artifact_from_roots_store_where_that_user_may_write() {
-    if !is_root() {
-        skip!(Missing::Root, "only root can become another user");
-    }
-    let somebody = ["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_pykeel")];
-    let tried = run(Command::new("setpriv").args(somebody).args(["recipe", "check"]));
-    if tried.code != 0 {
-        skip!(Missing::OpenCheckout, "another user cannot run the program where it lies: {}", tried.err);
-    }
-    let toy = toy();
-    check("chmod", &["755", &path(&toy, "")]);
-    run(&mut python_build(&toy, &["3.13.5", &path(&toy, "of-root")])).exits(0);
-    fs_err::create_dir(toy.path("home")).expect("a directory");
-    check("chown", &["65534", &path(&toy, "home")]);
-    let ask = |prefix: &str| {
-        let ours = python_build(&toy, &["3.13.5", prefix]);
-        let mut command = Command::new("setpriv");
-        command.args(somebody).args(ours.get_args()).env("HOME", toy.path("home"));
-        for (name, value) in ours.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        run(&mut command)
-    };
-    ask(&path(&toy, "home/.pyenv/versions/3.13.5")).exits(0).says(&["Installed Python-3.13.5"]);
-    ask(&path(&toy, "closed")).exits(1).says(&["Permission denied", "name a directory that you may write to"]);
-    assert_eq!(runs(&toy), 1);
-}
-
-#[test]
-fn packages_in_a_prefix_are_not_lost() {
-    let toy = toy();
-    let prefix = path(&toy, "prefix");
-    run(&mut python_build(&toy, &["3.13.5", &prefix])).exits(0);
-    let package = toy.path("prefix/lib/python3.13/site-packages/mine.py");
-    fs_err::write(&package, "x = 1\n").expect("a file");
-    // The same artifact is there, whatever was added.
-    run(&mut python_build(&toy, &["3.13.5", &prefix])).exits(0);
-    let mut other = python_build(&toy, &["3.13.5", &prefix]);
-    run(other.env("PYTHON_CFLAGS", "-DX=1")).exits(1).says(&["site-packages/mine.py", "they would be lost"]);
-    assert!(package.exists());
-}
-
 /// A python-build that says with what it was called, and ends with 7.
 const ORIGINAL: &str = "#!/bin/sh\necho \"original: $*\"\numask\ncat\nexit 7\n";
 
@@ -474,8 +395,20 @@ fn an_original_that_is_pykeel_again_is_none() {
         programs.iter().map(|program| program.parent().expect("a directory").to_owned()).collect::<Vec<_>>()
     };
     run(&mut ask(&places(&[&shim, &link]))).exits(2).says(&["definition not found", "the original python-build"]);
-    for named in [&shim, &link, &PathBuf::from("/nowhere/python-build")] {
-        run(ask(&[]).env("PYKEEL_PYTHON_BUILD", named)).exits(2).says(&["PYKEEL_PYTHON_BUILD="]);
+    for named in [&shim, &link, &PathBuf::from("/nowhere/python-build"), &toy.path("shim")] {
+        let broken = |args: &[&str]| {
+            let mut command = python_build(&toy, args);
+            run(command.env("PYKEEL_PYTHON_BUILD", named))
+        };
+        let ended = broken(&[&own, &prefix]).exits(1).says(&["PYKEEL_PYTHON_BUILD=/"]);
+        ended.says_not(&["definition not found"]);
+        broken(&["nonexistent", &prefix]).exits(1).says(&["PYKEEL_PYTHON_BUILD=/"]);
+        // What pykeel knows itself it answers.
+        for question in ["--definitions", "--version"] {
+            let ended = broken(&[question]).exits(0);
+            assert!(!ended.out.is_empty());
+            ended.says(&["python-build: warning: PYKEEL_PYTHON_BUILD=/"]);
+        }
     }
     run(&mut ask(&places(&[&hidden]))).exits(1).says(&["leads back to pykeel"]);
     // The real one may come after them.

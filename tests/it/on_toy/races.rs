@@ -9,7 +9,7 @@ use std::thread;
 use crate::level::count;
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, check, is_root, run};
+use crate::support::{Ended, check, is_root, run, start};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, pykeel};
 
@@ -128,13 +128,9 @@ fn builders_that_share_a_store_under_different_paths_do_the_work_once() {
         .map(|name| {
             let place = toy.path(name);
             fs_err::create_dir_all(&place).expect("a directory");
-            let build = toy.build_command();
             let mut command = Command::new("unshare");
             command.args(["-m", "sh", "-c", script, "sh"]).arg(&shared).arg(&place);
-            command.arg(build.get_program()).args(build.get_args());
-            for (name, value) in build.get_envs().filter_map(|(name, value)| Some((name, value?))) {
-                command.env(name, value);
-            }
+            start(&mut command, &toy.build_command());
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("unshare")
         })
         .into_iter()

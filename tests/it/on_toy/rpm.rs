@@ -14,7 +14,7 @@ use crate::debian::cannot_enter;
 use crate::missing::Missing;
 use crate::on_cpython::system::WITHOUT_LIBRARIES;
 use crate::skip;
-use crate::support::{Artifact, check, pykeel, run};
+use crate::support::{Artifact, check, pykeel, run, start};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact::{artifact, directory_until_next_run};
 
@@ -189,13 +189,8 @@ impl Fedora {
             r#"mount --bind "$1" /etc/os-release; mount --bind "$2" /usr/lib/rpm/macros; shift 2; exec "$@""#;
         let mut shown = Command::new("unshare");
         shown.args(["--mount", "--propagation", "private", "--", "/bin/sh", "-ec", SCRIPT, "sh"]);
-        shown.arg(self.path("os-release")).arg(self.path("macros")).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => shown.env(name, value),
-                None => shown.env_remove(name),
-            };
-        }
+        shown.arg(self.path("os-release")).arg(self.path("macros"));
+        start(&mut shown, command);
         shown
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::missing::Missing;
 use crate::skip;
-use crate::support::{Ended, check, is_root, run};
+use crate::support::{Ended, check, is_root, run, start};
 use crate::toy::{Behaviour, Toy};
 use crate::toy_artifact;
 
@@ -231,13 +231,8 @@ fn in_container(command: &Command) -> Command {
         exec chroot "$0" setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@""#;
     let mut container = Command::new("unshare");
     let root = "/mnt";
-    container.args(["--mount", "sh", "-c", SCRIPT, root, root]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => container.env(name, value),
-            None => container.env_remove(name),
-        };
-    }
+    container.args(["--mount", "sh", "-c", SCRIPT, root, root]);
+    start(&mut container, command);
     container
 }
 

@@ -247,7 +247,7 @@ impl Locking<'_> {
     fn newest(&self, wanted: &Wanted) -> Result<StoredArtifact> {
         let Wanted { request, recipe, choices } = wanted;
         let artifact = choices.request(recipe, request.flavor, request.target);
-        let why = match from_store(&artifact, recipe.digest(), None, self.given.config)? {
+        let why = match from_store(&artifact, recipe.digest(), None, self.given.config, &self.given.config.reporter)? {
             InStore::Usable(artifact) => return Ok(*artifact),
             InStore::Unfit(why) => Some(why),
             InStore::Nothing => others_of_series(recipe, self.given.config)?,

@@ -13,8 +13,8 @@ use crate::recipe::Catalog;
 pub(super) enum Meaning {
     /// A release of a recipe.
     Recipe(VersionRequest),
-    /// A file of shell, which only the original python-build runs.
-    File(PathBuf),
+    /// A definition that is this file of shell, which only the original python-build runs.
+    Definition(PathBuf),
     /// Nothing, with the names that are near.
     Unknown(Vec<String>),
 }
@@ -49,17 +49,17 @@ impl Definitions {
         let path = Path::new(name);
         // As in a shell, only a path leads to a file of the current directory.
         if name.as_encoded_bytes().contains(&b'/') {
-            return if path.is_file() { Meaning::File(path.to_owned()) } else { Meaning::Unknown(Vec::new()) };
+            return if path.is_file() { Meaning::Definition(path.to_owned()) } else { Meaning::Unknown(Vec::new()) };
         }
         if let Some(file) = file_in(&self.of_user, name) {
-            return Meaning::File(file);
+            return Meaning::Definition(file);
         }
         let text = name.to_str().unwrap_or_default();
         if let Some(request) = self.has_recipes.then(|| request(text, catalog)).flatten() {
             return Meaning::Recipe(request);
         }
         match file_in(&self.of_original, name) {
-            Some(file) => Meaning::File(file),
+            Some(file) => Meaning::Definition(file),
             None => Meaning::Unknown(self.nearest(text, catalog)),
         }
     }
@@ -194,7 +194,7 @@ mod tests {
         let catalog = Catalog::load(None).unwrap();
         match definitions.meaning(OsStr::new(name), &catalog) {
             Meaning::Recipe(request) => request.to_string(),
-            Meaning::File(file) => format!("file {}", file.display()),
+            Meaning::Definition(file) => format!("file {}", file.display()),
             Meaning::Unknown(near) => format!("unknown: {}", near.join(" ")),
         }
     }

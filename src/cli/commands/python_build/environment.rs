@@ -28,13 +28,23 @@ pub(super) struct Environment {
     pub(super) ignored: Vec<String>,
 }
 
-/// Variables without effect, if they are set: those of Homebrew, `MacPorts`, tools for downloads, and steps that are not the
-/// user's here.
+/// Variables without effect, if they are set: those of Homebrew, `MacPorts`, OpenSSL and Tk, tools for downloads, and steps
+/// that are not the user's here. `PYTHON_BUILD_SKIP_HOMEBREW` and `PYTHON_BUILD_SKIP_MACPORTS` are met anyway.
 const IGNORED: &[&str] = &[
     "PYTHON_BUILD_USE_HOMEBREW",
     "PYTHON_BUILD_HOMEBREW_OPENSSL_FORMULA",
     "PYTHON_BUILD_USE_MACPORTS",
     "PYTHON_BUILD_MACPORTS_OPENSSL_FORMULA",
+    "PYTHON_BUILD_CONFIGURE_WITH_OPENSSL",
+    "PYTHON_BUILD_CONFIGURE_WITH_OPENSSL_RPATH",
+    "PYTHON_BUILD_CONFIGURE_WITH_DSYMUTIL",
+    "PYTHON_BUILD_TCLTK_FORMULA",
+    "PYTHON_BUILD_TCLTK_USE_PKGCONFIG",
+    "TCLTK_CFLAGS",
+    "TCLTK_LIBS",
+    "OPENSSLDIR",
+    "OPENSSL_CONFIGURE",
+    "OPENSSL_CONFIGURE_OPTS",
     "PYTHON_BUILD_HTTP_CLIENT",
     "PYTHON_BUILD_ARIA2_OPTS",
     "PYTHON_BUILD_CURL_OPTS",
@@ -221,6 +231,15 @@ mod tests {
             read(&[("PYTHON_BUILD_CACHE_PATH", path), ("PYTHON_BUILD_CURL_OPTS", "-s"), ("TMPDIR", "/t")]).unwrap();
         assert_eq!((with.cache.as_deref(), with.mirrors.len()), (Some(place.path()), 1));
         assert_eq!(with.ignored, ["PYTHON_BUILD_CURL_OPTS"]);
+        let libraries = [
+            "PYTHON_BUILD_USE_HOMEBREW",
+            "PYTHON_BUILD_CONFIGURE_WITH_OPENSSL",
+            "PYTHON_BUILD_TCLTK_FORMULA",
+            "TCLTK_LIBS",
+        ];
+        let set = read(&libraries.map(|name| (name, "1"))).unwrap();
+        assert_eq!(set.ignored, libraries);
+        assert!(read(&[("PYTHON_BUILD_SKIP_HOMEBREW", "1")]).unwrap().ignored.is_empty());
         assert_eq!(with.work_in, Some(("TMPDIR", "/t".into())));
         let without =
             read(&[("PYTHON_BUILD_CACHE_PATH", "/nowhere"), ("PYTHON_BUILD_BUILD_PATH", "/b"), ("TMPDIR", "/t")]);

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::lines::said;
+use super::remedy::remedy;
 use super::version;
-use crate::cli::hints::hint;
-use crate::domain::configure::ArgumentProblem;
-use crate::error::{Error, PrefixError};
+use crate::error::Error;
 use crate::sys::distro::Distro;
 use crate::sys::fs::lossy_text;
 
@@ -60,13 +59,23 @@ impl Failure {
 /// Returns an error with its details and its remedy.
 fn of_error(error: &Error) -> String {
     let mut text = said(&format!("error: {error}"));
-    for line in crate::cli::render::details(error) {
+    for line in details(error) {
         let _ = write!(text, "\n  {line}");
     }
-    if let Some(remedy) = remedy(error).or_else(|| hint(error)) {
+    if let Some(remedy) = remedy(error) {
         let _ = write!(text, "\n{}", said(&format!("help: {remedy}")));
     }
     text
+}
+
+/// Returns the details of an error.
+fn details(error: &Error) -> Vec<String> {
+    match error {
+        Error::SourceUnavailable { attempts, .. } if attempts.is_empty() => {
+            vec!["nothing to try: it is not in the store, and PYKEEL_OFFLINE is set: only directories are read".into()]
+        }
+        _ => crate::cli::render::details(error),
+    }
 }
 
 /// Returns the lines by which scripts know a build that failed.
@@ -90,60 +99,12 @@ fn log_of(error: &Error) -> Option<&Path> {
     }
 }
 
-/// Returns what to do about an error in the words of python-build; of others, pykeel's own hint serves.
-fn remedy(error: &Error) -> Option<String> {
-    Some(match error {
-        Error::Prefix(PrefixError::Foreign { .. }) => {
-            "name an empty or a new directory, or remove this one first; what `pyenv \
-                                        install` made there, `pyenv uninstall` removes"
-                .into()
-        }
-        Error::Prefix(PrefixError::OtherFiles { .. }) => {
-            "they would be lost: keep a list (`pip freeze`), remove the directory (`pyenv \
-                                     uninstall`), and install again"
-                .into()
-        }
-        Error::ConfigureArgument { problem, .. } => of_argument(*problem).into(),
-        Error::Mirror { .. } => {
-            "PYTHON_BUILD_MIRROR_URL is the URL of a directory that has archives by their SHA-256".into()
-        }
-        Error::SourceUnavailable { .. } => {
-            "set PYTHON_BUILD_MIRROR_URL, or put the archive into the directory PYTHON_BUILD_CACHE_PATH".into()
-        }
-        Error::MissingDependencies { install: Some(command), unpackaged: None, .. } => {
-            format!("install them with\n    {command}\nor set PYKEEL_INSTALL_DEPS=1")
-        }
-        Error::Patch { .. } => "the patch has to fit exactly: make it of the source of this release".into(),
-        Error::NoExec { .. } => "set TMPDIR to a directory where programs can run".into(),
-        Error::UnfitForMake { .. } => "set TMPDIR to a directory with a plain path".into(),
-        Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            "name a directory that you may write to, or run it as a user who may".into()
-        }
-        _ => return None,
-    })
-}
-
-/// Says what to use instead of an argument of configure.
-const fn of_argument(problem: ArgumentProblem) -> &'static str {
-    match problem {
-        ArgumentProblem::Prefix => "the prefix is the last argument of python-build",
-        ArgumentProblem::Library | ArgumentProblem::Modules => {
-            "take it out of PYTHON_CONFIGURE_OPTS, or change the recipe: PYKEEL_RECIPES names a directory of your own \
-             (docs/recipes.md)"
-        }
-        ArgumentProblem::Flags => "use CFLAGS, CPPFLAGS or LDFLAGS, or PYTHON_CFLAGS and so on",
-        ArgumentProblem::Unknown => "correct its spelling: configure would only have warned",
-        ArgumentProblem::Machine => "build on a machine of that kind",
-        ArgumentProblem::Debug | ArgumentProblem::FreeThreaded | ArgumentProblem::Shared => {
-            "write --with-pydebug, --disable-gil, --enable-shared or --disable-shared, without a value"
-        }
-        _ => "take it out of CONFIGURE_OPTS and PYTHON_CONFIGURE_OPTS",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::cli::hints::tests::{examples, own_words};
 
     #[test]
     fn only_an_unknown_definition_is_2() {
@@ -177,24 +138,47 @@ mod tests {
     }
 
     #[test]
-    fn no_remedy_names_an_option_that_python_build_has_not() {
-        let place = || std::path::PathBuf::from("/x");
-        let errors = [
-            PrefixError::Foreign { path: place(), reason: "no".into() }.into(),
-            PrefixError::OtherFiles { path: place(), other_files: vec!["x".into()] }.into(),
-            Error::SourceUnavailable { release: "3.13.5".into(), attempts: vec![] },
-            Error::NoExec { path: place() },
-            Error::ConfigureArgument { argument: "--with-openssl=/x".into(), problem: ArgumentProblem::Library },
-            Error::Patch { name: "x".into(), reason: "no".into() },
-        ];
-        for error in errors {
+    fn no_error_names_an_option_of_pykeels_own_command_line() {
+        let own: Vec<String> = own_words().into_iter().filter(|word| word.starts_with("--")).collect();
+        // Arguments of configure, which the variables take.
+        let known =
+            ["--with-pydebug", "--disable-gil", "--enable-shared", "--disable-shared", "--disable-optimizations"];
+        for error in examples() {
+            // There is one version.
+            if matches!(error, Error::SomeFailed { .. }) {
+                continue;
+            }
             let text = of_error(&error);
-            let help = text.split("help: ").nth(1).expect("a remedy");
-            let known = ["--with-pydebug", "--disable-gil", "--enable-shared", "--disable-shared"];
-            assert!(
-                !known.iter().fold(help.to_owned(), |text, known| text.replace(known, "")).contains(" --"),
-                "{text}"
-            );
+            // The error itself names what the user wrote.
+            let help = text.split_once("help: ").map_or("", |(_, help)| help);
+            let told = known
+                .iter()
+                .fold(help.replace("python-build --definitions", ""), |help, known| help.replace(known, ""));
+            let details = details(&error).join("\n");
+            for named in own.iter().map(String::as_str).chain([" --", "`--", "`pykeel "]) {
+                assert!(!told.contains(named) && !details.contains(named), "{named}: {text}");
+            }
         }
+    }
+
+    #[test]
+    fn every_hint_of_pykeel_has_its_like_here() {
+        let without: Vec<String> = examples()
+            .into_iter()
+            .filter(|error| crate::cli::hints::hint(error).is_some() && remedy(error).is_none())
+            .map(|error| format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect())
+            .collect();
+        // Those of other commands.
+        let others = [
+            "AmbiguousArtifact",
+            "Dockerfile",
+            "Image",
+            "NoSuchArtifact",
+            "NotATarball",
+            "NotInStore",
+            "NotReproduced",
+        ];
+        let others = others.iter().chain(&["OtherPlan", "Prefix", "ProfileWithoutOptimization", "Venv"]);
+        assert_eq!(without.into_iter().collect::<BTreeSet<_>>(), others.map(|&name| name.to_owned()).collect());
     }
 }

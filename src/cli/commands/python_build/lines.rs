@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use crate::cli::reporter::waiting;
 use crate::event::{Event, Reporter};
 
 /// A reporter that prints lines as python-build does.
@@ -18,11 +19,18 @@ struct State {
     /// The file that is being downloaded.
     file: Option<String>,
     is_installing: bool,
+    /// Whether a build began: everything else is done at once.
+    has_built: bool,
 }
 
 impl Lines {
     pub(super) fn new(package: String, verbose: bool) -> Self {
         Self { package, verbose, state: Mutex::default() }
+    }
+
+    /// Whether a build began.
+    pub(super) fn has_built(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).has_built
     }
 
     /// Returns the lines of an event for standard error.
@@ -39,13 +47,17 @@ impl Lines {
                 state.is_installing = true;
                 vec![format!("Installing {}...", self.package)]
             }
+            Event::Started { stage: "plan", .. } => {
+                state.has_built = true;
+                Vec::new()
+            }
             Event::Training { reason, compiler, .. } => vec![said(&format!(
                 "{reason} for {} and {compiler}: recording one first, which takes as long as the build itself",
                 self.package
             ))],
-            Event::Waiting { what, waited, holder, .. } if waited.is_zero() => {
-                let who = holder.as_ref().map(|holder| format!(" (pid {})", holder.pid)).unwrap_or_default();
-                vec![said(&format!("waiting for {what}, which another process works on{who}"))]
+            Event::Waiting { what, lock, waited, holder } => {
+                let for_what = waiting(what, *waited, holder.as_ref());
+                vec![said(&format!("waiting {for_what} ({})", lock.display()))]
             }
             Event::Warning(text) => vec![said(&format!("warning: {text}"))],
             Event::Note(text) | Event::Detail(text) if self.verbose => vec![said(text)],
@@ -93,6 +105,8 @@ pub(super) fn said(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -120,7 +134,23 @@ mod tests {
             "python-build: warning: a warning",
         ];
         assert_eq!(said, expected);
+        assert!(lines.has_built());
         let verbose = Lines::new("Python-3.13.5".into(), true);
         assert_eq!(verbose.of(&Event::Note("a note".into())), ["python-build: a note"]);
+        assert!(!verbose.has_built());
+    }
+
+    #[test]
+    fn a_wait_is_said_at_first_and_from_time_to_time() {
+        let lines = Lines::new("Python-3.13.5".into(), false);
+        let holder = crate::event::Holder { pid: 7, held: Duration::from_secs(90), step: Some("make all".into()) };
+        let waiting = |seconds, holder| {
+            let (what, lock) = ("the build 1a2b".into(), "/s/locks/1a2b.lock".into());
+            lines.of(&Event::Waiting { what, lock, waited: Duration::from_secs(seconds), holder })
+        };
+        let first = "python-build: waiting for the build 1a2b, locked by another process (/s/locks/1a2b.lock)";
+        assert_eq!(waiting(0, None), [first]);
+        let next = waiting(30, Some(holder)).concat();
+        assert!(next.contains("(pid 7) for 1m 30s, which runs make all; waited 30s"), "{next}");
     }
 }

@@ -8,6 +8,7 @@ mod failure;
 mod lines;
 mod options;
 mod original;
+mod remedy;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};
@@ -21,18 +22,17 @@ use self::options::{LIB, Options, Question, USAGE};
 use self::original::Original;
 use super::super::args::{Global, PythonBuildArgs, Wanted};
 use super::super::config::{BuildPlaces, Config};
-use super::super::reporter::CliReporter;
 use super::super::settings::{CliOverrides, FlavorChoice, OfOneBuild, Origin};
-use super::install::Installation;
+use super::install::{Installation, Place};
 use super::stored::{Missing, Search};
 use crate::domain::version::{Variant, VersionRequest};
 use crate::error::{Error, Result};
 use crate::pipeline::is_past;
 use crate::planning::preflight;
-use crate::prefix::install::{Durability, InstallOptions, check_destination};
-use crate::prefix::site::Destination;
+use crate::prefix::install::{Durability, InstallOptions};
 use crate::recipe::{Catalog, PatchText, Recipe, ReleaseRecipe};
 use crate::stages::patch::foreign;
+use crate::store::check_work_place;
 use crate::sys::fs;
 
 /// The python-build that this one stands in for.
@@ -63,16 +63,8 @@ fn answer(words: &[OsString], global: &Global) -> Result<u8, Failure> {
     }
     let options = Options::parse(words);
     let original = Original::find(variable);
-    let hand_over = |original: &Original| Err(Failure::Original(original.take_over(words, variable)));
-    match (options.question, &original) {
-        (Some(Question::Help), _) => return say(&format!("{}\n\n{USAGE}", version())),
-        (Some(Question::Version), Ok(Some(original))) => return hand_over(original),
-        (Some(Question::Version), _) => return say(&format!("{}\n", version())),
-        (Some(Question::Definitions), _) => {
-            let names = Definitions::new(original.ok().flatten().as_ref(), variable).names(&config(global)?.catalog()?);
-            return say(&names.iter().map(|name| format!("{name}\n")).collect::<String>());
-        }
-        (None, _) => {}
+    if let Some(question) = options.question {
+        return answer_question(question, words, &original, global);
     }
     let [name, prefix] = &options.arguments[..] else { return Ok(usage()) };
     if name.is_empty() || prefix.is_empty() {
@@ -80,49 +72,88 @@ fn answer(words: &[OsString], global: &Global) -> Result<u8, Failure> {
     }
     let config = config(global)?;
     let catalog = config.catalog()?;
-    let definitions = Definitions::new(original.as_ref().ok().and_then(Option::as_ref), variable);
-    let request = match definitions.meaning(name, &catalog) {
-        Meaning::Recipe(request) => request,
-        Meaning::Unknown(nearest) if definitions.knows_those_of_original() || !matches!(original, Ok(Some(_))) => {
-            return Err(unknown(name, help_for(name, &nearest, &original)));
+    let found = original.as_ref().ok().and_then(Option::as_ref);
+    let definitions = Definitions::new(found, variable);
+    let request = match (definitions.meaning(name, &catalog), &original) {
+        (Meaning::Recipe(request), _) => request,
+        // The one that is named could have known it.
+        (_, Err(reason)) => return Err(Failure::Original(reason.clone())),
+        (Meaning::Definition(_), Ok(Some(original))) => return Err(hand_over(original, words)),
+        (Meaning::Definition(file), Ok(None)) => {
+            let what = format!("{} is a definition of python-build", file.display());
+            return Err(unknown(name, Some(needs_original(&what))));
         }
-        Meaning::File(_) | Meaning::Unknown(_) => match &original {
-            Ok(Some(original)) => return hand_over(original),
-            Ok(None) => return Err(unknown(name, Some(needs_original("it is a definition of python-build")))),
-            Err(reason) => return Err(unknown(name, Some(reason.clone()))),
-        },
+        // Nobody knows what one knows that keeps its definitions elsewhere.
+        (Meaning::Unknown(_), Ok(Some(original))) if !definitions.knows_those_of_original() => {
+            return Err(hand_over(original, words));
+        }
+        (Meaning::Unknown(nearest), Ok(found)) => {
+            return Err(unknown(name, help_for(name, &nearest, found.is_some())));
+        }
     };
     let mut environment = Environment::read(&variable)?;
     if options.debug {
         environment.asked.ask_for(Variant::Debug);
     }
     let Some(request) = with_variant(request, &environment.asked.variants) else {
-        return match &original {
-            Ok(Some(original)) => hand_over(original),
-            _ => Err(Error::Usage("a free-threaded debug build is none of pykeel's variants".into()).into()),
-        };
+        return Err(match &original {
+            Ok(Some(original)) => hand_over(original, words),
+            Ok(None) => Error::Usage("a free-threaded debug build is none of pykeel's variants".into()).into(),
+            Err(reason) => Failure::Original(reason.clone()),
+        });
     };
     fs::plain_modes();
     crate::sys::interrupt::check()?;
-    let prefix = absolute(Path::new(prefix))?;
-    Order { options: &options, request, prefix: &prefix }.install(environment, config, &catalog)
+    let named = std::path::absolute(prefix).map_err(Error::from)?;
+    let prefix = without_climbing(&named);
+    Order { options: &options, request, named: &named, prefix: &prefix }.install(environment, config, &catalog)
+}
+
+/// Answers what is asked instead of a build.
+fn answer_question(
+    question: Question,
+    words: &[OsString],
+    original: &Result<Option<Original>, String>,
+    global: &Global,
+) -> Result<u8, Failure> {
+    if let Question::Help = question {
+        return say(&format!("{}\n\n{USAGE}", version()));
+    }
+    if let Err(reason) = original {
+        anstream::eprintln!("{}", said(&format!("warning: {reason}")));
+    }
+    let original = original.as_ref().ok().and_then(Option::as_ref);
+    match (question, original) {
+        (Question::Version, Some(original)) => Err(hand_over(original, words)),
+        (Question::Definitions, _) => {
+            let names = Definitions::new(original, variable).names(&config(global)?.catalog()?);
+            say(&names.iter().map(|name| format!("{name}\n")).collect::<String>())
+        }
+        _ => say(&format!("{}\n", version())),
+    }
+}
+
+/// Lets the original take this process's place. Returns why it does not.
+fn hand_over(original: &Original, words: &[OsString]) -> Failure {
+    Failure::Original(original.take_over(words, variable))
 }
 
 /// What is to be installed, and where.
 struct Order<'a> {
     options: &'a Options,
     request: VersionRequest,
+    /// The prefix as it was named, for messages.
+    named: &'a Path,
     prefix: &'a Path,
 }
 
 impl Order<'_> {
     /// Builds a release unless the store has it, and installs it.
     fn install(&self, environment: Environment, mut config: Config, catalog: &Catalog) -> Result<u8, Failure> {
-        let Self { options, request, prefix } = *self;
+        let Self { options, request, named, prefix } = *self;
         preflight::refuse_musl()?;
         let (series, recipe) = catalog.find(request)?;
         let package = format!("Python-{}", recipe.version);
-        check_destination(&Destination { root: None, prefix: prefix.to_owned() })?;
         warn(series, &package, options, &environment);
         let patches = if options.patch { vec![patch_of(std::io::stdin())?] } else { Vec::new() };
         let Environment { asked, compiler_words, jobs, mirrors, cache, work_in, .. } = environment;
@@ -161,12 +192,12 @@ impl Order<'_> {
             missing: Missing::Build,
         };
         let options = InstallOptions { force: false, durability: Durability::Unsynced };
-        let installation = Installation { prefix: Some(prefix), root: None, options, search };
-        let outputs = installation.outputs(&[Wanted::Version(request)]).map_err(Failure::Failed)?;
-        for (_, output) in outputs {
-            output.map_err(Failure::Failed)?;
+        let installation = Installation { place: Place::Exact(prefix), options, search };
+        let failed = |error| if reporter.has_built() { Failure::Failed(error) } else { Failure::Refused(error) };
+        for (_, output) in installation.outputs(&[Wanted::Version(request)]).map_err(failed)? {
+            output.map_err(failed)?;
         }
-        anstream::eprintln!("Installed {package} to {}", prefix.display());
+        anstream::eprintln!("Installed {package} to {}", named.display());
         Ok(0)
     }
 }
@@ -182,7 +213,11 @@ fn config(global: &Global) -> Result<Config> {
         allow_eol: Some(true),
         ..CliOverrides::default()
     };
-    Config::with(global, overrides, CliReporter::new(&quiet))
+    let config = Config::with(&quiet, overrides)?;
+    if let Some(text) = config.ignored_file() {
+        anstream::eprintln!("{}", said(&format!("warning: {text} (PYKEEL_CONFIG names one that is read)")));
+    }
+    Ok(config)
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -212,18 +247,13 @@ fn needs_original(what: &str) -> String {
 }
 
 /// Says what to do about a name that nobody knows.
-fn help_for(name: &OsStr, nearest: &[String], original: &Result<Option<Original>, String>) -> Option<String> {
+fn help_for(name: &OsStr, nearest: &[String], has_original: bool) -> Option<String> {
     let nearest_are = (!nearest.is_empty()).then(|| format!("the nearest are {}", nearest.join(", ")));
     // Near releases are of the series; without a number it is hardly a version of anything.
     let may_be_of_original = !nearest.iter().any(|near| near.matches('.').count() > 1)
         && name.as_encoded_bytes().iter().any(u8::is_ascii_digit);
-    let about_original = match original {
-        Err(reason) => Some(reason.clone()),
-        Ok(None) if may_be_of_original => {
-            Some(needs_original("pykeel has no recipe of it, and it may be a definition of python-build"))
-        }
-        Ok(_) => None,
-    };
+    let about_original = (may_be_of_original && !has_original)
+        .then(|| needs_original("pykeel has no recipe of it, and it may be a definition of python-build"));
     let help: Vec<String> = nearest_are.into_iter().chain(about_original).collect();
     (!help.is_empty()).then(|| help.join("; "))
 }
@@ -274,23 +304,37 @@ fn further_arguments(recipe: &ReleaseRecipe, mut arguments: Vec<String>, is_shar
     arguments
 }
 
-/// Returns an absolute path without `..`, which a prefix cannot have.
-fn absolute(prefix: &Path) -> Result<PathBuf> {
-    let path = std::path::absolute(prefix)?;
-    let climbs = path.components().any(|part| part == Component::ParentDir);
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if climbs => Ok(fs_err::canonicalize(parent)?.join(name)),
-        _ => Ok(path),
+/// Returns the path that an absolute one leads to, without `..`, which a prefix cannot have. What does not exist is not
+/// made: `a/../b` leads to `b` although there is no `a`.
+fn without_climbing(path: &Path) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path.to_owned();
     }
+    path.components().fold(PathBuf::new(), |way, part| match part {
+        Component::ParentDir => {
+            // Above a link is not what is above its target.
+            let real = fs_err::canonicalize(&way).unwrap_or(way);
+            real.parent().unwrap_or(Path::new("/")).to_owned()
+        }
+        part => way.join(part),
+    })
 }
 
-/// Checks the directory for the build as python-build does.
+/// Checks the directory for the build as python-build does, and that no other user can replace it.
 fn check_work_directory(name: &str, directory: &Path) -> Result<()> {
-    let made = fs_err::create_dir_all(directory).is_ok();
-    if made && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok() {
-        return Ok(());
+    let unfit = || Error::Usage(format!("{name}={} is set to a non-accessible location", directory.display()));
+    match check_work_place(directory) {
+        Err(Error::Io(_)) => return Err(unfit()),
+        checked => checked?,
     }
-    Err(Error::Usage(format!("{name}={} is set to a non-accessible location", directory.display())))
+    // Programs that a build starts need TMPDIR. The other one is made by a build that works in it.
+    if name == "TMPDIR" {
+        fs_err::create_dir_all(directory).map_err(|_| unfit())?;
+    }
+    let there = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let is_fit = there.is_dir() && rustix::fs::access(there, access).is_ok();
+    if is_fit { Ok(()) } else { Err(unfit()) }
 }
 
 #[cfg(test)]
@@ -307,6 +351,21 @@ mod tests {
         assert_eq!(with("3.13.5t", &[Variant::FreeThreaded]).as_deref(), Some("3.13.5t"));
         assert_eq!(with("3.13.5t", &[Variant::Debug]), None);
         assert_eq!(with("3.13.5", &[Variant::FreeThreaded, Variant::Debug]), None);
+    }
+
+    #[test]
+    fn a_prefix_is_taken_as_it_is_and_without_climbing() {
+        let place = tempfile::tempdir().unwrap();
+        let real = fs_err::canonicalize(place.path()).unwrap();
+        fs_err::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
+        let of = |path: &str| without_climbing(&real.join(path));
+        assert_eq!(of("{version}/x y/"), real.join("{version}/x y/"));
+        assert_eq!(of("a/../new/deep"), real.join("new/deep"));
+        assert_eq!(of("absent/../new"), real.join("new"));
+        assert_eq!(of("link/../new"), real.join("a/new"));
+        assert_eq!(of("a/.."), real);
+        assert_eq!(without_climbing(Path::new("/../../x")), Path::new("/x"));
     }
 
     #[test]

@@ -35,18 +35,15 @@ impl Original {
             // A name without a slash would be looked for on the search path again.
             let program = std::path::absolute(&named).map_err(|error| format!("{VARIABLE}: {error}"))?;
             let wrong = |reason: &str| Err(format!("{VARIABLE}={}: {reason}", program.display()));
-            if !may_be_run(&program) {
-                return wrong("there is no such program");
-            }
-            if is_pykeel(&program) {
-                return wrong("it is pykeel under another name, and not the original python-build");
-            }
-            return Ok(Some(Self { program }));
+            return match problem(&program) {
+                Some(reason) => wrong(&reason),
+                None => Ok(Some(Self { program })),
+            };
         }
         let path = variable("PATH").unwrap_or_default();
         let candidates = std::env::split_paths(&path).filter(|directory| directory.is_absolute());
         let mut candidates = candidates.map(|directory| directory.join("python-build"));
-        Ok(candidates.find(|program| may_be_run(program) && !is_pykeel(program)).map(|program| Self { program }))
+        Ok(candidates.find(|program| problem(program).is_none()).map(|program| Self { program }))
     }
 
     /// Returns the directory of its own definitions.
@@ -66,12 +63,25 @@ impl Original {
     }
 }
 
-/// Whether a program is pykeel: a binary, because the original is a script, or a script that starts pykeel.
-fn is_pykeel(program: &Path) -> bool {
-    let mut bytes = Vec::new();
-    let read = fs_err::File::open(program).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
-    // One that cannot be read could be anything.
-    read.is_err() || bytes.starts_with(b"\x7fELF") || memchr::memmem::find(&bytes, b"pykeel").is_some()
+/// Why a program cannot be the original, which is a script. One that starts pykeel would lead back here.
+fn problem(program: &Path) -> Option<String> {
+    let reason = match std::fs::metadata(program) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such program",
+        Err(error) => return Some(error.to_string()),
+        Ok(metadata) if metadata.is_dir() => "it is a directory: name the program in it, as in bin/python-build",
+        Ok(metadata) if !metadata.is_file() => "it is not a regular file",
+        Ok(_) if !may_be_run(program) => "this user may not run it",
+        Ok(_) => {
+            let mut bytes = Vec::new();
+            let read = std::fs::File::open(program).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
+            if let Err(error) = read {
+                return Some(format!("it cannot be read, so it could be pykeel under another name: {error}"));
+            }
+            let is_pykeel = bytes.starts_with(b"\x7fELF") || memchr::memmem::find(&bytes, b"pykeel").is_some();
+            return is_pykeel.then(|| "it is pykeel under another name, and not the original python-build".into());
+        }
+    };
+    Some(reason.to_owned())
 }
 
 #[cfg(test)]
@@ -121,8 +131,21 @@ mod tests {
         assert_eq!(find(Some(&programs[2]), &programs).unwrap().as_ref(), Some(&programs[2]));
         assert!(find(Some(&programs[0]), &programs).unwrap_err().contains("pykeel under another name"));
         assert!(find(Some(Path::new("/nowhere/x")), &programs).unwrap_err().contains("no such program"));
+        fs_err::set_permissions(&programs[1], std::fs::Permissions::from_mode(0o644)).unwrap();
+        let place = programs[1].parent().unwrap();
+        for (named, reason) in [
+            (place, "it is a directory"),
+            (&programs[1], "may not run it"),
+            (Path::new("/dev/null"), "not a regular file"),
+        ] {
+            let error = find(Some(named), &programs).unwrap_err();
+            assert!(error.starts_with("PYKEEL_PYTHON_BUILD=/") && error.contains(reason), "{error}");
+        }
+        // A directory on the search path is passed over.
+        fs_err::remove_file(&programs[1]).unwrap();
+        fs_err::create_dir(&programs[1]).unwrap();
         // As if it was not set.
-        assert_eq!(find(Some(Path::new("")), &programs).unwrap().as_ref(), Some(&programs[1]));
+        assert_eq!(find(Some(Path::new("")), &programs).unwrap().as_ref(), Some(&programs[2]));
     }
 
     #[test]
