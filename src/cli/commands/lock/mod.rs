@@ -234,7 +234,7 @@ impl Locking<'_> {
     /// Takes the newest artifacts of the store.
     fn stored(&self, wanted: Vec<Wanted>) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
         if !wanted.is_empty() {
-            warn_of_unreadable(self.given.config)?;
+            warn_of_unreadable(self.given.config, &self.given.config.reporter)?;
         }
         let found = wanted.iter().map(|wanted| {
             let artifact = self.newest(wanted).and_then(|artifact| described(wanted, &artifact));

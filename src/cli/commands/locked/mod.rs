@@ -199,7 +199,7 @@ impl Locked<'_> {
     /// # Errors
     /// [`Error::Io`] if the store cannot be read.
     pub(super) fn not_in_store(&self, entry: &Entry) -> Result<Error> {
-        warn_of_unreadable(self.given.config)?;
+        warn_of_unreadable(self.given.config, &self.given.config.reporter)?;
         let locked = &entry.artifact;
         let mut instead = Vec::new();
         for artifact in self.given.config.store.list()? {

@@ -101,8 +101,9 @@ const fn of_prefix(error: &PrefixError) -> Option<&'static str> {
             "they would be lost: keep a list (`pip freeze`), remove the directory (`pyenv uninstall`), and install again",
         ),
         PrefixError::Invalid { .. } => Some("name another directory"),
-        // It says what to do.
-        PrefixError::NotRemovable { .. } | PrefixError::NotInstalled { .. } => None,
+        PrefixError::Mounted { .. } => Some("name a directory below it, or unmount it first"),
+        // python-build installs one Python and removes none.
+        PrefixError::Overlap { .. } | PrefixError::NotRemovable { .. } | PrefixError::NotInstalled { .. } => None,
     }
 }
 
