@@ -76,11 +76,12 @@ fn inputs(to: &mut Writer<'_>, inputs: &LockedInputs) {
     to.line("compiler", inputs.compiler.as_str());
     to.line("glibc", inputs.glibc.as_str());
     let profile = inputs.profile.map(|profile| ("profile", profile));
-    let digests: [(&str, Digest); 5] = [
+    let digests: [(&str, Digest); 6] = [
         ("source", inputs.source),
         ("patches", inputs.patches),
         ("instructions", inputs.instructions),
         ("toolchain", inputs.toolchain),
+        ("environment", inputs.environment),
         ("library-files", inputs.library_files),
     ];
     for (name, digest) in digests.into_iter().chain(profile) {
