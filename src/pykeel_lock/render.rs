@@ -19,12 +19,12 @@ const HEADER: &str = "\
 pub fn render(lock: &PykeelLock) -> String {
     let mut text = format!("{HEADER}version = {LOCK_FORMAT}\n");
     for (request, artifact) in &lock.entries {
-        entry(&mut Writer(&mut text), request, artifact);
+        entry(&mut Writer(&mut text), *request, artifact);
     }
     text
 }
 
-fn entry(to: &mut Writer<'_>, request: &LockedRequest, artifact: &LockedArtifact) {
+fn entry(to: &mut Writer<'_>, request: LockedRequest, artifact: &LockedArtifact) {
     let plan = &artifact.plan;
     to.section("[[artifact]]");
     to.line("request", request.version.to_string());

@@ -88,8 +88,8 @@ pub fn essential(changes: &[Change<String>]) -> Vec<&Change<String>> {
 /// Returns what has to be done about rows of some names, the most important first.
 #[must_use]
 pub fn topics(rows: &[Row], names: &[&str]) -> Vec<Topic> {
-    let named = rows.iter().filter(|row| names.contains(&row.name.as_str()));
-    let topics: BTreeSet<Topic> = named.filter_map(|row| row.topic).collect();
+    let found = rows.iter().filter(|row| names.contains(&row.name.as_str()));
+    let topics: BTreeSet<Topic> = found.filter_map(|row| row.topic).collect();
     topics.into_iter().collect()
 }
 
@@ -154,7 +154,9 @@ impl LockedPlan {
         let row = |name: &str, value: String, topic| Row { name: name.into(), value, topic, is_content: false };
         let mut rows = vec![row("CPython", format!("{release}{variant}"), Some(Topic::Recipe))];
         rows.extend(libraries.iter().map(|(name, version)| row(title(name), version.clone(), Some(Topic::System))));
-        rows.iter_mut().for_each(|row| row.is_content = true);
+        for row in &mut rows {
+            row.is_content = true;
+        }
         rows.extend(options.rows());
         let digest = |name: &str, digest: Digest, topic| row(name, digest.to_string(), Some(topic));
         rows.push(row("compiler", inputs.compiler.clone(), Some(Topic::System)));

@@ -134,7 +134,9 @@ fn instructions(plan: &BuildPlan) -> Digest {
     // Serialising a plan never fails; `build_key` relies on that too.
     let mut value = serde_json::to_value(plan).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
-        ELSEWHERE.iter().for_each(|name| drop(fields.remove(*name)));
+        for name in ELSEWHERE {
+            fields.remove(name);
+        }
     }
     Digest::of_json(&value)
 }
