@@ -81,6 +81,7 @@ struct Inputs {
     profile: Option<Digest>,
     patches: Digest,
     toolchain: Digest,
+    environment: Digest,
     library_files: Digest,
     instructions: Digest,
 }
@@ -178,6 +179,7 @@ impl Artifact {
                 profile: inputs.profile,
                 patches: inputs.patches,
                 toolchain: inputs.toolchain,
+                environment: inputs.environment,
                 library_files: inputs.library_files,
                 instructions: inputs.instructions,
             },

@@ -19,12 +19,12 @@ const HEADER: &str = "\
 pub fn render(lock: &PykeelLock) -> String {
     let mut text = format!("{HEADER}version = {LOCK_FORMAT}\n");
     for (request, artifact) in &lock.entries {
-        entry(&mut Writer(&mut text), request, artifact);
+        entry(&mut Writer(&mut text), *request, artifact);
     }
     text
 }
 
-fn entry(to: &mut Writer<'_>, request: &LockedRequest, artifact: &LockedArtifact) {
+fn entry(to: &mut Writer<'_>, request: LockedRequest, artifact: &LockedArtifact) {
     let plan = &artifact.plan;
     to.section("[[artifact]]");
     to.line("request", request.version.to_string());
@@ -76,11 +76,12 @@ fn inputs(to: &mut Writer<'_>, inputs: &LockedInputs) {
     to.line("compiler", inputs.compiler.as_str());
     to.line("glibc", inputs.glibc.as_str());
     let profile = inputs.profile.map(|profile| ("profile", profile));
-    let digests: [(&str, Digest); 5] = [
+    let digests: [(&str, Digest); 6] = [
         ("source", inputs.source),
         ("patches", inputs.patches),
         ("instructions", inputs.instructions),
         ("toolchain", inputs.toolchain),
+        ("environment", inputs.environment),
         ("library-files", inputs.library_files),
     ];
     for (name, digest) in digests.into_iter().chain(profile) {

@@ -13,6 +13,7 @@ use crate::domain::version::VersionRequest;
 use crate::error::Result;
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
 pub(in crate::cli) struct LockArgs {
     /// Versions: 3.13, 3.13.5, 3.13t, latest [default: all that are locked]
     #[arg(value_name = "VERSION")]

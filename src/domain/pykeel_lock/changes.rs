@@ -75,6 +75,7 @@ pub fn essential(changes: &[Change<String>]) -> Vec<&Change<String>> {
     let is_implied = |name: &str| match name {
         "library files" => all.iter().any(|other| is_library(other)),
         "toolchain" => is_any(&["compiler"]),
+        "environment packages" => is_any(&["compiler", "toolchain", "library files"]),
         "source" | "patches" => is_any(&["CPython"]),
         "recipe's instructions" => is_any(&["CPython", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS"]) || is_any(&OPTIONS),
         _ => false,
@@ -87,8 +88,8 @@ pub fn essential(changes: &[Change<String>]) -> Vec<&Change<String>> {
 /// Returns what has to be done about rows of some names, the most important first.
 #[must_use]
 pub fn topics(rows: &[Row], names: &[&str]) -> Vec<Topic> {
-    let named = rows.iter().filter(|row| names.contains(&row.name.as_str()));
-    let topics: BTreeSet<Topic> = named.filter_map(|row| row.topic).collect();
+    let found = rows.iter().filter(|row| names.contains(&row.name.as_str()));
+    let topics: BTreeSet<Topic> = found.filter_map(|row| row.topic).collect();
     topics.into_iter().collect()
 }
 
@@ -96,7 +97,7 @@ pub fn topics(rows: &[Row], names: &[&str]) -> Vec<Topic> {
 const DERIVED: [&str; 5] = ["request key", "build key", "size", "manifest", "sha256"];
 
 /// The rows that are no versions of libraries, besides the derived ones.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "CPython",
     "prefix",
     "optimize",
@@ -114,6 +115,7 @@ const NAMES: [&str; 25] = [
     "compiler",
     "glibc of the build",
     "toolchain",
+    "environment packages",
     "library files",
     "source",
     "patches",
@@ -152,19 +154,23 @@ impl LockedPlan {
         let row = |name: &str, value: String, topic| Row { name: name.into(), value, topic, is_content: false };
         let mut rows = vec![row("CPython", format!("{release}{variant}"), Some(Topic::Recipe))];
         rows.extend(libraries.iter().map(|(name, version)| row(title(name), version.clone(), Some(Topic::System))));
-        rows.iter_mut().for_each(|row| row.is_content = true);
+        for row in &mut rows {
+            row.is_content = true;
+        }
         rows.extend(options.rows());
         let digest = |name: &str, digest: Digest, topic| row(name, digest.to_string(), Some(topic));
         rows.push(row("compiler", inputs.compiler.clone(), Some(Topic::System)));
         rows.push(row("glibc of the build", inputs.glibc.clone(), Some(Topic::System)));
         rows.push(digest("toolchain", inputs.toolchain, Topic::System));
+        rows.push(digest("environment packages", inputs.environment, Topic::System));
         rows.push(digest("library files", inputs.library_files, Topic::System));
         rows.push(digest("source", inputs.source, Topic::Recipe));
         rows.push(digest("patches", inputs.patches, Topic::Recipe));
         rows.push(digest("recipe's instructions", inputs.instructions, Topic::Recipe));
         rows.extend(inputs.profile.map(|profile| digest("profile", profile, Topic::Profile)));
         rows.push(row("format", inputs.format.to_string(), Some(Topic::Format)));
-        rows.push(row("request key", request_key.to_string(), None));
+        // Of a recipe that differs in what decides no byte of Python: the manifest has its digest.
+        rows.push(row("request key", request_key.to_string(), Some(Topic::Recipe)));
         rows.push(row("build key", build_key.to_string(), None));
         rows
     }

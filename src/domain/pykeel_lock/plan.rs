@@ -52,6 +52,9 @@ pub struct LockedInputs {
     pub patches: Digest,
     /// The digest of the programs, packages and trees that compile and link.
     pub toolchain: Digest,
+    /// The digest of the environment packages with their versions. They decide no byte of Python, and the manifest has
+    /// them.
+    pub environment: Digest,
     /// The digest of the libraries, as files.
     pub library_files: Digest,
     /// The digest of everything else in the plan: the arguments of configure and make, modules, what a flavor keeps.
@@ -121,6 +124,7 @@ fn inputs(plan: &BuildPlan) -> LockedInputs {
         profile: plan.profile,
         patches: Digest::of_json(&plan.patches),
         toolchain: Digest::of_json(&(&toolchain.programs, &toolchain.packages, &toolchain.trees)),
+        environment: Digest::of_json(&plan.provenance.environment),
         library_files: Digest::of_json(&(&plan.libraries, &plan.loaded)),
         instructions: instructions(plan),
     }
@@ -130,7 +134,9 @@ fn instructions(plan: &BuildPlan) -> Digest {
     // Serialising a plan never fails; `build_key` relies on that too.
     let mut value = serde_json::to_value(plan).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
-        ELSEWHERE.iter().for_each(|name| drop(fields.remove(*name)));
+        for name in ELSEWHERE {
+            fields.remove(name);
+        }
     }
     Digest::of_json(&value)
 }

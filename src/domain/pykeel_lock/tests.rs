@@ -104,6 +104,8 @@ fn what_differs_between_two_entries_is_named_once() {
     };
     assert_eq!(names(&linker), ["toolchain"]);
     assert_eq!(names(&|plan| plan.configure.push("--x".into())), ["recipe's instructions"]);
+    assert_eq!(names(&|plan| plan.provenance.environment.push("sed".into())), ["environment packages"]);
+    assert_eq!(names(&|plan| plan.provenance.recipe = None), ["sha256"]);
     assert_eq!(names(&|plan| plan.strip.push("x".into())), ["recipe's instructions"]);
     assert_eq!(names(&|plan| plan.profile = Some(Digest::of("profile"))), ["profile"]);
     let flags = |plan: &mut crate::domain::plan::BuildPlan| {

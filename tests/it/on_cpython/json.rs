@@ -58,9 +58,8 @@ fn the_examples_have_the_shape_of_the_output() {
     let site = Site::new();
     let runtime = artifact("runtime");
     let out = site.path("out").display().to_string();
-    let image = site.path("image.tar").display().to_string();
+    let [image, pykeel_lock] = ["image.tar", "pykeel.lock"].map(|name| site.path(name).display().to_string());
     let rootfs = site.path("rootfs").display().to_string();
-    let pykeel_lock = site.path("pykeel.lock").display().to_string();
     let tarball = runtime.tarball.display().to_string();
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();

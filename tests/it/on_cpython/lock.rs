@@ -27,7 +27,8 @@ fn what_is_locked_is_what_is_installed_and_what_runs() {
 
     let root = site.path("root");
     fs_err::create_dir(&root).expect("a directory");
-    let installed = run(locked(&["install", "--locked", "--no-build", "--json", "--root"]).arg(&root)).exits(0).json();
+    let installed =
+        run(locked(&["install", "--locked", "--no-build", "--json"]).arg("--root").arg(&root)).exits(0).json();
     assert_eq!(installed[0]["digest"], runtime["digest"]);
     let python = root.join("opt/myorg/python-3.13/bin/python3");
     let said = run(Command::new(python).args(["-I", "-c", VERSIONS])).exits(0).out;

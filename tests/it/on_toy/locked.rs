@@ -94,11 +94,7 @@ fn what_the_store_lacks_is_built_if_it_comes_out_the_same() {
     let locked = project.value("sha256");
     fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
     let ended = install(&project, &[]).exits(4);
-    ended.says(&[
-        &format!("the store does not have the artifact of 3.13 (runtime, "),
-        &locked,
-        "pykeel build --locked",
-    ]);
+    ended.says(&["the store does not have the artifact of 3.13 (runtime, ", &locked, "pykeel build --locked"]);
     assert!(!is_installed(&project));
     let built = run(&mut project.build(&["build", "--locked", "--json"])).exits(0).json();
     assert_eq!(built[0]["digest"], locked.as_str());
@@ -133,7 +129,8 @@ fn a_build_with_another_plan_is_refused_before_it_starts() {
     project.run(&["build", "--locked", "--dry-run"]).exits(0);
     // The machine: as if the lock came from another one.
     let (text, compiler) = (project.text(), project.value("compiler"));
-    let other_key = |text: &str| text.replace(&project.value("build-key"), &"0".repeat(64));
+    let key = project.value("build-key");
+    let other_key = |text: &str| text.replace(&key, &"0".repeat(64));
     project.write(&other_key(&text.replace(&compiler, "gcc (of the past) 4.9")));
     refused(&["build", "--locked"]).says(&[
         &format!("compiler is {compiler}, locked: gcc (of the past) 4.9"),
@@ -142,6 +139,9 @@ fn a_build_with_another_plan_is_refused_before_it_starts() {
     ]);
     let version = text.lines().find(|line| line.starts_with("openssl = ")).expect("a library").to_owned();
     project.write(&other_key(&text.replace(&version, "openssl = \"1.0.2\"")));
+    refused(&["build", "--locked"]).says(&["OpenSSL is ", ", locked: 1.0.2"]);
+    // The same key, and a version that is not true.
+    project.write(&text.replace(&version, "openssl = \"1.0.2\""));
     refused(&["build", "--locked"]).says(&["OpenSSL is ", ", locked: 1.0.2"]);
     // The release.
     project.write(&other_key(&text.replace("release = \"3.13.5\"", "release = \"3.13.4\"")));
@@ -216,7 +216,9 @@ fn an_entry_that_only_says_it_is_the_locked_one_is_not_installed() {
     // The tarball of another artifact in the place of the locked one; another entry that has the locked digest in its
     // record; and both, under the name of the locked entry.
     let forge: [fn(&Path, &Path, &str, &str); 3] = [
-        |entry, other, _, _| drop(fs_err::copy(file(other, ".tar.zst"), file(entry, ".tar.zst")).expect("a copy")),
+        |entry, other, _, _| {
+            fs_err::copy(file(other, ".tar.zst"), file(entry, ".tar.zst")).expect("a copy");
+        },
         |entry, other, locked, newer| {
             let record = fs_err::read_to_string(other.join("record.json")).expect("the record");
             fs_err::write(other.join("record.json"), record.replace(newer, locked)).expect("the record");

@@ -148,7 +148,7 @@ impl Locking<'_> {
         for request in self.requests()? {
             wanted.extend(self.wanted(request)?);
         }
-        let found = if self.args.build { self.built(wanted)? } else { self.stored(wanted)? };
+        let found = if self.args.build { self.built(&wanted)? } else { self.stored(&wanted)? };
         for (request, mut artifact) in found {
             if let Some(before) = after.entries.get(&request).filter(|before| before.digest == artifact.digest) {
                 artifact.remotes.clone_from(&before.remotes);
@@ -232,7 +232,7 @@ impl Locking<'_> {
     }
 
     /// Takes the newest artifacts of the store.
-    fn stored(&self, wanted: Vec<Wanted>) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
+    fn stored(&self, wanted: &[Wanted]) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
         if !wanted.is_empty() {
             warn_of_unreadable(self.given.config, &self.given.config.reporter)?;
         }
@@ -304,7 +304,7 @@ impl Locking<'_> {
     }
 
     /// Builds what is to be locked.
-    fn built(&self, wanted: Vec<Wanted>) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
+    fn built(&self, wanted: &[Wanted]) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
         let order = |wanted: &Wanted| Order {
             version: crate::domain::pykeel_lock::exact(wanted.recipe.version, wanted.recipe.variant),
             flavor: wanted.request.flavor,

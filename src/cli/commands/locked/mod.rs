@@ -172,9 +172,10 @@ impl Locked<'_> {
         for (entry, plan) in entries.iter().zip(&plans) {
             let locked = &entry.artifact.plan;
             let here = LockedPlan::of(plan, &locked.options.prefix);
-            if here.build_key != locked.build_key {
-                let (before, after) = (locked.rows(), here.rows());
-                let all = differences(&before, &after);
+            let (before, after) = (locked.rows(), here.rows());
+            let all = differences(&before, &after);
+            // What decides no byte of Python is in the manifest, and so in the digest too.
+            if !all.is_empty() {
                 let found = essential(&all);
                 let names: Vec<&str> = found.iter().map(|change| change.name.as_str()).collect();
                 let topics = topics(&[before, after].concat(), &names);
@@ -188,7 +189,7 @@ impl Locked<'_> {
     fn is_locked(&self, entry: &Entry, built: &Built) -> Result<()> {
         let (found, expected) = (built.artifact.record.digest, entry.artifact.digest);
         if found == expected {
-            return Ok(());
+            return self.checked(entry, &built.artifact, Digests::ComparedLater);
         }
         let (lock, request) = (self.lock.to_owned(), entry.request.to_string());
         Err(PykeelLockError::OtherArtifact { lock, request, found, expected }.into())
