@@ -173,6 +173,7 @@ mod tests {
             "AmbiguousArtifact",
             "Dockerfile",
             "Image",
+            "PykeelLock",
             "NoSuchArtifact",
             "NotATarball",
             "NotInStore",

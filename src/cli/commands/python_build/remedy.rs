@@ -48,6 +48,7 @@ pub(super) fn remedy(error: &Error) -> Option<String> {
         Error::Venv(_)
         | Error::Image(_)
         | Error::Dockerfile(_)
+        | Error::PykeelLock(_)
         | Error::ProfileWithoutOptimization
         | Error::NotATarball { .. }
         | Error::OtherPlan { .. }
