@@ -1,7 +1,7 @@
 //! The runner that starts real processes.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -74,7 +74,8 @@ fn spawn(spec: &Spec) -> Result<Child> {
         }
         None => Command::new(&spec.program),
     };
-    command.args(&spec.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = if spec.input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.args(&spec.args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A terminal's Ctrl-C goes to pykeel alone, which then ends the program.
     command.process_group(0);
     if let Some(directory) = &spec.directory {
@@ -90,7 +91,12 @@ fn spawn(spec: &Spec) -> Result<Child> {
     if supervisor::program().is_some() {
         runnable(spec).map_err(error)?;
     }
-    command.spawn().map_err(error)
+    let mut child = command.spawn().map_err(error)?;
+    if let Some((mut pipe, input)) = child.stdin.take().zip(spec.input.as_ref()) {
+        // A few lines fit into the pipe. A program that does not read them is not at fault for that.
+        let _unread = pipe.write_all(input.as_bytes());
+    }
+    Ok(child)
 }
 
 /// Checks that a program exists. A path such as `./configure` is relative to the spec's directory.
@@ -191,6 +197,13 @@ mod tests {
         lines.sort_by(|a, b| a.1.cmp(&b.1));
         assert_eq!(lines, [(Stream::Out, "one".to_owned()), (Stream::Err, "two".to_owned())]);
         assert_eq!(outcome.to_string(), "exit status 3");
+    }
+
+    #[test]
+    fn a_program_reads_what_it_is_given_and_nothing_else() {
+        assert_eq!(System.capture(&Spec::new("/bin/cat").input("registry.test")).unwrap(), "registry.test");
+        assert_eq!(System.capture(&Spec::new("/bin/cat")).unwrap(), "");
+        assert_eq!(System.capture(&Spec::new("/bin/true").input("unread")).unwrap(), "");
     }
 
     #[test]
