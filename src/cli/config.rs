@@ -17,6 +17,7 @@ use crate::planning::choices::Choices;
 use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::store::Store;
+use crate::store::remote::Remotes;
 use crate::sys::distro::Distro;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
@@ -47,6 +48,8 @@ impl From<&BuildFlags> for BuildPlaces {
 pub(super) struct Config {
     /// The store.
     pub store: Store,
+    /// The remotes that are asked for what the store does not have.
+    pub remotes: Remotes,
     /// Takes events and draws them.
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
@@ -78,7 +81,11 @@ impl Config {
     pub(super) fn with(global: &Global, overrides: CliOverrides, reporter: CliReporter) -> Result<Self> {
         let settings = settings::load(global.config.as_deref(), overrides, &reporter)?;
         let store = Store::new(std::path::absolute(&settings.store.value)?);
-        Ok(Self { store, reporter, json: global.json, settings, distro: Distro::read(Path::new("/")) })
+        let offline = settings.offline.value;
+        // A directory needs no network.
+        let usable = settings.remotes.value.0.iter().filter(|address| !offline || !address.is_remote());
+        let remotes = Remotes::new(usable.cloned());
+        Ok(Self { store, remotes, reporter, json: global.json, settings, distro: Distro::read(Path::new("/")) })
     }
 
     /// Loads the recipes.
@@ -146,7 +153,8 @@ impl Config {
         reporter: &'a dyn Reporter,
         jobs: &'a JobServer,
     ) -> Pipeline<'a> {
-        Pipeline { catalog, store: &self.store, distro: &self.distro, runner: &System, reporter, jobs }
+        let Self { store, remotes, distro, .. } = self;
+        Pipeline { catalog, store, remotes, distro, runner: &System, reporter, jobs }
     }
 
     /// Returns the options of a build.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Error, ImageError, PrefixError, VenvError};
+use super::{Error, ImageError, PrefixError, RemoteError, VenvError};
 
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ impl Error {
             Self::Distrusted { .. } | Self::NoExec { .. } => ExitCode::Unavailable,
             Self::Image(error) => error.code(),
             Self::Prefix(error) => error.code(),
+            Self::Remote(error) => error.code(),
             Self::Venv(error) => error.code(),
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
@@ -102,6 +103,17 @@ impl PrefixError {
         match self {
             Self::Invalid { .. } | Self::NotInstalled { .. } => ExitCode::Usage,
             Self::Foreign { .. } | Self::NotRemovable { .. } | Self::OtherFiles { .. } => ExitCode::Unavailable,
+        }
+    }
+}
+
+impl RemoteError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::Address { .. } | Self::Absent { .. } | Self::ReadOnly { .. } | Self::NoneNamed => ExitCode::Usage,
+            Self::Unavailable { .. } => ExitCode::Source,
+            Self::Denied { .. } => ExitCode::Unavailable,
+            Self::Wrong { .. } => ExitCode::Verification,
         }
     }
 }

@@ -9,6 +9,7 @@ mod made;
 mod mistake;
 mod parts;
 mod prefix;
+mod remote;
 mod venv;
 
 use std::{io, path::PathBuf};
@@ -17,7 +18,7 @@ pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{because, each, first, reasons, signal_name, versions};
 pub use self::{
     dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, prefix::PrefixError,
-    venv::VenvError,
+    remote::RemoteError, venv::VenvError,
 };
 use crate::domain::version::{Series, Variant};
 use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
@@ -76,6 +77,10 @@ pub enum Error {
     /// Exit code 2.
     #[error(transparent)]
     Dockerfile(#[from] DockerfileError),
+
+    /// Exit code 2, 3, 4 or 5, by the kind.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 
     /// Exit code 2. What the user named cannot be read.
     #[error("{0}")]

@@ -1,5 +1,7 @@
-//! Finds the artifacts that a command installs or makes an image of: in the store, in a tarball, or by building them.
+//! Finds the artifacts that a command installs or makes an image of: in the store, in a remote, in a tarball, or by
+//! building them.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use super::super::args::{ProfileName, Wanted};
@@ -7,6 +9,7 @@ use super::super::config::{BuildPlaces, Config};
 use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
+use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::prefix::PrefixTemplate;
@@ -17,7 +20,7 @@ use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::prefix::install;
 use crate::recipe::ReleaseRecipe;
-use crate::store::StoredArtifact;
+use crate::store::{StoredArtifact, remote};
 
 /// What the user asks for.
 pub(super) enum What {
@@ -70,7 +73,7 @@ impl<'a> Search<'a> {
     pub(super) fn find(&self, wanted: &Wanted) -> Result<(String, What)> {
         Ok(match wanted {
             Wanted::Artifact(digest) => {
-                let artifact = pinned(*digest, self.config)?;
+                let artifact = self.pinned(*digest)?;
                 (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)))
             }
             Wanted::Tarball(path) => {
@@ -140,7 +143,7 @@ impl<'a> Search<'a> {
         Ok(results.map(artifact).collect())
     }
 
-    /// Returns the artifact in the store, or `None` if it has to be built.
+    /// Returns the artifact in the store or in a remote, or `None` if it has to be built.
     ///
     /// # Errors
     /// [`Error::NotInStore`] if nothing is built, [`Error::Io`].
@@ -158,11 +161,51 @@ impl<'a> Search<'a> {
                 InStore::Nothing => {}
             }
         }
+        if let Some(artifact) = self.from_remote(recipe, &mut why)? {
+            return Ok(Some(artifact));
+        }
         if self.missing == Missing::Refuse {
             return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
         if let Some(why) = why {
             self.config.reporter.report(Event::Note(format!("building it: {why}")));
+        }
+        Ok(None)
+    }
+
+    /// Returns the artifact with a digest, of the store or of a remote.
+    fn pinned(&self, digest: Digest) -> Result<StoredArtifact> {
+        let Config { store, remotes, reporter, .. } = self.config;
+        warn_of_unreadable(self.config)?;
+        let artifacts = store.list()?;
+        let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
+        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?.flatten();
+        match held {
+            Some(artifact) => Ok(artifact),
+            None => remotes.pinned(digest, store, self.pipeline.reporter)?.ok_or(Error::NoSuchArtifact { digest }),
+        }
+    }
+
+    /// Takes the newest artifact of a request that runs here from a remote into the store.
+    fn from_remote(&self, recipe: &ReleaseRecipe, why: &mut Option<String>) -> Result<Option<StoredArtifact>> {
+        let Config { store, remotes, .. } = self.config;
+        if remotes.is_empty() {
+            return Ok(None);
+        }
+        for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
+            let request = self.request_of(recipe, prefix)?;
+            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()) };
+            let reason = Cell::new(None);
+            let fits = |name: &ArtifactName| {
+                let too_new = too_new(name, self.root);
+                let fits = too_new.is_none();
+                reason.set(too_new.or(reason.take()));
+                fits
+            };
+            if let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? {
+                return Ok(Some(artifact));
+            }
+            *why = why.take().or(reason.take());
         }
         Ok(None)
     }
@@ -179,7 +222,7 @@ impl<'a> Search<'a> {
         let artifact = tarball.artifact();
         let (here, target) = (Target::OF_THIS_PROGRAM, artifact.read_manifest()?.plan.request.target);
         let reason = if here == target {
-            too_new(artifact, self.root)
+            too_new(&artifact.record.name, self.root)
         } else {
             Some(format!("{} is for {target}; this is {here}", path.display()))
         };
@@ -210,15 +253,6 @@ fn not_in_store(request: &str, why: Option<String>) -> Error {
     Error::NotInStore { request: request.to_owned(), why }
 }
 
-/// Returns the artifact with a digest.
-fn pinned(digest: Digest, config: &Config) -> Result<StoredArtifact> {
-    warn_of_unreadable(config)?;
-    let artifacts = config.store.list()?;
-    let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-    let held = found.map(|artifact| config.store.hold(artifact, &config.reporter)).transpose()?;
-    held.flatten().ok_or(Error::NoSuchArtifact { digest })
-}
-
 /// Describes what else of a series the store has.
 fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<String>> {
     let series = format!("cpython-{}.", recipe.version.series());
@@ -228,11 +262,11 @@ fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Result<Option<St
 }
 
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
-fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
+fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
     let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
     let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
-    let floor = artifact.record.glibc_floor;
-    (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
+    let floor = name.floor();
+    (floor > glibc).then(|| format!("{name} needs glibc {floor}, and this system has {glibc}"))
 }
 
 /// The result of looking a request up in the store.
@@ -254,7 +288,7 @@ fn from_store(wanted: &ArtifactRequest, recipe: Digest, root: Option<&Path>, con
         if artifact.read_manifest().is_ok_and(|manifest| manifest.plan.request != *wanted) {
             continue;
         }
-        match too_new(&artifact, root) {
+        match too_new(&artifact.record.name, root) {
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
             None => {

@@ -61,6 +61,7 @@ fn the_examples_have_the_shape_of_the_output() {
     let image = site.path("image.tar").display().to_string();
     let rootfs = site.path("rootfs").display().to_string();
     let tarball = runtime.tarball.display().to_string();
+    let remote = format!("file://{}", site.path("remote").display());
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
     site.install(&site.path("python"), &[]).exits(0);
@@ -82,6 +83,9 @@ fn the_examples_have_the_shape_of_the_output() {
         ("uninstall VERSION… --json", &["uninstall", "3.13", "--root", &out]),
         ("list --json", &["list"]),
         ("list --all --json", &["list", "--all"]),
+        ("push … --json", &["push", "3.13.5", &remote]),
+        ("list REMOTE --json", &["list", &remote]),
+        ("pull … --json", &["pull", "3.13.5", "--remotes", &remote]),
         ("index … --json", &["index"]),
         ("inspect … --json", &["inspect", &tarball]),
         ("inspect A B --json", &["inspect", &tarball, &other]),

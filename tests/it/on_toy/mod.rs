@@ -21,6 +21,8 @@ mod pyenv;
 mod python_build;
 mod races;
 pub mod rebuild;
+mod registries;
+mod remotes;
 mod rpm;
 mod several;
 mod sources;
