@@ -161,7 +161,7 @@ impl<'a> Search<'a> {
                 InStore::Nothing => {}
             }
         }
-        if let Some(artifact) = self.from_remote(recipe, &mut why)? {
+        if let Some(artifact) = self.take_from_remote(recipe, &mut why)? {
             return Ok(Some(artifact));
         }
         if self.missing == Missing::Refuse {
@@ -187,7 +187,7 @@ impl<'a> Search<'a> {
     }
 
     /// Takes the newest artifact of a request that runs here from a remote into the store.
-    fn from_remote(&self, recipe: &ReleaseRecipe, why: &mut Option<String>) -> Result<Option<StoredArtifact>> {
+    fn take_from_remote(&self, recipe: &ReleaseRecipe, why: &mut Option<String>) -> Result<Option<StoredArtifact>> {
         let Config { store, remotes, .. } = self.config;
         if remotes.is_empty() {
             return Ok(None);

@@ -208,7 +208,7 @@ mod tests {
             ("oci://registry.test/a?token-server=x/y", "token-server=HOST alone"),
             ("", "no scheme"),
         ] {
-            let error = parse(text).map(|place| format!("{place:?}")).unwrap_or_else(|error| error);
+            let error = parse(text).map_or_else(|error| error, |place| format!("{place:?}"));
             assert!(error.contains(reason), "{text}: {error}");
             assert!(!error.contains("secret"), "{text}: {error}");
         }

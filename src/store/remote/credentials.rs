@@ -94,7 +94,9 @@ struct DockerConfig {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    auth: Option<String>,
+    /// User and password with a colon between them, in base64.
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
@@ -158,8 +160,8 @@ impl Credentials {
         });
         match outcome.map_err(|error| error.to_string())? {
             outcome if outcome.success() => {
-                let helped: Helped = serde_json::from_str(&out).map_err(|_| "printed no credentials".to_owned())?;
-                Ok(Some(Credential::new(helped.username, helped.secret)))
+                let found: Helped = serde_json::from_str(&out).map_err(|_| "printed no credentials".to_owned())?;
+                Ok(Some(Credential::new(found.username, found.secret)))
             }
             // That is how a helper says that it has none.
             Outcome::Exited(_) if out.contains("credentials not found") => Ok(None),
@@ -175,8 +177,8 @@ impl Auth {
         if let Some(token) = given(&self.identitytoken) {
             return Ok(Some(Credential::Identity(token)));
         }
-        if let Some(auth) = given(&self.auth) {
-            let bytes = BASE64_STANDARD.decode(auth.trim()).map_err(|_| ())?;
+        if let Some(encoded) = given(&self.encoded) {
+            let bytes = BASE64_STANDARD.decode(encoded.trim()).map_err(|_| ())?;
             let text = String::from_utf8(bytes).map_err(|_| ())?;
             let (user, password) = text.split_once(':').ok_or(())?;
             return Ok(Some(Credential::new(user.to_owned(), password.trim_end_matches('\0').to_owned())));
@@ -229,6 +231,7 @@ mod tests {
         Credentials { config: Some(path), helpers }.find(host).map_err(|error| error.0)
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what finds credentials")]
     fn user(user: &str, password: &str) -> Result<Option<Credential>, String> {
         Ok(Some(Credential::User { user: user.into(), password: password.into() }))
     }

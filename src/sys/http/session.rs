@@ -280,11 +280,11 @@ impl Session {
         take: &mut Take<'_>,
     ) -> Result<Next, DownloadError> {
         let broke = || DownloadError::Transient("the connection broke".into());
-        let (sender, heard) = sync_channel(4);
+        let (sender, messages) = sync_channel(4);
         let (place, proxies) = (url.to_string(), self.proxies.clone());
         // As for downloads: a thread talks, and this one watches.
         std::thread::spawn(move || listen(request, &place, &proxies, &sender));
-        let head = match next(&heard, watch)? {
+        let head = match next(&messages, watch)? {
             Heard::Head(head) => head,
             Heard::Failed(error) => return Err(error),
             Heard::Piece(_) | Heard::End => return Err(broke()),
@@ -293,7 +293,7 @@ impl Session {
             return Ok(Next::Redirect(to.to_owned()));
         }
         loop {
-            match next(&heard, watch)? {
+            match next(&messages, watch)? {
                 Heard::Piece(piece) => {
                     watch.count(piece.len());
                     take(&head, &piece)?;

@@ -47,7 +47,7 @@ pub(super) struct Transfer<'a> {
 impl Transfer<'_> {
     /// Requests the file, or the rest of it, and receives it.
     pub(super) fn attempt(&mut self) -> Result<(), DownloadError> {
-        let (sender, heard) = sync_channel(4);
+        let (sender, messages) = sync_channel(4);
         let mut request = self.client.inner.get(self.url);
         let have = self.sink.position();
         if have > 0 {
@@ -62,13 +62,13 @@ impl Transfer<'_> {
         let proxies = self.client.proxies.clone();
         std::thread::spawn(move || listen(request, &url, &proxies, &sender));
         let mut watch = Watch::new(self.client.limits);
-        match next(&heard, &mut watch)? {
+        match next(&messages, &mut watch)? {
             Heard::Head(head) => self.begin(Answer::of(&head))?,
             Heard::Failed(error) => return Err(error),
             Heard::Piece(_) | Heard::End => return Err(DownloadError::Transient("the connection broke".into())),
         }
         loop {
-            match next(&heard, &mut watch)? {
+            match next(&messages, &mut watch)? {
                 Heard::Piece(piece) => self.take(&piece, &mut watch)?,
                 Heard::End => break,
                 Heard::Failed(error) => return Err(error),

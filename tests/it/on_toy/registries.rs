@@ -100,12 +100,12 @@ fn a_registry_takes_artifacts_and_gives_them_back() {
     pull(&registry.path("empty"), &address).exits(2).says_not(&["going on without it"]);
 
     // Two at once.
-    let pushes = ["runtime", "builder"].map(|flavor| {
+    let both = ["runtime", "builder"].map(|flavor| {
         let mut push = pykeel();
         push.args(["push", "3.13.5", "--flavor", flavor, "--json", &address]).env("NO_PROXY", "127.0.0.1");
         push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pykeel")
     });
-    for push in pushes {
+    for push in both {
         let ended: Ended = push.wait_with_output().expect("pykeel").into();
         assert_eq!(news(&ended.exits(0).json()), [true]);
     }
@@ -238,19 +238,39 @@ fn address(server: &Server) -> String {
     format!("{}/team/python", server.base("").replace("http://", "oci://"))
 }
 
+type Fault = Box<dyn Fn(&Said, &Request) -> Option<Vec<u8>> + Send + Sync>;
+
+/// An answer to all requests whose path has a text in it.
+fn at(path: &'static str, answer: impl Fn(&Said) -> Vec<u8> + Send + Sync + 'static) -> Fault {
+    Box::new(move |said, request| request.head.contains(path).then(|| answer(said)))
+}
+
+/// A manifest that was changed.
+fn edited(edit: fn(&mut Value)) -> Fault {
+    at("/manifests/", move |said| {
+        let mut manifest = said.manifest.clone();
+        edit(&mut manifest);
+        whole(manifest.to_string().as_bytes())
+    })
+}
+
+/// That each fault is a warning with a reason, of several that are possible, and leaves nothing in the store.
+fn assert_given_up(faults: impl IntoIterator<Item = (Fault, &'static str)>) {
+    let place = tempfile::tempdir().expect("a directory");
+    for (number, (fault, reason)) in faults.into_iter().enumerate() {
+        let said = said();
+        let server = Server::start(move |request, stream| {
+            stream.write_all(&fault(&said, request).unwrap_or_else(|| said.answer(request)))
+        });
+        let store = place.path().join(format!("store{number}"));
+        let ended = pull(&store, &address(&server)).exits(2).says(&["going on without it"]);
+        assert!(reason.split('|').any(|reason| ended.err.contains(reason)), "{number} {reason}: {}", ended.err);
+        assert_eq!(fs_err::read_dir(store.join("artifacts")).map_or(0, Iterator::count), 0, "{reason}");
+    }
+}
+
 #[test]
-fn a_registry_that_lies_or_fails_costs_a_warning_and_nothing_is_kept() {
-    type Fault = Box<dyn Fn(&Said, &Request) -> Option<Vec<u8>> + Send + Sync>;
-    fn at(path: &'static str, answer: impl Fn(&Said) -> Vec<u8> + Send + Sync + 'static) -> Fault {
-        Box::new(move |said, request| request.head.contains(path).then(|| answer(said)))
-    }
-    fn edited(edit: fn(&mut Value)) -> Fault {
-        at("/manifests/", move |said| {
-            let mut manifest = said.manifest.clone();
-            edit(&mut manifest);
-            whole(manifest.to_string().as_bytes())
-        })
-    }
+fn a_registry_that_fails_costs_a_warning_and_nothing_is_kept() {
     let statuses = ["/tags/", "/manifests/", "/blobs/"].into_iter().flat_map(|path| {
         [
             ("401 Unauthorized", "wants credentials"),
@@ -281,6 +301,15 @@ fn a_registry_that_lies_or_fails_costs_a_warning_and_nothing_is_kept() {
             }),
             "it has the digest",
         ),
+        (at("/blobs/", |said| whole(&vec![0; said.tarball.len()])), "expected|sends more than"),
+        (at("/blobs/", |_| redirect("gopher://x.test/")), "the scheme gopher"),
+    ];
+    assert_given_up(faults.into_iter().chain(statuses));
+}
+
+#[test]
+fn a_registry_that_lies_costs_a_warning_and_nothing_is_kept() {
+    let faults: Vec<(Fault, &str)> = vec![
         (edited(|manifest| manifest["config"]["size"] = 100_000_000.into()), "at most"),
         (edited(|manifest| manifest["layers"][0]["size"] = 12.into()), "more than the 12 bytes"),
         (
@@ -296,20 +325,8 @@ fn a_registry_that_lies_or_fails_costs_a_warning_and_nothing_is_kept() {
             "not what it should be|sends more|expected",
         ),
         (edited(|manifest| manifest["layers"] = json!([])), "0 layers"),
-        (at(&"/blobs/", |said| whole(&vec![0; said.tarball.len()])), "expected|sends more than"),
-        (at("/blobs/", |_| redirect("gopher://x.test/")), "the scheme gopher"),
     ];
-    let place = tempfile::tempdir().expect("a directory");
-    for (number, (fault, reason)) in faults.into_iter().chain(statuses).enumerate() {
-        let said = said();
-        let server = Server::start(move |request, stream| {
-            stream.write_all(&fault(&said, request).unwrap_or_else(|| said.answer(request)))
-        });
-        let store = place.path().join(format!("store{number}"));
-        let ended = pull(&store, &address(&server)).exits(2).says(&["going on without it"]);
-        assert!(reason.split('|').any(|reason| ended.err.contains(reason)), "{number} {reason}: {}", ended.err);
-        assert_eq!(fs_err::read_dir(store.join("artifacts")).map_or(0, Iterator::count), 0, "{reason}");
-    }
+    assert_given_up(faults);
 }
 
 #[test]
@@ -384,4 +401,36 @@ fn tokens_come_from_the_registrys_own_host_and_go_nowhere_else() {
     with_password(&lured, "lured", &address(&lured)).exits(2).says(&reason);
     pull(&store("anonymous"), &address(&lured)).exits(2).says(&reason);
     assert_eq!(other.heads(), Vec::<String>::new());
+}
+
+#[test]
+fn the_tags_of_a_request_are_asked_for_in_pages_from_its_first_on() {
+    let place = tempfile::tempdir().expect("a directory");
+    let said = said();
+    let wanted = said.tag.clone();
+    // Before it, beside it and after it, in the order of a registry.
+    let other = |version: &str| wanted.replacen("3.13.5", version, 1);
+    let mut tags: Vec<String> = (0..30).map(|number| other(&format!("3.12.{number}"))).collect();
+    tags.extend((0..30).map(|number| other(&format!("3.14.{number}"))));
+    tags.push(wanted.clone());
+    tags.sort();
+    let server = Server::start(move |request, stream| {
+        let path = request.head.split_whitespace().nth(1).unwrap_or_default();
+        if !path.contains("/tags/list") {
+            return stream.write_all(&said.answer(request));
+        }
+        let last = path.split("last=").nth(1).unwrap_or_default();
+        let mut page: Vec<&String> = tags.iter().filter(|tag| tag.as_str() > last).collect();
+        let link = if page.len() > 7 { "Link: </v2/nowhere>; rel=\"next\"\r\n" } else { "" };
+        page.truncate(7);
+        let body = json!({"name": "x", "tags": page}).to_string();
+        stream.write_all(&response("200 OK", &format!("{link}Content-Length: {}\r\n", body.len()), body.as_bytes()))
+    });
+    let pages = || server.heads().iter().filter(|head| head.contains("/tags/list")).count();
+    let list = run(elsewhere(&place.path().join("store")).args(["list", "--json", &address(&server)])).exits(0).json();
+    assert_eq!((list["artifacts"].as_array().map(Vec::len), pages()), (Some(61), 9));
+    let mut install = elsewhere(&place.path().join("store"));
+    install.args(["pull", "3.13.5", "--json", "--remotes", &address(&server)]);
+    assert_eq!(run(&mut install).exits(0).json()[0]["digest"], artifact("runtime").digest.as_str());
+    assert_eq!(pages(), 10, "one page more");
 }

@@ -118,10 +118,10 @@ fn what_one_store_pushes_another_installs_and_says_where_it_came_from() {
     assert!(here.as_array().expect("an array").contains(&there[0]), "{here} {there}");
 
     // `build` compiles nothing either.
-    let mut build = place.elsewhere("of-build");
-    build.args(["build", "3.13.5", "--json", "--offline", "--remotes", &place.address()]);
-    let built = run(&mut build).exits(0).json();
-    assert_eq!((&built[0]["cached"], &built[0]["remote"]), (&true.into(), &place.address().into()));
+    let mut builds = place.elsewhere("of-build");
+    builds.args(["build", "3.13.5", "--json", "--offline", "--remotes", &place.address()]);
+    let result = run(&mut builds).exits(0).json();
+    assert_eq!((&result[0]["cached"], &result[0]["remote"]), (&true.into(), &place.address().into()));
     let all =
         run(place.elsewhere("of-all").args(["pull", "--all", "--json", "--remotes", &place.address()])).exits(0).json();
     assert_eq!(all.as_array().map(Vec::len), Some(2));
@@ -211,13 +211,14 @@ fn a_server_that_stumbles_is_asked_again() {
     assert!(server.heads().iter().any(|head| head.contains("range: bytes=")), "it goes on where it broke");
 }
 
+type Fault = Box<dyn Fn(&Request, &[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
 #[test]
 fn a_server_that_lies_or_fails_costs_a_warning_and_nothing_is_kept() {
     let place = Place::new();
     let record = place.file(&format!("artifacts/{}.json", artifact("runtime").digest));
     let manifest = serde_json::from_slice::<serde_json::Value>(&record).expect("JSON")["offers"][0]["manifest"].clone();
     let of_manifest = format!("/blobs/{} ", manifest["digest"].as_str().expect("a digest"));
-    type Fault = Box<dyn Fn(&Request, &[u8]) -> Option<Vec<u8>> + Send + Sync>;
     let on_blob = |answer: fn(&[u8]) -> Vec<u8>| -> Fault {
         Box::new(move |request, file| is_blob(request).then(|| answer(file)))
     };
@@ -337,4 +338,35 @@ fn a_kill_while_it_pulls_or_pushes_is_in_nobodys_way() {
     run(&mut push()).exits(0);
     forget("killed");
     run(&mut pull(&other)).exits(0);
+}
+
+#[test]
+fn a_web_server_gets_credentials_once_it_asks_and_another_host_never() {
+    let place = Place::new();
+    let remote = place.remote();
+    let other = Server::start(move |request, stream| {
+        let file = Place::asked_for(&remote, request);
+        stream.write_all(&file.map_or_else(|| empty("404 Not Found"), |file| whole(&file)))
+    });
+    let to = other.base("");
+    // `me:open sesame`
+    let known = "basic bwu6b3blbibzzxnhbwu=";
+    let server = place.serve(move |request, _| {
+        if request.header("authorization") != Some(known) {
+            let header = "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n";
+            return Some(response("401 Unauthorized", header, b""));
+        }
+        is_blob(request)
+            .then(|| redirect(&format!("{to}{}", request.head.split_whitespace().nth(1).unwrap_or_default())))
+    });
+    let address = format!("{}/python", server.base(""));
+    pull(&place.path("store"), &address).exits(2).says(&["wants credentials"]);
+    let docker = place.path("store.docker");
+    fs_err::create_dir_all(&docker).expect("a directory");
+    let host = server.base("").replace("http://", "");
+    let config = serde_json::json!({"auths": {host: {"auth": "bWU6b3BlbiBzZXNhbWU="}}});
+    fs_err::write(docker.join("config.json"), config.to_string()).expect("a file");
+    pull(&place.path("store"), &address).exits(0);
+    let heads = other.heads();
+    assert!(!heads.is_empty() && heads.iter().all(|head| !head.contains("authorization")), "{heads:?}");
 }

@@ -129,23 +129,19 @@ impl Access {
         if let Some(service) = service {
             query = format!("service={}&{query}", encoded(service));
         }
-        let answer = match credential.as_ref().and_then(Credential::identity_token) {
+        let answer = if let Some(identity) = credential.as_ref().and_then(Credential::identity_token) {
             // The user has logged in with a token that stands for user and password.
-            Some(identity) => {
-                let form =
-                    format!("grant_type=refresh_token&client_id=pykeel&{query}&refresh_token={}", encoded(identity));
-                let headers = [("content-type", "application/x-www-form-urlencoded")];
-                let body = Body::Bytes(form.as_bytes());
-                let ask = Ask { headers: &headers, body, ..Ask::new(Method::Post, realm) };
-                self.session.small(&ask, LARGEST_TOKEN)
-            }
-            None => {
-                let separator = if realm.contains('?') { '&' } else { '?' };
-                let url = format!("{realm}{separator}{query}");
-                let basic = credential.as_ref().and_then(Credential::basic);
-                let ask = Ask { authorization: basic.as_deref(), ..Ask::new(Method::Get, &url) };
-                self.session.small(&ask, LARGEST_TOKEN)
-            }
+            let form = format!("grant_type=refresh_token&client_id=pykeel&{query}&refresh_token={}", encoded(identity));
+            let headers = [("content-type", "application/x-www-form-urlencoded")];
+            let body = Body::Bytes(form.as_bytes());
+            let ask = Ask { headers: &headers, body, ..Ask::new(Method::Post, realm) };
+            self.session.small(&ask, LARGEST_TOKEN)
+        } else {
+            let separator = if realm.contains('?') { '&' } else { '?' };
+            let url = format!("{realm}{separator}{query}");
+            let basic = credential.as_ref().and_then(Credential::basic);
+            let ask = Ask { authorization: basic.as_deref(), ..Ask::new(Method::Get, &url) };
+            self.session.small(&ask, LARGEST_TOKEN)
         };
         let Answer { head, body } = answer.map_err(|error| failed(&self.address, error))?;
         if head.status() != 200 {
