@@ -1,13 +1,15 @@
 //! The runner that starts real processes.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use wait4::Wait4 as _;
 
@@ -74,7 +76,7 @@ fn spawn(spec: &Spec) -> Result<Child> {
         }
         None => Command::new(&spec.program),
     };
-    let input = if spec.input.is_some() { Stdio::piped() } else { Stdio::null() };
+    let input = spec.input.as_ref().map_or_else(|| Ok(Stdio::null()), |input| input_of(input))?;
     command.args(&spec.args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A terminal's Ctrl-C goes to pykeel alone, which then ends the program.
     command.process_group(0);
@@ -91,12 +93,15 @@ fn spawn(spec: &Spec) -> Result<Child> {
     if supervisor::program().is_some() {
         runnable(spec).map_err(error)?;
     }
-    let mut child = command.spawn().map_err(error)?;
-    if let Some((mut pipe, input)) = child.stdin.take().zip(spec.input.as_ref()) {
-        // A few lines fit into the pipe. A program that does not read them is not at fault for that.
-        let _unread = pipe.write_all(input.as_bytes());
-    }
-    Ok(child)
+    command.spawn().map_err(error)
+}
+
+/// A file in memory that a program reads. A pipe could be closed while it is written.
+fn input_of(text: &str) -> io::Result<Stdio> {
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Checks that a program exists. A path such as `./configure` is relative to the spec's directory.
