@@ -17,6 +17,7 @@ use crate::planning::choices::{Choices, append};
 use crate::recipe::Catalog;
 use crate::stages::fetch::FetchOptions;
 use crate::store::Store;
+use crate::store::remote::Remotes;
 use crate::sys::distro::Distro;
 use crate::sys::http::Limits;
 use crate::sys::jobserver::JobServer;
@@ -47,6 +48,8 @@ impl From<&BuildFlags> for BuildPlaces {
 pub(super) struct Config {
     /// The store.
     pub store: Store,
+    /// The remotes that are asked for what the store does not have.
+    pub remotes: Remotes,
     /// Takes events and draws them.
     pub reporter: CliReporter,
     /// Whether the result is printed as JSON.
@@ -81,8 +84,12 @@ impl Config {
     pub(super) fn with(global: &Global, overrides: CliOverrides) -> Result<Self> {
         let settings = settings::load(global.config.as_deref(), overrides)?;
         let store = Store::new(std::path::absolute(&settings.store.value)?);
+        let offline = settings.offline.value;
+        // A directory needs no network.
+        let usable = settings.remotes.value.0.iter().filter(|address| !offline || !address.is_remote());
+        let remotes = Remotes::new(usable.cloned());
         let (reporter, distro) = (CliReporter::new(global), Distro::read(Path::new("/")));
-        Ok(Self { store, reporter, json: global.json, settings, distro })
+        Ok(Self { store, remotes, reporter, json: global.json, settings, distro })
     }
 
     /// Returns a warning of a configuration file that was not read.
@@ -152,7 +159,8 @@ impl Config {
         reporter: &'a dyn Reporter,
         jobs: &'a JobServer,
     ) -> Pipeline<'a> {
-        Pipeline { catalog, store: &self.store, distro: &self.distro, runner: &System, reporter, jobs }
+        let Self { store, remotes, distro, .. } = self;
+        Pipeline { catalog, store, remotes, distro, runner: &System, reporter, jobs }
     }
 
     /// Returns the options of a build.

@@ -133,6 +133,29 @@ Examples:
   pykeel cache prune --unused --max-size 5GB     then the least recently used, down to 5 GB
   pykeel cache prune --all --dry-run             print everything that could be removed";
 
+pub(super) const LIST_HELP: &str = "\
+Examples:
+  pykeel list                                    the artifacts in the store
+  pykeel list file:///srv/pythons                those of a remote
+  pykeel list --all                              the versions that the recipes know";
+
+pub(super) const PUSH_HELP: &str = "\
+Only what the remote does not have is sent. docs/remotes.md describes addresses and credentials.
+
+Examples:
+  pykeel push 3.13.5 file:///srv/pythons         the artifacts of 3.13.5, into a directory
+  pykeel push 3.13 3.14 --flavor runtime file:///srv/pythons
+  pykeel push --all file:///srv/pythons          every artifact of the store";
+
+pub(super) const PULL_HELP: &str = "\
+Nothing is built or installed. `install` and `build` ask the remotes by themselves.
+
+Examples:
+  pykeel pull 3.13                               what `install 3.13` would take
+  pykeel pull sha256:1a2b...                     exactly that artifact
+  pykeel pull 3.13 --remotes file:///srv/pythons from that remote
+  pykeel pull --all                              everything that the remotes have";
+
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:
   pykeel completions bash > /etc/bash_completion.d/pykeel

@@ -6,7 +6,8 @@ use std::io;
 use crate::domain::configure::ArgumentProblem;
 use crate::domain::rebuild::Topic;
 use crate::error::{
-    DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, PykeelLockError, VenvError,
+    DockerfileError, Error, FlagProblem, ImageError, PrefixError, ProfileRemedy, PykeelLockError, RemoteError,
+    VenvError,
 };
 
 /// Returns what to do about an error, if there is something to do.
@@ -21,6 +22,7 @@ pub fn hint(error: &Error) -> Option<String> {
         .or_else(|| of_image(error))
         .or_else(|| of_prefix(error))
         .or_else(|| of_dockerfile(error))
+        .or_else(|| of_remote(error))
         .or_else(|| of_place(error))
 }
 
@@ -355,6 +357,28 @@ fn of_prefix(error: &Error) -> Option<String> {
         PrefixError::NotRemovable { .. } => "remove it as it was installed".into(),
     };
     Some(hint)
+}
+
+/// For errors of remotes.
+fn of_remote(error: &Error) -> Option<String> {
+    let Error::Remote(error) = error else { return None };
+    let hint = match error {
+        RemoteError::Address { .. } => {
+            "write file:///DIR, https://HOST/PATH or oci://HOST/REPOSITORY; credentials belong into docker's config.json \
+             (docs/remotes.md)"
+        }
+        RemoteError::Unavailable { .. } => "try again later, or name another remote with `--remotes ADDRESS`",
+        RemoteError::Denied { .. } => {
+            "log in with `docker login`, or put the credentials into docker's config.json (docs/remotes.md)"
+        }
+        RemoteError::Wrong { .. } => "do not use this remote before you know why; `--remotes none` uses none",
+        RemoteError::Absent { .. } => "`pykeel list ADDRESS` lists what a remote has",
+        RemoteError::ReadOnly { .. } => {
+            "push into the directory that the web server has, file:///DIR, or into a registry, oci://HOST/REPOSITORY"
+        }
+        RemoteError::NoneNamed => "name one with `--remotes ADDRESS`, PYKEEL_REMOTES or `remotes` in pykeel.toml",
+    };
+    Some(hint.to_owned())
 }
 
 /// For errors of directories and the machine.

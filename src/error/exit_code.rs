@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Error, ImageError, PrefixError, PykeelLockError, VenvError};
+use super::{Error, ImageError, PrefixError, PykeelLockError, RemoteError, VenvError};
 
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Error {
             Self::Image(error) => error.code(),
             Self::Prefix(error) => error.code(),
             Self::PykeelLock(error) => error.code(),
+            Self::Remote(error) => error.code(),
             Self::Venv(error) => error.code(),
             Self::Io(error) if is_unavailable(error) => ExitCode::Unavailable,
             Self::Io(_)
@@ -123,6 +124,17 @@ impl PykeelLockError {
             | Self::OtherArtifact { .. }
             | Self::OutOfDate { .. } => ExitCode::Verification,
             Self::Changed { .. } => ExitCode::Unavailable,
+        }
+    }
+}
+
+impl RemoteError {
+    const fn code(&self) -> ExitCode {
+        match self {
+            Self::Address { .. } | Self::Absent { .. } | Self::ReadOnly { .. } | Self::NoneNamed => ExitCode::Usage,
+            Self::Unavailable { .. } => ExitCode::Source,
+            Self::Denied { .. } => ExitCode::Unavailable,
+            Self::Wrong { .. } => ExitCode::Verification,
         }
     }
 }

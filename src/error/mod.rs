@@ -10,6 +10,7 @@ mod mistake;
 mod parts;
 mod prefix;
 mod pykeel_lock;
+mod remote;
 mod venv;
 
 use std::{io, path::PathBuf};
@@ -18,7 +19,7 @@ pub use self::parts::{FlagProblem, ProfileRemedy, SourceAttempt};
 use self::parts::{because, each, first, reasons, signal_name, versions};
 pub use self::{
     dockerfile::DockerfileError, exit_code::ExitCode, image::ImageError, mistake::Mistake, prefix::PrefixError,
-    pykeel_lock::PykeelLockError, venv::VenvError,
+    pykeel_lock::PykeelLockError, remote::RemoteError, venv::VenvError,
 };
 use crate::domain::version::{Series, Variant};
 use crate::domain::{configure::ArgumentProblem, digest::Digest, inputs::InputFinding, rebuild::Topic};
@@ -81,6 +82,10 @@ pub enum Error {
     /// Exit code 2, 4 or 5, by the kind.
     #[error(transparent)]
     PykeelLock(#[from] PykeelLockError),
+
+    /// Exit code 2, 3, 4 or 5, by the kind.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 
     /// Exit code 2. What the user named cannot be read.
     #[error("{0}")]

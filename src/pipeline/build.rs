@@ -11,6 +11,7 @@ use crate::planning::resolve;
 use crate::recipe::ReleaseRecipe;
 use crate::stages::BuildContext;
 use crate::stages::train::Recorded;
+use crate::store::remote::{ByKey, Wanted};
 use crate::store::{CacheStatus, EntryLock, StoredArtifact};
 
 /// An artifact that a build returned.
@@ -20,7 +21,7 @@ pub struct Built {
     pub plan: BuildPlan,
     /// Where it is.
     pub artifact: StoredArtifact,
-    /// Whether it was in the store already.
+    /// Whether it was in the store or in a remote already.
     pub cached: bool,
 }
 
@@ -174,7 +175,15 @@ impl Pipeline<'_> {
                     self.reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
                     hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });
                 }
-                CacheStatus::Miss(lock) => misses.push(Miss { plan, lock }),
+                CacheStatus::Miss(lock) => {
+                    let wanted = Wanted { request: &plan.request, key: plan.request_key() };
+                    match self.remotes.by_build_key(wanted, lock, self.store, self.reporter)? {
+                        ByKey::Taken(artifact) => {
+                            hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });
+                        }
+                        ByKey::Missing(lock) => misses.push(Miss { plan, lock }),
+                    }
+                }
             }
         }
         Ok((hits, misses))

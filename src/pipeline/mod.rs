@@ -23,6 +23,7 @@ use crate::planning::profile::{Chosen, Profiles};
 use crate::planning::resolve;
 use crate::recipe::{Catalog, PatchText, Recipe, ReleaseRecipe};
 use crate::stages::fetch::FetchOptions;
+use crate::store::remote::Remotes;
 use crate::store::{HeldProfile, Store};
 use crate::sys::distro::Distro;
 use crate::sys::jobserver::JobServer;
@@ -35,6 +36,8 @@ pub struct Pipeline<'a> {
     pub catalog: &'a Catalog,
     /// Where sources and artifacts are kept.
     pub store: &'a Store,
+    /// Where artifacts are looked for that the store does not have.
+    pub remotes: &'a Remotes,
     /// The distribution of this system, whose package manager installs what is missing and confirms what is read.
     pub distro: &'a Distro,
     /// Runs programs.

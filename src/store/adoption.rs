@@ -10,7 +10,7 @@ use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::{MANIFEST_PATH, Manifest};
 use crate::error::{Error, Result};
-use crate::sys::archive;
+use crate::sys::{archive, fs};
 
 /// An artifact as it was received. Its files are moved into the store if every check passes.
 #[derive(Debug)]
@@ -44,6 +44,17 @@ impl Store {
         let Received { manifest: json, tarball, digest, debug, published } = received;
         let debug = debug.as_ref().map(|(path, digest)| (path.as_path(), *digest));
         self.enter(lock, &NewEntry { manifest: &manifest, json, tarball: &tarball, digest, debug, published })
+    }
+}
+
+impl Store {
+    /// Creates an empty directory for the files of an artifact that is being received, under the lock of its build key.
+    pub(super) fn landing(&self, lock: &EntryLock) -> Result<PathBuf> {
+        let place = self.subdirectory("artifacts")?.join(format!("{}.part", lock.build_key()));
+        // A process that was killed here left one, and its lock is ours now.
+        fs::remove_tree(&place)?;
+        fs_err::create_dir(&place)?;
+        Ok(place)
     }
 }
 

@@ -198,6 +198,15 @@ impl Store {
     /// [`Error::Io`] if the store cannot be read or the lock cannot be created, [`Error::Interrupted`] while
     /// it waits.
     pub fn lookup(&self, build_key: Digest, request_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
+        self.status(build_key, Some(request_key), reporter)
+    }
+
+    /// The same for what a remote offers: what it says of requests is not recorded.
+    pub(super) fn reserve(&self, build_key: Digest, reporter: &dyn Reporter) -> Result<CacheStatus> {
+        self.status(build_key, None, reporter)
+    }
+
+    fn status(&self, build_key: Digest, request: Option<Digest>, reporter: &dyn Reporter) -> Result<CacheStatus> {
         self.subdirectory("locks")?;
         let lock_path = self.entry_lock(build_key);
         let lock = Lock::acquire(&lock_path, &format!("the build {}", build_key.short()), reporter)?;
@@ -206,7 +215,7 @@ impl Store {
             Ok(Some(artifact)) => {
                 // No process removes it while this process has its lock; the hold keeps it after that.
                 if let Some(mut artifact) = self.hold(&artifact, reporter)? {
-                    artifact.answer(request_key)?;
+                    request.map_or(Ok(()), |request| artifact.answer(request))?;
                     return Ok(CacheStatus::Hit(Box::new(artifact)));
                 }
             }

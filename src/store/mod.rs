@@ -15,6 +15,7 @@ mod intermediates;
 pub mod profile;
 mod prune;
 mod publication;
+pub mod remote;
 mod sources;
 mod tarball;
 mod trust;

@@ -12,6 +12,11 @@ use crate::export::uv_index::UrlTemplate;
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct ListArgs {
+    /// Remote to list [default: the store]
+    // Checked later, because clap's errors would print the password of a URL.
+    #[arg(value_name = "REMOTE", conflicts_with = "all")]
+    pub remote: Option<String>,
+
     /// List every version that has a recipe
     #[arg(long)]
     pub all: bool,

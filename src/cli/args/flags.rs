@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use clap::builder::{BoolishValueParser, PathBufValueParser, TypedValueParser as _};
 
 use super::super::settings::{CliOverrides, Mirror};
+use super::remotes::RemoteArgs;
 use super::values::{TimingsForm, named, timings_form};
 use crate::domain::launcher::Launcher;
 use crate::error::Result;
@@ -41,6 +42,9 @@ pub(in crate::cli) struct BuildFlags {
     #[arg(long, value_name = "DIR|URL")]
     pub mirror: Vec<OsString>,
 
+    #[command(flatten)]
+    pub remotes: RemoteArgs,
+
     /// Build a series that is past its end of life
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
@@ -60,7 +64,7 @@ impl BuildFlags {
     /// Copies the given options over the settings of the same name.
     ///
     /// # Errors
-    /// [`crate::error::Error::Mirror`].
+    /// [`crate::error::Error::Mirror`], [`crate::error::RemoteError::Address`].
     pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
         overrides.jobs = self.jobs;
         overrides.launcher = self.launcher.map(Some);
@@ -71,6 +75,6 @@ impl BuildFlags {
             let mirrors = self.mirror.iter().map(|mirror| fetch::Mirror::parse(mirror).map(Mirror));
             overrides.mirror = Some(mirrors.collect::<Result<_>>()?);
         }
-        Ok(())
+        self.remotes.apply_to(overrides)
     }
 }

@@ -10,6 +10,7 @@ mod image;
 mod lock;
 mod policies;
 mod python_build;
+mod remotes;
 mod tools;
 mod values;
 mod wanted;
@@ -30,11 +31,13 @@ pub(super) use self::image::ImageArgs;
 pub(super) use self::lock::LockArgs;
 pub(super) use self::policies::PolicyArgs;
 pub(super) use self::python_build::PythonBuildArgs;
+pub(super) use self::remotes::{PullArgs, PushArgs};
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
-    LOCK_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
+    LIST_HELP, LOCK_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP,
+    VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
@@ -126,8 +129,15 @@ pub(super) enum Command {
     /// Remove an installed CPython
     #[command(after_help = UNINSTALL_HELP)]
     Uninstall(UninstallArgs),
-    /// List the artifacts in the store, or every version that can be built
+    /// List the artifacts in the store or in a remote, or every version that can be built
+    #[command(after_help = LIST_HELP)]
     List(ListArgs),
+    /// Give artifacts of the store to a remote
+    #[command(after_help = PUSH_HELP)]
+    Push(PushArgs),
+    /// Take artifacts from the remotes into the store
+    #[command(after_help = PULL_HELP)]
+    Pull(Box<PullArgs>),
     /// Write an index of artifacts, by which uv installs them
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
@@ -198,6 +208,7 @@ impl Args {
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
             Command::Lock(args) => args.apply_to(&mut overrides)?,
+            Command::Pull(args) => args.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);
                 args.artifacts.apply_to(&mut overrides)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::args::BuildArgs;
 use super::super::config::Config;
-use super::super::settings::{Origin, Settings};
+use super::super::settings::Origin;
 use super::super::timings::Recorder;
 use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
 use super::{full_versions, print, sorted_out};
@@ -30,6 +30,8 @@ struct Output {
     /// The SHA-256 of the `.tar.zst`.
     digest: Digest,
     cached: bool,
+    /// The remote that it came from now.
+    remote: Option<String>,
     optimize: Optimize,
     /// The digest of the profile of an optimised build.
     profile: Option<Digest>,
@@ -127,12 +129,11 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
 
 /// Copies what was built to the directory that the user named, and prints it.
 fn delivered(results: Vec<VersionResult>, config: &Config, reporter: &Recorder<'_>) -> Result<u8> {
-    let settings = &config.settings;
     let several = results.len() > 1;
     let delivered = results.into_iter().map(|VersionResult { version, built }| {
         let task = several.then(|| reporter.task(&version));
         let reporter = task.as_deref().map_or(reporter as &dyn Reporter, |task| task);
-        let outputs = built.and_then(|built| built.iter().map(|built| deliver(built, settings, reporter)).collect());
+        let outputs = built.and_then(|built| built.iter().map(|built| deliver(built, config, reporter)).collect());
         (version, outputs)
     });
     let (outputs, failure) = sorted_out(delivered)?;
@@ -142,7 +143,8 @@ fn delivered(results: Vec<VersionResult>, config: &Config, reporter: &Recorder<'
 }
 
 /// Copies an artifact to the directory that the user named.
-fn deliver(built: &Built, settings: &Settings, reporter: &dyn Reporter) -> Result<Output> {
+fn deliver(built: &Built, config: &Config, reporter: &dyn Reporter) -> Result<Output> {
+    let settings = &config.settings;
     let artifact = &built.artifact;
     let name = &artifact.record.name;
     let (tarball, manifest, debug) = match &settings.out.value {
@@ -160,6 +162,7 @@ fn deliver(built: &Built, settings: &Settings, reporter: &dyn Reporter) -> Resul
         build_key: artifact.record.build_key,
         digest: artifact.record.digest,
         cached: built.cached,
+        remote: config.remotes.origin(artifact.record.build_key),
         optimize: built.plan.request.optimize,
         profile: built.plan.profile,
         hardening: built.plan.request.policies.hardening,

@@ -37,6 +37,8 @@ pub(super) struct Output {
     #[serde(serialize_with = "super::lossy")]
     path: PathBuf,
     placement: Placement,
+    /// The remote that it came from now.
+    remote: Option<String>,
     /// The runtime packages that the root lacks; `None` if it has no package database.
     missing_packages: Option<Vec<String>>,
     /// The libraries of the root that have the names of bundled ones and other bytes.
@@ -299,7 +301,8 @@ impl Installation<'_> {
             report_packages(&manifest, missing_packages.as_deref(), root, reporter);
         }
         let (name, digest) = (record.name.clone(), record.digest);
-        Ok(Output { name, digest, path, placement, missing_packages, other_copies })
+        let remote = self.search.config.remotes.origin(record.build_key);
+        Ok(Output { name, digest, path, placement, remote, missing_packages, other_copies })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::version::{Release, Series, Variant};
 use crate::error::Result;
 use crate::pipeline::is_past;
 use crate::report::text::human;
+use crate::store::remote::{self, Address, Listed};
 
 /// A version with a recipe.
 #[derive(Debug, Serialize)]
@@ -27,12 +28,42 @@ struct Known {
 }
 
 pub(super) fn run(args: &ListArgs, config: &Config) -> Result<u8> {
-    if args.all {
-        versions(config)?;
-    } else {
-        artifacts(config)?;
+    match &args.remote {
+        Some(address) => of_remote(&Address::parse(address)?, config)?,
+        None if args.all => versions(config)?,
+        None => artifacts(config)?,
     }
     Ok(0)
+}
+
+/// What a remote has.
+#[derive(Debug, Serialize)]
+struct Remote<'a> {
+    remote: &'a Address,
+    artifacts: Vec<Listed>,
+}
+
+fn of_remote(address: &Address, config: &Config) -> Result<()> {
+    let mut artifacts = remote::open(address)?.list()?;
+    artifacts.sort_by(|a, b| {
+        let of =
+            |listed: &Listed| (listed.version.clone(), listed.target, listed.flavor, listed.published, listed.digest);
+        of(a).cmp(&of(b))
+    });
+    let output = Remote { remote: address, artifacts };
+    print(config, &output, || {
+        if output.artifacts.is_empty() {
+            return format!("the remote {address} has no artifacts\n");
+        }
+        output.artifacts.iter().map(line).collect()
+    })
+}
+
+/// A line for people.
+fn line(listed: &Listed) -> String {
+    let Listed { version, target, flavor, shared, glibc_floor, digest, size, .. } = listed;
+    let (size, shared) = (size.map(human).unwrap_or_default(), if *shared { " shared" } else { "" });
+    format!("sha256:{digest}  {size:>8}  {version} {target} glibc{glibc_floor} {flavor}{shared}\n")
 }
 
 fn artifacts(config: &Config) -> Result<()> {

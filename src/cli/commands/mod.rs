@@ -17,6 +17,8 @@ mod lock;
 mod locked;
 mod man;
 mod places;
+mod pull;
+mod push;
 mod python_build;
 mod recipe;
 mod stored;
@@ -53,6 +55,8 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Command::Image(args) => image::run(args, &config()?),
         Command::Uninstall(args) => uninstall::run(args, &config()?),
         Command::List(args) => list::run(args, &config()?),
+        Command::Push(args) => push::run(args, &config()?),
+        Command::Pull(args) => pull::run(args, &config()?),
         Command::Index(args) => index::run(args, &config()?),
         Command::Inspect(args) => inspect::run(args, &config()?),
         Command::Verify(args) => verify::run(args, &config()?),

@@ -1,5 +1,7 @@
-//! Finds the artifacts that a command installs or makes an image of: in the store, in a tarball, or by building them.
+//! Finds the artifacts that a command installs or makes an image of: in the store, in a remote, in a tarball, or by
+//! building them.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use super::super::args::{ProfileName, Wanted};
@@ -7,6 +9,7 @@ use super::super::config::{BuildPlaces, Config};
 use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
+use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
@@ -18,7 +21,7 @@ use crate::event::{Event, Reporter, staged};
 use crate::pipeline::{Built, Pipeline, VersionResult};
 use crate::prefix::install;
 use crate::recipe::ReleaseRecipe;
-use crate::store::StoredArtifact;
+use crate::store::{StoredArtifact, remote};
 use crate::sys::distro::Distro;
 
 /// What the user asks for.
@@ -161,7 +164,7 @@ impl<'a> Search<'a> {
         Ok(results.map(artifact).collect())
     }
 
-    /// Returns the artifact in the store, or `None` if it has to be built.
+    /// Returns the artifact in the store or in a remote, or `None` if it has to be built.
     ///
     /// # Errors
     /// [`Error::NotInStore`] if nothing is built, [`Error::Io`].
@@ -179,6 +182,9 @@ impl<'a> Search<'a> {
                 InStore::Nothing => {}
             }
         }
+        if let Some(artifact) = self.take_from_remote(recipe, &mut why)? {
+            return Ok(Some(artifact));
+        }
         if self.missing == Missing::Refuse {
             return Err(not_in_store(&recipe.full_version(), why.or(others_of_series(recipe, self.config)?)));
         }
@@ -188,16 +194,43 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// Returns the artifact with a digest.
+    /// Returns the artifact with a digest, of the store or of a remote.
     fn pinned(&self, digest: Digest) -> Result<StoredArtifact> {
-        let (store, reporter) = (&self.config.store, self.pipeline.reporter);
+        let (Config { store, remotes, .. }, reporter) = (self.config, self.pipeline.reporter);
         warn_of_unreadable(self.config, reporter)?;
         let artifacts = store.list()?;
         let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?;
+        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?.flatten();
         // The entry may have been replaced since the store was listed.
-        let held = held.flatten().filter(|artifact| artifact.record.digest == digest);
-        held.ok_or(Error::NoSuchArtifact { digest })
+        let held = held.filter(|artifact| artifact.record.digest == digest);
+        match held {
+            Some(artifact) => Ok(artifact),
+            None => remotes.pinned(digest, store, reporter)?.ok_or(Error::NoSuchArtifact { digest }),
+        }
+    }
+
+    /// Takes the newest artifact of a request that runs here from a remote into the store.
+    fn take_from_remote(&self, recipe: &ReleaseRecipe, why: &mut Option<String>) -> Result<Option<StoredArtifact>> {
+        let Config { store, remotes, .. } = self.config;
+        if remotes.is_empty() {
+            return Ok(None);
+        }
+        for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
+            let request = self.request_of(recipe, prefix)?;
+            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()) };
+            let reason = Cell::new(None);
+            let fits = |name: &ArtifactName| {
+                let too_new = too_new(name, self.root);
+                let fits = too_new.is_none();
+                reason.set(too_new.or(reason.take()));
+                fits
+            };
+            if let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? {
+                return Ok(Some(artifact));
+            }
+            *why = why.take().or(reason.take());
+        }
+        Ok(None)
     }
 
     /// See [`from_store`].
@@ -217,7 +250,7 @@ impl<'a> Search<'a> {
         let artifact = tarball.artifact();
         let (here, target) = (Target::OF_THIS_PROGRAM, artifact.read_manifest()?.plan.request.target);
         let reason = if here == target {
-            too_new(artifact, self.root)
+            too_new(&artifact.record.name, self.root)
         } else {
             Some(format!("{} is for {target}; this is {here}", path.display()))
         };
@@ -260,11 +293,11 @@ pub(super) fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Resul
 }
 
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
-pub(super) fn too_new(artifact: &StoredArtifact, root: Option<&Path>) -> Option<String> {
+pub(super) fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
     let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
     let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
-    let floor = artifact.record.glibc_floor;
-    (floor > glibc).then(|| format!("{} needs glibc {floor}, and this system has {glibc}", artifact.record.name))
+    let floor = name.floor();
+    (floor > glibc).then(|| format!("{name} needs glibc {floor}, and this system has {glibc}"))
 }
 
 /// The result of looking a request up in the store.
@@ -307,7 +340,7 @@ pub(super) fn from_store(
             continue;
         }
         let of_other_release = || manifest.as_ref().and_then(|manifest| of_other_release(manifest, root, config));
-        match too_new(&artifact, root).or_else(of_other_release) {
+        match too_new(&artifact.record.name, root).or_else(of_other_release) {
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
             None => {

@@ -9,7 +9,9 @@ use crate::domain::configure::check_argument;
 use crate::domain::digest::Digest;
 use crate::domain::inputs::InputFinding;
 use crate::domain::version::Variant;
-use crate::error::{DockerfileError, ImageError, Mistake, PrefixError, PykeelLockError, SourceAttempt, VenvError};
+use crate::error::{
+    DockerfileError, ImageError, Mistake, PrefixError, PykeelLockError, RemoteError, SourceAttempt, VenvError,
+};
 
 const ALL_TOPICS: [Topic; 6] =
     [Topic::Format, Topic::Target, Topic::Recipe, Topic::Variables, Topic::Profile, Topic::System];
@@ -280,6 +282,22 @@ fn of_locks() -> Vec<Error> {
     errors.map(Error::from).into()
 }
 
+fn of_remotes() -> Vec<Error> {
+    let address = || "oci://registry.test/python".to_owned();
+    let what = || "artifact 1a2b3c4d5e6f".to_owned();
+    [
+        RemoteError::Address { address: address(), reason: "it has a query".into() },
+        RemoteError::Unavailable { address: address(), reason: "the registry answered 500".into() },
+        RemoteError::Denied { address: address(), reason: "the registry does not permit it (403)".into() },
+        RemoteError::Wrong { address: address(), what: what(), reason: "it has more than 12 bytes".into() },
+        RemoteError::Absent { address: address(), what: what() },
+        RemoteError::ReadOnly { address: address() },
+        RemoteError::NoneNamed,
+    ]
+    .map(Error::from)
+    .into()
+}
+
 fn of_dockerfiles() -> Vec<Error> {
     let [base, runtime] = ["debian:13", "debian:12"].map(str::to_owned);
     let errors = [
@@ -310,6 +328,7 @@ pub(in crate::cli) fn examples() -> Vec<Error> {
         of_dockerfiles(),
         of_locks(),
         of_environments(),
+        of_remotes(),
         of_prefixes(),
         of_places(),
     ]

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use self::files::{FILE_VARIABLE, File, search};
 pub(super) use self::setting::{Entry, Origin, Setting};
 pub(super) use self::table::{CliOverrides, KEYS, OfOneBuild, Settings};
-pub(super) use self::value::{FlavorChoice, Mirror};
+pub(super) use self::value::{FlavorChoice, Mirror, RemoteList};
 use crate::error::Result;
 
 /// Reads all layers.

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::check::CheckSection;
 use super::files::{File, base_directory};
 use super::setting::{Entry, Key, Setting, first};
-use super::value::{FlavorChoice, Mirror, Value};
+use super::value::{FlavorChoice, Mirror, RemoteList, Value};
 use crate::domain::artifact::Format;
 use crate::domain::launcher::Launcher;
 use crate::domain::plan::{Bytecode, Hardening, LibraryPolicy, Optimize, Policies};
@@ -105,6 +105,7 @@ settings! {
     offline: bool = Ok(false), shown "false", such as "false";
     allow_eol: bool = Ok(false), shown "false", such as "true";
     mirror: Vec<Mirror> = Ok(Vec::new()), shown "none", such as "['m', 'https://x.test/{file}']";
+    remotes: RemoteList = Ok(RemoteList::default()), shown "none", such as "['file:///r', 'https://x.test/r']";
 }
 
 impl Settings {

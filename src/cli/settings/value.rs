@@ -13,6 +13,7 @@ use crate::domain::plan::Flavor;
 use crate::domain::prefix::{ParsePrefixError, PrefixTemplate};
 use crate::error::Result;
 use crate::stages::fetch;
+use crate::store::remote::Address;
 use crate::sys::http;
 
 /// The type of a setting: a value that can be read from the environment and from files.
@@ -115,6 +116,32 @@ impl<T: Value> Value for Option<T> {
 
     fn said_in(self, directory: &Path) -> Self {
         self.map(|value| value.said_in(directory))
+    }
+}
+
+/// The remotes, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct RemoteList(pub Vec<Address>);
+
+impl RemoteList {
+    /// Parses addresses. The word `none` alone is no address, and an empty list.
+    ///
+    /// # Errors
+    /// [`crate::error::RemoteError::Address`].
+    pub(in crate::cli) fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        if texts == ["none"] {
+            return Ok(Self::default());
+        }
+        texts.into_iter().map(Address::parse).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl Value for RemoteList {
+    /// One a line, as for mirrors.
+    fn from_text(text: &str) -> Result<Self, String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        Self::parse(lines).map_err(|error| error.to_string())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The places that the user names for archives.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -44,7 +43,7 @@ impl Mirror {
             }
             "http" | "https" if !names_archive => wrong("it has neither {file} nor {sha256}, which name the archive"),
             "http" | "https" => Ok(Self::Url(url.to_owned())),
-            "file" => match file_path(url) {
+            "file" => match http::url::file_path(url) {
                 Err(reason) => wrong(&reason),
                 // The path is decoded for each archive.
                 Ok(_) if rest != url => {
@@ -70,50 +69,11 @@ fn scheme(text: &str) -> Option<String> {
     (is_name && (rest.starts_with("//") || (scheme == "file" && rest.starts_with('/')))).then_some(scheme)
 }
 
-/// Returns the path that a `file` URL names.
-///
-/// # Errors
-/// Why it names no path of this machine.
-pub(super) fn file_path(url: &str) -> Result<PathBuf, String> {
-    let rest = url.split_once(':').map_or(url, |(_, rest)| rest);
-    let path = match rest.strip_prefix("//") {
-        None => rest,
-        Some(rest) => {
-            let (host, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-                return Err("a file URL names a path of this machine; its host has to be empty or localhost".into());
-            }
-            path
-        }
-    };
-    if !path.starts_with('/') {
-        return Err("it names no absolute path".into());
-    }
-    if path.contains(['?', '#']) {
-        return Err("it has a query or a fragment; write %3F for ? and %23 for #".into());
-    }
-    let decoded = decoded(path).ok_or("it has a % that two hexadecimal digits other than 00 do not follow")?;
-    Ok(OsString::from_vec(decoded).into())
-}
-
-/// Decodes `%20` and the like; `None` for an escape that is none, or stands for a NUL byte.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let value = u8::try_from(digit()? * 16 + digit()?).ok().filter(|value| *value != 0)?;
-        decoded.push(value);
-    }
-    Some(decoded)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Mirror, String> {

@@ -86,7 +86,7 @@ impl Place {
     fn of_user(url: String) -> Self {
         let is_file = url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"));
         // The template was checked when it was parsed.
-        match mirror::file_path(&url) {
+        match http::url::file_path(&url) {
             Ok(path) if is_file => Self::File(path),
             _ => Self::Url(url),
         }

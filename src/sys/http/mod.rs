@@ -2,19 +2,24 @@
 
 mod proxy;
 mod reason;
+mod session;
 mod shown;
 mod transfer;
 pub mod url;
+mod wire;
 
 use std::time::Duration;
 
 use proxy::Proxies;
+use reqwest::redirect;
 use transfer::Transfer;
 
 use super::interrupt;
 use crate::error::{Error, Result};
 
+pub use session::{Answer, Ask, Body, Method, Session};
 pub use shown::shown;
+pub use wire::Head;
 
 /// Limits of a download: attempts, time and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,22 +120,7 @@ impl Client {
     /// Why there cannot be one: a variable that names no usable proxy, or no TLS, in words.
     pub fn new(limits: Limits) -> Result<Self, String> {
         let proxies = Proxies::from_env()?;
-        let builder = || {
-            let builder = reqwest::blocking::Client::builder()
-                .user_agent(concat!("pykeel/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(limits.patience)
-                .timeout(None)
-                .referer(false)
-                .redirect(reason::redirects());
-            proxies.apply_to(builder).map_err(|error| reason::chain(&error))
-        };
-        let (inner, no_certificates) = match builder()?.build() {
-            Ok(inner) => (inner, None),
-            Err(error) => {
-                let why = reason::no_certificates(&error);
-                (builder()?.tls_certs_only([]).build().map_err(|_| why.clone())?, Some(why))
-            }
-        };
+        let (inner, no_certificates) = client(limits, &proxies, reason::redirects)?;
         Ok(Self { inner, limits, proxies, no_certificates })
     }
 
@@ -174,5 +164,29 @@ impl Client {
             }
         }
         Ok(transfer.how)
+    }
+}
+
+/// Makes a client of reqwest. Without any CA certificate it can fetch `http:` URLs only, and the second value says why.
+fn client(
+    limits: Limits,
+    proxies: &Proxies,
+    redirects: fn() -> redirect::Policy,
+) -> Result<(reqwest::blocking::Client, Option<String>), String> {
+    let builder = || {
+        let builder = reqwest::blocking::Client::builder()
+            .user_agent(concat!("pykeel/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(limits.patience)
+            .timeout(None)
+            .referer(false)
+            .redirect(redirects());
+        proxies.apply_to(builder).map_err(|error| reason::chain(&error))
+    };
+    match builder()?.build() {
+        Ok(inner) => Ok((inner, None)),
+        Err(error) => {
+            let why = reason::no_certificates(&error);
+            Ok((builder()?.tls_certs_only([]).build().map_err(|_| why.clone())?, Some(why)))
+        }
     }
 }

@@ -1,26 +1,14 @@
-//! One download: its attempts, and the thread that reads from the server.
+//! One download, over several attempts.
 
-use std::io::Read as _;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
 
 use reqwest::StatusCode;
-use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE};
 
-use super::proxy::Proxies;
-use super::{Client, DownloadError, Downloaded, Limits, Sink, reason};
-use crate::sys::interrupt;
+use super::wire::{Head, Heard, Watch, listen, next};
+use super::{Client, DownloadError, Downloaded, Sink, reason};
 
-/// A message of the thread that reads from the server.
-enum Heard {
-    Answer(Answer),
-    Piece(Vec<u8>),
-    End,
-    Failed(DownloadError),
-}
-
-/// The head of a response.
+/// What the head of a response says of a file.
 struct Answer {
     status: StatusCode,
     /// The length of the body, if the server sends it.
@@ -31,8 +19,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(response: &Response) -> Self {
-        let header = |name| response.headers().get(name);
+    fn of(head: &Head) -> Self {
+        let header = |name| head.raw(name);
         let range = header(CONTENT_RANGE).and_then(|value| {
             let (place, size) = value.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
             Some((place.split('-').next()?.parse().ok()?, size.parse().ok()))
@@ -40,7 +28,7 @@ impl Answer {
         // A weak ETag does not identify the exact bytes.
         let strong = header(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
         let validator = strong.or_else(|| header(LAST_MODIFIED)).cloned();
-        Self { status: response.status(), length: response.content_length(), range, validator }
+        Self { status: head.status, length: head.length, range, validator }
     }
 }
 
@@ -59,7 +47,7 @@ pub(super) struct Transfer<'a> {
 impl Transfer<'_> {
     /// Requests the file, or the rest of it, and receives it.
     pub(super) fn attempt(&mut self) -> Result<(), DownloadError> {
-        let (sender, heard) = sync_channel(4);
+        let (sender, messages) = sync_channel(4);
         let mut request = self.client.inner.get(self.url);
         let have = self.sink.position();
         if have > 0 {
@@ -74,17 +62,17 @@ impl Transfer<'_> {
         let proxies = self.client.proxies.clone();
         std::thread::spawn(move || listen(request, &url, &proxies, &sender));
         let mut watch = Watch::new(self.client.limits);
-        match next(&heard, &mut watch)? {
-            Heard::Answer(answer) => self.begin(answer)?,
+        match next(&messages, &mut watch)? {
+            Heard::Head(head) => self.begin(Answer::of(&head))?,
             Heard::Failed(error) => return Err(error),
             Heard::Piece(_) | Heard::End => return Err(DownloadError::Transient("the connection broke".into())),
         }
         loop {
-            match next(&heard, &mut watch)? {
+            match next(&messages, &mut watch)? {
                 Heard::Piece(piece) => self.take(&piece, &mut watch)?,
                 Heard::End => break,
                 Heard::Failed(error) => return Err(error),
-                Heard::Answer(_) => {}
+                Heard::Head(_) => {}
             }
         }
         match self.size {
@@ -131,7 +119,7 @@ impl Transfer<'_> {
 
     /// Handles a piece of the body.
     fn take(&mut self, piece: &[u8], watch: &mut Watch) -> Result<(), DownloadError> {
-        watch.received += piece.len() as u64;
+        watch.count(piece.len());
         if self.sink.position() + piece.len() as u64 > self.client.limits.most_bytes {
             return Err(self.too_large("without an end"));
         }
@@ -143,83 +131,5 @@ impl Transfer<'_> {
     fn too_large(&self, what: &str) -> DownloadError {
         let most = self.client.limits.most_bytes;
         DownloadError::Permanent(format!("the server sends {what}; a source may have at most {most}"))
-    }
-}
-
-/// Measures how fast a server sends.
-struct Watch {
-    limits: Limits,
-    since: Instant,
-    received: u64,
-}
-
-impl Watch {
-    fn new(limits: Limits) -> Self {
-        Self { limits, since: Instant::now(), received: 0 }
-    }
-
-    /// Checks the rate once per `patience`. Fails if the server was silent or too slow.
-    fn check(&mut self) -> Result<(), DownloadError> {
-        let Limits { patience, slowest, .. } = self.limits;
-        if self.since.elapsed() < patience {
-            return Ok(());
-        }
-        let seconds = patience.as_secs_f32();
-        if self.received == 0 {
-            return Err(DownloadError::Transient(format!("the server was silent for {seconds} s")));
-        }
-        if u128::from(self.received) * 1000 < u128::from(slowest) * patience.as_millis() {
-            return Err(DownloadError::Transient(format!(
-                "the server sent no more than {} bytes in {seconds} s",
-                self.received
-            )));
-        }
-        (self.since, self.received) = (Instant::now(), 0);
-        Ok(())
-    }
-}
-
-/// Returns the next message of the thread that reads from the server.
-fn next(heard: &Receiver<Heard>, watch: &mut Watch) -> Result<Heard, DownloadError> {
-    let tick = Duration::from_millis(200).min(watch.limits.patience / 4);
-    loop {
-        interrupt::check()?;
-        watch.check()?;
-        match heard.recv_timeout(tick) {
-            Ok(heard) => return Ok(heard),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(DownloadError::Transient("the connection broke".into()));
-            }
-        }
-    }
-}
-
-/// Sends a request, and passes the response on piece by piece.
-fn listen(request: reqwest::blocking::RequestBuilder, url: &str, proxies: &Proxies, sender: &SyncSender<Heard>) {
-    let mut response = match request.send() {
-        Ok(response) => response,
-        // The receiver is gone if the download was given up.
-        Err(error) => return drop(sender.send(Heard::Failed(reason::of_error(&error, url, proxies)))),
-    };
-    if sender.send(Heard::Answer(Answer::of(&response))).is_err() {
-        return;
-    }
-    loop {
-        let mut piece = vec![0; 64 << 10];
-        let heard = match response.read(&mut piece) {
-            Ok(0) => Heard::End,
-            Ok(read) => {
-                piece.truncate(read);
-                Heard::Piece(piece)
-            }
-            Err(error) => {
-                Heard::Failed(DownloadError::Transient(format!("the connection broke: {}", reason::chain(&error))))
-            }
-        };
-        let end = !matches!(heard, Heard::Piece(_));
-        if sender.send(heard).is_err() || end {
-            return;
-        }
     }
 }

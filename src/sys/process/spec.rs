@@ -26,6 +26,8 @@ pub struct Spec {
     pub timeout: Option<Duration>,
     /// The jobserver to pass on, if the program is a make.
     pub jobs: Option<JobServer>,
+    /// What the program reads from its standard input: at most a few lines. It has none by default.
+    pub input: Option<String>,
 }
 
 impl Spec {
@@ -41,6 +43,7 @@ impl Spec {
             ]),
             timeout: None,
             jobs: None,
+            input: None,
         }
     }
 
@@ -86,6 +89,13 @@ impl Spec {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets what the program reads from its standard input: at most a few lines.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<String>) -> Self {
+        self.input = Some(input.into());
         self
     }
 

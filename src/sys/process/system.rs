@@ -1,13 +1,15 @@
 //! The runner that starts real processes.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use wait4::Wait4 as _;
 
@@ -74,7 +76,8 @@ fn spawn(spec: &Spec) -> Result<Child> {
         }
         None => Command::new(&spec.program),
     };
-    command.args(&spec.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = spec.input.as_ref().map_or_else(|| Ok(Stdio::null()), |input| input_of(input))?;
+    command.args(&spec.args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A terminal's Ctrl-C goes to pykeel alone, which then ends the program.
     command.process_group(0);
     if let Some(directory) = &spec.directory {
@@ -91,6 +94,14 @@ fn spawn(spec: &Spec) -> Result<Child> {
         runnable(spec).map_err(error)?;
     }
     command.spawn().map_err(error)
+}
+
+/// A file in memory that a program reads. A pipe could be closed while it is written.
+fn input_of(text: &str) -> io::Result<Stdio> {
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// Checks that a program exists. A path such as `./configure` is relative to the spec's directory.
@@ -191,6 +202,13 @@ mod tests {
         lines.sort_by(|a, b| a.1.cmp(&b.1));
         assert_eq!(lines, [(Stream::Out, "one".to_owned()), (Stream::Err, "two".to_owned())]);
         assert_eq!(outcome.to_string(), "exit status 3");
+    }
+
+    #[test]
+    fn a_program_reads_what_it_is_given_and_nothing_else() {
+        assert_eq!(System.capture(&Spec::new("/bin/cat").input("registry.test")).unwrap(), "registry.test");
+        assert_eq!(System.capture(&Spec::new("/bin/cat")).unwrap(), "");
+        assert_eq!(System.capture(&Spec::new("/bin/true").input("unread")).unwrap(), "");
     }
 
     #[test]

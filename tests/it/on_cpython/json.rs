@@ -53,13 +53,22 @@ fn differences(place: &str, example: &Value, real: &Value, found: &mut Vec<Strin
     }
 }
 
+/// The commands about remotes, with the headings of their examples.
+fn of_remotes(remote: &str) -> [(&'static str, Vec<&str>); 3] {
+    [
+        ("push … --json", vec!["push", "3.13.5", remote]),
+        ("list REMOTE --json", vec!["list", remote]),
+        ("pull … --json", vec!["pull", "3.13.5", "--remotes", remote]),
+    ]
+}
+
 #[test]
 fn the_examples_have_the_shape_of_the_output() {
     let site = Site::new();
     let runtime = artifact("runtime");
     let out = site.path("out").display().to_string();
-    let [image, pykeel_lock] = ["image.tar", "pykeel.lock"].map(|name| site.path(name).display().to_string());
-    let rootfs = site.path("rootfs").display().to_string();
+    let [image, pykeel_lock, rootfs] =
+        ["image.tar", "pykeel.lock", "rootfs"].map(|name| site.path(name).display().to_string());
     let tarball = runtime.tarball.display().to_string();
     let other = artifact("builder").tarball.display().to_string();
     let prefix = site.path("python").display().to_string();
@@ -112,8 +121,9 @@ fn the_examples_have_the_shape_of_the_output() {
     let toy = trainable(PROGRAM);
     let mut train = toy.command(&["train", "3.13.5", "--json", "--offline", "--mirror"]);
     compare("train VERSION --json", train.arg(toy.mirror()));
-    for (heading, args) in commands {
-        compare(heading, site.command(args).arg("--json"));
+    let remote = format!("file://{}", site.path("remote").display());
+    for (heading, args) in commands.iter().map(|(heading, args)| (*heading, args.to_vec())).chain(of_remotes(&remote)) {
+        compare(heading, site.command(&args).arg("--json"));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert!(examples.is_empty(), "nothing compares {:?}", examples.keys());

@@ -24,6 +24,8 @@ mod python_build;
 mod python_build_places;
 mod races;
 pub mod rebuild;
+mod registries;
+mod remotes;
 mod rpm;
 mod several;
 mod sources;

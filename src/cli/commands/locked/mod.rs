@@ -41,21 +41,26 @@ pub(super) enum Digests {
 }
 
 impl Locked<'_> {
-    /// Returns the artifact of an entry, if the store has it and it is what the lock says.
+    /// Returns the artifact of an entry, if the store or a remote has it and it is what the lock says.
     ///
     /// # Errors
     /// [`PykeelLockError::Untrue`] if the lock says something else of the digest, [`Error::UnsupportedTarget`] if it does
-    /// not run here, [`Error::Io`].
+    /// not run here, [`Error::Remote`] for a remote, [`Error::Io`].
     pub(super) fn in_store(&self, entry: &Entry, digests: Digests) -> Result<Option<StoredArtifact>> {
         let (config, locked) = (self.given.config, &entry.artifact);
         let mut found = config.store.list()?;
         found.retain(|artifact| artifact.record.digest == locked.digest);
         // One of them may only say that it has this digest.
         found.sort_by_key(|artifact| artifact.record.build_key != locked.plan.build_key);
-        let Some(artifact) = found.first() else { return Ok(None) };
+        let reporter = self.workshop.pipeline.reporter;
+        let held = found.first().map(|artifact| config.store.hold(artifact, reporter)).transpose()?.flatten();
         // It may have been replaced since.
-        let held = config.store.hold(artifact, &config.reporter)?;
-        let Some(artifact) = held.filter(|artifact| artifact.record.digest == locked.digest) else { return Ok(None) };
+        let held = held.filter(|artifact| artifact.record.digest == locked.digest);
+        let held = match held {
+            Some(held) => Some(held),
+            None => config.remotes.pinned(locked.digest, &config.store, reporter)?,
+        };
+        let Some(artifact) = held else { return Ok(None) };
         let checked = self.checked(entry, &artifact, digests);
         match checked {
             Ok(()) => Ok(Some(artifact)),
@@ -105,7 +110,7 @@ impl Locked<'_> {
             }
             .into());
         }
-        too_new(artifact, self.root).map_or(Ok(()), |reason| Err(Error::UnsupportedTarget { reason }))
+        too_new(&artifact.record.name, self.root).map_or(Ok(()), |reason| Err(Error::UnsupportedTarget { reason }))
     }
 
     /// Builds entries. Each is what the lock says, or an error.

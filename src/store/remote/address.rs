@@ -1,0 +1,226 @@
+//! The addresses of remotes: `file:///srv/pythons`, `https://pythons.test/store`, `oci://registry.test/team/python`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::domain::serde_by_display;
+use crate::error::{Error, RemoteError, Result};
+use crate::sys::http;
+use crate::sys::http::url::{self, Parts};
+
+/// The parameter of an address that names the host of a registry's token server.
+const TOKEN_SERVER: &str = "token-server";
+
+/// The address of a remote. It prints as it was written, and holds no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    text: String,
+    place: Place,
+}
+
+/// Where a remote is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A directory that a web server has, by its URL, which ends in `/`.
+    Web(String),
+    /// A repository of an OCI registry.
+    Registry(RegistryPlace),
+}
+
+/// A repository of an OCI registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RegistryPlace {
+    /// `https://registry.test:5000`.
+    pub(super) base: String,
+    /// `team/python`.
+    pub(super) repository: String,
+    /// The host that may give tokens besides the registry's own.
+    pub(super) token_server: Option<String>,
+}
+
+impl Address {
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// [`RemoteError::Address`] with the reason, and without the credentials that the text may hold.
+    pub fn parse(text: &str) -> Result<Self> {
+        let place = place(text).map_err(|reason| {
+            // A text without a scheme is a path, or may hold a password where nobody expects one.
+            let address = match text.contains("://") {
+                true => http::shown(text),
+                false if text.contains('@') => "…".into(),
+                false => format!("`{}`", text.escape_debug()),
+            };
+            Error::from(RemoteError::Address { address, reason })
+        })?;
+        Ok(Self { text: text.to_owned(), place })
+    }
+
+    /// Whether it is reached over the network.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        !matches!(self.place, Place::Directory(_))
+    }
+
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+}
+
+serde_by_display!(Address);
+
+fn place(text: &str) -> Result<Place, String> {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default();
+    if scheme == "file" {
+        return url::file_path(text).map(Place::Directory);
+    }
+    let parts = url::parts(text)?;
+    let (kind, consent) = match parts.scheme.strip_suffix("+insecure") {
+        Some(kind) => (kind, true),
+        None => (&parts.scheme[..], false),
+    };
+    match kind {
+        "https" if consent => Err("https is not insecure: leave +insecure out, or write http+insecure".into()),
+        "https" | "http" => {
+            if kind == "http" && !consent && !parts.is_loopback {
+                return Err("http sends everything in the clear, and anybody on the way could change the answers; \
+                            write http+insecure if that is acceptable"
+                    .into());
+            }
+            if parts.query.is_some() {
+                return Err("it has a query".into());
+            }
+            Ok(Place::Web(format!("{kind}://{}{}/", parts.host, parts.path.trim_end_matches('/'))))
+        }
+        "oci" => registry(&parts, consent).map(Place::Registry),
+        "" => Err("it has no scheme: it is none of file, https and oci".into()),
+        other => Err(format!("the scheme {other} is none of file, https and oci")),
+    }
+}
+
+fn registry(parts: &Parts, consent: bool) -> Result<RegistryPlace, String> {
+    // Registries on this machine rarely have a certificate.
+    let scheme = if consent || parts.is_loopback { "http" } else { "https" };
+    let repository = parts.path.trim_matches('/');
+    if repository.is_empty() {
+        return Err("it names no repository".into());
+    }
+    if !is_repository(repository) {
+        return Err("the repository has characters other than a-z, 0-9 and single . _ - / between them".into());
+    }
+    let mut token_server = None;
+    for parameter in parts.query.iter().flat_map(|query| query.split('&')) {
+        match parameter.split_once('=') {
+            Some((TOKEN_SERVER, host)) if url::parts(&format!("https://{host}")).is_ok_and(|own| own.host == host) => {
+                token_server = Some(host.to_owned());
+            }
+            _ => return Err(format!("its query may have {TOKEN_SERVER}=HOST alone")),
+        }
+    }
+    Ok(RegistryPlace { base: format!("{scheme}://{}", parts.host), repository: repository.to_owned(), token_server })
+}
+
+/// Whether a text is the name of a repository, as the OCI distribution specification has it: parts of lower-case letters
+/// and digits, with `.`, `_`, `__` or dashes between them.
+fn is_repository(name: &str) -> bool {
+    let part = |part: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let separators = part.split(plain).filter(|between| !between.is_empty());
+        part.starts_with(plain)
+            && part.ends_with(plain)
+            && separators
+                .into_iter()
+                .all(|between| matches!(between, "." | "_" | "__") || between.chars().all(|c| c == '-'))
+    };
+    name.len() <= 255 && name.split('/').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Place, String> {
+        text.parse::<Address>().map(|address| address.place)
+    }
+
+    fn registry(base: &str, token_server: Option<&str>) -> Place {
+        Place::Registry(RegistryPlace {
+            base: base.into(),
+            repository: "team/python".into(),
+            token_server: token_server.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn an_address_says_where_a_remote_is_and_prints_as_it_was_written() {
+        for (text, expected) in [
+            ("file:///srv/my%20pythons", Place::Directory("/srv/my pythons".into())),
+            ("https://pythons.test/a", Place::Web("https://pythons.test/a/".into())),
+            ("https://pythons.test", Place::Web("https://pythons.test/".into())),
+            ("http://127.0.0.1:8000/a/", Place::Web("http://127.0.0.1:8000/a/".into())),
+            ("http+insecure://pythons.test/", Place::Web("http://pythons.test/".into())),
+            ("oci://registry.test/team/python", registry("https://registry.test", None)),
+            ("oci://registry.test:80/team/python", registry("https://registry.test:80", None)),
+            ("oci://localhost:5000/team/python/", registry("http://localhost:5000", None)),
+            ("oci+insecure://registry.test/team/python", registry("http://registry.test", None)),
+            (
+                "oci://registry.test/team/python?token-server=auth.test:8443",
+                registry("https://registry.test", Some("auth.test:8443")),
+            ),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_named_without_its_password() {
+        for (text, reason) in [
+            ("/srv/pythons", "no scheme"),
+            ("ftp://x.test/", "the scheme ftp is none of"),
+            ("http://pythons.test/", "write http+insecure"),
+            ("https+insecure://pythons.test/", "leave +insecure out"),
+            ("https://me:secret@pythons.test/", "a user or a password"),
+            ("oci://me:secret@registry.test/x", "a user or a password"),
+            ("https://pythons.test/?token=secret", "it has a query"),
+            ("file://pythons.test/srv", "host has to be empty"),
+            ("oci://registry.test", "names no repository"),
+            ("oci://registry.test/Team", "characters other than"),
+            ("oci://registry.test/a.-b", "characters other than"),
+            ("oci://registry.test/a?x=secret", "token-server=HOST alone"),
+            ("oci://registry.test/a?token-server=x/y", "token-server=HOST alone"),
+            ("", "no scheme"),
+        ] {
+            let error = parse(text).map_or_else(|error| error, |place| format!("{place:?}"));
+            assert!(error.contains(reason), "{text}: {error}");
+            assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_made_of_plain_parts() {
+        for good in ["a", "a/b", "a.b/c_d/e--f/g__h/0"] {
+            assert!(is_repository(good), "{good}");
+        }
+        for bad in ["", "/", "a/", "-a", "a-", "a..b", "a___b", "A", "a b", "a%2fb", &"a".repeat(256)] {
+            assert!(!is_repository(bad), "{bad}");
+        }
+    }
+}
