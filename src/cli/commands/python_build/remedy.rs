@@ -2,7 +2,7 @@
 
 use crate::cli::hints::{hint, is_out_of_memory};
 use crate::domain::configure::ArgumentProblem;
-use crate::error::{Error, FlagProblem, PrefixError, ProfileRemedy};
+use crate::error::{Error, FlagProblem, PrefixError, ProfileRemedy, RemoteError};
 
 /// How a build does without a profile.
 const UNOPTIMISED: &str = "PYTHON_CONFIGURE_OPTS=--disable-optimizations";
@@ -39,6 +39,7 @@ pub(super) fn remedy(error: &Error) -> Option<String> {
             log.display()
         ),
         Error::Prefix(error) => return of_prefix(error).map(str::to_owned),
+        Error::Remote(error) => of_remote(error).into(),
         Error::NoExec { .. } => "name a directory where programs can run with PYTHON_BUILD_BUILD_PATH or TMPDIR".into(),
         Error::UnfitForMake { .. } => {
             "name a directory with a plain path with PYTHON_BUILD_BUILD_PATH or TMPDIR".into()
@@ -105,6 +106,19 @@ const fn of_prefix(error: &PrefixError) -> Option<&'static str> {
         PrefixError::Mounted { .. } => Some("name a directory below it, or unmount it first"),
         // python-build installs one Python and removes none.
         PrefixError::Overlap { .. } | PrefixError::NotRemovable { .. } | PrefixError::NotInstalled { .. } => None,
+    }
+}
+
+const fn of_remote(error: &RemoteError) -> &'static str {
+    match error {
+        RemoteError::Address { .. } | RemoteError::ReadOnly { .. } | RemoteError::NoneNamed => {
+            "set PYKEEL_REMOTES to addresses such as file:///DIR, https://HOST/PATH or oci://HOST/REPOSITORY, one a line"
+        }
+        RemoteError::Denied { .. } => "log in with `docker login` (docs/remotes.md)",
+        RemoteError::Wrong { .. } => "do not use this remote before you know why; PYKEEL_REMOTES=none uses none",
+        RemoteError::Unavailable { .. } | RemoteError::Absent { .. } => {
+            "try again later, or name another remote in PYKEEL_REMOTES"
+        }
     }
 }
 
