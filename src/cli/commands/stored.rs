@@ -176,7 +176,7 @@ impl<'a> Search<'a> {
         };
         let mut why = None;
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
-            match self.from_store(&self.request_of(recipe, prefix)?, recipe.digest())? {
+            match self.newest(&self.request_of(recipe, prefix)?, recipe.digest())? {
                 InStore::Usable(artifact) => return Ok(Some(*artifact)),
                 InStore::Unfit(reason) => why = why.or(Some(reason)),
                 InStore::Nothing => {}
@@ -234,7 +234,7 @@ impl<'a> Search<'a> {
     }
 
     /// See [`from_store`].
-    fn from_store(&self, wanted: &ArtifactRequest, recipe: Digest) -> Result<InStore> {
+    fn newest(&self, wanted: &ArtifactRequest, recipe: Digest) -> Result<InStore> {
         from_store(wanted, recipe, self.root, self.config, self.pipeline.reporter)
     }
 

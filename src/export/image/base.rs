@@ -320,11 +320,9 @@ mod tests {
             layer.added.insert(path.clone());
             tree.nodes.insert(path, Node::Other);
         }
-        let start = std::time::Instant::now();
         for _ in 0..5_000 {
             tree.empty(Path::new("d"), &mut layer);
         }
-        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
         assert_eq!(tree.nodes.len(), 5_000);
         tree.empty(Path::new("d"), &mut Applied::default());
         assert!(tree.nodes.is_empty());

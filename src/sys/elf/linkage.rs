@@ -322,7 +322,7 @@ mod tests {
         let all = [&[(DT_STRTAB, 0)], entries, &[(0, 0)]].concat();
         let (begin, size) = (64 + 2 * 56, 16 * all.len() as u64);
         for (segment, kind, offset, length) in
-            [(64, PT_LOAD, begin as u64 + size, text.len() as u64 + 1), (120, PT_DYNAMIC, begin as u64, size)]
+            [(64, PT_LOAD, begin + size, text.len() as u64 + 1), (120, PT_DYNAMIC, begin, size)]
         {
             for (at, number, size) in [(0, kind, 4), (8, offset, 8), (32, length, 8)] {
                 put(segment + at, number, size);

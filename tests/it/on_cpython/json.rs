@@ -65,15 +65,11 @@ fn of_remotes(remote: &str) -> [(&'static str, Vec<&str>); 3] {
 #[test]
 fn the_examples_have_the_shape_of_the_output() {
     let site = Site::new();
-    let runtime = artifact("runtime");
-    let out = site.path("out").display().to_string();
-    let [image, pykeel_lock, rootfs] =
-        ["image.tar", "pykeel.lock", "rootfs"].map(|name| site.path(name).display().to_string());
-    let tarball = runtime.tarball.display().to_string();
-    let other = artifact("builder").tarball.display().to_string();
-    let prefix = site.path("python").display().to_string();
+    let place = |name: &str| site.path(name).display().to_string();
+    let [out, image, pykeel_lock, rootfs, prefix] = ["out", "image.tar", "pykeel.lock", "rootfs", "python"].map(place);
+    let [tarball, other] = ["runtime", "builder"].map(|flavor| artifact(flavor).tarball.display().to_string());
     site.install(&site.path("python"), &[]).exits(0);
-    let [builder, app, lock] = ["builder", "app", "requirements.txt"].map(|name| site.path(name).display().to_string());
+    let [builder, app, lock] = ["builder", "app", "requirements.txt"].map(place);
     site.install(&site.path("builder"), &["--flavor", "builder"]).exits(0);
     fs_err::write(site.path("requirements.txt"), "# none\n").expect("a file");
     // A check that was skipped or failed has a detail, as in the example.

@@ -98,9 +98,7 @@ fn many_diversions_and_many_records_take_no_longer_for_each_file() {
     let records = (0..20_000).map(|number| installed_record("a", &format!("x{number}")));
     files.texts.insert("status", records.collect());
     files.texts.insert("info/a.list", lines("f"));
-    let start = std::time::Instant::now();
     let Ok(database) = Database::read(&files);
-    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(files.read.borrow().values().all(|times| *times == 1), "{:?}", files.read);
     assert_eq!(database.package_of(Path::new("/f/7")).unwrap().architecture, "x0");
 }
