@@ -56,6 +56,30 @@ fn a_newer_artifact_of_the_request_is_not_what_is_locked() {
 }
 
 #[test]
+fn what_the_store_lacks_comes_from_a_remote_that_has_the_locked_digest() {
+    let project = Project::new().locked();
+    let locked = project.value("sha256");
+    let remote = format!("file://{}", project.path("remote").display());
+    project.run(&["push", &format!("sha256:{locked}"), &remote]).exits(0);
+    // The remote has a newer one of the same request too.
+    let newer = project.newer();
+    project.run(&["push", &format!("sha256:{newer}"), &remote]).exits(0);
+    for command in ["install", "build"] {
+        fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
+        let ended = if command == "install" {
+            install(&project, &["--remotes", &remote])
+        } else {
+            project.run(&["build", "--locked", "--json", "--remotes", &remote])
+        };
+        assert_eq!(ended.exits(0).says(&["pull", &remote]).json()[0]["digest"], locked.as_str());
+    }
+    fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
+    fs_err::remove_file(project.path("remote").join(format!("artifacts/{locked}.json"))).expect("the offer");
+    install(&project, &["--remotes", &remote]).exits(4).says(&["the store does not have the artifact of 3.13"]);
+    assert!(!is_installed(&project));
+}
+
+#[test]
 fn the_flavor_is_that_which_is_locked() {
     let project = Project::new();
     project.run(&["lock", "3.13", "--flavor", "builder"]).exits(0);
