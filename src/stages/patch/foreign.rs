@@ -12,6 +12,7 @@ const BEYOND_TEXT: &[(&str, &str)] = &[
     ("copy from ", "it copies a file"),
     ("old mode ", "it changes the mode of a file"),
     ("new file mode 120", "it adds a symbolic link"),
+    ("new file mode 100755", "it adds a program, and a patch gives no file a mode"),
 ];
 
 /// Rewrites a patch so that its paths begin with `a/` and `b/` and it has nothing besides files and hunks. As with
@@ -23,8 +24,11 @@ pub fn rewritten(text: &str) -> Result<String, String> {
     let of_git = text.lines().any(|line| line.starts_with("diff --git a/"));
     let mut lines = text.lines().enumerate().peekable();
     let mut patch = String::new();
+    // Before the first file there may be a message, whose lines are anything.
+    let mut is_past_message = false;
     while let Some((number, line)) = lines.next() {
-        if let Some((_, reason)) = BEYOND_TEXT.iter().find(|(start, _)| of_git && line.starts_with(start)) {
+        is_past_message |= line.starts_with("diff --git ");
+        if let Some((_, reason)) = BEYOND_TEXT.iter().find(|(start, _)| is_past_message && line.starts_with(start)) {
             return Err((*reason).to_owned());
         }
         if let Some(old) = line.strip_prefix("--- ")
@@ -89,6 +93,12 @@ mod tests {
     }
 
     #[test]
+    fn a_message_before_the_files_says_what_it_likes() {
+        let message = "From: someone\n\nBinary files are left alone\nrename from here to there\n";
+        assert_eq!(rewritten(&format!("{message}{OF_GIT}")).unwrap(), rewritten(OF_GIT).unwrap());
+    }
+
+    #[test]
     fn a_patch_of_diff_has_whole_paths() {
         let text = "diff -u configure.orig configure\n--- configure.orig\t2026-01-01\n+++ ./configure\t2026-01-02\n\
                     @@ -1,3 +1,2 @@\n-a\n\n c\n";
@@ -115,6 +125,7 @@ mod tests {
             ("diff --git a/x b/y\nrename from x\nrename to y\n".into(), "it renames a file"),
             ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n".into(), "the mode of a file"),
             ("diff --git a/x b/x\nGIT binary patch\n".into(), "a binary file"),
+            ("diff --git a/x b/x\nnew file mode 100755\n--- /dev/null\n".into(), "it adds a program"),
         ] {
             let refused = rewritten(&text).unwrap_err();
             assert!(refused.contains(reason), "{text:?}: {refused}");

@@ -191,7 +191,8 @@ impl Order<'_> {
             root: None,
             missing: Missing::Build,
         };
-        let options = InstallOptions { force: false, durability: Durability::Unsynced };
+        // It replaces a Python that somebody works with, and no layer of an image.
+        let options = InstallOptions { force: false, durability: Durability::Synced };
         let installation = Installation { place: Place::Exact(prefix), options, search };
         let failed = |error| if reporter.has_built() { Failure::Failed(error) } else { Failure::Refused(error) };
         for (_, output) in installation.outputs(&[Wanted::Version(request)]).map_err(failed)? {
