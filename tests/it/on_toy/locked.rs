@@ -230,6 +230,11 @@ fn what_a_lock_says_beside_the_digest_has_to_be_true() {
             project.run(words).exits(4).says(&["what pykeel.lock says of 3.13 (runtime, ", "is not true of", said]);
         }
     }
+    // A library whose name is that of another fact, with the value that is true of that one.
+    project.write(&text);
+    project.edit(&key, &"0".repeat(64));
+    project.edit("[artifact.libraries]\n", &format!("[artifact.libraries]\n\"build key\" = \"{key}\"\n"));
+    install(&project, &[]).exits(4).says(&["is not true of", "build key is ", "build key (library) is none"]);
     // A digest that nothing has.
     project.write(&text);
     let digest = project.value("sha256");

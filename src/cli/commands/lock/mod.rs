@@ -148,12 +148,7 @@ impl Locking<'_> {
             wanted.extend(self.wanted(request)?);
         }
         let found = if self.args.build { self.built(&wanted)? } else { self.stored(&wanted)? };
-        for (request, mut artifact) in found {
-            if let Some(before) = after.entries.get(&request).filter(|before| before.digest == artifact.digest) {
-                artifact.remotes.clone_from(&before.remotes);
-            }
-            after.entries.insert(request, artifact);
-        }
+        after.entries.extend(found);
         Ok(after)
     }
 

@@ -13,10 +13,11 @@ use super::stored::{is_damage, pinned, set_aside, unfit};
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
 use crate::domain::artifact::ArtifactRecord;
-use crate::domain::comparison::Change;
 use crate::domain::digest::Digest;
 use crate::domain::plan::{ArtifactRequest, BuildPlan};
-use crate::domain::pykeel_lock::{LockedArtifact, LockedPlan, Row, differences, essential, exact, rows, topics};
+use crate::domain::pykeel_lock::{
+    Difference, Kind, LockedArtifact, LockedPlan, Row, differences, essential, exact, rows, topics,
+};
 use crate::domain::rebuild::Topic;
 use crate::error::{Error, PykeelLockError, Result};
 use crate::event::Event;
@@ -88,29 +89,27 @@ impl Locked<'_> {
         }
         let prefix = &locked.plan.options.prefix;
         let (request, compiled_in) = (&manifest.plan.request, &manifest.plan.request.prefix);
-        let mut there = LockedArtifact::of(&artifact.record, &manifest, prefix);
-        there.remotes.clone_from(&locked.remotes);
+        let there = LockedArtifact::of(&artifact.record, &manifest, prefix);
         let mut differing = differences(&rows(locked), &rows(&there));
         if prefix.prefix(request.release, request.variant) != *compiled_in {
-            let (before, after) = (Some(prefix.to_string()), Some(compiled_in.to_string()));
-            differing.push(Change { name: "prefix".into(), before, after });
+            differing.push(difference("prefix", prefix.to_string(), compiled_in.to_string()));
         }
         for (name, before, after) in [
             ("flavor", entry.request.flavor.to_string(), request.flavor.to_string()),
             ("target", entry.request.target.to_string(), request.target.to_string()),
         ] {
             if before != after {
-                differing.push(Change { name: name.into(), before: Some(before), after: Some(after) });
+                differing.push(difference(name, before, after));
             }
         }
-        if !differing.is_empty() {
+        if !differing.is_empty() || there != *locked {
             // The store may be what is wrong.
             compare_whole(artifact)?;
             return Err(PykeelLockError::Untrue {
                 lock: self.lock.to_owned(),
                 request: entry.request.to_string(),
                 digest: locked.digest,
-                differences: lines(&differing.iter().collect::<Vec<_>>()),
+                differences: told(&differing.iter().collect::<Vec<_>>()),
             }
             .into());
         }
@@ -201,17 +200,14 @@ impl Locked<'_> {
         for (entry, plan) in known.into_iter().zip(self.workshop.plans(&orders)?) {
             let locked = &entry.artifact.plan;
             let here = LockedPlan::of(&plan, &locked.options.prefix);
-            let (before, after) = (locked.rows(), here.rows());
-            let all = differences(&before, &after);
             // What decides no byte of Python is in the manifest, and so in the digest too.
-            if all.is_empty() {
+            if here == *locked {
                 results.push((entry, Ok(plan)));
                 continue;
             }
+            let all = differences(&locked.rows(), &here.rows());
             let found = essential(&all);
-            let names: Vec<&str> = found.iter().map(|change| change.name.as_str()).collect();
-            let topics = topics(&[before, after].concat(), &names);
-            results.push((entry, Err(other(entry, lines(&found), topics))));
+            results.push((entry, Err(other(entry, told(&found), topics(&found)))));
         }
         Ok(results)
     }
@@ -277,8 +273,8 @@ fn compare_whole(artifact: &StoredArtifact) -> Result<()> {
     compare_digest(artifact)?;
     let inside = TarballArtifact::read(&artifact.tarball())?;
     // The others are not in it.
-    let ArtifactRecord { published, debug_digest, .. } = artifact.record;
-    let record = ArtifactRecord { published, debug_digest, ..inside.artifact().record.clone() };
+    let ArtifactRecord { debug_digest, published, .. } = artifact.record;
+    let record = ArtifactRecord { debug_digest, published, ..inside.artifact().record.clone() };
     if record == artifact.record {
         return Ok(());
     }
@@ -286,9 +282,21 @@ fn compare_whole(artifact: &StoredArtifact) -> Result<()> {
     Err(Error::Damaged { what, reason: "the store says something else of it than its manifest".into() })
 }
 
+/// What the request of a lock has, and what an artifact has.
+fn difference(name: &str, locked: String, there: String) -> Difference {
+    let (key, name) = (name.to_owned(), name.to_owned());
+    Difference { kind: Kind::Option, key, name, before: Some(locked), after: Some(there), topic: None }
+}
+
+/// The lines of an error, which is never without a reason.
+fn told(changes: &[&Difference]) -> Vec<String> {
+    let lines = lines(changes);
+    if lines.is_empty() { vec!["it differs in something that has no name here".to_owned()] } else { lines }
+}
+
 /// Says what differs from a lock, one line each.
-pub(super) fn lines(changes: &[&Change<String>]) -> Vec<String> {
-    let line = |change: &&Change<String>| {
+pub(super) fn lines(changes: &[&Difference]) -> Vec<String> {
+    let line = |change: &&Difference| {
         let name = &change.name;
         match (&change.before, &change.after) {
             (Some(locked), Some(here)) => format!("{name} is {}, locked: {}", short(here), short(locked)),
