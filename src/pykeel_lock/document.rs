@@ -42,8 +42,6 @@ struct Artifact {
     build_key: Digest,
     request_key: Digest,
     glibc_floor: GlibcVersion,
-    #[serde(default)]
-    remotes: Vec<String>,
     options: Options,
     inputs: Inputs,
     #[serde(default)]
@@ -192,7 +190,6 @@ impl Artifact {
             glibc_floor: self.glibc_floor,
             plan,
             compiled_in: self.compiled_in,
-            remotes: self.remotes,
         };
         Ok((LockedRequest { version: request, flavor: self.flavor, target: self.target }, artifact))
     }

@@ -59,6 +59,8 @@ fn a_mistake_has_a_place_and_a_reason() {
     assert!(other.ends_with(":11: 3.13.5 is not what 3.14 can mean"), "{other}");
     assert!(edited("release = \"3.13.5\"", "release = \"3.13\"").contains("`3.13` is not a release such as 3.13.5"));
     assert!(edited("flavor = ", "flavour = ").contains("unknown field `flavour`"));
+    let remotes = edited("size = 9042342\n", "size = 9042342\nremotes = [\"file:///srv\"]\n");
+    assert!(remotes.contains("unknown field `remotes`"), "{remotes}");
     assert!(edited("size = 9042342\n", "").contains("missing field `size`"));
     assert!(edited("size = 9042342", "size = -1").contains("-1"));
     let twice = edited(
@@ -146,8 +148,8 @@ fn any_entry() -> impl Strategy<Value = (LockedRequest, LockedArtifact)> {
     let maps = || prop::collection::btree_map(text(), text(), 0..4);
     let lists = || prop::collection::vec(text(), 0..3);
     let facts = (text(), any::<bool>(), any::<bool>(), 0..i64::MAX as u64);
-    (prop::sample::select(requests.to_vec()), maps(), maps(), maps(), lists(), lists(), facts).prop_map(
-        |(version, libraries, compiled_in, variables, arguments, remotes, (compiler, shared, debug_files, size))| {
+    (prop::sample::select(requests.to_vec()), maps(), maps(), maps(), lists(), facts).prop_map(
+        |(version, libraries, compiled_in, variables, arguments, (compiler, shared, debug_files, size))| {
             let (request, mut artifact) = entry(&version);
             artifact.plan.libraries = libraries;
             artifact.plan.inputs.compiler = compiler;
@@ -156,7 +158,7 @@ fn any_entry() -> impl Strategy<Value = (LockedRequest, LockedArtifact)> {
             artifact.plan.options.compiler_variables = variables;
             artifact.plan.options.configure_arguments = arguments;
             (artifact.plan.options.shared, artifact.plan.options.debug_files) = (shared, debug_files);
-            (artifact.size, artifact.compiled_in, artifact.remotes) = (size, compiled_in, remotes);
+            (artifact.size, artifact.compiled_in) = (size, compiled_in);
             (request, artifact)
         },
     )

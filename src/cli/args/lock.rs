@@ -39,7 +39,7 @@ pub(in crate::cli) struct LockArgs {
     #[arg(long, conflicts_with = "build")]
     pub dry_run: bool,
 
-    /// Print what would change, write nothing, and fail if something would
+    /// Write nothing, and fail if something would change
     #[arg(long, conflicts_with_all = ["build", "dry_run"])]
     pub check: bool,
 

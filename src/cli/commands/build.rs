@@ -8,7 +8,7 @@ use super::super::args::BuildArgs;
 use super::super::config::Config;
 use super::super::settings::Origin;
 use super::super::timings::Recorder;
-use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
+use super::locked::{Entry, Flavors, Given, Locked, Purpose, Workshop, entries};
 use super::{full_versions, print, sorted_out};
 use crate::domain::artifact::{ArtifactName, Format};
 use crate::domain::digest::Digest;
@@ -84,15 +84,16 @@ fn build_locked(
         may_install: !args.dry_run,
     };
     let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
-    let locked = Locked { lock: &args.locked.lock, given, workshop, root: None };
+    let locked = Locked { lock: &args.locked.lock, given, workshop, purpose: Purpose::Store };
     if args.dry_run {
-        let plans = locked.dry_run(&entries.iter().collect::<Vec<_>>())?;
+        let plans = locked.plans(&entries.iter().collect::<Vec<_>>())?.into_iter();
+        let (plans, failure) = sorted_out(plans.map(|(entry, plan)| (entry.name(), plan)))?;
         print(config, &plans, || plans.iter().map(plan_text).collect())?;
-        return Ok(0);
+        return failure.map_or(Ok(0), Err);
     }
     let (mut results, mut absent) = (Vec::new(), Vec::new());
     for entry in entries {
-        match locked.in_store(entry, Digests::Compared) {
+        match locked.in_store(entry) {
             Ok(None) => absent.push(entry),
             Ok(Some(artifact)) => {
                 reporter.report(Event::Note(format!("{} is in the store", artifact.record.name)));
@@ -104,7 +105,9 @@ fn build_locked(
         }
     }
     let built = locked.build(&absent)?.into_iter();
-    results.extend(built.map(|(version, built)| VersionResult { version, built }));
+    results.extend(
+        built.map(|(entry, built)| VersionResult { version: entry.name(), built: built.map(|built| vec![built]) }),
+    );
     delivered(results, config, reporter)
 }
 

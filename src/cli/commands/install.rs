@@ -9,14 +9,16 @@ use super::super::args::{InstallArgs, Wanted};
 use super::super::config::Config;
 use super::super::settings::Origin;
 use super::super::timings::Recorder;
-use super::locked::{Digests, Entry, Flavors, Given, Locked, Workshop, entries};
-use super::stored::{Missing, Search, What};
+use super::locked::{Entry, Flavors, Given, Locked, Purpose, Workshop, entries};
+use super::stored::{Missing, Search, What, is_damage, pinned, set_aside};
 use super::{copies, full_versions, place_name, print, sorted_out};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
-use crate::domain::plan::{ArtifactRequest, LibraryPolicy};
-use crate::domain::prefix;
+use crate::domain::plan::LibraryPolicy;
+use crate::domain::prefix::{self, Prefix};
+use crate::domain::pykeel_lock::LockedPlan;
+use crate::domain::version::{Release, Variant};
 use crate::error::{Error, PrefixError, Result};
 use crate::event::{Event, Reporter, staged};
 use crate::planning::preflight;
@@ -144,29 +146,88 @@ impl Installation<'_> {
     /// # Errors
     /// Those that concern all of it.
     fn locked_outputs(&self, args: &InstallArgs, entries: &[Entry]) -> Result<Vec<(String, Result<Output>)>> {
-        let Search { config, pipeline, places, missing, .. } = &self.search;
+        let Search { config, pipeline, places, .. } = &self.search;
         let workshop = Workshop { config, pipeline: *pipeline, places: places.clone(), may_install: true };
         let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
-        let locked = Locked { lock: &args.locked.lock, given, workshop, root: self.search.root };
-        let (mut found, mut failed, mut absent) = (Vec::new(), Vec::new(), Vec::new());
-        let what = |artifact: StoredArtifact| (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)));
-        for entry in entries {
-            match (locked.in_store(entry, Digests::ComparedLater), missing) {
-                (Ok(Some(artifact)), _) => found.push(what(artifact)),
-                (Ok(None), Missing::Build) => absent.push(entry),
-                (Ok(None), Missing::Refuse) => failed.push((entry.name(), Err(locked.not_in_store(entry)?))),
-                (Err(error), _) => failed.push((entry.name(), Err(error))),
+        let purpose = Purpose::Install(self.search.root);
+        let locked = Locked { lock: &args.locked.lock, given, workshop, purpose };
+        self.refuse_overlaps(entries)?;
+        let (mut outputs, mut wanted) = (Vec::new(), entries.iter().collect::<Vec<_>>());
+        // That an artifact is damaged may show only when it is unpacked. Then it is set aside, and the next round takes
+        // another one or builds it.
+        for is_last in [false, true] {
+            let mut damaged = Vec::new();
+            for (entry, output) in self.locked_once(&locked, &wanted, &mut outputs)? {
+                match output {
+                    Err(error) if !is_last && is_damage(&error) => damaged.push(entry),
+                    output => outputs.push((entry.name(), output)),
+                }
             }
-        }
-        for (name, built) in locked.build(&absent)? {
-            match built {
-                Ok(built) => found.extend(built.into_iter().map(|built| what(built.artifact))),
-                Err(error) => failed.push((name, Err(error))),
+            if damaged.is_empty() {
+                break;
             }
+            wanted = damaged;
         }
-        let mut outputs = self.outputs_of(self.items(found)?)?;
-        outputs.extend(failed);
         Ok(outputs)
+    }
+
+    /// Installs what is found or built, and returns it. What is neither is an error in `outputs`.
+    fn locked_once<'e>(
+        &self,
+        locked: &Locked<'_>,
+        wanted: &[&'e Entry],
+        outputs: &mut Vec<(String, Result<Output>)>,
+    ) -> Result<Vec<(&'e Entry, Result<Output>)>> {
+        let (mut found, mut absent) = (Vec::new(), Vec::new());
+        for entry in wanted.iter().copied() {
+            let result = match (locked.in_store(entry), self.search.missing) {
+                (Ok(Some(artifact)), _) => {
+                    found.push((entry, artifact));
+                    Ok(())
+                }
+                // A build of minutes is not to end in vain.
+                (Ok(None), Missing::Build) => self.check_destination(locked, entry).map(|()| absent.push(entry)),
+                (Ok(None), Missing::Refuse) => Err(locked.not_in_store(entry)?),
+                (Err(error), _) => Err(error),
+            };
+            outputs.extend(result.err().map(|error| (entry.name(), Err(error))));
+        }
+        for (entry, built) in locked.build(&absent)? {
+            match built {
+                Ok(built) => found.push((entry, built.artifact)),
+                Err(error) => outputs.push((entry.name(), Err(error))),
+            }
+        }
+        let (entries, artifacts): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let what = |artifact: StoredArtifact| (artifact.record.name.to_string(), What::Locked(Box::new(artifact)));
+        let placed = self.outputs_of(self.items(artifacts.into_iter().map(what).collect())?)?;
+        Ok(entries.into_iter().zip(placed.into_iter().map(|(_, output)| output)).collect())
+    }
+
+    /// Refuses entries of a lock that would be installed into the prefixes of others.
+    fn refuse_overlaps(&self, entries: &[Entry]) -> Result<()> {
+        let named = |entry: &Entry| {
+            let LockedPlan { release, variant, options, .. } = &entry.artifact.plan;
+            let prefix = self.prefix(&options.prefix.prefix(*release, *variant), *release, *variant)?;
+            Ok((entry.request.to_string(), prefix))
+        };
+        let named = entries.iter().map(named).collect::<Result<Vec<_>>>()?;
+        for (number, one) in named.iter().enumerate() {
+            let others = named[..number].iter();
+            if let Some(error) = others.cloned().find_map(|other| PrefixError::of_overlap(other, one.clone())) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the destination of what has to be built.
+    fn check_destination(&self, locked: &Locked<'_>, entry: &Entry) -> Result<()> {
+        // What no recipe here has cannot be built.
+        let Some(request) = locked.request(entry)? else { return Ok(()) };
+        let prefix = self.prefix(&request.prefix, request.release, request.variant)?;
+        let destination = Destination { root: self.search.root.map(Path::to_owned), prefix };
+        install::check_destination(&destination, &request, self.options, self.search.pipeline.reporter)
     }
 
     fn outputs_of(&self, items: Vec<Item>) -> Result<Vec<(String, Result<Output>)>> {
@@ -201,10 +262,14 @@ impl Installation<'_> {
     fn items(&self, found: Vec<(String, What)>) -> Result<Vec<Item>> {
         let mut items: Vec<Item> = Vec::new();
         for (name, what) in found {
-            let prefix = self.prefix(&self.search.request(&what)?)?;
+            let request = self.search.request(&what)?;
+            let prefix = self.prefix(&request.prefix, request.release, request.variant)?;
             let item = Item { name, what, prefix };
             // The same version under another name.
-            if items.iter().any(|other| (&other.name, &other.prefix) == (&item.name, &item.prefix)) {
+            let is_same = |other: &Item| {
+                (&other.name, &other.prefix, digest(&other.what)) == (&item.name, &item.prefix, digest(&item.what))
+            };
+            if items.iter().any(is_same) {
                 continue;
             }
             let named = |item: &Item| (item.name.clone(), item.prefix.clone());
@@ -217,15 +282,15 @@ impl Installation<'_> {
     }
 
     /// Returns the prefix of an artifact.
-    fn prefix(&self, artifact: &ArtifactRequest) -> Result<PathBuf> {
+    fn prefix(&self, compiled_in: &Prefix, release: Release, variant: Variant) -> Result<PathBuf> {
         let prefix = match self.place {
-            Place::CompiledIn => return Ok(artifact.prefix.as_path().to_owned()),
+            Place::CompiledIn => return Ok(compiled_in.as_path().to_owned()),
             Place::Exact(prefix) => return Ok(prefix.to_owned()),
             Place::Template(prefix) => prefix,
         };
         // The path may have characters that a compiled-in prefix cannot have.
         let prefix = match prefix.to_str() {
-            Some(text) => prefix::fill(text, artifact.release, artifact.variant).into(),
+            Some(text) => prefix::fill(text, release, variant).into(),
             None => prefix.to_owned(),
         };
         // Below another root a relative path has no meaning.
@@ -239,24 +304,26 @@ impl Installation<'_> {
     /// Installs an artifact. A damaged one is set aside, and another one is found or built.
     fn place_whole(&self, item: &Item, artifact: &StoredArtifact) -> Result<Output> {
         let error = match self.place(item, artifact) {
-            Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })) => error,
+            Err(error) if is_damage(&error) => error,
             other => return other,
         };
         // It is not in the store.
         if matches!(item.what, What::Tarball(_)) {
             return Err(error);
         }
-        let aside = self.search.config.store.set_aside(artifact)?;
-        let text = format!("{error}; it is now in {}", aside.display());
-        self.search.pipeline.reporter.report(Event::Warning(text));
-        // The prefix is unchanged. A pinned artifact cannot be replaced, and with `--no-build` none is built.
-        let What::Version(request, _) = &item.what else { return Err(error) };
-        if self.search.missing == Missing::Refuse {
-            return Err(error);
-        }
-        let artifact = match self.search.in_store(&item.what)? {
-            Some(artifact) => artifact,
-            None => self.search.build(&[*request])?.pop().unwrap_or(Err(error))?,
+        let (config, reporter) = (self.search.config, self.search.pipeline.reporter);
+        set_aside(artifact, &error, config, reporter)?;
+        // The prefix is unchanged.
+        let artifact = match &item.what {
+            What::Pinned(_) => pinned(artifact.record.digest, None, config, reporter)?.ok_or(error)?,
+            What::Version(request, _) => match (self.search.in_store(&item.what), self.search.missing) {
+                (Ok(Some(artifact)), _) => artifact,
+                (Ok(None), Missing::Build) => self.search.build(&[*request])?.pop().unwrap_or(Err(error))?,
+                (Ok(None) | Err(Error::NotInStore { .. }), _) => return Err(error),
+                (Err(other), _) => return Err(other),
+            },
+            // Whoever has the lock looks for another one.
+            What::Tarball(_) | What::Locked(_) => return Err(error),
         };
         self.place(item, &artifact)
     }
@@ -303,6 +370,15 @@ impl Installation<'_> {
         let (name, digest) = (record.name.clone(), record.digest);
         let remote = self.search.config.remotes.origin(record.build_key);
         Ok(Output { name, digest, path, placement, remote, missing_packages, other_copies })
+    }
+}
+
+/// The digest of an artifact that nothing can be taken instead of.
+fn digest(what: &What) -> Option<Digest> {
+    match what {
+        What::Pinned(artifact) | What::Locked(artifact) => Some(artifact.record.digest),
+        What::Tarball(tarball) => Some(tarball.artifact().record.digest),
+        What::Version(..) => None,
     }
 }
 

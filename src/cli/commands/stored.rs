@@ -24,10 +24,15 @@ use crate::recipe::ReleaseRecipe;
 use crate::store::{StoredArtifact, remote};
 use crate::sys::distro::Distro;
 
+/// How many artifacts of other releases of the distribution are taken from remotes in search of one that fits.
+const MOST_OF_OTHER_RELEASES: usize = 8;
+
 /// What the user asks for.
 pub(super) enum What {
     /// An artifact of the store, by its digest.
     Pinned(Box<StoredArtifact>),
+    /// The same, by a lock.
+    Locked(Box<StoredArtifact>),
     /// A tarball that was built elsewhere.
     Tarball(Box<TarballArtifact>),
     /// A version, with its recipe.
@@ -75,7 +80,9 @@ impl<'a> Search<'a> {
     pub(super) fn find(&self, wanted: &Wanted) -> Result<(String, What)> {
         Ok(match wanted {
             Wanted::Artifact(digest) => {
-                let artifact = self.pinned(*digest)?;
+                warn_of_unreadable(self.config, self.pipeline.reporter)?;
+                let artifact = pinned(*digest, None, self.config, self.pipeline.reporter)?;
+                let artifact = artifact.ok_or(Error::NoSuchArtifact { digest: *digest })?;
                 (artifact.record.name.to_string(), What::Pinned(Box::new(artifact)))
             }
             Wanted::Tarball(path) => {
@@ -95,7 +102,7 @@ impl<'a> Search<'a> {
     /// [`Error::Damaged`] or [`Error::DigestMismatch`] if its manifest is damaged; those of the user's choices.
     pub(super) fn request(&self, what: &What) -> Result<ArtifactRequest> {
         match what {
-            What::Pinned(artifact) => Ok(artifact.read_manifest()?.plan.request),
+            What::Pinned(artifact) | What::Locked(artifact) => Ok(artifact.read_manifest()?.plan.request),
             What::Tarball(tarball) => Ok(tarball.artifact().read_manifest()?.plan.request),
             What::Version(_, recipe) => self.request_of(recipe, &self.config.settings.prefix.value),
         }
@@ -170,7 +177,7 @@ impl<'a> Search<'a> {
     /// [`Error::NotInStore`] if nothing is built, [`Error::Io`].
     pub(super) fn in_store(&self, what: &What) -> Result<Option<StoredArtifact>> {
         let recipe = match what {
-            What::Pinned(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
+            What::Pinned(artifact) | What::Locked(artifact) => return Ok(Some(StoredArtifact::clone(artifact))),
             What::Tarball(tarball) => return Ok(Some(tarball.artifact().clone())),
             What::Version(_, recipe) => recipe,
         };
@@ -194,21 +201,6 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// Returns the artifact with a digest, of the store or of a remote.
-    fn pinned(&self, digest: Digest) -> Result<StoredArtifact> {
-        let (Config { store, remotes, .. }, reporter) = (self.config, self.pipeline.reporter);
-        warn_of_unreadable(self.config, reporter)?;
-        let artifacts = store.list()?;
-        let found = artifacts.iter().find(|artifact| artifact.record.digest == digest);
-        let held = found.map(|artifact| store.hold(artifact, reporter)).transpose()?.flatten();
-        // The entry may have been replaced since the store was listed.
-        let held = held.filter(|artifact| artifact.record.digest == digest);
-        match held {
-            Some(artifact) => Ok(artifact),
-            None => remotes.pinned(digest, store, reporter)?.ok_or(Error::NoSuchArtifact { digest }),
-        }
-    }
-
     /// Takes the newest artifact of a request that runs here from a remote into the store.
     fn take_from_remote(&self, recipe: &ReleaseRecipe, why: &mut Option<String>) -> Result<Option<StoredArtifact>> {
         let Config { store, remotes, .. } = self.config;
@@ -219,14 +211,25 @@ impl<'a> Search<'a> {
             let request = self.request_of(recipe, prefix)?;
             let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()) };
             let reason = Cell::new(None);
-            let fits = |name: &ArtifactName| {
-                let too_new = too_new(name, self.root);
-                let fits = too_new.is_none();
-                reason.set(too_new.or(reason.take()));
-                fits
-            };
-            if let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? {
-                return Ok(Some(artifact));
+            // An offer does not say which release of a distribution it was built on: only what was taken does.
+            let mut refused: Vec<Digest> = Vec::new();
+            while refused.len() < MOST_OF_OTHER_RELEASES {
+                let fits = |offer: &remote::Offer| {
+                    if refused.contains(&offer.digest) {
+                        return false;
+                    }
+                    let too_new = too_new(&offer.name, self.root);
+                    let fits = too_new.is_none();
+                    reason.set(too_new.or(reason.take()));
+                    fits
+                };
+                let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? else { break };
+                let manifest = artifact.read_manifest().ok();
+                match unfit(&artifact.record.name, manifest.as_ref(), self.root, self.config) {
+                    None => return Ok(Some(artifact)),
+                    unfit => reason.set(unfit),
+                }
+                refused.push(artifact.record.digest);
             }
             *why = why.take().or(reason.take());
         }
@@ -292,8 +295,63 @@ pub(super) fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Resul
     Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
+/// Returns the artifact with a digest, of the store or of a remote, and holds it. `key` is the build key that it should
+/// have: another entry may only say that it has this digest.
+///
+/// # Errors
+/// [`Error::Io`], and those of [`Remotes::pinned`](crate::store::remote::Remotes::pinned).
+pub(super) fn pinned(
+    digest: Digest,
+    key: Option<Digest>,
+    config: &Config,
+    reporter: &dyn Reporter,
+) -> Result<Option<StoredArtifact>> {
+    let mut found = config.store.list()?;
+    found.retain(|artifact| artifact.record.digest == digest);
+    found.sort_by_key(|artifact| key.is_some_and(|key| artifact.record.build_key != key));
+    for artifact in found {
+        // It may have been pruned or replaced since the store was listed.
+        let held = config.store.hold(&artifact, reporter)?;
+        if let Some(held) = held.filter(|held| held.record.digest == digest) {
+            return Ok(Some(held));
+        }
+    }
+    config.remotes.pinned(digest, &config.store, reporter)
+}
+
+/// Whether an error says that an artifact of the store is not what it has to be.
+pub(super) const fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::DigestMismatch { .. } | Error::Damaged { .. } | Error::HostileArchive { .. })
+}
+
+/// Sets a damaged artifact aside, and says so.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn set_aside(
+    artifact: &StoredArtifact,
+    damage: &Error,
+    config: &Config,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let aside = config.store.set_aside(artifact)?;
+    reporter.report(Event::Warning(format!("{damage}; it is now in {}", aside.display())));
+    Ok(())
+}
+
+/// Returns why an artifact is of no use on the system of a root, or on this one if the root does not say what it is. An
+/// artifact whose manifest cannot be read is an error of whoever uses it.
+pub(super) fn unfit(
+    name: &ArtifactName,
+    manifest: Option<&Manifest>,
+    root: Option<&Path>,
+    config: &Config,
+) -> Option<String> {
+    too_new(name, root).or_else(|| manifest.and_then(|manifest| of_other_release(manifest, root, config)))
+}
+
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
-pub(super) fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
+fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
     let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
     let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
     let floor = name.floor();
@@ -339,8 +397,7 @@ pub(super) fn from_store(
         if manifest.as_ref().is_some_and(|manifest| manifest.plan.request != *wanted) {
             continue;
         }
-        let of_other_release = || manifest.as_ref().and_then(|manifest| of_other_release(manifest, root, config));
-        match too_new(&artifact.record.name, root).or_else(of_other_release) {
+        match unfit(&artifact.record.name, manifest.as_ref(), root, config) {
             Some(reason) => why = Some(reason),
             // It may have been pruned since the store was listed.
             None => {

@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use self::changes::{EntryChange, Row, changes, differences, essential, rows, topics};
+pub use self::changes::{Difference, EntryChange, Kind, Row, changes, differences, essential, names, rows, topics};
 pub use self::plan::{LockedInputs, LockedOptions, LockedPlan};
 use super::artifact::{ArtifactRecord, GlibcVersion};
 use super::digest::Digest;
@@ -61,9 +61,6 @@ pub struct LockedArtifact {
     pub plan: LockedPlan,
     /// The versions of the libraries of which CPython's source has a copy that is compiled in, by name.
     pub compiled_in: BTreeMap<String, String>,
-    /// The remotes that have it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remotes: Vec<String>,
 }
 
 impl LockedArtifact {
@@ -78,7 +75,6 @@ impl LockedArtifact {
             glibc_floor: record.glibc_floor,
             plan: LockedPlan::of(&manifest.plan, prefix),
             compiled_in: compiled_in.filter_map(|(name, version)| Some((name.clone(), version.clone()?))).collect(),
-            remotes: Vec::new(),
         }
     }
 

@@ -113,7 +113,59 @@ fn what_differs_between_two_entries_is_named_once() {
         plan.environment.insert("CFLAGS".into(), "-O1".into());
     };
     assert_eq!(names(&flags), ["CFLAGS"]);
-    assert_eq!(topics(&rows(&before), &["compiler", "patches"]), [Topic::Recipe, Topic::System]);
+    let debug = |plan: &mut crate::domain::plan::BuildPlan| {
+        plan.request.policies.debug_files = true;
+        plan.strip.push("x".into());
+    };
+    assert_eq!(names(&debug), ["debug files"]);
+    let with_profile = |plan: &mut crate::domain::plan::BuildPlan| {
+        plan.request.named_profile = Some(Digest::of("named"));
+        plan.strip.push("x".into());
+    };
+    assert_eq!(names(&with_profile), ["named profile"]);
+}
+
+#[test]
+fn a_copy_that_is_compiled_in_is_no_library_with_files() {
+    let (_, before) = entry("3.13");
+    let mut after = before.clone();
+    after.compiled_in.insert("expat".into(), "2.7.1".into());
+    after.plan.inputs.library_files = Digest::of("other");
+    after.plan.inputs.patches = Digest::of("other");
+    let all = differences(&rows(&before), &rows(&after));
+    let found = essential(&all);
+    let names: Vec<&str> = found.iter().map(|difference| difference.name.as_str()).collect();
+    assert_eq!(names, ["expat, compiled in", "library files", "patches"]);
+    assert_eq!(topics(&found), [Topic::Recipe, Topic::System]);
+}
+
+/// A lock chooses the names of its libraries, copies and variables.
+#[test]
+fn no_name_in_a_lock_hides_another_fact() {
+    let (_, mut truth) = entry("3.13");
+    truth.plan.libraries.insert("sqlite3".into(), "3.40.1".into());
+    let found = |lie: &LockedArtifact| {
+        let all = differences(&rows(lie), &rows(&truth));
+        all.into_iter().map(|difference| difference.name).collect::<Vec<_>>()
+    };
+    let mut lie = truth.clone();
+    lie.plan.build_key = Digest::of("lie");
+    lie.plan.libraries.insert("build key".into(), truth.plan.build_key.to_string());
+    assert_eq!(found(&lie), ["build key", "build key (library)"]);
+    let mut lie = truth.clone();
+    lie.plan.libraries.insert("sqlite".into(), "9".into());
+    assert_eq!(found(&lie), ["SQLite"]);
+    lie.plan.libraries.insert("sqlite3".into(), "9".into());
+    assert_eq!(found(&lie), ["sqlite3 (library)", "sqlite (library)"]);
+    let mut lie = truth.clone();
+    lie.plan.options.shared = true;
+    lie.plan.options.compiler_variables.insert("shared".into(), "false".into());
+    assert_eq!(found(&lie), ["shared", "shared (variable)"]);
+    // One argument with a space is not two.
+    let mut lie = truth.clone();
+    lie.plan.options.configure_arguments = vec!["--a --b".into()];
+    truth.plan.options.configure_arguments = vec!["--a".into(), "--b".into()];
+    assert_eq!(differences(&rows(&lie), &rows(&truth))[0].name, "configure arguments");
 }
 
 /// A field that no row shows could differ without a word.
@@ -122,8 +174,8 @@ fn every_field_of_an_entry_is_in_a_row() {
     let (_, entry) = entry("3.13");
     let value = serde_json::to_value(&entry).unwrap();
     let fields = |value: &serde_json::Value| value.as_object().map_or(0, serde_json::Map::len);
-    // Release and variant are one row; a profile, a named profile, arguments, variables and remotes are rows if there are
-    // any; libraries and copies that are compiled in are a row each.
+    // Release and variant are one row; a profile, a named profile, arguments and variables are rows if there are any;
+    // libraries and copies that are compiled in are a row each.
     let top = fields(&value) - ["variant", "options", "inputs", "libraries", "compiled_in"].len();
     let options = fields(&value["options"]) - ["profile", "configure_arguments", "compiler_variables"].len();
     let inputs = fields(&value["inputs"]) - ["profile"].len();

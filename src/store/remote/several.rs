@@ -7,7 +7,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::take::{Way, take};
 use super::{Address, Offer, Remote, Wanted, is_of_remote, open};
-use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -75,13 +74,13 @@ impl Remotes {
     pub fn find(
         &self,
         wanted: Wanted<'_>,
-        fits: &dyn Fn(&ArtifactName) -> bool,
+        fits: &dyn Fn(&Offer) -> bool,
         store: &Store,
         reporter: &dyn Reporter,
     ) -> Result<Option<StoredArtifact>> {
         self.first(Local { store, reporter }, |remote| {
             let mut offers = remote.offers(wanted)?;
-            offers.retain(|offer| offer.request_key == wanted.key && fits(&offer.name));
+            offers.retain(|offer| offer.request_key == wanted.key && fits(offer));
             Ok(offers)
         })
     }

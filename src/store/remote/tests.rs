@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::domain::artifact::ArtifactName;
 use crate::event::Silent;
 use crate::store::Store;
 use crate::store::fixtures::MadeUp;
@@ -46,7 +45,7 @@ impl Place {
 
     fn find(&self, fits: bool) -> Result<Option<StoredArtifact>> {
         let store = Store::new(self.path("store"));
-        let found = Remotes::new([self.address()]).find(self.wanted(), &|_: &ArtifactName| fits, &store, &Silent);
+        let found = Remotes::new([self.address()]).find(self.wanted(), &|_: &Offer| fits, &store, &Silent);
         if let Ok(artifacts) = fs_err::read_dir(store.root().join("artifacts")) {
             let names: Vec<_> = artifacts.map(|entry| entry.unwrap().file_name()).collect();
             assert!(names.iter().all(|name| !name.to_string_lossy().contains('.')), "{names:?}");
@@ -204,7 +203,7 @@ fn an_offer_for_another_request_is_not_taken() {
         fs_err::write(&file, content).unwrap();
         let wanted = Wanted { key: other, ..place.wanted() };
         let remotes = Remotes::new([place.address()]);
-        assert!(remotes.find(wanted, &|_: &ArtifactName| true, &store, &Silent).unwrap().is_none());
+        assert!(remotes.find(wanted, &|_: &Offer| true, &store, &Silent).unwrap().is_none());
         assert!(store.find(other).unwrap().is_empty());
     }
 }
@@ -218,7 +217,7 @@ fn a_remote_that_cannot_be_read_costs_a_warning_and_the_next_one() {
     let address = |path: &Path| Address::parse(&format!("file://{}", path.display())).unwrap();
     let remotes = Remotes::new([address(&file), address(&place.path("absent")), place.address()]);
     let store = Store::new(place.path("store"));
-    let found = remotes.find(place.wanted(), &|_: &ArtifactName| true, &store, &Silent).unwrap().unwrap();
+    let found = remotes.find(place.wanted(), &|_: &Offer| true, &store, &Silent).unwrap().unwrap();
     assert_eq!(remotes.origin(found.record.build_key), Some(place.address().to_string()));
 }
 

@@ -238,7 +238,7 @@ fn an_upgrade_takes_the_newest_release_and_says_how_it_is_built() {
 #[test]
 fn options_that_are_set_count_and_others_are_those_that_are_locked() {
     let project = Project::new().locked();
-    let ended = project.run(&["lock", "--bytecode", "unchecked-hash", "--check"]).exits(2);
+    let ended = project.run(&["lock", "--bytecode", "unchecked-hash", "--dry-run"]).exits(2);
     ended.says(&["pykeel build 3.13.5 --bytecode unchecked-hash"]);
     run(&mut project.build(&["lock", "3.13", "--build", "--bytecode", "unchecked-hash"])).exits(0);
     assert_eq!(project.value("bytecode"), "unchecked-hash");
@@ -250,9 +250,26 @@ fn options_that_are_set_count_and_others_are_those_that_are_locked() {
     // A file that sets another makes it out of date.
     let config = project.path("pykeel.toml");
     fs_err::write(&config, "bytecode = 'strip'\n").expect("a file");
-    let ended = run(project.command(&["lock", "--check", "--config"]).arg(&config)).exits(4);
+    let said = "bytecode is strip, locked: unchecked-hash";
+    run(project.command(&["lock", "--check", "--config"]).arg(&config)).exits(4).says(&["with other options", said]);
+    let ended = run(project.command(&["lock", "--dry-run", "--config"]).arg(&config)).exits(0);
     let row = ended.out.lines().find(|line| line.contains("bytecode")).expect("a row");
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["bytecode", "unchecked-hash", "strip"]);
+}
+
+#[test]
+fn whether_something_is_not_locked_is_known_without_a_store() {
+    let project = Project::new().locked();
+    let check = |words: &[&str]| {
+        let mut command = project.command(&["lock", "--check"]);
+        run(command.args(words).env("PYKEEL_STORE", project.path("no-store")))
+    };
+    check(&[]).exits(0);
+    check(&["3.13"]).exits(0);
+    check(&["3.13.5"]).exits(4).says(&["pykeel.lock has no 3.13.5 (runtime, ", "pykeel lock VERSION"]);
+    check(&["3.13", "--flavor", "all"]).exits(4).says(&["pykeel.lock has no 3.13 (builder, "]);
+    check(&["--shared"]).exits(4).says(&["with other options", "shared is true, locked: false"]);
+    assert!(!project.path("no-store").exists());
 }
 
 #[test]

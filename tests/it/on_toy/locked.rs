@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use pykeel::sys::distro::Distro;
+
 use super::lock::Project;
 use crate::level::count;
+use crate::missing::Missing;
+use crate::skip;
 use crate::support::{Ended, check, run};
 use crate::toy::Behaviour;
 
@@ -90,6 +94,12 @@ fn the_flavor_is_that_which_is_locked() {
     assert!(name(install(&project, &[])).contains("-runtime-"));
     assert!(name(install(&project, &["--flavor", "builder"])).contains("-builder-"));
     assert_eq!(project.run(&["build", "--locked", "--json"]).exits(0).json().as_array().map(Vec::len), Some(2));
+    // One entry has both flavors, another one has not.
+    project.run(&["lock", "3.13.5", "--flavor", "runtime"]).exits(0);
+    for words in [&["install", "--locked", "--no-build"][..], &["build", "--locked"]] {
+        let mut command = project.command(words);
+        run(command.args(["--flavor", "builder"])).exits(4).says(&["has no 3.13.5 (builder, "]);
+    }
 }
 
 #[test]
@@ -148,7 +158,7 @@ fn a_build_with_another_plan_is_refused_before_it_starts() {
     project.toy().write_recipe(|recipe| recipe.replacen("arguments = [", "arguments = [\n  \"--with-dtrace\",", 1));
     refused(&["build", "--locked"]).says(&["recipe's instructions is ", "--recipes DIR"]);
     refused(&["build", "--locked", "--dry-run"]);
-    refused(&["install", "--locked", "--root", "/no/such/root"]);
+    refused(&["install", "--locked", "--root", &root(&project).display().to_string()]);
     project.toy().write_recipe(|recipe| recipe);
     project.run(&["build", "--locked", "--dry-run"]).exits(0);
     // The machine: as if the lock came from another one.
@@ -220,6 +230,11 @@ fn what_a_lock_says_beside_the_digest_has_to_be_true() {
             project.run(words).exits(4).says(&["what pykeel.lock says of 3.13 (runtime, ", "is not true of", said]);
         }
     }
+    // A library whose name is that of another fact, with the value that is true of that one.
+    project.write(&text);
+    project.edit(&key, &"0".repeat(64));
+    project.edit("[artifact.libraries]\n", &format!("[artifact.libraries]\n\"build key\" = \"{key}\"\n"));
+    install(&project, &[]).exits(4).says(&["is not true of", "build key is ", "build key (library) is none"]);
     // A digest that nothing has.
     project.write(&text);
     let digest = project.value("sha256");
@@ -261,31 +276,161 @@ fn an_entry_that_only_says_it_is_the_locked_one_is_not_installed() {
         let expected = installed(&project);
         forge(&project.entry(&locked), &project.entry(&newer), &locked, &newer);
         let digest = format!("sha256:{locked}");
-        for _ in 0..2 {
-            let mut pinned = project.command(&["install", &digest, "--no-sync", "--json", "--root"]);
-            let pinned = run(pinned.arg(root(&project)));
-            if pinned.code == 0 {
-                assert_eq!(installed(&project), expected, "{index}");
-            } else {
-                assert!([2, 4].contains(&pinned.code) && !is_installed(&project), "{index}: {}", pinned.err);
-            }
-            let ended = install(&project, &[]);
-            if ended.code == 0 {
-                assert_eq!(installed(&project), expected, "{index}");
-            } else {
-                assert!(ended.code == 4 && !is_installed(&project), "{index}: {}", ended.err);
+        // In the last case the store has the locked one too. Else nothing has it, and what was looked at is set aside.
+        let expected_codes = if index == 2 { [(0, 0), (0, 0)] } else { [(4, 4), (2, 4)] };
+        for (by_digest, by_lock) in expected_codes {
+            let mut pinned = project.command(&["install", &digest, "--no-build", "--no-sync", "--json", "--root"]);
+            for (code, command) in [(by_digest, None), (by_lock, Some(()))] {
+                let ended = match command {
+                    None => run(pinned.arg(root(&project))),
+                    Some(()) => install(&project, &[]),
+                };
+                ended.exits(code);
+                assert_eq!(is_installed(&project), code == 0, "{index}");
+                assert!(code != 0 || installed(&project) == expected, "{index}");
             }
         }
         // A build makes the locked one, whatever the store says.
-        let mut command = project.build(&["build", "--locked", "--json"]);
-        let built = run(&mut command);
-        if built.code == 0 {
-            install(&project, &[]).exits(0);
-            assert_eq!(installed(&project), expected, "{index}");
-        } else {
-            built.exits(4);
-        }
+        run(&mut project.build(&["build", "--locked", "--json"])).exits(0);
+        install(&project, &[]).exits(0);
+        assert_eq!(installed(&project), expected, "{index}");
     }
+}
+
+/// Damages an artifact so that only whoever reads the whole tarball sees it.
+fn damage(project: &Project, digest: &str) {
+    let tarball = file(&project.entry(digest), ".tar.zst");
+    let mut bytes = fs_err::read(&tarball).expect("the tarball");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(tarball, bytes).expect("the tarball");
+}
+
+#[test]
+fn a_damaged_artifact_is_replaced_from_a_remote_or_by_a_build() {
+    let project = Project::new().locked();
+    let locked = project.value("sha256");
+    install(&project, &[]).exits(0);
+    let expected = installed(&project);
+    let remote = format!("file://{}", project.path("remote").display());
+    let digest = format!("sha256:{locked}");
+    project.run(&["push", &digest, &remote]).exits(0);
+    for words in [
+        &["install", "--locked", "--no-build"][..],
+        &["install", &digest, "--no-build"],
+        &["install", "3.13.5", "--no-build"],
+    ] {
+        damage(&project, &locked);
+        let mut command = project.command(words);
+        let ended = run(command.args(["--json", "--remotes", &remote, "--root"]).arg(root(&project))).exits(0);
+        assert_eq!(ended.json()[0]["digest"], locked.as_str());
+        assert_eq!(ended.json()[0]["remote"], remote.as_str());
+        ended.says(&["it is now in "]);
+        assert_eq!(installed(&project), expected);
+    }
+    damage(&project, &locked);
+    let built = project.run(&["build", "--locked", "--json", "--remotes", &remote]).exits(0).json();
+    assert_eq!((&built[0]["digest"], &built[0]["remote"]), (&locked.as_str().into(), &remote.as_str().into()));
+    // Without a remote.
+    damage(&project, &locked);
+    install(&project, &[]).exits(4).says(&["it is now in ", "the store does not have the artifact of 3.13"]);
+    assert!(!is_installed(&project));
+    run(&mut project.build(&["build", "--locked"])).exits(0);
+    damage(&project, &locked);
+    let mut command = project.build(&["install", "--locked", "--json"]);
+    let ended = run(command.arg("--root").arg(root(&project))).exits(0).says(&["it is now in "]);
+    assert_eq!(ended.json()[0]["digest"], locked.as_str());
+    assert_eq!(installed(&project), expected);
+}
+
+#[test]
+fn what_the_store_says_of_an_artifact_is_not_blamed_on_the_lock() {
+    let project = Project::new().locked();
+    let locked = project.value("sha256");
+    let remote = format!("file://{}", project.path("remote").display());
+    project.run(&["push", &format!("sha256:{locked}"), &remote]).exits(0);
+    let record = project.entry(&locked).join("record.json");
+    let text = fs_err::read_to_string(&record).expect("the record");
+    fs_err::write(&record, text.replace("\"size\": ", "\"size\": 1")).expect("the record");
+    let ended = install(&project, &["--remotes", &remote]).exits(0);
+    let ended = ended.says(&["the store says something else of it", "it is now in "]);
+    assert_eq!(ended.json()[0]["remote"], remote.as_str());
+}
+
+#[test]
+fn an_artifact_for_another_release_of_the_distribution_is_not_installed() {
+    let Some(here) = Distro::read(Path::new("/")).release else {
+        skip!(Missing::Apt, "this system is no release of Debian or Ubuntu")
+    };
+    let project = Project::new();
+    run(&mut project.build(&["lock", "3.13", "--build", "--libraries", "system"])).exits(0);
+    let remote = format!("file://{}", project.path("remote").display());
+    project.run(&["push", &format!("sha256:{}", project.value("sha256")), &remote]).exits(0);
+    let other = || {
+        let root = root(&project);
+        fs_err::create_dir(root.join("etc")).expect("a directory");
+        fs_err::write(root.join("etc/os-release"), "ID=debian\nVERSION_ID=\"10\"\n").expect("a file");
+        root
+    };
+    let refused = |words: &[&str]| {
+        let mut command = project.command(words);
+        let ended = run(command.args(["--no-build", "--remotes", &remote, "--root"]).arg(other())).exits(2);
+        ended.says(&[&format!("uses the libraries of {here}, and this system is Debian 10")]);
+        assert!(!is_installed(&project));
+    };
+    install(&project, &[]).exits(0);
+    refused(&["install", "--locked"]);
+    for words in [&["install", "--locked"][..], &["install", "3.13", "--libraries", "system"]] {
+        // As it comes from a remote.
+        fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
+        refused(words);
+    }
+    // What is put into the store may be for any system.
+    project.run(&["build", "--locked"]).exits(0);
+}
+
+#[test]
+fn an_entry_that_cannot_be_built_here_keeps_no_other_from_it() {
+    let project = Project::new();
+    project.run(&["lock", "3.13", "--flavor", "all"]).exits(0);
+    let locked = project.value("sha256");
+    let text = project.text();
+    let (first, second) = text.split_at(text.rfind("[[artifact]]").expect("an entry"));
+    let compiler = project.value("compiler");
+    project.write(&format!("{first}{}", second.replace(&compiler, "gcc (of the past) 4.9")));
+    fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
+    let ended = run(&mut project.build(&["build", "--locked", "--json"])).exits(1);
+    let ended = ended.says(&["(builder, ", "cannot be built here", "locked: gcc (of the past) 4.9"]);
+    let built = ended.json();
+    assert_eq!((built.as_array().map(Vec::len), &built[0]["digest"]), (Some(1), &locked.as_str().into()));
+    let plans = run(&mut project.build(&["build", "--locked", "--dry-run", "--json"])).exits(1).json();
+    assert_eq!(plans.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn destinations_are_looked_at_before_anything_is_built() {
+    let project = Project::new().locked();
+    fs_err::remove_dir_all(project.store().join("artifacts")).expect("the store");
+    let foreign = root(&project);
+    fs_err::create_dir_all(foreign.join("opt/myorg/python-3.13")).expect("a directory");
+    fs_err::write(foreign.join("opt/myorg/python-3.13/mine"), "").expect("a file");
+    let mut command = project.build(&["install", "--locked"]);
+    run(command.arg("--root").arg(&foreign))
+        .exits(5)
+        .says(&["was not installed by pykeel"])
+        .says_not(&[" configure  ", " unpack  "]);
+    assert!(!project.store().join("artifacts").exists());
+    // Two artifacts for one prefix.
+    let project = Project::new().locked();
+    project.newer();
+    project.run(&["lock", "3.13.5"]).exits(0);
+    install(&project, &[]).exits(2).says(&["3.13 (runtime, ", "3.13.5 (runtime, ", "opt/myorg/python-3.13"]);
+    let digests: Vec<String> =
+        project.text().lines().filter_map(|line| line.strip_prefix("sha256 = ")).map(str::to_owned).collect();
+    let words: Vec<String> = digests.iter().map(|digest| format!("sha256:{}", digest.trim_matches('"'))).collect();
+    let mut command = project.command(&["install", &words[0], &words[1], "--root"]);
+    run(command.arg(root(&project))).exits(2).says(&["opt/myorg/python-3.13"]);
+    assert!(!is_installed(&project));
 }
 
 #[test]

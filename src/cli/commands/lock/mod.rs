@@ -17,7 +17,6 @@ use super::{full_versions, print, sorted_out, warn_of_unreadable};
 use crate::domain::plan::Flavor;
 use crate::domain::pykeel_lock::{EntryChange, LockedArtifact, LockedRequest, PykeelLock, changes};
 use crate::domain::target::Target;
-use crate::domain::version::VersionRequest;
 use crate::error::{Error, PykeelLockError, Result};
 use crate::event::{Event, Reporter};
 use crate::planning::choices::Choices;
@@ -139,7 +138,7 @@ impl Locking<'_> {
                 let before = after.entries.len();
                 after.entries.retain(|request, _| request.version != *version || !self.may_remove(request.flavor));
                 if after.entries.len() == before {
-                    return Err(self.not_locked(*version));
+                    return Err(self.not_locked(version.to_string()));
                 }
             }
             return Ok(after);
@@ -149,12 +148,7 @@ impl Locking<'_> {
             wanted.extend(self.wanted(request)?);
         }
         let found = if self.args.build { self.built(&wanted)? } else { self.stored(&wanted)? };
-        for (request, mut artifact) in found {
-            if let Some(before) = after.entries.get(&request).filter(|before| before.digest == artifact.digest) {
-                artifact.remotes.clone_from(&before.remotes);
-            }
-            after.entries.insert(request, artifact);
-        }
+        after.entries.extend(found);
         Ok(after)
     }
 
@@ -169,8 +163,8 @@ impl Locking<'_> {
         self.args.flavor.is_none_or(|named| named.flavors().contains(&flavor))
     }
 
-    fn not_locked(&self, version: VersionRequest) -> Error {
-        let (lock, request) = (self.file.path().to_owned(), version.to_string());
+    fn not_locked(&self, request: String) -> Error {
+        let lock = self.file.path().to_owned();
         let has = self.file.content().entries.keys().map(ToString::to_string).collect();
         PykeelLockError::NotLocked { lock, request, has }.into()
     }
@@ -207,7 +201,12 @@ impl Locking<'_> {
     fn wanted(&self, request: LockedRequest) -> Result<Option<Wanted>> {
         let pipeline = &self.workshop.pipeline;
         let allow_eol = self.given.config.settings.allow_eol.value;
+        // Whether somebody forgot to lock can be said without a store.
+        let only_checks = self.args.check && !self.args.upgrade;
         let Some(locked) = self.file.content().entries.get(&request) else {
+            if only_checks {
+                return Err(self.not_locked(request.to_string()));
+            }
             let recipe = pipeline.recipe(request.version, allow_eol)?;
             return Ok(Some(Wanted { request, recipe, choices: self.given.choices()? }));
         };
@@ -215,6 +214,10 @@ impl Locking<'_> {
         let differing = contradictions(&locked.plan.options.rows(), &options.rows());
         if !self.args.upgrade && differing.is_empty() {
             return Ok(None);
+        }
+        if only_checks {
+            let (lock, request) = (self.file.path().to_owned(), request.to_string());
+            return Err(PykeelLockError::OtherOptions { lock, request, differences: differing }.into());
         }
         // Other options are no reason for another release.
         let version = if self.args.upgrade { request.version } else { locked.version() };

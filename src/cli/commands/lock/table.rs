@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::super::locked::short;
-use crate::domain::comparison::Change;
-use crate::domain::pykeel_lock::{EntryChange, LockedArtifact, essential, rows};
+use crate::domain::pykeel_lock::{Difference, EntryChange, Kind, LockedArtifact, essential, names, rows};
 use crate::report::text::{human, shown};
 
 /// A line: a name, and one or two values.
@@ -42,19 +41,22 @@ fn entry(change: &EntryChange) -> String {
 
 /// What is in an artifact.
 fn content(artifact: &LockedArtifact) -> Vec<Line> {
-    let rows = rows(artifact).into_iter().filter(|row| row.is_content && row.name != "size");
-    let mut lines: Vec<Line> = rows.map(|row| (shown(&row.name), vec![shown(&row.value)])).collect();
+    let rows = rows(artifact);
+    let content: Vec<_> = rows.iter().filter(|row| row.kind.is_content()).collect();
+    let named = names(&content).into_iter().zip(&content);
+    let mut lines: Vec<Line> = named.map(|(name, row)| (shown(&name), vec![shown(&row.value)])).collect();
     lines.push(("size".into(), vec![human(artifact.size)]));
     lines.push(("sha256".into(), vec![artifact.digest.short()]));
     lines
 }
 
 /// What differs, and at the end the size and the digest.
-fn changed(before: &LockedArtifact, after: &LockedArtifact, differences: &[Change<String>]) -> Vec<Line> {
+fn changed(before: &LockedArtifact, after: &LockedArtifact, differences: &[Difference]) -> Vec<Line> {
     let value = |value: &Option<String>| value.as_deref().map_or_else(|| "–".to_owned(), |value| shown(&short(value)));
-    let line = |change: &&Change<String>| (shown(&change.name), vec![value(&change.before), value(&change.after)]);
+    let line = |change: &&Difference| (shown(&change.name), vec![value(&change.before), value(&change.after)]);
+    let is_digest = |change: &&&Difference| change.kind == Kind::Derived && change.key == "sha256";
     let mut lines = vec![(String::new(), vec!["locked".to_owned(), "new".to_owned()])];
-    lines.extend(essential(differences).iter().filter(|change| change.name != "sha256").map(line));
+    lines.extend(essential(differences).iter().filter(|change| !is_digest(change)).map(line));
     lines.push(("size".into(), vec![human(before.size), human(after.size)]));
     lines.push(("sha256".into(), vec![before.digest.short(), after.digest.short()]));
     lines

@@ -66,7 +66,7 @@ pub(in super::super) fn entries(
         match flavors {
             Flavors::Named(flavors) => {
                 let is_there = |flavor: &Flavor| meant.iter().any(|request| request.flavor == *flavor);
-                if !versions.is_empty() && !flavors.iter().all(is_there) {
+                if !flavors.iter().all(is_there) {
                     return Err(not_locked(Some(version)).into());
                 }
                 meant.retain(|request| flavors.contains(&request.flavor));
@@ -75,7 +75,7 @@ pub(in super::super) fn entries(
             Flavors::One => meant.truncate(1),
             Flavors::All => {}
         }
-        if meant.is_empty() && !versions.is_empty() {
+        if meant.is_empty() {
             return Err(not_locked(Some(version)).into());
         }
         for request in meant {

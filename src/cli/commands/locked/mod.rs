@@ -9,16 +9,20 @@ use std::path::Path;
 pub(super) use self::entries::{Entry, Flavors, entries};
 pub(super) use self::options::Given;
 pub(super) use self::orders::{Delivery, Order, Workshop};
-use super::stored::too_new;
+use super::stored::{is_damage, pinned, set_aside, unfit};
 use super::warn_of_unreadable;
-use crate::domain::comparison::Change;
+use crate::audit::tarball::TarballArtifact;
+use crate::domain::artifact::ArtifactRecord;
 use crate::domain::digest::Digest;
-use crate::domain::plan::BuildPlan;
-use crate::domain::pykeel_lock::{LockedArtifact, LockedPlan, Row, differences, essential, exact, rows, topics};
+use crate::domain::plan::{ArtifactRequest, BuildPlan};
+use crate::domain::pykeel_lock::{
+    Difference, Kind, LockedArtifact, LockedPlan, Row, differences, essential, exact, rows, topics,
+};
 use crate::domain::rebuild::Topic;
 use crate::error::{Error, PykeelLockError, Result};
-use crate::event::{Event, Reporter as _};
+use crate::event::Event;
 use crate::pipeline::Built;
+use crate::recipe::ReleaseRecipe;
 use crate::store::StoredArtifact;
 
 /// How the artifacts of a lock are had.
@@ -27,13 +31,24 @@ pub(super) struct Locked<'a> {
     pub(super) lock: &'a Path,
     pub(super) given: Given<'a>,
     pub(super) workshop: Workshop<'a>,
-    /// The root that they are for.
-    pub(super) root: Option<&'a Path>,
+    pub(super) purpose: Purpose<'a>,
 }
+
+/// What the artifacts are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose<'a> {
+    /// To be installed below a root, or on this system: they have to run there. The installation compares their digests.
+    Install(Option<&'a Path>),
+    /// To be in the store, for whatever system: nothing else compares their digests.
+    Store,
+}
+
+/// How many entries of the store, and artifacts of remotes, are tried if they only say that they are what is locked.
+const MOST_TRIES: usize = 4;
 
 /// Whether the tarball in the store is read before it counts as there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digests {
+enum Digests {
     /// It is read and compared.
     Compared,
     /// Whoever takes it compares it.
@@ -41,83 +56,76 @@ pub(super) enum Digests {
 }
 
 impl Locked<'_> {
-    /// Returns the artifact of an entry, if the store or a remote has it and it is what the lock says.
+    /// Returns the artifact of an entry, if the store or a remote has it and it is what the lock says. One that only says
+    /// so is set aside, and another one is looked for.
     ///
     /// # Errors
     /// [`PykeelLockError::Untrue`] if the lock says something else of the digest, [`Error::UnsupportedTarget`] if it does
-    /// not run here, [`Error::Remote`] for a remote, [`Error::Io`].
-    pub(super) fn in_store(&self, entry: &Entry, digests: Digests) -> Result<Option<StoredArtifact>> {
-        let (config, locked) = (self.given.config, &entry.artifact);
-        let mut found = config.store.list()?;
-        found.retain(|artifact| artifact.record.digest == locked.digest);
-        // One of them may only say that it has this digest.
-        found.sort_by_key(|artifact| artifact.record.build_key != locked.plan.build_key);
-        let reporter = self.workshop.pipeline.reporter;
-        let held = found.first().map(|artifact| config.store.hold(artifact, reporter)).transpose()?.flatten();
-        // It may have been replaced since.
-        let held = held.filter(|artifact| artifact.record.digest == locked.digest);
-        let held = match held {
-            Some(held) => Some(held),
-            None => config.remotes.pinned(locked.digest, &config.store, reporter)?,
+    /// not run where it is to be installed, [`Error::Remote`] for a remote, [`Error::Io`].
+    pub(super) fn in_store(&self, entry: &Entry) -> Result<Option<StoredArtifact>> {
+        let (config, locked, reporter) = (self.given.config, &entry.artifact, self.workshop.pipeline.reporter);
+        let digests = match self.purpose {
+            Purpose::Install(_) => Digests::ComparedLater,
+            Purpose::Store => Digests::Compared,
         };
-        let Some(artifact) = held else { return Ok(None) };
-        let checked = self.checked(entry, &artifact, digests);
-        match checked {
-            Ok(()) => Ok(Some(artifact)),
-            Err(error @ (Error::DigestMismatch { .. } | Error::Damaged { .. })) => {
-                let aside = config.store.set_aside(&artifact)?;
-                config.reporter.report(Event::Warning(format!("{error}; it is now in {}", aside.display())));
-                Ok(None)
+        for _ in 0..MOST_TRIES {
+            let found = pinned(locked.digest, Some(locked.plan.build_key), config, reporter)?;
+            let Some(artifact) = found else { return Ok(None) };
+            match self.checked(entry, &artifact, digests) {
+                Ok(()) => return Ok(Some(artifact)),
+                Err(error) if is_damage(&error) => set_aside(&artifact, &error, config, reporter)?,
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+        Ok(None)
     }
 
-    /// Checks that an artifact is what the lock says, and that it runs on the system that it is for.
+    /// Checks that an artifact is what the lock says, and that it runs on the system that it is to be installed on.
     fn checked(&self, entry: &Entry, artifact: &StoredArtifact, digests: Digests) -> Result<()> {
-        let (locked, tarball) = (&entry.artifact, artifact.tarball());
+        let locked = &entry.artifact;
         let manifest = artifact.read_manifest()?;
         if digests == Digests::Compared {
-            let found = Digest::of_reader(fs_err::File::open(&tarball)?)?;
-            if found != locked.digest {
-                let what = tarball.display().to_string();
-                return Err(Error::DigestMismatch { what, found, expected: locked.digest });
-            }
+            compare_digest(artifact)?;
         }
         let prefix = &locked.plan.options.prefix;
         let (request, compiled_in) = (&manifest.plan.request, &manifest.plan.request.prefix);
-        let mut there = LockedArtifact::of(&artifact.record, &manifest, prefix);
-        there.remotes.clone_from(&locked.remotes);
+        let there = LockedArtifact::of(&artifact.record, &manifest, prefix);
         let mut differing = differences(&rows(locked), &rows(&there));
         if prefix.prefix(request.release, request.variant) != *compiled_in {
-            let (before, after) = (Some(prefix.to_string()), Some(compiled_in.to_string()));
-            differing.push(Change { name: "prefix".into(), before, after });
+            differing.push(difference("prefix", prefix.to_string(), compiled_in.to_string()));
         }
         for (name, before, after) in [
             ("flavor", entry.request.flavor.to_string(), request.flavor.to_string()),
             ("target", entry.request.target.to_string(), request.target.to_string()),
         ] {
             if before != after {
-                differing.push(Change { name: name.into(), before: Some(before), after: Some(after) });
+                differing.push(difference(name, before, after));
             }
         }
-        if !differing.is_empty() {
+        if !differing.is_empty() || there != *locked {
+            // The store may be what is wrong.
+            compare_whole(artifact)?;
             return Err(PykeelLockError::Untrue {
                 lock: self.lock.to_owned(),
                 request: entry.request.to_string(),
                 digest: locked.digest,
-                differences: lines(&differing.iter().collect::<Vec<_>>()),
+                differences: told(&differing.iter().collect::<Vec<_>>()),
             }
             .into());
         }
-        too_new(&artifact.record.name, self.root).map_or(Ok(()), |reason| Err(Error::UnsupportedTarget { reason }))
+        let reason = match self.purpose {
+            Purpose::Install(root) => unfit(&artifact.record.name, Some(&manifest), root, self.given.config),
+            Purpose::Store => None,
+        };
+        reason.map_or(Ok(()), |reason| Err(Error::UnsupportedTarget { reason }))
     }
 
-    /// Builds entries. Each is what the lock says, or an error.
+    /// Builds entries. Each is what the lock says, or an error. What several flavors of a release have in common is an
+    /// error of the first of them alone.
     ///
     /// # Errors
     /// Those that concern all entries.
-    pub(super) fn build(&self, entries: &[&Entry]) -> Result<Vec<(String, Result<Vec<Built>>)>> {
+    pub(super) fn build<'e>(&self, entries: &[&'e Entry]) -> Result<Vec<(&'e Entry, Result<Built>)>> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,69 +133,83 @@ impl Locked<'_> {
             let text = format!("the store does not have {}, sha256:{}", entry.request, entry.artifact.digest.short());
             self.workshop.pipeline.reporter.report(Event::Note(text));
         }
-        let orders = self.orders(entries)?;
-        self.plans(entries, &orders)?;
-        let deliveries = self.workshop.build(&orders)?.into_iter();
-        let result = |Delivery { orders, built }: Delivery| {
-            let entries: Vec<&Entry> = orders.iter().map(|number| entries[*number]).collect();
-            let name = entries.first().map(|entry| entry.name()).unwrap_or_default();
-            let built = built.and_then(|built| {
-                entries.iter().zip(&built).try_for_each(|(entry, built)| self.is_locked(entry, built))?;
-                Ok(built)
-            });
-            (name, built)
-        };
-        Ok(deliveries.map(result).collect())
+        let (mut results, mut buildable) = (Vec::new(), Vec::new());
+        for (entry, plan) in self.plans(entries)? {
+            match plan {
+                Ok(_) => buildable.push(entry),
+                Err(error) => results.push((entry, Err(error))),
+            }
+        }
+        let orders = buildable.iter().map(|entry| self.order(entry)).collect::<Result<Vec<_>>>()?;
+        for Delivery { orders, built } in self.workshop.build(&orders)? {
+            let mut ordered = orders.iter().map(|number| buildable[*number]);
+            match built {
+                Ok(built) => results.extend(
+                    ordered.zip(built).map(|(entry, built)| (entry, self.is_locked(entry, &built).map(|()| built))),
+                ),
+                Err(error) => results.extend(ordered.next().map(|entry| (entry, Err(error)))),
+            }
+        }
+        Ok(results)
     }
 
-    fn orders(&self, entries: &[&Entry]) -> Result<Vec<Order>> {
-        let order = |entry: &&Entry| {
-            let plan = &entry.artifact.plan;
-            let choices = self.given.choices_of(&plan.options)?;
-            Ok(Order { version: exact(plan.release, plan.variant), flavor: entry.request.flavor, choices })
-        };
-        entries.iter().map(order).collect()
+    fn order(&self, entry: &Entry) -> Result<Order> {
+        let plan = &entry.artifact.plan;
+        let choices = self.given.choices_of(&plan.options)?;
+        Ok(Order { version: exact(plan.release, plan.variant), flavor: entry.request.flavor, choices })
     }
 
-    /// Returns the plans of entries, which have to be the ones that are locked.
+    /// Returns the recipe of an entry, or `None` if no recipe here has its release.
+    fn recipe(&self, order: &Order) -> Result<Option<ReleaseRecipe>> {
+        match self.workshop.pipeline.recipe(order.version, self.given.config.settings.allow_eol.value) {
+            Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) => Ok(None),
+            recipe => recipe.map(Some),
+        }
+    }
+
+    /// Returns the request that an entry would be built for, or `None` if no recipe here has its release.
     ///
     /// # Errors
-    /// [`PykeelLockError::OtherPlan`] for the first that is not.
-    pub(super) fn dry_run(&self, entries: &[&Entry]) -> Result<Vec<BuildPlan>> {
-        self.plans(entries, &self.orders(entries)?)
+    /// Those of the user's choices.
+    pub(super) fn request(&self, entry: &Entry) -> Result<Option<ArtifactRequest>> {
+        let order = self.order(entry)?;
+        let recipe = self.recipe(&order)?;
+        Ok(recipe.map(|recipe| order.choices.request(&recipe, order.flavor, entry.request.target)))
     }
 
-    fn plans(&self, entries: &[&Entry], orders: &[Order]) -> Result<Vec<BuildPlan>> {
-        let other = |entry: &Entry, differences, topics| PykeelLockError::OtherPlan {
-            lock: self.lock.to_owned(),
-            request: entry.request.to_string(),
-            differences,
-            topics,
+    /// Returns the plans of entries. Each is the one that is locked, or [`PykeelLockError::OtherPlan`].
+    ///
+    /// # Errors
+    /// Those that concern all entries.
+    pub(super) fn plans<'e>(&self, entries: &[&'e Entry]) -> Result<Vec<(&'e Entry, Result<BuildPlan>)>> {
+        let other = |entry: &Entry, differences, topics| {
+            let (lock, request) = (self.lock.to_owned(), entry.request.to_string());
+            Error::from(PykeelLockError::OtherPlan { lock, request, differences, topics })
         };
-        let eol = self.given.config.settings.allow_eol.value;
-        for (entry, order) in entries.iter().zip(orders) {
-            if let Err(Error::UnknownVersion { .. } | Error::NoVariant { .. }) =
-                self.workshop.pipeline.recipe(order.version, eol)
-            {
+        let (mut results, mut known, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            let order = self.order(entry)?;
+            if self.recipe(&order)?.is_some() {
+                known.push(*entry);
+                orders.push(order);
+            } else {
                 let why = format!("no recipe here has {}", order.version);
-                return Err(other(entry, vec![why], vec![Topic::Recipe]).into());
+                results.push((*entry, Err(other(entry, vec![why], vec![Topic::Recipe]))));
             }
         }
-        let plans = self.workshop.plans(orders)?;
-        for (entry, plan) in entries.iter().zip(&plans) {
+        for (entry, plan) in known.into_iter().zip(self.workshop.plans(&orders)?) {
             let locked = &entry.artifact.plan;
-            let here = LockedPlan::of(plan, &locked.options.prefix);
-            let (before, after) = (locked.rows(), here.rows());
-            let all = differences(&before, &after);
+            let here = LockedPlan::of(&plan, &locked.options.prefix);
             // What decides no byte of Python is in the manifest, and so in the digest too.
-            if !all.is_empty() {
-                let found = essential(&all);
-                let names: Vec<&str> = found.iter().map(|change| change.name.as_str()).collect();
-                let topics = topics(&[before, after].concat(), &names);
-                return Err(other(entry, lines(&found), topics).into());
+            if here == *locked {
+                results.push((entry, Ok(plan)));
+                continue;
             }
+            let all = differences(&locked.rows(), &here.rows());
+            let found = essential(&all);
+            results.push((entry, Err(other(entry, told(&found), topics(&found)))));
         }
-        Ok(plans)
+        Ok(results)
     }
 
     /// Checks that what was built is what is locked.
@@ -236,9 +258,45 @@ impl Locked<'_> {
     }
 }
 
+/// Compares a tarball of the store with its digest.
+fn compare_digest(artifact: &StoredArtifact) -> Result<()> {
+    let (tarball, expected) = (artifact.tarball(), artifact.record.digest);
+    let found = Digest::of_reader(fs_err::File::open(&tarball)?)?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::DigestMismatch { what: tarball.display().to_string(), found, expected })
+}
+
+/// Compares a tarball of the store with its digest, and what it has in it with the record and the manifest beside it.
+fn compare_whole(artifact: &StoredArtifact) -> Result<()> {
+    compare_digest(artifact)?;
+    let inside = TarballArtifact::read(&artifact.tarball())?;
+    // The others are not in it.
+    let ArtifactRecord { debug_digest, published, .. } = artifact.record;
+    let record = ArtifactRecord { debug_digest, published, ..inside.artifact().record.clone() };
+    if record == artifact.record {
+        return Ok(());
+    }
+    let what = artifact.tarball().display().to_string();
+    Err(Error::Damaged { what, reason: "the store says something else of it than its manifest".into() })
+}
+
+/// What the request of a lock has, and what an artifact has.
+fn difference(name: &str, locked: String, there: String) -> Difference {
+    let (key, name) = (name.to_owned(), name.to_owned());
+    Difference { kind: Kind::Option, key, name, before: Some(locked), after: Some(there), topic: None }
+}
+
+/// The lines of an error, which is never without a reason.
+fn told(changes: &[&Difference]) -> Vec<String> {
+    let lines = lines(changes);
+    if lines.is_empty() { vec!["it differs in something that has no name here".to_owned()] } else { lines }
+}
+
 /// Says what differs from a lock, one line each.
-pub(super) fn lines(changes: &[&Change<String>]) -> Vec<String> {
-    let line = |change: &&Change<String>| {
+pub(super) fn lines(changes: &[&Difference]) -> Vec<String> {
+    let line = |change: &&Difference| {
         let name = &change.name;
         match (&change.before, &change.after) {
             (Some(locked), Some(here)) => format!("{name} is {}, locked: {}", short(here), short(locked)),
