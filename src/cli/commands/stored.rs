@@ -9,7 +9,7 @@ use super::super::config::{BuildPlaces, Config};
 use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
-use crate::domain::artifact::ArtifactName;
+use crate::domain::artifact::{ArtifactName, GlibcVersion};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
@@ -217,12 +217,14 @@ impl<'a> Search<'a> {
         }
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
             let request = self.request_of(recipe, prefix)?;
-            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()) };
+            let glibc = glibc_here(self.root);
+            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()), glibc };
             let reason = Cell::new(None);
-            let fits = |name: &ArtifactName| {
-                let too_new = too_new(name, self.root);
-                let fits = too_new.is_none();
-                reason.set(too_new.or(reason.take()));
+            let fits = |manifest: &Manifest| {
+                let other_release = || of_other_release(manifest, self.root, self.config);
+                let unfit = too_new(&manifest.name, self.root).or_else(other_release);
+                let fits = unfit.is_none();
+                reason.set(unfit.or(reason.take()));
                 fits
             };
             if let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? {
@@ -292,11 +294,15 @@ pub(super) fn others_of_series(recipe: &ReleaseRecipe, config: &Config) -> Resul
     Ok((!names.is_empty()).then(|| format!("it has {}", names.join(", "))))
 }
 
+/// Returns the glibc of a root, or of this system if the root has none.
+fn glibc_here(root: Option<&Path>) -> Option<GlibcVersion> {
+    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
+    root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))
+}
+
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
 pub(super) fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
-    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
-    let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
-    let floor = name.floor();
+    let (glibc, floor) = (glibc_here(root)?, name.floor());
     (floor > glibc).then(|| format!("{name} needs glibc {floor}, and this system has {glibc}"))
 }
 

@@ -7,10 +7,12 @@ use std::str::FromStr;
 use crate::domain::serde_by_display;
 use crate::error::{Error, RemoteError, Result};
 use crate::sys::http;
-use crate::sys::http::url::{self, Parts};
+use crate::sys::http::url::{self, InTheClear, Parts};
 
 /// The parameter of an address that names the host of a registry's token server.
 const TOKEN_SERVER: &str = "token-server";
+/// What follows a scheme by whose address the user consents to `http`.
+const INSECURE: &str = "+insecure";
 
 /// The address of a remote. It prints as it was written, and holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,15 @@ impl Address {
         !matches!(self.place, Place::Directory(_))
     }
 
+    /// Whether the user consented to `http` on the way to other machines.
+    pub(super) fn in_the_clear(&self) -> InTheClear {
+        let scheme = self.text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.is_some_and(|scheme| scheme.ends_with(INSECURE)) {
+            true => InTheClear::Anywhere,
+            false => InTheClear::OnThisMachine,
+        }
+    }
+
     pub(super) const fn place(&self) -> &Place {
         &self.place
     }
@@ -92,7 +103,7 @@ fn place(text: &str) -> Result<Place, String> {
         return url::file_path(text).map(Place::Directory);
     }
     let parts = url::parts(text)?;
-    let (kind, consent) = match parts.scheme.strip_suffix("+insecure") {
+    let (kind, consent) = match parts.scheme.strip_suffix(INSECURE) {
         Some(kind) => (kind, true),
         None => (&parts.scheme[..], false),
     };

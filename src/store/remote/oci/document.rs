@@ -39,7 +39,7 @@ pub(super) struct Tag {
     flavor: Flavor,
     shared: bool,
     request: String,
-    floor: GlibcVersion,
+    pub(super) floor: GlibcVersion,
     pub(super) digest: Digest,
 }
 
