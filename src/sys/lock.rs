@@ -298,14 +298,10 @@ mod tests {
     #[test]
     fn a_note_that_lies_does_no_harm() {
         let directory = tempfile::tempdir().unwrap();
-        let (path, pipe) = (directory.path().join("x.lock"), directory.path().join("pipe"));
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
-        // A pipe would be read for ever.
-        let _writer = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-            .open(&pipe);
-        let note = Note { pid: 1, since: u64::MAX, log: Some(pipe) };
+        let (path, log) = (directory.path().join("x.lock"), directory.path().join("x.log"));
+        std::fs::write(directory.path().join("other"), "$ make all\n").unwrap();
+        std::os::unix::fs::symlink("other", &log).unwrap();
+        let note = Note { pid: 1, since: u64::MAX, log: Some(log) };
         std::fs::write(&path, serde_json::to_vec(&note).unwrap()).unwrap();
         let holder = Note::read(&path).unwrap().holder();
         assert_eq!((holder.held, holder.step), (Duration::ZERO, None));
