@@ -71,6 +71,9 @@ fn named(args: &PullArgs, config: &Config) -> Result<Vec<(String, Result<StoredA
 /// Takes all that the remotes have and the store has not.
 fn everything(config: &Config) -> Result<Vec<(String, Result<StoredArtifact>)>> {
     let mut results = Vec::new();
+    if config.remotes.is_empty() {
+        return Err(Error::Usage("nothing is asked over the network now, and no remote is a directory".into()));
+    }
     // Those of the settings that may be asked: without the network, directories alone.
     for listed in config.remotes.list(&config.reporter)? {
         let name = format!("{} ({}, {})", listed.version, listed.flavor, listed.digest.short());
