@@ -70,10 +70,8 @@ impl Address {
     /// Whether the user consented to `http` on the way to other machines.
     pub(super) fn in_the_clear(&self) -> InTheClear {
         let scheme = self.text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        match scheme.is_some_and(|scheme| scheme.ends_with(INSECURE)) {
-            true => InTheClear::Anywhere,
-            false => InTheClear::OnThisMachine,
-        }
+        let consents = scheme.is_some_and(|scheme| scheme.ends_with(INSECURE));
+        if consents { InTheClear::Anywhere } else { InTheClear::OnThisMachine }
     }
 
     pub(super) const fn place(&self) -> &Place {
@@ -222,6 +220,19 @@ mod tests {
             let error = parse(text).map_or_else(|error| error, |place| format!("{place:?}"));
             assert!(error.contains(reason), "{text}: {error}");
             assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn consent_to_http_is_in_the_scheme_alone() {
+        for (text, expected) in [
+            ("http+INSECURE://localhost/", InTheClear::Anywhere),
+            ("oci+insecure://registry.test/x", InTheClear::Anywhere),
+            ("http://localhost/x+insecure", InTheClear::OnThisMachine),
+            ("oci://localhost/x", InTheClear::OnThisMachine),
+            ("https://pythons.test/", InTheClear::OnThisMachine),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().in_the_clear(), expected, "{text}");
         }
     }
 

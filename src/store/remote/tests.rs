@@ -172,7 +172,9 @@ fn of_what_does_not_fit_only_the_manifest_is_received_and_no_warning_is_given() 
     let place = Place::new();
     place.push();
     let unfit: Vec<_> = (0..5).map(|number| place.push_another(&format!("{number}"), 2_000_000_000)).collect();
-    unfit.iter().for_each(|artifact| place.damage(artifact));
+    for artifact in &unfit {
+        place.damage(artifact);
+    }
     let fits = |manifest: &Manifest| manifest.build_key == place.artifact.record.build_key;
     let (store, heard) = (Store::new(place.path("store")), Heard::default());
     let found = Remotes::new([place.address()]).find(place.wanted(), &fits, &store, &heard).unwrap().unwrap();
@@ -185,7 +187,9 @@ fn a_damaged_artifact_costs_a_warning_and_hides_no_other() {
     let place = Place::new();
     place.push();
     let damaged = [place.push_another("a", 2_000_000_000), place.push_another("b", 2_000_000_001)];
-    damaged.iter().for_each(|artifact| place.damage(artifact));
+    for artifact in &damaged {
+        place.damage(artifact);
+    }
     let (store, heard, remotes) = (Store::new(place.path("store")), Heard::default(), Remotes::new([place.address()]));
     assert!(remotes.pinned(damaged[0].record.digest, &store, &heard).unwrap().is_none());
     let found = remotes.find(place.wanted(), &|_| true, &store, &heard).unwrap().unwrap();

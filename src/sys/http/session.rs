@@ -241,7 +241,7 @@ impl Session {
             match self.once(request, &url, &mut watch, take)? {
                 Next::Done(head) => return Ok(head),
                 Next::Redirect(to) if matches!(ask.method, Method::Get | Method::Head) => {
-                    url = self.redirected(&url, &to)?
+                    url = self.redirected(&url, &to)?;
                 }
                 Next::Redirect(to) => {
                     return Err(DownloadError::Permanent(format!("it redirects to {}", super::shown(&to))));
