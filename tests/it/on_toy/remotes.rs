@@ -390,7 +390,7 @@ fn what_is_pruned_while_it_waits_to_be_pushed_is_an_error_unless_all_is_pushed()
         let (store, to) = (place.path(&format!("store{code}")), place.path(&format!("to{code}")));
         run(elsewhere(&store).args(["pull", "--all", "--remotes", &place.address()])).exits(0);
         let list = run(elsewhere(&store).args(["list", "--json"])).exits(0).json();
-        let last = list[1]["build_key"].as_str().expect("a key");
+        let pruned = list[1]["build_key"].as_str().expect("a key");
         fs_err::create_dir(&to).expect("a directory");
         let lock = fs_err::File::create(to.join("push.lock")).expect("a file").into_parts().0;
         lock.lock().expect("the lock");
@@ -400,7 +400,7 @@ fn what_is_pruned_while_it_waits_to_be_pushed_is_an_error_unless_all_is_pushed()
         let mut said = std::io::BufReader::new(child.stderr.take().expect("the errors"));
         let mut text = String::new();
         while !text.contains("waiting") && std::io::BufRead::read_line(&mut said, &mut text).expect("text") > 0 {}
-        fs_err::remove_dir_all(store.join("artifacts").join(last)).expect("the artifact");
+        fs_err::remove_dir_all(store.join("artifacts").join(pruned)).expect("the artifact");
         drop(lock);
         std::io::Read::read_to_string(&mut said, &mut text).expect("text");
         assert_eq!(child.wait().expect("pykeel").code(), Some(code), "{text}");
