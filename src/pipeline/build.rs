@@ -176,7 +176,7 @@ impl Pipeline<'_> {
                     hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });
                 }
                 CacheStatus::Miss(lock) => {
-                    let wanted = Wanted { request: &plan.request, key: plan.request_key() };
+                    let wanted = Wanted { request: &plan.request, key: plan.request_key(), glibc: None };
                     match self.remotes.by_build_key(wanted, lock, self.store, self.reporter)? {
                         ByKey::Taken(artifact) => {
                             hits.push(Built { plan: plan.clone(), artifact: *artifact, cached: true });

@@ -68,8 +68,9 @@ impl Note {
     }
 
     fn holder(self) -> Holder {
-        let since = UNIX_EPOCH + Duration::from_secs(self.since);
-        let held = SystemTime::now().duration_since(since).unwrap_or_default();
+        // Another process wrote the time, and it may be none.
+        let since = UNIX_EPOCH.checked_add(Duration::from_secs(self.since));
+        let held = since.and_then(|since| SystemTime::now().duration_since(since).ok()).unwrap_or_default();
         Holder { pid: self.pid, held, step: self.log.as_deref().and_then(log::last_program) }
     }
 }
@@ -82,6 +83,24 @@ impl Lock {
     /// [`Error::Io`] if the file cannot be created or locked, [`Error::Interrupted`].
     pub fn acquire(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
         Self::wait(path, what, reporter, Self::try_acquire)
+    }
+
+    /// Takes an exclusive lock where others may write, and creates the lock file. It waits like [`Self::acquire`], but
+    /// nothing is written into the file, and nothing that it says is believed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be created or locked, or has another name too; [`Error::Interrupted`].
+    pub fn acquire_among_others(path: &Path, what: &str, reporter: &dyn Reporter) -> Result<Self> {
+        let attempt = |path: &Path| {
+            let file = open_to_lock(path)?;
+            // What it is elsewhere, others may hold for ever.
+            if file.metadata().map_err(|error| with_path(path, error))?.nlink() != 1 {
+                let reason = io::Error::new(io::ErrorKind::PermissionDenied, "it is a hard link of another file");
+                return Err(with_path(path, reason).into());
+            }
+            Self::try_lock(file, path)
+        };
+        Self::wait_for(path, what, reporter, |_| None, attempt)
     }
 
     /// Takes an exclusive lock on a directory itself, so that no lock file is left. It waits like
@@ -121,6 +140,9 @@ impl Lock {
 
     /// Names the log of the build that holds the lock, for those who wait for it.
     pub fn set_log(&self, log: &Path) {
+        if !self.has_note {
+            return;
+        }
         Note { log: Some(log.to_owned()), ..Note::of_this_process() }.write(&self.file);
     }
 
@@ -140,6 +162,16 @@ impl Lock {
         reporter: &dyn Reporter,
         attempt: impl Fn(&Path) -> Result<Option<T>>,
     ) -> Result<T> {
+        Self::wait_for(path, what, reporter, |path| Note::read(path).map(Note::holder), attempt)
+    }
+
+    fn wait_for<T>(
+        path: &Path,
+        what: &str,
+        reporter: &dyn Reporter,
+        holder: impl Fn(&Path) -> Option<Holder>,
+        attempt: impl Fn(&Path) -> Result<Option<T>>,
+    ) -> Result<T> {
         let (started, mut last) = (Instant::now(), None);
         loop {
             if let Some(lock) = attempt(path)? {
@@ -147,7 +179,7 @@ impl Lock {
             }
             if is_due(started.elapsed(), last) {
                 let waited = last.map_or(Duration::ZERO, |_| started.elapsed());
-                let holder = Note::read(path).map(Note::holder);
+                let holder = holder(path);
                 reporter.report(Event::Waiting { what: what.to_owned(), lock: path.to_owned(), waited, holder });
                 last = Some(started.elapsed());
             }
@@ -164,10 +196,9 @@ impl Lock {
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        let opened = open_plain_with(OpenOptions::new().create(true).truncate(false).write(true), path);
-        let file = opened.map_err(|error| with_path(path, error))?;
-        let mut lock = Self::try_lock(file, path)?;
-        if let Some(lock) = &mut lock {
+        let mut lock = Self::try_lock(open_to_lock(path)?, path)?;
+        // A file with another name too is no place for a note.
+        if let Some(lock) = lock.as_mut().filter(|lock| lock.file.metadata().is_ok_and(|found| found.nlink() == 1)) {
             lock.has_note = true;
             Note::of_this_process().write(&lock.file);
         }
@@ -202,6 +233,12 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(not_locked(path, &error)),
         }
     }
+}
+
+/// Opens a lock file, and creates it if there is none.
+fn open_to_lock(path: &Path) -> Result<std::fs::File> {
+    let opened = open_plain_with(OpenOptions::new().create(true).truncate(false).write(true), path);
+    Ok(opened.map_err(|error| with_path(path, error))?)
 }
 
 /// Whether a process that waits is to report it again.
@@ -256,6 +293,39 @@ mod tests {
         assert!(Note::read(&path).is_none());
         drop(lock);
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_note_that_lies_does_no_harm() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, log) = (directory.path().join("x.lock"), directory.path().join("x.log"));
+        std::fs::write(directory.path().join("other"), "$ make all\n").unwrap();
+        std::os::unix::fs::symlink("other", &log).unwrap();
+        let note = Note { pid: 1, since: u64::MAX, log: Some(log) };
+        std::fs::write(&path, serde_json::to_vec(&note).unwrap()).unwrap();
+        let holder = Note::read(&path).unwrap().holder();
+        assert_eq!((holder.held, holder.step), (Duration::ZERO, None));
+    }
+
+    #[test]
+    fn among_others_nothing_is_written_into_a_lock_file_and_no_other_file_is_locked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, precious) = (directory.path().join("push.lock"), directory.path().join("precious"));
+        std::fs::write(&path, "text").unwrap();
+        let lock = Lock::acquire_among_others(&path, "a remote", &Silent).unwrap();
+        lock.set_log(Path::new("/x"));
+        assert!(Lock::try_acquire(&path).unwrap().is_none());
+        drop(lock);
+        assert_eq!(std::fs::read(&path).unwrap(), b"text");
+
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&precious, "text").unwrap();
+        std::fs::hard_link(&precious, &path).unwrap();
+        let error = Lock::acquire_among_others(&path, "a remote", &Silent).unwrap_err().to_string();
+        assert!(error.contains("push.lock") && error.contains("hard link"), "{error}");
+        // Elsewhere too nothing is written into a file with two names.
+        drop(Lock::acquire(&path, "a thing", &Silent).unwrap());
+        assert_eq!(std::fs::read(&precious).unwrap(), b"text");
     }
 
     #[test]

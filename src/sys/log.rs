@@ -32,7 +32,8 @@ const SEARCHED: u64 = 1 << 20;
 /// none near its end.
 #[must_use]
 pub fn last_program(log: &Path) -> Option<String> {
-    let mut file = std::fs::File::open(log).ok()?;
+    // Another process named it.
+    let mut file = fs::open_plain(log).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED))).ok()?;
     let mut bytes = Vec::new();

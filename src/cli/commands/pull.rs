@@ -12,7 +12,6 @@ use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
 use crate::store::StoredArtifact;
-use crate::store::remote;
 
 /// The result for one artifact.
 #[derive(Debug, Serialize)]
@@ -72,21 +71,23 @@ fn named(args: &PullArgs, config: &Config) -> Result<Vec<(String, Result<StoredA
 /// Takes all that the remotes have and the store has not.
 fn everything(config: &Config) -> Result<Vec<(String, Result<StoredArtifact>)>> {
     let mut results = Vec::new();
-    for address in &config.settings.remotes.value.0 {
-        for listed in remote::open(address)?.list()? {
-            let name = format!("{} ({}, {})", listed.version, listed.flavor, listed.digest.short());
-            let has = config.store.list()?.into_iter().find(|artifact| artifact.record.digest == listed.digest);
-            let result = match has {
-                Some(artifact) => Ok(artifact),
-                None => config
-                    .remotes
-                    .pinned(listed.digest, &config.store, &config.reporter)
-                    .and_then(|artifact| artifact.ok_or(Error::NoSuchArtifact { digest: listed.digest })),
-            };
-            match result {
-                Err(error @ (Error::Io(_) | Error::Interrupted(_))) => return Err(error),
-                result => results.push((name, result)),
-            }
+    if config.remotes.is_empty() {
+        return Err(Error::Usage("nothing is asked over the network now, and no remote is a directory".into()));
+    }
+    // Those of the settings that may be asked: without the network, directories alone.
+    for listed in config.remotes.list(&config.reporter)? {
+        let name = format!("{} ({}, {})", listed.version, listed.flavor, listed.digest.short());
+        let has = config.store.list()?.into_iter().find(|artifact| artifact.record.digest == listed.digest);
+        let result = match has {
+            Some(artifact) => Ok(artifact),
+            None => config
+                .remotes
+                .listed(listed.digest, &config.store, &config.reporter)
+                .and_then(|artifact| artifact.ok_or(Error::NoSuchArtifact { digest: listed.digest })),
+        };
+        match result {
+            Err(error @ (Error::Io(_) | Error::Interrupted(_))) => return Err(error),
+            result => results.push((name, result)),
         }
     }
     Ok(results)

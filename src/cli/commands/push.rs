@@ -9,7 +9,7 @@ use super::{print, warn_of_unreadable};
 use crate::domain::artifact::ArtifactName;
 use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
-use crate::event::staged;
+use crate::event::{Event, Reporter as _, staged};
 use crate::report::text::human;
 use crate::store::StoredArtifact;
 use crate::store::remote::{self, Address, Pushed};
@@ -42,10 +42,18 @@ pub(super) fn run(args: &PushArgs, config: &Config) -> Result<u8> {
     let what = what.iter().map(|text| wanted(text)).collect::<Result<Vec<_>>>()?;
     let artifacts = selected(args, &what, config)?;
     let remote = remote::open(&address)?;
-    let mut pushed = Vec::new();
+    let (mut pushed, mut failure) = (Vec::new(), None);
     for artifact in artifacts {
         // It may have been pruned since the store was listed.
-        let Some(artifact) = config.store.hold(&artifact, &config.reporter)? else { continue };
+        let Some(artifact) = config.store.hold(&artifact, &config.reporter)? else {
+            let record = &artifact.record;
+            if args.all {
+                config.reporter.report(Event::Note(format!("{} was pruned meanwhile", record.name)));
+            } else {
+                failure = failure.or(Some(Error::NoSuchArtifact { digest: record.digest }));
+            }
+            continue;
+        };
         let (name, digest) = (artifact.record.name.clone(), artifact.record.digest);
         let result = staged(
             &config.reporter,
@@ -69,7 +77,7 @@ pub(super) fn run(args: &PushArgs, config: &Config) -> Result<u8> {
             |one: &One| format!("sha256:{}  {}  {}\n", one.digest, if one.new { "new" } else { "was there" }, one.name);
         output.artifacts.iter().map(line).collect()
     })?;
-    Ok(0)
+    failure.map_or(Ok(0), Err)
 }
 
 /// Reads what is to be pushed.

@@ -9,7 +9,7 @@ use super::super::config::{BuildPlaces, Config};
 use super::super::settings::OfOneBuild;
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
-use crate::domain::artifact::ArtifactName;
+use crate::domain::artifact::{ArtifactName, GlibcVersion};
 use crate::domain::digest::Digest;
 use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, Flavor, LibraryPolicy};
@@ -23,9 +23,6 @@ use crate::prefix::install;
 use crate::recipe::ReleaseRecipe;
 use crate::store::{StoredArtifact, remote};
 use crate::sys::distro::Distro;
-
-/// How many artifacts of other releases of the distribution are taken from remotes in search of one that fits.
-const MOST_OF_OTHER_RELEASES: usize = 8;
 
 /// What the user asks for.
 pub(super) enum What {
@@ -209,27 +206,17 @@ impl<'a> Search<'a> {
         }
         for prefix in self.prefix.iter().chain([&self.config.settings.prefix.value]) {
             let request = self.request_of(recipe, prefix)?;
-            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()) };
+            let glibc = glibc_here(self.root);
+            let wanted = remote::Wanted { request: &request, key: request.key(recipe.digest()), glibc };
             let reason = Cell::new(None);
-            // An offer does not say which release of a distribution it was built on: only what was taken does.
-            let mut refused: Vec<Digest> = Vec::new();
-            while refused.len() < MOST_OF_OTHER_RELEASES {
-                let fits = |offer: &remote::Offer| {
-                    if refused.contains(&offer.digest) {
-                        return false;
-                    }
-                    let too_new = too_new(&offer.name, self.root);
-                    let fits = too_new.is_none();
-                    reason.set(too_new.or(reason.take()));
-                    fits
-                };
-                let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? else { break };
-                let manifest = artifact.read_manifest().ok();
-                match unfit(&artifact.record.name, manifest.as_ref(), self.root, self.config) {
-                    None => return Ok(Some(artifact)),
-                    unfit => reason.set(unfit),
-                }
-                refused.push(artifact.record.digest);
+            let fits = |manifest: &Manifest| {
+                let unfit = unfit(&manifest.name, Some(manifest), self.root, self.config);
+                let fits = unfit.is_none();
+                reason.set(unfit.or(reason.take()));
+                fits
+            };
+            if let Some(artifact) = remotes.find(wanted, &fits, store, self.pipeline.reporter)? {
+                return Ok(Some(artifact));
             }
             *why = why.take().or(reason.take());
         }
@@ -350,11 +337,15 @@ pub(super) fn unfit(
     too_new(name, root).or_else(|| manifest.and_then(|manifest| of_other_release(manifest, root, config)))
 }
 
+/// Returns the glibc of a root, or of this system if the root has none.
+fn glibc_here(root: Option<&Path>) -> Option<GlibcVersion> {
+    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
+    root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))
+}
+
 /// Returns why an artifact does not run with the glibc of a root, or of this system if the root has none.
 fn too_new(name: &ArtifactName, root: Option<&Path>) -> Option<String> {
-    let glibc_of = |root| install::glibc_of(root, Target::OF_THIS_PROGRAM);
-    let glibc = root.and_then(glibc_of).or_else(|| glibc_of(Path::new("/")))?;
-    let floor = name.floor();
+    let (glibc, floor) = (glibc_here(root)?, name.floor());
     (floor > glibc).then(|| format!("{name} needs glibc {floor}, and this system has {glibc}"))
 }
 

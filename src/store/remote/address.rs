@@ -7,10 +7,12 @@ use std::str::FromStr;
 use crate::domain::serde_by_display;
 use crate::error::{Error, RemoteError, Result};
 use crate::sys::http;
-use crate::sys::http::url::{self, Parts};
+use crate::sys::http::url::{self, InTheClear, Parts};
 
 /// The parameter of an address that names the host of a registry's token server.
 const TOKEN_SERVER: &str = "token-server";
+/// What follows a scheme by whose address the user consents to `http`.
+const INSECURE: &str = "+insecure";
 
 /// The address of a remote. It prints as it was written, and holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,13 @@ impl Address {
         !matches!(self.place, Place::Directory(_))
     }
 
+    /// Whether the user consented to `http` on the way to other machines.
+    pub(super) fn in_the_clear(&self) -> InTheClear {
+        let scheme = self.text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let consents = scheme.is_some_and(|scheme| scheme.ends_with(INSECURE));
+        if consents { InTheClear::Anywhere } else { InTheClear::OnThisMachine }
+    }
+
     pub(super) const fn place(&self) -> &Place {
         &self.place
     }
@@ -92,7 +101,7 @@ fn place(text: &str) -> Result<Place, String> {
         return url::file_path(text).map(Place::Directory);
     }
     let parts = url::parts(text)?;
-    let (kind, consent) = match parts.scheme.strip_suffix("+insecure") {
+    let (kind, consent) = match parts.scheme.strip_suffix(INSECURE) {
         Some(kind) => (kind, true),
         None => (&parts.scheme[..], false),
     };
@@ -211,6 +220,19 @@ mod tests {
             let error = parse(text).map_or_else(|error| error, |place| format!("{place:?}"));
             assert!(error.contains(reason), "{text}: {error}");
             assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn consent_to_http_is_in_the_scheme_alone() {
+        for (text, expected) in [
+            ("http+INSECURE://localhost/", InTheClear::Anywhere),
+            ("oci+insecure://registry.test/x", InTheClear::Anywhere),
+            ("http://localhost/x+insecure", InTheClear::OnThisMachine),
+            ("oci://localhost/x", InTheClear::OnThisMachine),
+            ("https://pythons.test/", InTheClear::OnThisMachine),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().in_the_clear(), expected, "{text}");
         }
     }
 

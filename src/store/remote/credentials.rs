@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use crate::error::{Error, RemoteError};
@@ -135,7 +137,8 @@ impl Credentials {
                 None => {}
             }
         }
-        let auth = config.auths.iter().find(|(key, _)| host_of(key) == host).map(|(_, auth)| auth);
+        let of_host = || config.auths.iter().find(|(key, _)| host_of(key) == Some(host)).map(|(_, auth)| auth);
+        let auth = config.auths.get(host).or_else(of_host);
         let wrong = || NoCredentials(format!("{} has no such credentials for {host} as docker writes", path.display()));
         auth.map_or(Ok(None), |auth| auth.credential().map_err(|()| wrong()))
     }
@@ -190,7 +193,10 @@ impl Auth {
 
 fn read(path: &Path) -> Result<DockerConfig, String> {
     // A secret that is mounted into a container is often behind a link.
-    let file = match std::fs::File::open(path) {
+    let mut options = std::fs::File::options();
+    // A pipe would wait for a writer.
+    options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    let file = match options.open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(DockerConfig::default()),
         opened => opened.map_err(|error| error.to_string())?,
     };
@@ -208,10 +214,12 @@ fn read(path: &Path) -> Result<DockerConfig, String> {
     serde_json::from_slice(&bytes).map_err(place)
 }
 
-/// The host of a key, which may have a scheme and a path: `https://registry.test/v1/`.
-fn host_of(key: &str) -> &str {
+/// The host of a key, which may have a scheme and the path of a registry's interface: `https://registry.test/v1/`. Other
+/// paths are those of repositories, whose credentials are not for the others of the host: none.
+fn host_of(key: &str) -> Option<&str> {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    matches!(path.trim_end_matches('/'), "" | "v1" | "v2").then_some(host)
 }
 
 #[cfg(test)]
@@ -254,6 +262,35 @@ mod tests {
         assert_eq!(Credentials { config: None, helpers: String::new() }.find(HOST), Ok(None));
         let absent = Credentials { config: Some("/nonexistent/config.json".into()), helpers: String::new() };
         assert_eq!(absent.find(HOST), Ok(None));
+    }
+
+    #[test]
+    fn credentials_of_a_repository_are_not_those_of_its_host() {
+        let (team, host) = (BASE64_STANDARD.encode("team:a"), BASE64_STANDARD.encode("host:b"));
+        for key in [format!("{HOST}/team-a"), format!("https://{HOST}/team-a/"), format!("{HOST}/v1/team-a")] {
+            let config = format!(r#"{{"auths": {{"{key}": {{"auth": "{team}"}}}}}}"#);
+            assert_eq!(find(&config, "", HOST), Ok(None), "{key}");
+            // The host's own come first, wherever they are in the file.
+            for own in [HOST, "https://registry.test:5000/v2/"] {
+                let config =
+                    format!(r#"{{"auths": {{"{key}": {{"auth": "{team}"}}, "{own}": {{"auth": "{host}"}}}}}}"#);
+                assert_eq!(find(&config, "", HOST), user("host", "b"), "{key} {own}");
+            }
+        }
+        let both =
+            format!(r#"{{"auths": {{"http://{HOST}/v1/": {{"auth": "{team}"}}, "{HOST}": {{"auth": "{host}"}}}}}}"#);
+        assert_eq!(find(&both, "", HOST), user("host", "b"));
+    }
+
+    #[test]
+    fn a_configuration_that_is_no_file_is_an_error_and_no_wait() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("config.json");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        for path in [pipe, place.path().to_owned()] {
+            let error = Credentials { config: Some(path), helpers: String::new() }.find(HOST).unwrap_err().0;
+            assert!(error.contains("it is not a regular file"), "{error}");
+        }
     }
 
     #[test]

@@ -62,7 +62,8 @@ impl DirectoryRemote {
     fn locked(&self, reporter: &dyn Reporter) -> Result<(Directory, Lock)> {
         fs_err::create_dir_all(&self.path)?;
         let top = Directory::open(&self.path)?;
-        let lock = Lock::acquire(&self.path.join(LOCK), &format!("the remote {}", self.address), reporter)?;
+        let lock =
+            Lock::acquire_among_others(&self.path.join(LOCK), &format!("the remote {}", self.address), reporter)?;
         for name in DIRECTORIES {
             if top.facts(name)?.is_none() {
                 top.make(name)?;
@@ -112,7 +113,7 @@ impl Files for DirectoryRemote {
 }
 
 impl Remote for DirectoryRemote {
-    fn offers(&self, wanted: Wanted<'_>) -> Result<Vec<Offer>> {
+    fn offers(&self, wanted: Wanted<'_>, _: &dyn Reporter) -> Result<Vec<Offer>> {
         self.offers_of(wanted.key)
     }
 

@@ -24,11 +24,12 @@ use self::address::Place;
 use self::credentials::Credentials;
 use self::directory::DirectoryRemote;
 use self::oci::OciRemote;
-pub use self::several::{ByKey, Remotes};
+pub use self::several::{ByKey, Fits, Remotes};
 use self::web::WebRemote;
 use super::StoredArtifact;
 use crate::domain::artifact::{ArtifactName, GlibcVersion};
 use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::target::Target;
 use crate::error::{Error, RemoteError, Result};
@@ -116,6 +117,15 @@ pub struct Wanted<'a> {
     pub request: &'a ArtifactRequest,
     /// Its key, for the recipe that is used here.
     pub key: Digest,
+    /// The glibc that is there, where it matters: what needs a newer one is not asked for.
+    pub glibc: Option<GlibcVersion>,
+}
+
+impl Wanted<'_> {
+    /// Whether an artifact with this manifest was built for the request.
+    fn is_of(&self, manifest: &Manifest) -> bool {
+        manifest.plan.request == *self.request && manifest.plan.request_key() == self.key
+    }
 }
 
 /// What a push did.
@@ -135,11 +145,11 @@ pub enum Pushed {
 /// The errors of every method are a [`RemoteError`] for what the remote did, and [`Error::Io`] or [`Error::Interrupted`]
 /// for what happened on this machine.
 pub trait Remote: Send + Sync {
-    /// The offers for a request, in no order.
+    /// The offers for a request, in no order. What of them cannot be read is a warning.
     ///
     /// # Errors
     /// As above.
-    fn offers(&self, wanted: Wanted<'_>) -> Result<Vec<Offer>>;
+    fn offers(&self, wanted: Wanted<'_>, reporter: &dyn Reporter) -> Result<Vec<Offer>>;
 
     /// The offer of an artifact, by its digest.
     ///
@@ -180,6 +190,7 @@ pub fn open(address: &Address) -> Result<Box<dyn Remote>> {
     let name = address.to_string();
     let session =
         || Session::new().map_err(|reason| Error::from(RemoteError::Unavailable { address: name.clone(), reason }));
+    let session = || session().map(|session| session.with(address.in_the_clear()));
     Ok(match address.place() {
         Place::Directory(path) => Box::new(DirectoryRemote::new(name, path.clone())),
         Place::Web(base) => {

@@ -1,22 +1,29 @@
 //! The remotes of a configuration, asked in their order.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::take::{Way, take};
-use super::{Address, Offer, Remote, Wanted, is_of_remote, open};
+use super::{Address, Listed, Offer, Remote, Wanted, is_of_remote, open};
+use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
-use crate::error::{Error, Result};
+use crate::domain::manifest::Manifest;
+use crate::error::{Error, RemoteError, Result};
 use crate::event::{Event, Reporter};
 use crate::store::{CacheStatus, EntryLock, Store, StoredArtifact};
 
 /// How many offers of one remote are tried, if what it sends is not what it offers.
 const MOST_TRIES: usize = 3;
+/// How many offers of one remote are looked at for one request, whether their artifacts fit or not.
+const MOST_LOOKED_AT: usize = 100;
 
-/// The remotes of a configuration. One that is away, or sends what it should not, costs a warning and is not asked again
-/// by this process.
+/// Says of an artifact's manifest whether the artifact is of use.
+pub type Fits<'f> = dyn Fn(&Manifest) -> bool + 'f;
+
+/// The remotes of a configuration. One that is away costs a warning and is not asked again by this process. An artifact
+/// that is not what it should be costs a warning, and others are still asked for.
 #[derive(Default)]
 pub struct Remotes {
     all: Vec<Configured>,
@@ -28,6 +35,8 @@ struct Configured {
     address: Address,
     opened: OnceLock<Box<dyn Remote>>,
     is_away: AtomicBool,
+    /// The warnings of it, each of which is given once.
+    warnings: Mutex<BTreeSet<String>>,
 }
 
 /// The result of looking for an artifact by its build key.
@@ -50,7 +59,12 @@ impl Remotes {
     /// Those at some addresses, the first one first. None is asked yet.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>) -> Self {
-        let configured = |address| Configured { address, opened: OnceLock::new(), is_away: AtomicBool::new(false) };
+        let configured = |address| Configured {
+            address,
+            opened: OnceLock::new(),
+            is_away: AtomicBool::new(false),
+            warnings: Mutex::default(),
+        };
         Self { all: addresses.into_iter().map(configured).collect(), origins: Mutex::default() }
     }
 
@@ -66,6 +80,27 @@ impl Remotes {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner).get(&build_key).cloned()
     }
 
+    /// All that the remotes have, each artifact once. A remote that cannot be listed costs a warning.
+    ///
+    /// # Errors
+    /// That of the last remote, if none can be listed; as [`find`](Self::find).
+    pub fn list(&self, reporter: &dyn Reporter) -> Result<Vec<Listed>> {
+        let (mut all, mut is_listed) = (BTreeMap::new(), self.all.is_empty());
+        for (number, configured) in self.all.iter().enumerate() {
+            match configured.remote().and_then(Remote::list) {
+                Ok(listed) => {
+                    is_listed = true;
+                    for one in listed {
+                        all.entry(one.digest).or_insert(one);
+                    }
+                }
+                Err(error) if number + 1 == self.all.len() && !is_listed => return Err(error),
+                Err(error) => configured.failed(error, reporter)?,
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+
     /// Takes the newest artifact of a request that `fits` into the store, from the first remote that has one, and holds
     /// it. What a remote did wrong is a warning.
     ///
@@ -74,23 +109,37 @@ impl Remotes {
     pub fn find(
         &self,
         wanted: Wanted<'_>,
-        fits: &dyn Fn(&Offer) -> bool,
+        fits: &Fits<'_>,
         store: &Store,
         reporter: &dyn Reporter,
     ) -> Result<Option<StoredArtifact>> {
-        self.first(Local { store, reporter }, |remote| {
-            let mut offers = remote.offers(wanted)?;
-            offers.retain(|offer| offer.request_key == wanted.key && fits(offer));
-            Ok(offers)
+        // What an offer says of its request counts for nothing.
+        let usable = |manifest: &Manifest| wanted.is_of(manifest) && fits(manifest);
+        self.first(Local { store, reporter }, &usable, |remote| {
+            let mut offers = remote.offers(wanted, reporter)?;
+            offers.retain(|offer| offer.request_key == wanted.key);
+            Ok(for_glibc(newest_first(offers), wanted.glibc))
         })
     }
 
-    /// Takes the artifact with a digest into the store, from the first remote that has it, and holds it.
+    /// Takes the artifact with a digest into the store, from the first remote that has it, and holds it. Its debug files
+    /// are left: the digest says nothing of them.
     ///
     /// # Errors
     /// As [`find`](Self::find).
     pub fn pinned(&self, digest: Digest, store: &Store, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
-        self.first(Local { store, reporter }, |remote| {
+        self.first(Local { store, reporter }, &|_| true, |remote| {
+            let offer = remote.offer(digest)?.filter(|offer| offer.digest == digest);
+            Ok(offer.into_iter().map(|offer| Offer { debug: None, ..offer }).collect())
+        })
+    }
+
+    /// Takes an artifact of a [`list`](Self::list) into the store, with its debug files, and holds it.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn listed(&self, digest: Digest, store: &Store, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
+        self.first(Local { store, reporter }, &|_| true, |remote| {
             Ok(remote.offer(digest)?.into_iter().filter(|offer| offer.digest == digest).collect())
         })
     }
@@ -107,34 +156,38 @@ impl Remotes {
         reporter: &dyn Reporter,
     ) -> Result<ByKey> {
         let key = lock.build_key();
+        let usable = |manifest: &Manifest| wanted.is_of(manifest) && manifest.plan.build_key() == key;
         let mut lock = Some(lock);
         for configured in self.reachable() {
             configured.announce(reporter);
-            let found = configured.remote().and_then(|remote| {
-                let mut offers = remote.offers(wanted)?;
-                offers.retain(|offer| offer.build_key == key && offer.request_key == wanted.key);
-                Ok(newest_first(offers).into_iter().next().map(|offer| (remote, offer)))
-            });
-            let held = match lock.take() {
-                Some(held) => held,
-                // It went with an artifact that was refused.
-                None => match store.reserve(key, reporter)? {
-                    CacheStatus::Hit(artifact) => return Ok(ByKey::Taken(artifact)),
-                    CacheStatus::Miss(held) => held,
-                },
+            let asked = configured.remote().and_then(|remote| Ok((remote, remote.offers(wanted, reporter)?)));
+            let (remote, mut offers) = match asked {
+                Ok(asked) => asked,
+                Err(error) => {
+                    configured.failed(error, reporter)?;
+                    continue;
+                }
             };
-            match found {
-                Ok(None) => lock = Some(held),
-                Ok(Some((remote, offer))) => match take(Way { remote, store, reporter }, &offer, held) {
-                    Ok(artifact) => {
+            offers.retain(|offer| offer.build_key == key && offer.request_key == wanted.key);
+            for offer in newest_first(offers).into_iter().take(MOST_TRIES) {
+                let held = match lock.take() {
+                    Some(held) => held,
+                    // It went with an artifact that was refused.
+                    None => match store.reserve(key, reporter)? {
+                        CacheStatus::Hit(artifact) => return Ok(ByKey::Taken(artifact)),
+                        CacheStatus::Miss(held) => held,
+                    },
+                };
+                match take(Way { remote, store, reporter }, &offer, held, &usable) {
+                    Ok(Some(artifact)) => {
                         self.note(&offer);
                         return Ok(ByKey::Taken(Box::new(artifact)));
                     }
-                    Err(error) => configured.gave_up(error, reporter)?,
-                },
-                Err(error) => {
-                    lock = Some(held);
-                    configured.gave_up(error, reporter)?;
+                    Ok(None) => {}
+                    Err(error) => configured.failed(error, reporter)?,
+                }
+                if configured.is_away() {
+                    break;
                 }
             }
         }
@@ -148,13 +201,14 @@ impl Remotes {
     }
 
     fn reachable(&self) -> impl Iterator<Item = &Configured> {
-        self.all.iter().filter(|configured| !configured.is_away.load(Ordering::Relaxed))
+        self.all.iter().filter(|configured| !configured.is_away())
     }
 
-    /// Asks each remote for offers, and takes the newest of the first that has any.
+    /// Asks each remote for offers, and takes the first of the first remote that has any which is of use.
     fn first(
         &self,
         local: Local<'_>,
+        usable: &Fits<'_>,
         ask: impl Fn(&dyn Remote) -> Result<Vec<Offer>>,
     ) -> Result<Option<StoredArtifact>> {
         for configured in self.reachable() {
@@ -163,38 +217,63 @@ impl Remotes {
             let (remote, offers) = match asked {
                 Ok(asked) => asked,
                 Err(error) => {
-                    configured.gave_up(error, local.reporter)?;
+                    configured.failed(error, local.reporter)?;
                     continue;
                 }
             };
-            for offer in newest_first(offers).into_iter().take(MOST_TRIES) {
-                match self.take_or_find(local, remote, &offer) {
+            let mut tries = 0;
+            for offer in offers.into_iter().take(MOST_LOOKED_AT) {
+                match self.take_or_find(local, remote, &offer, usable) {
                     Ok(Some(artifact)) => return Ok(Some(artifact)),
+                    // That one does not fit here is no fault of the remote.
                     Ok(None) => {}
-                    Err(error) => configured.gave_up(error, local.reporter)?,
+                    Err(error) => {
+                        configured.failed(error, local.reporter)?;
+                        tries += 1;
+                    }
+                }
+                if tries == MOST_TRIES || configured.is_away() {
+                    break;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Takes an offer, unless another process has done so meanwhile.
-    fn take_or_find(&self, local: Local<'_>, remote: &dyn Remote, offer: &Offer) -> Result<Option<StoredArtifact>> {
+    /// Takes an offer, unless another process has done so meanwhile; none if it is of no use.
+    fn take_or_find(
+        &self,
+        local: Local<'_>,
+        remote: &dyn Remote,
+        offer: &Offer,
+        usable: &Fits<'_>,
+    ) -> Result<Option<StoredArtifact>> {
         let Local { store, reporter } = local;
+        let warn = |text| reporter.report(Event::Warning(text));
         match store.reserve(offer.build_key, reporter)? {
-            CacheStatus::Hit(artifact) if artifact.record.digest == offer.digest => Ok(Some(*artifact)),
+            // That the store has it says nothing of what it is.
+            CacheStatus::Hit(artifact) if artifact.record.digest == offer.digest => match artifact.read_manifest() {
+                Ok(manifest) => Ok(usable(&manifest).then_some(*artifact)),
+                Err(error @ (Error::Damaged { .. } | Error::DigestMismatch { .. })) => {
+                    warn(format!("{error}; going on without it"));
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            },
             CacheStatus::Hit(artifact) => {
-                reporter.report(Event::Warning(format!(
+                warn(format!(
                     "the remote {} offers {} with the digest {}, and the store has another artifact of the same build \
                      key: {}",
                     offer.remote, offer.name, offer.digest, artifact.record.digest
-                )));
+                ));
                 Ok(None)
             }
             CacheStatus::Miss(lock) => {
-                let taken = take(Way { remote, store, reporter }, offer, lock)?;
-                self.note(offer);
-                Ok(Some(taken))
+                let taken = take(Way { remote, store, reporter }, offer, lock, usable)?;
+                if taken.is_some() {
+                    self.note(offer);
+                }
+                Ok(taken)
             }
         }
     }
@@ -218,13 +297,21 @@ impl Configured {
         Ok(&**self.opened.get_or_init(|| remote))
     }
 
-    /// Makes a warning of what the remote did wrong, and does not ask it again.
-    fn gave_up(&self, error: Error, reporter: &dyn Reporter) -> Result<()> {
+    fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Makes a warning of what the remote did wrong. One that cannot be reached, or permits nothing, is not asked again.
+    fn failed(&self, error: Error, reporter: &dyn Reporter) -> Result<()> {
         if !is_of_remote(&error) {
             return Err(error);
         }
-        if !self.is_away.swap(true, Ordering::Relaxed) {
-            reporter.report(Event::Warning(format!("{error}; going on without it")));
+        if matches!(error, Error::Remote(RemoteError::Unavailable { .. } | RemoteError::Denied { .. })) {
+            self.is_away.store(true, Ordering::Relaxed);
+        }
+        let warning = format!("{error}; going on without it");
+        if self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
+            reporter.report(Event::Warning(warning));
         }
         Ok(())
     }
@@ -234,4 +321,14 @@ impl Configured {
 fn newest_first(mut offers: Vec<Offer>) -> Vec<Offer> {
     offers.sort_by_key(|offer| Reverse((offer.published, offer.build_key, offer.digest)));
     offers
+}
+
+/// The offers that run with a glibc by their names. If there is none, the first of the others is enough to say why.
+fn for_glibc(offers: Vec<Offer>, glibc: Option<GlibcVersion>) -> Vec<Offer> {
+    let runs = |offer: &Offer| glibc.is_none_or(|glibc| offer.glibc_floor() <= glibc);
+    let (mut fitting, others): (Vec<_>, Vec<_>) = offers.into_iter().partition(runs);
+    if fitting.is_empty() {
+        fitting.extend(others.into_iter().next());
+    }
+    fitting
 }

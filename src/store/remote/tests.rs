@@ -1,11 +1,13 @@
 //! A remote in a directory, and what one that lies can do.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::*;
-use crate::event::Silent;
-use crate::store::Store;
+use crate::domain::artifact::ArtifactName;
+use crate::event::{Event, Silent};
 use crate::store::fixtures::MadeUp;
+use crate::store::{CacheStatus, Store};
 
 /// A store with a made-up artifact that was published long ago, and a directory that is its remote.
 struct Place {
@@ -17,7 +19,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let made_up = MadeUp::new(directory.path());
+        let made_up = made_up(directory.path(), |plan| plan.request.policies.debug_files = true);
         let mut artifact = made_up.publish(&Store::new(directory.path().join("origin")));
         artifact.record.published = 1_234_567_890;
         Self { directory, artifact, made_up }
@@ -40,12 +42,13 @@ impl Place {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        Wanted { request: &self.made_up.manifest.plan.request, key: self.made_up.manifest.request_key }
+        let manifest = &self.made_up.manifest;
+        Wanted { request: &manifest.plan.request, key: manifest.request_key, glibc: None }
     }
 
     fn find(&self, fits: bool) -> Result<Option<StoredArtifact>> {
         let store = Store::new(self.path("store"));
-        let found = Remotes::new([self.address()]).find(self.wanted(), &|_: &Offer| fits, &store, &Silent);
+        let found = Remotes::new([self.address()]).find(self.wanted(), &|_| fits, &store, &Silent);
         if let Ok(artifacts) = fs_err::read_dir(store.root().join("artifacts")) {
             let names: Vec<_> = artifacts.map(|entry| entry.unwrap().file_name()).collect();
             assert!(names.iter().all(|name| !name.to_string_lossy().contains('.')), "{names:?}");
@@ -53,10 +56,67 @@ impl Place {
         found
     }
 
+    /// Pushes another artifact of the same request, which was published then.
+    fn push_another(&self, name: &str, published: u64) -> StoredArtifact {
+        let made_up = made_up(self.directory.path(), |plan| {
+            plan.request = self.made_up.manifest.plan.request.clone();
+            plan.toolchain.compiler.push_str(name);
+        });
+        let mut artifact = made_up.publish(&Store::new(self.path("origin")));
+        artifact.record.published = published;
+        self.remote().push(&artifact, &Silent).unwrap();
+        artifact
+    }
+
+    /// Damages the tarball of an artifact in the remote.
+    fn damage(&self, artifact: &StoredArtifact) {
+        let size = usize::try_from(artifact.record.size).unwrap();
+        fs_err::write(self.path("remote/blobs").join(artifact.record.digest.to_string()), vec![7; size]).unwrap();
+    }
+
+    /// The file of the offers for the request.
+    fn offers_file(&self) -> String {
+        format!("requests/{}.json", self.artifact.record.request_key)
+    }
+
     /// Changes a file of the remote.
     fn edit(&self, file: &str, edit: impl FnOnce(String) -> String) {
         let path = self.path("remote").join(file);
         fs_err::write(&path, edit(fs_err::read_to_string(&path).unwrap())).unwrap();
+    }
+}
+
+/// A made-up artifact of another plan.
+fn made_up(directory: &Path, edit: impl FnOnce(&mut crate::domain::plan::BuildPlan)) -> MadeUp {
+    let mut made_up = MadeUp::new(directory);
+    let manifest = &mut made_up.manifest;
+    edit(&mut manifest.plan);
+    (manifest.build_key, manifest.request_key) = (manifest.plan.build_key(), manifest.plan.request_key());
+    manifest.name = ArtifactName::new(&manifest.plan, manifest.glibc_floor);
+    let json = manifest.to_json();
+    made_up.pack(json.as_bytes());
+    made_up
+}
+
+/// Keeps warnings.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Reporter for Heard {
+    fn report(&self, event: Event) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text);
+        }
+    }
+
+    fn task(&self, _: &str) -> Box<dyn Reporter + Send + '_> {
+        Box::new(Silent)
+    }
+}
+
+impl Heard {
+    fn warnings(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -83,8 +143,123 @@ fn what_is_pushed_is_found_as_it_was() {
     assert!(place.remote().offer(Digest::of("other")).unwrap().is_none());
     let other = Store::new(place.path("other"));
     let remotes = Remotes::new([place.address()]);
-    assert_eq!(remotes.pinned(record.digest, &other, &Silent).unwrap().unwrap().record, *record);
+    // A digest says nothing of debug files, so they are not taken by it.
+    let pinned = remotes.pinned(record.digest, &other, &Silent).unwrap().unwrap();
+    assert_eq!((pinned.record.digest, pinned.debug_tarball()), (record.digest, None));
     assert_eq!(remotes.origin(record.build_key), Some(place.address().to_string()));
+    let listed = remotes.listed(record.digest, &Store::new(place.path("listed")), &Silent).unwrap().unwrap();
+    assert_eq!(listed.record, *record);
+    // In the store already it has to fit too.
+    assert!(place.find(false).unwrap().is_none());
+}
+
+#[test]
+fn an_artifact_of_the_store_is_not_what_a_remote_says_it_is() {
+    let place = Place::new();
+    place.push();
+    let store = Store::new(place.path("store"));
+    let other = made_up(place.directory.path(), |plan| plan.request.policies.shared = true).publish(&store);
+    // The remote offers the artifact that the store has as one of the request that is wanted.
+    let mut offer = offer_for(&other, "").unwrap();
+    offer.request_key = place.artifact.record.request_key;
+    let lie = serde_json::json!({"format": 1, "offers": [offer]}).to_string();
+    place.edit(&place.offers_file(), |_| lie);
+    assert!(place.find(true).unwrap().is_none());
+}
+
+#[test]
+fn of_what_does_not_fit_only_the_manifest_is_received_and_no_warning_is_given() {
+    let place = Place::new();
+    place.push();
+    let unfit: Vec<_> = (0..5).map(|number| place.push_another(&format!("{number}"), 2_000_000_000)).collect();
+    for artifact in &unfit {
+        place.damage(artifact);
+    }
+    let fits = |manifest: &Manifest| manifest.build_key == place.artifact.record.build_key;
+    let (store, heard) = (Store::new(place.path("store")), Heard::default());
+    let found = Remotes::new([place.address()]).find(place.wanted(), &fits, &store, &heard).unwrap().unwrap();
+    assert_eq!(found.record, place.artifact.record);
+    assert_eq!(heard.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_artifact_costs_a_warning_and_hides_no_other() {
+    let place = Place::new();
+    place.push();
+    let damaged = [place.push_another("a", 2_000_000_000), place.push_another("b", 2_000_000_001)];
+    for artifact in &damaged {
+        place.damage(artifact);
+    }
+    let (store, heard, remotes) = (Store::new(place.path("store")), Heard::default(), Remotes::new([place.address()]));
+    assert!(remotes.pinned(damaged[0].record.digest, &store, &heard).unwrap().is_none());
+    let found = remotes.find(place.wanted(), &|_| true, &store, &heard).unwrap().unwrap();
+    assert_eq!(found.record, place.artifact.record);
+    let warnings = heard.warnings();
+    assert!(warnings.len() == 2 && warnings.iter().all(|text| text.contains("going on without it")), "{warnings:?}");
+    // Three are enough.
+    place.damage(&place.push_another("c", 2_000_000_002));
+    let fresh = Store::new(place.path("fresh"));
+    assert!(remotes.find(place.wanted(), &|_| true, &fresh, &Silent).unwrap().is_none());
+}
+
+#[test]
+fn more_than_the_newest_offer_for_a_build_key_is_tried() {
+    let place = Place::new();
+    place.push();
+    let mut offer = offer_for(&place.artifact, "").unwrap();
+    (offer.digest, offer.published) = (Digest::of("absent"), 2_000_000_000);
+    DirectoryRemote::new(String::new(), place.path("remote")).record(&offer, &Silent).unwrap();
+    let store = Store::new(place.path("store"));
+    let CacheStatus::Miss(lock) = store.reserve(offer.build_key, &Silent).unwrap() else { panic!("it is there") };
+    let remotes = Remotes::new([place.address()]);
+    let found = remotes.by_build_key(place.wanted(), lock, &store, &Silent).unwrap();
+    let ByKey::Taken(artifact) = found else { panic!("{found:?}") };
+    assert_eq!(artifact.record, place.artifact.record);
+}
+
+#[test]
+fn debug_files_that_the_plan_has_not_are_refused() {
+    let place = Place::new();
+    let without = made_up(place.directory.path(), |_| {});
+    let artifact = without.publish(&Store::new(place.path("origin")));
+    place.remote().push(&artifact, &Silent).unwrap();
+    let wanted = Wanted { request: &without.manifest.plan.request, key: without.manifest.request_key, glibc: None };
+    let (store, heard) = (Store::new(place.path("store")), Heard::default());
+    assert!(Remotes::new([place.address()]).find(wanted, &|_| true, &store, &heard).unwrap().is_none());
+    let warnings = heard.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("debug files"), "{warnings:?}");
+}
+
+#[test]
+fn what_needs_a_newer_glibc_is_asked_for_once_to_say_why() {
+    let place = Place::new();
+    place.push();
+    place.push_another("a", 2_000_000_000);
+    let (store, asked) = (Store::new(place.path("store")), Mutex::new(0));
+    let fits = |_: &Manifest| {
+        *asked.lock().unwrap() += 1;
+        false
+    };
+    for (glibc, expected) in [("2.34", 1), ("2.35", 2)] {
+        let wanted = Wanted { glibc: Some(glibc.parse().unwrap()), ..place.wanted() };
+        assert!(Remotes::new([place.address()]).find(wanted, &fits, &store, &Silent).unwrap().is_none());
+        assert_eq!(std::mem::take(&mut *asked.lock().unwrap()), expected, "{glibc}");
+    }
+}
+
+#[test]
+fn all_that_can_be_listed_is_listed() {
+    let place = Place::new();
+    place.push();
+    let away = Address::parse(&format!("file://{}", place.path("absent").display())).unwrap();
+    let heard = Heard::default();
+    for addresses in [vec![away.clone(), place.address()], vec![place.address(), away.clone(), place.address()]] {
+        let listed = Remotes::new(addresses).list(&heard).unwrap();
+        assert_eq!(listed.iter().map(|one| one.digest).collect::<Vec<_>>(), [place.artifact.record.digest]);
+    }
+    assert_eq!(heard.warnings().len(), 2);
+    assert!(Remotes::new([away]).list(&Silent).is_err());
+    assert!(Remotes::new([]).list(&Silent).unwrap().is_empty());
 }
 
 #[test]
@@ -133,7 +308,7 @@ fn pushes_at_once_lose_nothing_of_each_other() {
         }
     });
     assert_eq!(place.remote().list().unwrap().len(), 8);
-    assert_eq!(place.remote().offers(place.wanted()).unwrap().len(), 8);
+    assert_eq!(place.remote().offers(place.wanted(), &Silent).unwrap().len(), 8);
 }
 
 #[test]
@@ -203,7 +378,7 @@ fn an_offer_for_another_request_is_not_taken() {
         fs_err::write(&file, content).unwrap();
         let wanted = Wanted { key: other, ..place.wanted() };
         let remotes = Remotes::new([place.address()]);
-        assert!(remotes.find(wanted, &|_: &Offer| true, &store, &Silent).unwrap().is_none());
+        assert!(remotes.find(wanted, &|_| true, &store, &Silent).unwrap().is_none());
         assert!(store.find(other).unwrap().is_empty());
     }
 }
@@ -217,7 +392,7 @@ fn a_remote_that_cannot_be_read_costs_a_warning_and_the_next_one() {
     let address = |path: &Path| Address::parse(&format!("file://{}", path.display())).unwrap();
     let remotes = Remotes::new([address(&file), address(&place.path("absent")), place.address()]);
     let store = Store::new(place.path("store"));
-    let found = remotes.find(place.wanted(), &|_: &Offer| true, &store, &Silent).unwrap().unwrap();
+    let found = remotes.find(place.wanted(), &|_| true, &store, &Silent).unwrap().unwrap();
     assert_eq!(remotes.origin(found.record.build_key), Some(place.address().to_string()));
 }
 

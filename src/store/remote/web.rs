@@ -113,7 +113,7 @@ impl Files for WebRemote {
 }
 
 impl Remote for WebRemote {
-    fn offers(&self, wanted: Wanted<'_>) -> Result<Vec<Offer>> {
+    fn offers(&self, wanted: Wanted<'_>, _: &dyn Reporter) -> Result<Vec<Offer>> {
         self.offers_of(wanted.key)
     }
 

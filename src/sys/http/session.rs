@@ -2,6 +2,7 @@
 //!
 //! A redirect is followed without the credentials if it leads to another host, and never from `https` to `http`.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 
 use super::proxy::Proxies;
+use super::url::{self, InTheClear};
 use super::wire::{Head, Heard, Watch, listen, next};
 use super::{DownloadError, Limits, Sink, client};
 use crate::error::Result as OwnResult;
@@ -89,10 +91,17 @@ pub struct Session {
     limits: Limits,
     proxies: Proxies,
     no_certificates: Option<String>,
+    in_the_clear: InTheClear,
 }
 
-/// Takes the pieces of a body.
-type Take<'t> = dyn FnMut(&Head, &[u8]) -> Result<(), DownloadError> + 't;
+/// Takes the pieces of a body, the first of which is empty, and says whether to go on. A body that nobody wants may have
+/// no end.
+type Take<'t> = dyn FnMut(&Head, &[u8]) -> Result<ControlFlow<()>, DownloadError> + 't;
+
+/// Read on.
+const ON: ControlFlow<()> = ControlFlow::Continue(());
+/// Nothing more of the body is wanted.
+const ENOUGH: ControlFlow<()> = ControlFlow::Break(());
 
 impl Session {
     /// Makes a client that uses the environment's proxies and the system's CA certificates.
@@ -103,7 +112,21 @@ impl Session {
         let limits = Limits { attempts: 3, patience: Duration::from_secs(10), slowest: 8 << 10, ..Limits::default() };
         let proxies = Proxies::from_env()?;
         let (inner, no_certificates) = client(limits, &proxies, redirect::Policy::none)?;
-        Ok(Self { inner, limits, proxies, no_certificates })
+        Ok(Self { inner, limits, proxies, no_certificates, in_the_clear: InTheClear::OnThisMachine })
+    }
+
+    /// The same where the user consented, or not, to `http` on the way to other machines.
+    #[must_use]
+    pub fn with(self, in_the_clear: InTheClear) -> Self {
+        Self { in_the_clear, ..self }
+    }
+
+    /// Returns where a text of an answer leads from a URL.
+    ///
+    /// # Errors
+    /// Why nobody should go there, as [`url::joined`].
+    pub fn joined(&self, from: &str, to: &str) -> Result<String, String> {
+        url::joined(from, to, self.in_the_clear)
     }
 
     /// Asks for something small: an answer of at most so many bytes. An answer that says that the server is busy is
@@ -121,10 +144,10 @@ impl Session {
                 let most = if is_error { LONGEST_ERROR } else { most };
                 if (body.len() + piece.len()) as u64 <= most {
                     body.extend_from_slice(piece);
-                    return Ok(());
+                    return Ok(ON);
                 }
                 let reason = format!("the server sends more than {most} bytes");
-                if is_error { Ok(()) } else { Err(DownloadError::Permanent(reason)) }
+                if is_error { Ok(ENOUGH) } else { Err(DownloadError::Permanent(reason)) }
             });
             let wait = match &asked {
                 Ok(head) if is_busy(head.status) => retry_after(head).unwrap_or(pause),
@@ -144,24 +167,17 @@ impl Session {
         Err(DownloadError::Transient("no attempt is left".into()))
     }
 
-    /// Sends a file, once. Any status is an answer.
+    /// Sends a file, once. Any status is an answer, and its body is not read.
     ///
     /// # Errors
     /// [`DownloadError`] if there is none.
-    pub fn upload(&self, ask: &Ask<'_>) -> Result<Answer, DownloadError> {
+    pub fn upload(&self, ask: &Ask<'_>) -> Result<Head, DownloadError> {
         let patient = Self { limits: Limits { patience: PATIENCE_AFTER_UPLOAD, ..self.limits }, ..self.clone() };
-        let mut body = Vec::new();
-        let head = patient.follow(ask, None, None, &mut |_, piece| {
-            if (body.len() + piece.len()) as u64 <= LONGEST_ERROR {
-                body.extend_from_slice(piece);
-            }
-            Ok(())
-        })?;
-        Ok(Answer { head, body })
+        patient.follow(ask, None, None, &mut |_, _| Ok(ENOUGH))
     }
 
     /// Receives a file, and continues where a connection broke. Any status other than success is an answer whose body is
-    /// ignored.
+    /// not read.
     ///
     /// # Errors
     /// The [`DownloadError`] of the last attempt, and the errors of the sink.
@@ -176,14 +192,18 @@ impl Session {
                         sink.restart()?;
                     }
                     is_new = false;
-                    Ok(sink.append(piece)?)
+                    sink.append(piece)?;
+                    Ok(ON)
                 }
-                StatusCode::PARTIAL_CONTENT if starts_at(head, have) => Ok(sink.append(piece)?),
+                StatusCode::PARTIAL_CONTENT if starts_at(head, have) => {
+                    sink.append(piece)?;
+                    Ok(ON)
+                }
                 StatusCode::PARTIAL_CONTENT => {
                     sink.restart()?;
                     Err(DownloadError::Transient("the server sent another part of the file".into()))
                 }
-                _ => Ok(()),
+                _ => Ok(ENOUGH),
             });
             let wait = match &asked {
                 Ok(head) if is_busy(head.status) => retry_after(head).unwrap_or(pause),
@@ -220,13 +240,21 @@ impl Session {
             let request = self.request(&ask, &url, from, &watch)?;
             match self.once(request, &url, &mut watch, take)? {
                 Next::Done(head) => return Ok(head),
-                Next::Redirect(to) if matches!(ask.method, Method::Get | Method::Head) => url = redirected(&url, &to)?,
+                Next::Redirect(to) if matches!(ask.method, Method::Get | Method::Head) => {
+                    url = self.redirected(&url, &to)?;
+                }
                 Next::Redirect(to) => {
                     return Err(DownloadError::Permanent(format!("it redirects to {}", super::shown(&to))));
                 }
             }
         }
         Err(DownloadError::Permanent(format!("it redirects more than {MOST_REDIRECTS} times")))
+    }
+
+    /// Returns where a redirect leads.
+    fn redirected(&self, from: &Url, to: &str) -> Result<Url, DownloadError> {
+        let next = self.joined(from.as_str(), to).map_err(DownloadError::Permanent)?;
+        Url::parse(&next).map_err(|error| DownloadError::Permanent(error.to_string()))
     }
 
     fn request(
@@ -292,11 +320,16 @@ impl Session {
         if let Some(to) = head.header(LOCATION.as_str()).filter(|_| head.status.is_redirection()) {
             return Ok(Next::Redirect(to.to_owned()));
         }
+        // The thread ends when it finds nobody to take what it reads.
+        let mut flow = take(&head, &[])?;
         loop {
+            if flow.is_break() {
+                return Ok(Next::Done(head));
+            }
             match next(&messages, watch)? {
                 Heard::Piece(piece) => {
                     watch.count(piece.len());
-                    take(&head, &piece)?;
+                    flow = take(&head, &piece)?;
                 }
                 Heard::End => return Ok(Next::Done(head)),
                 Heard::Failed(error) => return Err(error),
@@ -310,12 +343,6 @@ impl Session {
 enum Next {
     Done(Head),
     Redirect(String),
-}
-
-/// Returns where a redirect leads.
-fn redirected(from: &Url, to: &str) -> Result<Url, DownloadError> {
-    let next = super::url::joined(from.as_str(), to).map_err(DownloadError::Permanent)?;
-    Url::parse(&next).map_err(|error| DownloadError::Permanent(error.to_string()))
 }
 
 /// Whether a server says that the same request may succeed later.

@@ -73,18 +73,34 @@ pub fn is_of_origin(url: &str, of: &str) -> bool {
     origin(url).is_ok_and(|own| origin(of).is_ok_and(|of| own == of))
 }
 
+/// Where `http` is acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InTheClear {
+    /// Between programs of this machine.
+    OnThisMachine,
+    /// Anywhere: the user consented to it.
+    Anywhere,
+}
+
 /// Returns where a text leads from a URL: it may be a path of the same host.
 ///
 /// # Errors
-/// Why nobody should go there: it is no URL, or leads from `https` to `http` or another scheme.
-pub fn joined(from: &str, to: &str) -> Result<String, String> {
+/// Why nobody should go there: it is no URL, leads from `https` to `http` or another scheme, or from this machine in the
+/// clear to another one without consent.
+pub fn joined(from: &str, to: &str, in_the_clear: InTheClear) -> Result<String, String> {
     let from = Url::parse(from).map_err(|error| error.to_string())?;
     let wrong = |reason: &str| format!("it leads to {}: {reason}", super::shown(to));
     let next = from.join(to).map_err(|error| wrong(&error.to_string()))?;
     match next.scheme() {
         "https" => Ok(next.into()),
         // In the clear, credentials or not, only where everything is.
-        "http" if from.scheme() == "http" => Ok(next.into()),
+        "http" if from.scheme() == "http" => {
+            let leaves = !next.host_str().is_some_and(is_loopback);
+            match in_the_clear {
+                InTheClear::OnThisMachine if leaves => Err(wrong("another machine, in the clear")),
+                InTheClear::OnThisMachine | InTheClear::Anywhere => Ok(next.into()),
+            }
+        }
         "http" => Err(wrong("from https to http")),
         other => Err(wrong(&format!("the scheme {other} is neither http nor https"))),
     }
@@ -193,6 +209,7 @@ mod tests {
 
     #[test]
     fn nothing_leads_from_https_to_http_or_to_another_scheme() {
+        let joined = |from, to| super::joined(from, to, InTheClear::Anywhere);
         assert_eq!(joined("https://a.test/x/y", "../z"), Ok("https://a.test/z".into()));
         assert_eq!(joined("https://a.test/x", "https://b.test/"), Ok("https://b.test/".into()));
         assert_eq!(joined("http://a.test/x", "http://b.test/"), Ok("http://b.test/".into()));
@@ -204,6 +221,25 @@ mod tests {
                 && !is_of_origin("https://a.test:1/", "https://a.test")
         );
         assert!(!is_of_origin("http://a.test/", "https://a.test/") && !is_of_origin("x", "x"));
+    }
+
+    #[test]
+    fn nothing_leads_from_this_machine_to_another_in_the_clear_without_consent() {
+        for (to, is_here) in [
+            ("http://b.test/", false),
+            ("http://128.0.0.1/", false),
+            ("http://localhost.test/", false),
+            ("//b.test/x", false),
+            ("https://b.test/", true),
+            ("http://[::1]:5/x", true),
+            ("/y", true),
+        ] {
+            let joined = |consent| joined("http://127.0.0.1:8080/x", to, consent);
+            let found = joined(InTheClear::OnThisMachine);
+            assert_eq!(found.is_ok(), is_here, "{to}: {found:?}");
+            assert!(found.err().is_none_or(|error| error.contains("another machine, in the clear")), "{to}");
+            assert!(joined(InTheClear::Anywhere).is_ok(), "{to}");
+        }
     }
 
     #[test]

@@ -404,6 +404,60 @@ fn tokens_come_from_the_registrys_own_host_and_go_nowhere_else() {
 }
 
 #[test]
+fn neither_a_bad_artifact_nor_many_that_need_a_newer_glibc_hide_a_good_one() {
+    let place = tempfile::tempdir().expect("a directory");
+    let said = said();
+    let (digest, runtime) = ("0".repeat(64), artifact("runtime"));
+    let bad = said.tag.replace(&runtime.digest, &digest);
+    let before = said.tag.split("-glibc").next().expect("a beginning").to_owned();
+    let mut tags: Vec<String> = (0..150).map(|number| format!("{before}-glibc9.9-{number:064}")).collect();
+    tags.extend([bad.clone(), said.tag.clone()]);
+    let server = Server::start(move |request, stream| {
+        let answer = if request.head.contains("/tags/list") {
+            whole(json!({"name": "team/python", "tags": tags}).to_string().as_bytes())
+        } else if request.head.contains(&format!("/manifests/{bad}")) {
+            whole(b"{}")
+        } else {
+            said.answer(request)
+        };
+        stream.write_all(&answer)
+    });
+    let mut pull = elsewhere(&place.path().join("store"));
+    pull.args(["pull", "3.13.5", "--json", "--remotes", &address(&server)]);
+    let ended = run(&mut pull).exits(0).says(&[&digest, "going on without it"]);
+    assert_eq!(ended.json()[0]["digest"], runtime.digest.as_str());
+    assert_eq!(server.heads().iter().filter(|head| head.contains("/manifests/")).count(), 2);
+}
+
+#[test]
+fn of_many_artifacts_of_a_request_some_are_looked_at_and_a_warning_says_so() {
+    let place = tempfile::tempdir().expect("a directory");
+    let said = said();
+    let before = said.tag.split("-glibc").next().expect("a beginning").to_owned();
+    let tags: Vec<String> = (0..150).map(|number| format!("{before}-glibc2.2-{number:064}")).collect();
+    let server = Server::start(move |request, stream| {
+        let is_list = request.head.contains("/tags/list");
+        let list = || whole(json!({"name": "team/python", "tags": tags}).to_string().as_bytes());
+        stream.write_all(&if is_list { list() } else { empty("404 Not Found") })
+    });
+    let mut pull = elsewhere(&place.path().join("store"));
+    pull.args(["pull", "3.13.5", "--remotes", &address(&server)]);
+    run(&mut pull).exits(2).says(&["150 artifacts of the request", "100 are looked at"]);
+    assert_eq!(server.heads().iter().filter(|head| head.contains("/manifests/")).count(), 100);
+}
+
+#[test]
+fn more_tags_than_any_registry_has_are_not_kept() {
+    let place = tempfile::tempdir().expect("a directory");
+    let before = said().tag.split("-glibc").next().expect("a beginning").to_owned();
+    let tags: Vec<String> = (0..=100_000).map(|number| format!("{before}-glibc2.2-{number:064}")).collect();
+    let body = json!({"name": "team/python", "tags": tags}).to_string();
+    assert!(body.len() < 16 << 20, "the limit of one page comes first");
+    let server = Server::start(move |_, stream| stream.write_all(&whole(body.as_bytes())));
+    run(elsewhere(&place.path().join("store")).args(["list", &address(&server)])).exits(4).says(&["100000 tags"]);
+}
+
+#[test]
 fn the_tags_of_a_request_are_asked_for_in_pages_from_its_first_on() {
     let place = tempfile::tempdir().expect("a directory");
     let said = said();

@@ -295,6 +295,119 @@ fn a_remote_that_is_away_or_silent_is_given_up_soon() {
     run(&mut offline).exits(2).says_not(&["going on without it"]);
 }
 
+/// The parts of an answer that has no end, until the client goes; `true` if it took all that was tried.
+fn send_without_end(head: &[u8], stream: &mut dyn std::io::Write) -> bool {
+    let piece = vec![b'x'; 1 << 20];
+    stream.write_all(head).is_ok() && (0..128).all(|_| stream.write_all(&piece).is_ok())
+}
+
+#[test]
+fn the_endless_body_of_an_error_is_not_read() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let place = Place::new();
+    // Of a file, and of the small ones before it.
+    for part in ["/blobs/", "/artifacts/"] {
+        let (remote, read, seen) = (place.remote(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (count, asked) = (Arc::clone(&read), Arc::clone(&seen));
+        let of_tarball = format!("/blobs/{} ", artifact("runtime").digest);
+        let server = Server::start(move |request, stream| {
+            if request.head.contains(if part == "/blobs/" { &of_tarball } else { part }) {
+                asked.fetch_add(1, Ordering::SeqCst);
+                if send_without_end(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n", stream) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                return Ok(());
+            }
+            let file = Place::asked_for(&remote, request);
+            stream.write_all(&file.map_or_else(|| empty("404 Not Found"), |file| whole(&file)))
+        });
+        pull(&place.path("store"), &format!("{}/python", server.base(""))).exits(2);
+        assert_eq!((seen.load(Ordering::SeqCst), read.load(Ordering::SeqCst)), (1, 0), "{part}");
+    }
+}
+
+#[test]
+fn a_remote_that_permits_nothing_is_asked_no_more() {
+    let place = Place::new();
+    let request = fs_err::read_dir(place.remote().join("requests")).expect("a directory").next().expect("a file");
+    let request = request.expect("a file").path();
+    let mut offers: serde_json::Value = serde_json::from_slice(&fs_err::read(&request).expect("a file")).expect("JSON");
+    for digit in ["1", "2"] {
+        let mut other = offers["offers"][0].clone();
+        other["digest"] = digit.repeat(64).into();
+        offers["offers"].as_array_mut().expect("an array").push(other);
+    }
+    fs_err::write(&request, offers.to_string()).expect("a file");
+    let server = place.serve(|request, _| request.head.contains("/blobs/").then(|| empty("403 Forbidden")));
+    let mut pull = place.elsewhere("store");
+    pull.args(["pull", "3.13.5", "--remotes", &format!("{}/python", server.base(""))]);
+    run(&mut pull).exits(2).says(&["does not permit it", "going on without it"]);
+    assert_eq!(server.heads().iter().filter(|head| head.contains("/blobs/")).count(), 1);
+}
+
+#[test]
+fn all_of_the_remotes_is_pulled_but_for_what_is_damaged_or_away() {
+    let place = Place::new();
+    run(pykeel().args(["push", "--all", &place.address()])).exits(0);
+    let silent = Server::start(|_, _| Ok(()));
+    let away = format!("file://{}", place.path("absent").display());
+    let all = |store: &str| {
+        let mut pull = place.elsewhere(store);
+        run(pull.args(["pull", "--all", "--json", "--remotes", &away, "--remotes", &place.address()]))
+    };
+    let ended = all("away").exits(0).says(&["absent", "going on without it"]);
+    assert_eq!(ended.json().as_array().map(Vec::len), Some(2));
+    // Without the network only the directories are asked.
+    let of_network = format!("{}/python", silent.base(""));
+    let offline = |addresses: &[&str]| {
+        let mut pull = place.elsewhere("offline");
+        pull.args(["pull", "--all"]).env("PYKEEL_OFFLINE", "1").env("PYKEEL_REMOTES", addresses.join("\n"));
+        run(&mut pull)
+    };
+    offline(&[&of_network, &place.address()]).exits(0).says_not(&["going on"]);
+    offline(&[&of_network]).exits(2).says(&["no remote is a directory"]);
+    assert_eq!(silent.heads(), Vec::<String>::new());
+    run(place.elsewhere("none").args(["pull", "--all", "--remotes", &away])).exits(3).says(&["absent"]);
+    // The first of the list is damaged.
+    let list = run(place.elsewhere("none").args(["list", "--json", &place.address()])).exits(0).json();
+    let mut digests: Vec<_> =
+        list["artifacts"].as_array().expect("an array").iter().map(|one| one["digest"].clone()).collect();
+    digests.sort_by_key(ToString::to_string);
+    let damaged = digests[0].as_str().expect("a digest");
+    fs_err::write(place.remote().join("blobs").join(damaged), "damaged").expect("a file");
+    let ended = all("damaged").exits(1).says(&["going on without it", damaged]);
+    let taken: Vec<_> = ended.json().as_array().expect("an array").iter().map(|one| one["digest"].clone()).collect();
+    assert_eq!(taken, digests[1..]);
+}
+
+#[test]
+fn what_is_pruned_while_it_waits_to_be_pushed_is_an_error_unless_all_is_pushed() {
+    let place = Place::new();
+    for (word, code) in [("3.13.5", 2), ("--all", 0)] {
+        run(pykeel().args(["push", "--all", &place.address()])).exits(0);
+        let (store, to) = (place.path(&format!("store{code}")), place.path(&format!("to{code}")));
+        run(elsewhere(&store).args(["pull", "--all", "--remotes", &place.address()])).exits(0);
+        let list = run(elsewhere(&store).args(["list", "--json"])).exits(0).json();
+        let pruned = list[1]["build_key"].as_str().expect("a key");
+        fs_err::create_dir(&to).expect("a directory");
+        let lock = fs_err::File::create(to.join("push.lock")).expect("a file").into_parts().0;
+        lock.lock().expect("the lock");
+        let mut push = elsewhere(&store);
+        push.args(["push", word, &format!("file://{}", to.display())]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = push.spawn().expect("pykeel");
+        let mut said = std::io::BufReader::new(child.stderr.take().expect("the errors"));
+        let mut text = String::new();
+        while !text.contains("waiting") && std::io::BufRead::read_line(&mut said, &mut text).expect("text") > 0 {}
+        fs_err::remove_dir_all(store.join("artifacts").join(pruned)).expect("the artifact");
+        drop(lock);
+        std::io::Read::read_to_string(&mut said, &mut text).expect("text");
+        assert_eq!(child.wait().expect("pykeel").code(), Some(code), "{text}");
+        assert!(text.contains(if code == 0 { "was pruned meanwhile" } else { "no artifact" }), "{text}");
+    }
+}
+
 #[test]
 fn a_kill_while_it_pulls_or_pushes_is_in_nobodys_way() {
     let place = Place::new();

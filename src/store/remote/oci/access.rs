@@ -57,9 +57,14 @@ impl Access {
     }
 
     /// Sends a file, once.
-    pub(super) fn upload(&self, ask: &Ask<'_>) -> Result<Answer> {
+    pub(super) fn upload(&self, ask: &Ask<'_>) -> Result<Head> {
         let exchange = |ask: &Ask<'_>| self.session.upload(ask);
-        self.permitted(Scope::Push, ask, &mut { exchange }, |answer| &answer.head)
+        self.permitted(Scope::Push, ask, &mut { exchange }, |head| head)
+    }
+
+    /// Where an answer leads from a URL.
+    pub(super) fn joined(&self, from: &str, to: &str) -> Result<String, String> {
+        self.session.joined(from, to)
     }
 
     /// Receives a file.

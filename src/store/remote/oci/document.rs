@@ -39,7 +39,7 @@ pub(super) struct Tag {
     flavor: Flavor,
     shared: bool,
     request: String,
-    floor: GlibcVersion,
+    pub(super) floor: GlibcVersion,
     pub(super) digest: Digest,
 }
 
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn the_tags_of_a_request_have_one_beginning() {
         let manifest = manifest();
-        let wanted = Wanted { request: &manifest.plan.request, key: manifest.request_key };
+        let wanted = Wanted { request: &manifest.plan.request, key: manifest.request_key, glibc: None };
         assert!(Tag::of(&offer()).to_string().starts_with(&Tag::beginning(wanted)));
     }
 

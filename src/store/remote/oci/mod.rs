@@ -16,11 +16,13 @@ use self::access::{Access, Scope};
 use self::document::{ImageManifest, MANIFEST_TYPE, Tag};
 use super::address::RegistryPlace;
 use super::credentials::Credentials;
+use super::files::absent;
 use super::web::refused;
 use super::{Blob, LARGEST_MANIFEST, Listed, Offer, Pushed, Remote, Wanted, offer_for};
+use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
-use crate::event::Reporter;
+use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
 use crate::sys::http::{Answer, Ask, Body, Head, Method, Session, Sink, url};
 
@@ -30,6 +32,8 @@ const LARGEST_DOCUMENT: u64 = 256 << 10;
 const LARGEST_PAGE: u64 = 16 << 20;
 /// How many tags a page should have.
 const PAGE: usize = 1000;
+/// The most tags of artifacts that are kept while they are read.
+const MOST_TAGS: usize = 100_000;
 /// The most pages that are read.
 const MOST_PAGES: usize = 1000;
 /// How long a question may take that has several answers.
@@ -103,6 +107,9 @@ impl OciRemote {
                 serde_json::from_slice(&body).map_err(|error| self.wrong("its list of tags", error.to_string()))?;
             let tags = page.tags.unwrap_or_default();
             found.extend(tags.iter().filter(|tag| tag.starts_with(beginning)).filter_map(|tag| tag.parse().ok()));
+            if found.len() > MOST_TAGS {
+                return Err(self.wrong("its list of tags", format!("it has more than {MOST_TAGS} tags of artifacts")));
+            }
             // What the next page is, is computed and not taken from the registry, so no page leads back.
             let Some(greatest) = tags.iter().max().filter(|_| head.header("link").is_some()) else { return Ok(found) };
             if *greatest <= last {
@@ -167,12 +174,12 @@ impl OciRemote {
         }
         let to =
             head.header("location").ok_or_else(|| self.wrong("its answer", "it has no place to send a file to"))?;
-        let to = url::joined(&begin, to).map_err(|reason| self.wrong("its answer", reason))?;
+        let to = self.access.joined(&begin, to).map_err(|reason| self.wrong("its answer", reason))?;
         let separator = if to.contains('?') { '&' } else { '?' };
         let to = format!("{to}{separator}digest=sha256:{}", blob.digest);
         let headers = [("content-type", "application/octet-stream")];
         let ask = Ask { headers: &headers, body: Body::File(from), ..Ask::new(Method::Put, &to) };
-        let Answer { head, .. } = self.access.upload(&ask)?;
+        let head = self.access.upload(&ask)?;
         if head.status() == 201 { Ok(blob.size) } else { Err(self.refused(&head)) }
     }
 
@@ -188,11 +195,25 @@ impl OciRemote {
 }
 
 impl Remote for OciRemote {
-    fn offers(&self, wanted: Wanted<'_>) -> Result<Vec<Offer>> {
+    fn offers(&self, wanted: Wanted<'_>, reporter: &dyn Reporter) -> Result<Vec<Offer>> {
         let (mut offers, began) = (Vec::new(), Instant::now());
-        for tag in self.tags(&Tag::beginning(wanted))?.iter().take(MOST_OFFERS) {
+        let tags = for_glibc(self.tags(&Tag::beginning(wanted))?, wanted.glibc);
+        if tags.len() > MOST_OFFERS {
+            let (address, number) = (self.address(), tags.len());
+            let text =
+                format!("remote {address}: it has {number} artifacts of the request; {MOST_OFFERS} are looked at");
+            reporter.report(Event::Warning(text));
+        }
+        for tag in tags.iter().take(MOST_OFFERS) {
             self.check_time(began)?;
-            offers.extend(self.offer_behind(tag)?);
+            match self.offer_behind(tag) {
+                Ok(offer) => offers.extend(offer),
+                // Whoever may push could otherwise hide all others behind one of them.
+                Err(error @ Error::Remote(RemoteError::Wrong { .. })) => {
+                    reporter.report(Event::Warning(format!("{error}; going on without it")));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(offers)
     }
@@ -206,13 +227,21 @@ impl Remote for OciRemote {
         let url = self.blob_url(offer.manifest.digest);
         let most = offer.manifest.size.min(LARGEST_MANIFEST);
         let Answer { head, body } = self.access.small(Scope::Pull, &Ask::new(Method::Get, &url), most)?;
-        if head.status() == 200 { Ok(body) } else { Err(self.refused(&head)) }
+        match head.status() {
+            200 => Ok(body),
+            404 => Err(absent(self.address(), offer.manifest)),
+            _ => Err(self.refused(&head)),
+        }
     }
 
     fn blob(&self, blob: Blob, sink: &mut dyn Sink) -> Result<()> {
         let url = self.blob_url(blob.digest);
         let head = self.access.receive(&Ask::new(Method::Get, &url), sink)?;
-        if matches!(head.status(), 200 | 206) { Ok(()) } else { Err(self.refused(&head)) }
+        match head.status() {
+            200 | 206 => Ok(()),
+            404 => Err(absent(self.address(), blob)),
+            _ => Err(self.refused(&head)),
+        }
     }
 
     fn push(&self, artifact: &StoredArtifact, _: &dyn Reporter) -> Result<Pushed> {
@@ -238,6 +267,16 @@ impl Remote for OciRemote {
     fn list(&self) -> Result<Vec<Listed>> {
         Ok(self.tags("")?.iter().map(Tag::listed).collect())
     }
+}
+
+/// The tags of what runs with a glibc. If there is none, one of the others is enough to say why.
+fn for_glibc(tags: Vec<Tag>, glibc: Option<GlibcVersion>) -> Vec<Tag> {
+    let (mut fitting, others): (Vec<_>, Vec<_>) =
+        tags.into_iter().partition(|tag| glibc.is_none_or(|glibc| tag.floor <= glibc));
+    if fitting.is_empty() {
+        fitting.extend(others.into_iter().next());
+    }
+    fitting
 }
 
 /// Whether an answer 404 is that of a registry that does not know the repository yet.
