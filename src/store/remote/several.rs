@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::take::{Way, take};
+use super::take::{Fits, Way, take};
 use super::{Address, Listed, Offer, Remote, Wanted, is_of_remote, open};
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
@@ -18,9 +18,6 @@ use crate::store::{CacheStatus, EntryLock, Store, StoredArtifact};
 const MOST_TRIES: usize = 3;
 /// How many offers of one remote are looked at for one request, whether their artifacts fit or not.
 const MOST_LOOKED_AT: usize = 100;
-
-/// Says of an artifact's manifest whether the artifact is of use.
-pub type Fits<'f> = dyn Fn(&Manifest) -> bool + 'f;
 
 /// The remotes of a configuration. One that is away costs a warning and is not asked again by this process. An artifact
 /// that is not what it should be costs a warning, and others are still asked for.

@@ -5,7 +5,6 @@ use std::path::Path;
 use bytesize::ByteSize;
 
 use super::landing::{Landing, check_manifest};
-use super::several::Fits;
 use super::{Blob, LARGEST_MANIFEST, LARGEST_TARBALL, Offer, Remote};
 use crate::domain::manifest::Manifest;
 use crate::error::{Error, RemoteError, Result};
@@ -13,6 +12,9 @@ use crate::event::{Reporter, staged};
 use crate::store::files::now;
 use crate::store::{EntryLock, Received, Store, StoredArtifact};
 use crate::sys::fs;
+
+/// Says of an artifact's manifest whether the artifact is of use.
+pub type Fits<'f> = dyn Fn(&Manifest) -> bool + 'f;
 
 /// From where to where an artifact is taken.
 #[derive(Clone, Copy)]
