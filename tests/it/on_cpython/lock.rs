@@ -49,6 +49,7 @@ fn what_is_locked_is_what_is_installed_and_what_runs() {
     assert_eq!((&built[1]["digest"], &built[1]["cached"]), (&builder["digest"], &true.into()));
     // And with other flags it is another.
     let mut other = locked(&["build", "--locked", "--dry-run"]);
-    run(other.env("LDFLAGS", "-Wl,-z,now")).exits(4).says(&["LDFLAGS is -Wl,-z,now, locked: none"]);
+    // Both flavors are: that is the exit code of several.
+    run(other.env("LDFLAGS", "-Wl,-z,now")).exits(1).says(&["LDFLAGS is -Wl,-z,now, locked: none"]);
     assert_eq!(fs_err::read_to_string(&lock).expect("the lock"), text);
 }
