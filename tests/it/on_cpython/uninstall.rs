@@ -199,7 +199,7 @@ fn what_is_mounted_in_a_prefix_is_not_emptied() {
     let ended = place.uninstall(&["3.13", "--force"]);
     let kept = inside.join("precious").exists();
     check("umount", &[&text]);
-    ended.exits(5).says(&["another file system is mounted at lib/python3.13/site-packages"]);
+    ended.exits(5).says(&["a file system is mounted at ", &text]);
     assert!(kept && place.prefix().join("bin/python3").exists());
 }
 
