@@ -416,7 +416,7 @@ fn without_a_home_a_store_is_named() {
         command.env("PYKEEL_OPTIMIZE", "none");
         run(command.env("PYKEEL_RECIPES", toy.path("recipes")))
     };
-    bare(&[]).exits(2).says(&["XDG_CACHE_HOME", "HOME", "--store DIR"]);
+    bare(&[]).exits(2).says(&["XDG_CACHE_HOME", "HOME", "PYKEEL_STORE"]);
     let store = toy.store();
     // It comes to make, which fails.
     bare(&["--store".as_ref(), store.as_os_str()]).exits(1).says(&["make"]);
