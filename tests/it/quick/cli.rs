@@ -60,7 +60,7 @@ fn an_argument_of_configure_that_breaks_a_promise_is_refused_with_what_to_use() 
 fn no_home_and_no_store_is_said() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pykeel"));
     command.arg("list").env_clear();
-    run(&mut command).exits(2).says(&["XDG_CACHE_HOME", "HOME", "--store"]);
+    run(&mut command).exits(2).says(&["XDG_CACHE_HOME", "HOME", "PYKEEL_STORE"]);
 }
 
 #[test]
