@@ -37,7 +37,7 @@ fn a_prefix_that_cannot_be_had_is_refused_before_anything_is_built() {
         fs_err::remove_dir(toy.path(".pykeel-3.13.5.new")).expect("a directory");
     }
     if let Some(_mounted) = Mounted::tmpfs(&toy.path("mounted"), "size=1m") {
-        refused(&path(&toy, "mounted"), &["a file system is mounted there"]);
+        refused(&path(&toy, "mounted"), &["a file system is mounted at"]);
     }
     if let Some(mounted) = Mounted::tmpfs(&toy.path("closed"), "size=1m") {
         mounted.remount("ro");
