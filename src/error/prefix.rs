@@ -76,10 +76,16 @@ pub enum PrefixError {
 }
 
 impl PrefixError {
-    /// Returns the error for two Pythons, each with its name and its prefix, if one would be installed into the other's
-    /// prefix.
+    /// Returns the error for the first of some Pythons, each with its name and its prefix, that would be installed into the
+    /// prefix of one before it, or around it.
     #[must_use]
-    pub fn of_overlap(first: (String, PathBuf), second: (String, PathBuf)) -> Option<Self> {
+    pub fn of_overlaps(pythons: &[(String, PathBuf)]) -> Option<Self> {
+        pythons.iter().enumerate().find_map(|(number, one)| {
+            pythons[..number].iter().find_map(|other| Self::of_overlap(other.clone(), one.clone()))
+        })
+    }
+
+    fn of_overlap(first: (String, PathBuf), second: (String, PathBuf)) -> Option<Self> {
         let ((first, one), (second, other)) = (first, second);
         let (prefix, inner) = if one == other {
             (one, None)

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::super::settings::FlavorChoice;
 use super::flags::BuildFlags;
 use super::lock::LockedArgs;
-use super::policies::{ConfigureArgs, PolicyArgs};
+use super::policies::ConfigureArgs;
 use super::values::named;
-use super::wanted::WantedArtifacts;
+use super::wanted::{BuiltArtifacts, WantedArtifacts};
 use crate::domain::artifact::Format;
-use crate::domain::prefix::PrefixTemplate;
 use crate::domain::version::VersionRequest;
 
 #[derive(Debug, ClapArgs)]
@@ -23,20 +21,8 @@ pub(in crate::cli) struct BuildArgs {
     #[command(flatten)]
     pub locked: LockedArgs,
 
-    /// Prefix to compile in; it may have {series}, {version} and {variant} in it
-    #[arg(long, value_name = "DIR")]
-    pub prefix: Option<PrefixTemplate>,
-
-    /// What the artifact contains
-    #[arg(long, value_name = "FLAVOR")]
-    pub flavor: Option<FlavorChoice>,
-
     #[command(flatten)]
-    pub policies: PolicyArgs,
-
-    /// Keep debug information in a second tarball
-    #[arg(long)]
-    pub debug_files: bool,
+    pub artifacts: BuiltArtifacts,
 
     /// Format of the tarball in --out
     #[arg(long, value_name = "FORMAT", value_parser = named::<Format>())]
@@ -49,9 +35,6 @@ pub(in crate::cli) struct BuildArgs {
     /// Print the plan without building
     #[arg(long, conflicts_with_all = ["install_deps", "timings"])]
     pub dry_run: bool,
-
-    #[command(flatten)]
-    pub flags: BuildFlags,
 }
 
 #[derive(Debug, ClapArgs)]

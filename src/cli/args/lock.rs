@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::super::settings::{CliOverrides, FlavorChoice};
-use super::flags::BuildFlags;
-use super::policies::PolicyArgs;
-use crate::domain::prefix::PrefixTemplate;
+use super::wanted::BuiltArtifacts;
 use crate::domain::pykeel_lock::LOCK_FILE;
 use crate::domain::version::VersionRequest;
-use crate::error::Result;
 
 #[derive(Debug, ClapArgs)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of the command line")]
@@ -43,36 +39,8 @@ pub(in crate::cli) struct LockArgs {
     #[arg(long, conflicts_with_all = ["build", "dry_run"])]
     pub check: bool,
 
-    /// Prefix that is compiled in; it may have {series}, {version} and {variant} in it
-    #[arg(long, value_name = "DIR")]
-    pub prefix: Option<PrefixTemplate>,
-
-    /// What the artifacts contain
-    #[arg(long, value_name = "FLAVOR")]
-    pub flavor: Option<FlavorChoice>,
-
     #[command(flatten)]
-    pub policies: PolicyArgs,
-
-    /// Artifacts with debug information in a second tarball
-    #[arg(long)]
-    pub debug_files: bool,
-
-    #[command(flatten)]
-    pub flags: BuildFlags,
-}
-
-impl LockArgs {
-    /// Copies the given options over the settings of the same name.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Mirror`].
-    pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
-        overrides.prefix.clone_from(&self.prefix);
-        overrides.flavor = self.flavor;
-        self.policies.apply_to(overrides);
-        self.flags.apply_to(overrides)
-    }
+    pub artifacts: BuiltArtifacts,
 }
 
 /// How a command takes what is locked.

@@ -34,6 +34,7 @@ pub(super) use self::python_build::PythonBuildArgs;
 pub(super) use self::remotes::{PullArgs, PushArgs};
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
+pub(super) use self::wanted::{BuiltArtifacts, WantedArtifacts};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
     LIST_HELP, LOCK_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP,
@@ -194,12 +195,9 @@ impl Args {
         let mut overrides = CliOverrides { store: self.global.store.clone(), recipes, ..CliOverrides::default() };
         match &self.command {
             Command::Build(args) => {
-                overrides.prefix.clone_from(&args.prefix);
-                overrides.flavor = args.flavor;
                 overrides.format = args.format;
                 overrides.out = args.out.clone().map(Some);
-                args.policies.apply_to(&mut overrides);
-                args.flags.apply_to(&mut overrides)?;
+                args.artifacts.apply_to(&mut overrides)?;
             }
             Command::Train(args) => {
                 overrides.shared = args.shared.then_some(true);
@@ -207,7 +205,7 @@ impl Args {
             }
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
-            Command::Lock(args) => args.apply_to(&mut overrides)?,
+            Command::Lock(args) => args.artifacts.apply_to(&mut overrides)?,
             Command::Pull(args) => args.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);
@@ -300,7 +298,7 @@ mod tests {
             let Command::Build(args) = <Args as clap::FromArgMatches>::from_arg_matches(&matches)?.command else {
                 panic!("another command");
             };
-            Ok::<_, clap::Error>(args.flags.timings)
+            Ok::<_, clap::Error>(args.artifacts.flags.timings)
         };
         assert_eq!(timings("--offline").unwrap(), None);
         assert_eq!(timings("--timings").unwrap(), Some(TimingsForm::Table));

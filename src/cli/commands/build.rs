@@ -53,7 +53,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
         Some(entries) => entries.iter().map(Entry::name).collect(),
         None => full_versions(&args.versions, &catalog)?,
     };
-    let recorder = Recorder::new(config, &args.flags, versions)?;
+    let recorder = Recorder::new(config, &args.artifacts.flags, versions)?;
     let outcome = match locked {
         Some(entries) => build_locked(args, &entries, config, (&catalog, &recorder)),
         None => build(args, config, &catalog, &recorder),
@@ -65,7 +65,7 @@ pub(super) fn run(args: &BuildArgs, config: &Config) -> Result<u8> {
 fn locked_entries(args: &BuildArgs, config: &Config) -> Result<Vec<Entry>> {
     let flavor = &config.settings.flavor;
     let flavors = if flavor.origin == Origin::Default { Flavors::All } else { Flavors::Named(flavor.value.flavors()) };
-    let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
+    let given = Given::of_built(config, &args.artifacts);
     entries(&LockFile::read_existing(&args.locked.lock)?, &args.versions, &flavors, &given)
 }
 
@@ -80,10 +80,10 @@ fn build_locked(
     let workshop = Workshop {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        places: (&args.flags).into(),
+        places: (&args.artifacts.flags).into(),
         may_install: !args.dry_run,
     };
-    let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
+    let given = Given::of_built(config, &args.artifacts);
     let locked = Locked { lock: &args.locked.lock, given, workshop, purpose: Purpose::Store };
     if args.dry_run {
         let plans = locked.plans(&entries.iter().collect::<Vec<_>>())?.into_iter();
@@ -117,10 +117,11 @@ fn build(args: &BuildArgs, config: &Config, catalog: &Catalog, reporter: &Record
     let settings = &config.settings;
     let choices = config.choices(
         settings.prefix.value.clone(),
-        args.policies.once(args.debug_files),
-        args.policies.profile.as_ref(),
+        args.artifacts.policies.once(args.artifacts.debug_files),
+        args.artifacts.policies.profile.as_ref(),
     )?;
-    let mut options = config.build_options(&(&args.flags).into(), choices, settings.flavor.value.flavors())?;
+    let mut options =
+        config.build_options(&(&args.artifacts.flags).into(), choices, settings.flavor.value.flavors())?;
     if args.dry_run {
         options.install_deps = false;
         let plans = pipeline.plan(&args.versions, &options)?;

@@ -165,16 +165,12 @@ fn wanted(args: &ImageArgs, search: &Search<'_>) -> Result<Vec<(String, What)>> 
         let prefix = search.request(&what)?.prefix.as_path().to_owned();
         let place = (name.clone(), prefix);
         // The same version under another name.
-        if places.contains(&place) {
-            continue;
+        if !places.contains(&place) {
+            places.push(place);
+            wanted.push((name, what));
         }
-        if let Some(error) = places.iter().find_map(|other| PrefixError::of_overlap(other.clone(), place.clone())) {
-            return Err(error.into());
-        }
-        places.push(place);
-        wanted.push((name, what));
     }
-    Ok(wanted)
+    PrefixError::of_overlaps(&places).map_or(Ok(wanted), |error| Err(error.into()))
 }
 
 /// The names of a Python that a user may give: `3.13.5t`, `3.13t`.

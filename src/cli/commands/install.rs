@@ -76,7 +76,7 @@ fn locked_entries(args: &InstallArgs, config: &Config) -> Result<Vec<Entry>> {
     let flavor = &config.settings.flavor;
     let flavors =
         if flavor.origin == Origin::Default { Flavors::One } else { Flavors::Named(vec![flavor.value.installed()]) };
-    let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
+    let given = Given::of_wanted(config, &args.artifacts);
     entries(&LockFile::read_existing(&args.locked.lock)?, &versions, &flavors, &given)
 }
 
@@ -148,7 +148,7 @@ impl Installation<'_> {
     fn locked_outputs(&self, args: &InstallArgs, entries: &[Entry]) -> Result<Vec<(String, Result<Output>)>> {
         let Search { config, pipeline, places, .. } = &self.search;
         let workshop = Workshop { config, pipeline: *pipeline, places: places.clone(), may_install: true };
-        let given = Given { config, policies: &args.artifacts.policies, debug_files: false };
+        let given = Given::of_wanted(config, &args.artifacts);
         let purpose = Purpose::Install(self.search.root);
         let locked = Locked { lock: &args.locked.lock, given, workshop, purpose };
         self.refuse_overlaps(entries)?;
@@ -212,13 +212,7 @@ impl Installation<'_> {
             Ok((entry.request.to_string(), prefix))
         };
         let named = entries.iter().map(named).collect::<Result<Vec<_>>>()?;
-        for (number, one) in named.iter().enumerate() {
-            let others = named[..number].iter();
-            if let Some(error) = others.cloned().find_map(|other| PrefixError::of_overlap(other, one.clone())) {
-                return Err(error.into());
-            }
-        }
-        Ok(())
+        PrefixError::of_overlaps(&named).map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Looks at the destination of what has to be built.
@@ -269,16 +263,12 @@ impl Installation<'_> {
             let is_same = |other: &Item| {
                 (&other.name, &other.prefix, digest(&other.what)) == (&item.name, &item.prefix, digest(&item.what))
             };
-            if items.iter().any(is_same) {
-                continue;
+            if !items.iter().any(is_same) {
+                items.push(item);
             }
-            let named = |item: &Item| (item.name.clone(), item.prefix.clone());
-            if let Some(error) = items.iter().find_map(|other| PrefixError::of_overlap(named(other), named(&item))) {
-                return Err(error.into());
-            }
-            items.push(item);
         }
-        Ok(items)
+        let named: Vec<_> = items.iter().map(|item| (item.name.clone(), item.prefix.clone())).collect();
+        PrefixError::of_overlaps(&named).map_or(Ok(items), |error| Err(error.into()))
     }
 
     /// Returns the prefix of an artifact.

@@ -1,5 +1,6 @@
 //! `pykeel pull`: takes artifacts from the remotes into the store.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -74,12 +75,13 @@ fn everything(config: &Config) -> Result<Vec<(String, Result<StoredArtifact>)>> 
     if config.remotes.is_empty() {
         return Err(Error::Usage("nothing is asked over the network now, and no remote is a directory".into()));
     }
+    let mut there: HashMap<Digest, StoredArtifact> =
+        config.store.list()?.into_iter().map(|artifact| (artifact.record.digest, artifact)).collect();
     // Those of the settings that may be asked: without the network, directories alone.
     for listed in config.remotes.list(&config.reporter)? {
         let name = format!("{} ({}, {})", listed.version, listed.flavor, listed.digest.short());
-        let has = config.store.list()?.into_iter().find(|artifact| artifact.record.digest == listed.digest);
-        let result = match has {
-            Some(artifact) => Ok(artifact),
+        let result = match there.get(&listed.digest) {
+            Some(artifact) => Ok(artifact.clone()),
             None => config
                 .remotes
                 .listed(listed.digest, &config.store, &config.reporter)
@@ -87,7 +89,12 @@ fn everything(config: &Config) -> Result<Vec<(String, Result<StoredArtifact>)>> 
         };
         match result {
             Err(error @ (Error::Io(_) | Error::Interrupted(_))) => return Err(error),
-            result => results.push((name, result)),
+            Err(error) => results.push((name, Err(error))),
+            Ok(artifact) => {
+                // Several remotes may have it.
+                there.insert(listed.digest, artifact.clone());
+                results.push((name, Ok(artifact)));
+            }
         }
     }
     Ok(results)

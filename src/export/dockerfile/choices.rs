@@ -128,12 +128,9 @@ impl Choices {
         if let Some(image) = images.into_iter().find(|image| !image.is_fixed()) {
             return Err(DockerfileError::Untagged { image: image.to_string() }.into());
         }
-        for (index, python) in self.pythons.iter().enumerate() {
-            let named = |python: &'_ PythonStage| (python.version.clone(), python.prefix.as_path().to_owned());
-            let mut others = self.pythons[..index].iter();
-            if let Some(error) = others.find_map(|other| PrefixError::of_overlap(named(other), named(python))) {
-                return Err(error.into());
-            }
+        let named = |python: &PythonStage| (python.version.clone(), python.prefix.as_path().to_owned());
+        if let Some(error) = PrefixError::of_overlaps(&self.pythons.iter().map(named).collect::<Vec<_>>()) {
+            return Err(error.into());
         }
         if let Some(label) = self.labels.iter().find(|label| label.value.contains('\\')) {
             return Err(DockerfileError::Unquotable { label: format!("{}={}", label.key, label.value) }.into());

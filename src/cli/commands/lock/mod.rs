@@ -15,10 +15,12 @@ use super::locked::{Delivery, Given, Order, Workshop, contradictions};
 use super::stored::{InStore, from_store, others_of_series};
 use super::{full_versions, print, sorted_out, warn_of_unreadable};
 use crate::domain::plan::Flavor;
-use crate::domain::pykeel_lock::{EntryChange, LockedArtifact, LockedRequest, PykeelLock, changes};
+use crate::domain::prefix::PrefixTemplate;
+use crate::domain::pykeel_lock::{EntryChange, LockedArtifact, LockedRequest, PykeelLock, changes, exact};
 use crate::domain::target::Target;
 use crate::error::{Error, PykeelLockError, Result};
 use crate::event::{Event, Reporter};
+use crate::pipeline::Built;
 use crate::planning::choices::Choices;
 use crate::pykeel_lock::LockFile;
 use crate::recipe::{Catalog, ReleaseRecipe};
@@ -54,7 +56,7 @@ struct Wanted {
 pub(super) fn run(args: &LockArgs, config: &Config) -> Result<u8> {
     let catalog = config.catalog()?;
     let versions = if args.remove { Vec::new() } else { full_versions(&args.versions, &catalog)? };
-    let recorder = Recorder::new(config, &args.flags, versions)?;
+    let recorder = Recorder::new(config, &args.artifacts.flags, versions)?;
     let outcome = lock(args, config, &catalog, &recorder);
     recorder.finish(outcome)
 }
@@ -64,12 +66,12 @@ fn lock(args: &LockArgs, config: &Config, catalog: &Catalog, reporter: &Recorder
     let workshop = Workshop {
         config,
         pipeline: config.pipeline(catalog, reporter, &jobs),
-        places: (&args.flags).into(),
+        places: (&args.artifacts.flags).into(),
         may_install: true,
     };
     let writes = !args.dry_run && !args.check;
     let file = if writes { LockFile::read_to_write(&args.lock, reporter) } else { LockFile::read(&args.lock) }?;
-    let given = Given { config, policies: &args.policies, debug_files: args.debug_files };
+    let given = Given::of_built(config, &args.artifacts);
     let after = Locking { args, file: &file, given, workshop }.after()?;
     let changes = changes(file.content(), &after);
     note_other_targets(&changes, &after, reporter);
@@ -160,7 +162,7 @@ impl Locking<'_> {
 
     fn may_remove(&self, flavor: Flavor) -> bool {
         // Only the command line says what goes.
-        self.args.flavor.is_none_or(|named| named.flavors().contains(&flavor))
+        self.args.artifacts.flavor.is_none_or(|named| named.flavors().contains(&flavor))
     }
 
     fn not_locked(&self, request: String) -> Error {
@@ -275,8 +277,7 @@ impl Locking<'_> {
             Origin::File { .. } | Origin::Environment { .. } => value.to_string(),
         };
         let runtime = Flavor::Runtime.to_string();
-        let template = crate::domain::prefix::PrefixTemplate::DEFAULT;
-        let prefix = usual(&settings.prefix.origin, &settings.prefix.value, template);
+        let prefix = usual(&settings.prefix.origin, &settings.prefix.value, PrefixTemplate::DEFAULT);
         add("flavor", wanted.request.flavor.name(), &usual(&settings.flavor.origin, &"", &runtime));
         add("prefix", &wanted.choices.prefix.to_string(), &prefix);
         add(
@@ -309,28 +310,21 @@ impl Locking<'_> {
     /// Builds what is to be locked.
     fn built(&self, wanted: &[Wanted]) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
         let order = |wanted: &Wanted| Order {
-            version: crate::domain::pykeel_lock::exact(wanted.recipe.version, wanted.recipe.variant),
+            version: exact(wanted.recipe.version, wanted.recipe.variant),
             flavor: wanted.request.flavor,
             choices: wanted.choices.clone(),
         };
         let orders: Vec<Order> = wanted.iter().map(order).collect();
         let deliveries = self.workshop.build(&orders)?.into_iter().map(|Delivery { orders, built }| {
             let entries = built.and_then(|built| {
-                let entry = |(number, built): (&usize, _)| {
-                    let built: crate::pipeline::Built = built;
-                    described(&wanted[*number], &built.artifact)
-                };
+                let entry = |(number, built): (&usize, Built)| described(&wanted[*number], &built.artifact);
                 orders.iter().zip(built).map(entry).collect::<Result<Vec<_>>>()
             });
-            (orders.first().map(|number| orders_name(&wanted[*number])).unwrap_or_default(), entries)
+            (orders.first().map(|number| wanted[*number].recipe.full_version()).unwrap_or_default(), entries)
         });
         let (built, failure) = sorted_out(deliveries)?;
         failure.map_or_else(|| Ok(built.into_iter().flatten().collect()), Err)
     }
-}
-
-fn orders_name(wanted: &Wanted) -> String {
-    wanted.recipe.full_version()
 }
 
 /// Returns the entry of an artifact.

@@ -46,15 +46,6 @@ pub(super) enum Purpose<'a> {
 /// How many entries of the store, and artifacts of remotes, are tried if they only say that they are what is locked.
 const MOST_TRIES: usize = 4;
 
-/// Whether the tarball in the store is read before it counts as there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Digests {
-    /// It is read and compared.
-    Compared,
-    /// Whoever takes it compares it.
-    ComparedLater,
-}
-
 impl Locked<'_> {
     /// Returns the artifact of an entry, if the store or a remote has it and it is what the lock says. One that only says
     /// so is set aside, and another one is looked for.
@@ -64,14 +55,11 @@ impl Locked<'_> {
     /// not run where it is to be installed, [`Error::Remote`] for a remote, [`Error::Io`].
     pub(super) fn in_store(&self, entry: &Entry) -> Result<Option<StoredArtifact>> {
         let (config, locked, reporter) = (self.given.config, &entry.artifact, self.workshop.pipeline.reporter);
-        let digests = match self.purpose {
-            Purpose::Install(_) => Digests::ComparedLater,
-            Purpose::Store => Digests::Compared,
-        };
         for _ in 0..MOST_TRIES {
             let found = pinned(locked.digest, Some(locked.plan.build_key), config, reporter)?;
             let Some(artifact) = found else { return Ok(None) };
-            match self.checked(entry, &artifact, digests) {
+            let compared = if self.purpose == Purpose::Store { compare_digest(&artifact) } else { Ok(()) };
+            match compared.and_then(|()| self.checked(entry, &artifact)) {
                 Ok(()) => return Ok(Some(artifact)),
                 Err(error) if is_damage(&error) => set_aside(&artifact, &error, config, reporter)?,
                 Err(error) => return Err(error),
@@ -81,12 +69,9 @@ impl Locked<'_> {
     }
 
     /// Checks that an artifact is what the lock says, and that it runs on the system that it is to be installed on.
-    fn checked(&self, entry: &Entry, artifact: &StoredArtifact, digests: Digests) -> Result<()> {
+    fn checked(&self, entry: &Entry, artifact: &StoredArtifact) -> Result<()> {
         let locked = &entry.artifact;
         let manifest = artifact.read_manifest()?;
-        if digests == Digests::Compared {
-            compare_digest(artifact)?;
-        }
         let prefix = &locked.plan.options.prefix;
         let (request, compiled_in) = (&manifest.plan.request, &manifest.plan.request.prefix);
         let there = LockedArtifact::of(&artifact.record, &manifest, prefix);
@@ -216,7 +201,7 @@ impl Locked<'_> {
     fn is_locked(&self, entry: &Entry, built: &Built) -> Result<()> {
         let (found, expected) = (built.artifact.record.digest, entry.artifact.digest);
         if found == expected {
-            return self.checked(entry, &built.artifact, Digests::ComparedLater);
+            return self.checked(entry, &built.artifact);
         }
         let (lock, request) = (self.lock.to_owned(), entry.request.to_string());
         Err(PykeelLockError::OtherArtifact { lock, request, found, expected }.into())

@@ -1,6 +1,6 @@
 //! The options of a lock's entry, together with those that are set now.
 
-use super::super::super::args::PolicyArgs;
+use super::super::super::args::{BuiltArtifacts, PolicyArgs, WantedArtifacts};
 use super::super::super::config::Config;
 use super::super::super::settings::{Origin, Setting};
 use crate::domain::plan::Optimize;
@@ -12,8 +12,18 @@ use crate::planning::choices::{Choices, NamedProfile};
 #[derive(Clone, Copy)]
 pub(in super::super) struct Given<'a> {
     pub(in super::super) config: &'a Config,
-    pub(in super::super) policies: &'a PolicyArgs,
-    pub(in super::super) debug_files: bool,
+    policies: &'a PolicyArgs,
+    debug_files: bool,
+}
+
+impl<'a> Given<'a> {
+    pub(in super::super) const fn of_built(config: &'a Config, args: &'a BuiltArtifacts) -> Self {
+        Self { config, policies: &args.policies, debug_files: args.debug_files }
+    }
+
+    pub(in super::super) const fn of_wanted(config: &'a Config, args: &'a WantedArtifacts) -> Self {
+        Self { config, policies: &args.policies, debug_files: false }
+    }
 }
 
 impl Given<'_> {
