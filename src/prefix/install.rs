@@ -72,8 +72,7 @@ pub fn glibc_of(root: &Path, target: Target) -> Option<GlibcVersion> {
 /// database that can be read here.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Spawn`] or
-/// [`Error::Command`] if an existing database cannot be read.
+/// [`Error::Io`], [`Error::Spawn`] or [`Error::Command`] if an existing database cannot be read.
 pub fn missing_packages(manifest: &Manifest, root: &Path, runner: &dyn Runner) -> Result<Option<Vec<String>>> {
     let installed = distro::installed_packages(root, runner)?;
     let is_missing = |name: &&String| !installed.as_ref().is_some_and(|names| names.contains(*name));
@@ -111,8 +110,7 @@ pub fn install(
 /// is completed or undone. `request` is what will be installed.
 ///
 /// # Errors
-/// Those of [`install`] that can be known without the artifact; [`Error::Io`] also if this user may
-/// not write there.
+/// Those of [`install`] that can be known without the artifact; [`Error::Io`] also if this user may not write there.
 pub fn check_destination(
     destination: &Destination,
     request: &ArtifactRequest,

@@ -156,15 +156,8 @@ impl Remotes {
         let usable = |manifest: &Manifest| wanted.is_of(manifest) && manifest.plan.build_key() == key;
         let mut lock = Some(lock);
         for configured in self.reachable() {
-            configured.announce(reporter);
-            let asked = configured.remote().and_then(|remote| Ok((remote, remote.offers(wanted, reporter)?)));
-            let (remote, mut offers) = match asked {
-                Ok(asked) => asked,
-                Err(error) => {
-                    configured.failed(error, reporter)?;
-                    continue;
-                }
-            };
+            let asked = configured.ask(reporter, |remote| remote.offers(wanted, reporter))?;
+            let Some((remote, mut offers)) = asked else { continue };
             offers.retain(|offer| offer.build_key == key && offer.request_key == wanted.key);
             for offer in newest_first(offers).into_iter().take(MOST_TRIES) {
                 let held = match lock.take() {
@@ -209,15 +202,7 @@ impl Remotes {
         ask: impl Fn(&dyn Remote) -> Result<Vec<Offer>>,
     ) -> Result<Option<StoredArtifact>> {
         for configured in self.reachable() {
-            configured.announce(local.reporter);
-            let asked = configured.remote().and_then(|remote| Ok((remote, ask(remote)?)));
-            let (remote, offers) = match asked {
-                Ok(asked) => asked,
-                Err(error) => {
-                    configured.failed(error, local.reporter)?;
-                    continue;
-                }
-            };
+            let Some((remote, offers)) = configured.ask(local.reporter, &ask)? else { continue };
             let mut tries = 0;
             for offer in offers.into_iter().take(MOST_LOOKED_AT) {
                 match self.take_or_find(local, remote, &offer, usable) {
@@ -282,8 +267,17 @@ impl Remotes {
 }
 
 impl Configured {
-    fn announce(&self, reporter: &dyn Reporter) {
+    /// Asks the remote for offers; `None` if it has failed, which is a warning.
+    fn ask(
+        &self,
+        reporter: &dyn Reporter,
+        ask: impl Fn(&dyn Remote) -> Result<Vec<Offer>>,
+    ) -> Result<Option<(&dyn Remote, Vec<Offer>)>> {
         reporter.report(Event::Detail(format!("asking the remote {}", self.address)));
+        match self.remote().and_then(|remote| Ok((remote, ask(remote)?))) {
+            Ok(asked) => Ok(Some(asked)),
+            Err(error) => self.failed(error, reporter).map(|()| None),
+        }
     }
 
     fn remote(&self) -> Result<&dyn Remote> {
