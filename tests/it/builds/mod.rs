@@ -2,6 +2,7 @@
 
 mod baseline;
 mod containers;
+mod definitions;
 mod newest;
 mod other_pool;
 mod overlays;
