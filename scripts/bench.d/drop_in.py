@@ -89,4 +89,4 @@ def drop_in(rounds=1, original=None):
         times = performance.measured(pythons, site, performance.STANDARD, 3)
     value, of_rounds, of_both = ratios.mean(performance.compared(times, "pykeel", "python-build"))
     print("The geometric mean of pyperformance's benchmarks that need only the standard library, three rounds: pykeel's Python is "
-          f"{ratios.shown(value, of_rounds)} times as fast, over rounds and benchmarks {ratios.shown(value, of_both)}.\n")
+          f"{ratios.shown(value, *of_rounds)} times as fast, over rounds and benchmarks " + "{:.3f}-{:.3f}".format(*of_both) + ".\n")

@@ -14,13 +14,23 @@ from common import RELEASE, STORE, artifact, output, pykeel, unpacked_source
 OLD_RELEASE = "3.11.2"
 CACHE = Path(os.environ.get("PYKEEL_BENCH_CACHE") or STORE.parent / "pykeel-bench")
 
-# docker-library's Dockerfile also passes dpkg-buildflags' CFLAGS, whose -O2, stack protector and (for
-# some series) frame pointers make it slower. Leaving them out here is to its advantage.
 FLAGS = {
     "docker-library": ["--enable-loadable-sqlite-extensions", "--enable-optimizations", "--enable-shared",
                        "--with-lto", "--with-ensurepip"],
     "python-build": ["--enable-shared", "--with-ensurepip"],
 }
+# The same configure, and what the Dockerfile of docker-library gives make as well: Debian's flags (-O2, stack
+# protector) and frame pointers. All of that makes it slower, so leaving it out, as above, is to its advantage.
+FLAGS["docker-library-image"] = FLAGS["docker-library"]
+
+
+def given_to_make(name):
+    """The variables of make that the other project sets, and the beginning of one more, LDFLAGS."""
+    if name != "docker-library-image":
+        return [], ""
+    flags = output("dpkg-buildflags", "--get", "CFLAGS") or sys.exit("dpkg-buildflags is not installed: apt-get install dpkg-dev")
+    compiler = f"EXTRA_CFLAGS={flags} -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer"
+    return [compiler], f"{output('dpkg-buildflags', '--get', 'LDFLAGS')} -Wl,--strip-all "
 
 
 def run(directory, log, *command, **variables):
@@ -63,10 +73,11 @@ def built(name, release=RELEASE):
     with (CACHE / f"{tree.name}.log").open("w") as log:
         source = unpacked_source(place, release)
         run(source, log, "./configure", f"--prefix={tree}", *flags)
-        run(source, log, "make", f"-j{os.cpu_count()}")
+        variables, linker = given_to_make(name)
+        run(source, log, "make", f"-j{os.cpu_count()}", *variables, *([f"LDFLAGS={linker}"] if linker else []))
         # As docker-library does: the interpreter finds its own libpython wherever the tree is.
         (source / "python").unlink()
-        run(source, log, "make", "LDFLAGS=-Wl,-rpath='$$ORIGIN/../lib'", "python")
+        run(source, log, "make", *variables, f"LDFLAGS={linker}-Wl,-rpath='$$ORIGIN/../lib'", "python")
         run(source, log, "make", "install", f"DESTDIR={place}/staged")
     (place / "staged" / tree.relative_to("/")).rename(tree)
     shutil.rmtree(place)
