@@ -25,6 +25,9 @@ static PROBE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/stages/verify/prob
 /// The time limit of the whole probe, which also limits each check itself.
 const LIMIT: Duration = Duration::from_mins(45);
 
+/// The name of the run with the tree at its prefix.
+const AT_PREFIX: &str = "at its prefix";
+
 /// The probe's request, which the package describes.
 #[derive(Debug, Serialize)]
 struct Request<'a> {
@@ -94,30 +97,34 @@ pub(super) fn check(probe: &Probe<'_>, tree: &Path, report: &mut Report) -> Resu
     probe.prepare()?;
     let compiled = probe.manifest.plan.request.prefix.as_path();
     if tree == compiled {
-        return probe.run(
-            "at its prefix",
-            tree,
-            Mounts::default().showing(&[probe.scratch, tree], becomes_nobody()),
-            report,
-        );
+        let mounts = Mounts::default().showing(&[probe.scratch, tree], becomes_nobody());
+        report.append(probe.run(AT_PREFIX, tree, mounts)?);
+        return Ok(());
     }
     let above = directory_above(compiled);
     let hidden = above.iter().filter(|_| compiled.symlink_metadata().is_ok()).cloned().collect();
-    let moved = Mounts { hidden, ..Mounts::default() };
-    probe.run("moved", tree, moved.showing(&[probe.scratch, tree], becomes_nobody()), report)?;
-    let reason = match above {
-        None => format!("there is no directory above {} to mount over", compiled.display()),
+    let moved = Mounts { hidden, ..Mounts::default() }.showing(&[probe.scratch, tree], becomes_nobody());
+    let at_prefix = match above {
+        None => Err(format!("there is no directory above {} to mount over", compiled.display())),
         Some(_) if tree.starts_with(compiled) || compiled.starts_with(tree) => {
-            format!("the tree itself is below {}", compiled.display())
+            Err(format!("the tree itself is below {}", compiled.display()))
         }
         Some(above) => {
             let bound = vec![(tree.to_owned(), compiled.to_owned())];
-            let at_prefix = Mounts { hidden: BTreeSet::from([above]), bound, required: true };
-            let at_prefix = at_prefix.showing(&[probe.scratch], becomes_nobody());
-            return probe.run("at its prefix", compiled, at_prefix, report);
+            let mounts = Mounts { hidden: BTreeSet::from([above]), bound, required: true };
+            Ok(mounts.showing(&[probe.scratch], becomes_nobody()))
         }
     };
-    report.add("at its prefix", Status::Skipped(reason));
+    // Both at once: neither run sees what the other one does, and each waits for compilers and time limits.
+    let (moved, at_prefix) = std::thread::scope(|scope| {
+        let at_prefix = scope.spawn(|| match at_prefix {
+            Ok(mounts) => probe.run(AT_PREFIX, compiled, mounts),
+            Err(reason) => Ok(Report::of(AT_PREFIX, Status::Skipped(reason))),
+        });
+        (probe.run("moved", tree, moved), at_prefix.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    report.append(moved?);
+    report.append(at_prefix?);
     Ok(())
 }
 
@@ -166,8 +173,8 @@ impl Probe<'_> {
             .timeout(LIMIT)
     }
 
-    /// Runs the probe on the tree at `prefix` and adds its results to the report.
-    fn run(&self, name: &str, prefix: &Path, mounts: Mounts, report: &mut Report) -> Result<()> {
+    /// Runs the probe on the tree at `prefix` and returns its results.
+    fn run(&self, name: &str, prefix: &Path, mounts: Mounts) -> Result<Report> {
         let plan = &self.manifest.plan;
         let scratch = crate::sys::fs::temporary_directory_in(self.scratch, "probe-")?;
         if becomes_nobody() {
@@ -189,7 +196,7 @@ impl Probe<'_> {
             compiler: cc.split_whitespace().next().and_then(find_program).is_some_and(|path| !mounts.hides(&path)),
             forbidden: self.forbidden,
         };
-        let file = self.file("request.json");
+        let file = self.file(&format!("{}.json", name.replace(' ', "-")));
         write_open(&file, &serde_json::to_vec(&request).map_err(std::io::Error::from)?)?;
         let spec = self
             .spec(&prefix.join(plan.interpreter()))
@@ -207,10 +214,10 @@ impl Probe<'_> {
         let (isolation, outcome) = match confined {
             Confined::Ran { isolation, outcome } => (isolation, outcome),
             Confined::NotRun(reason) => {
-                report.add(name, Status::Skipped(not_run(reason, &confinement.mounts)));
-                return Ok(());
+                return Ok(Report::of(name, Status::Skipped(not_run(reason, &confinement.mounts))));
             }
         };
+        let mut report = Report::default();
         report.ran_with(isolation);
         match serde_json::from_str::<Answer>(&out) {
             Ok(answer) if outcome.success() && !answer.checks.is_empty() => {
@@ -223,7 +230,7 @@ impl Probe<'_> {
                 Status::Failed(format!("{outcome}: {}", err.trim().lines().last().unwrap_or("no output"))),
             ),
         }
-        Ok(())
+        Ok(report)
     }
 }
 
@@ -302,7 +309,10 @@ mod tests {
         let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
         assert!(names.starts_with(&["moved: x"]) && names.last().unwrap().starts_with("at its prefix"), "{names:?}");
         let request = |spec: &Spec| serde_json::from_str(spec.args[1].to_str().unwrap()).unwrap();
-        runner.specs().iter().map(request).collect()
+        let mut runs: Vec<Confinement> = runner.specs().iter().map(request).collect();
+        // They run at once.
+        runs.sort_by_key(|run| run.mounts.required);
+        runs
     }
 
     #[test]

@@ -50,6 +50,23 @@ impl Report {
         self.checks.push(Check { name: name.into(), status });
     }
 
+    /// A report of one check.
+    pub(super) fn of(name: &str, status: Status) -> Self {
+        let mut report = Self::default();
+        report.add(name, status);
+        report
+    }
+
+    /// Adds what another report has.
+    pub(super) fn append(&mut self, other: Self) {
+        let Self { checks, isolation, installed } = other;
+        self.checks.extend(checks);
+        self.installed.extend(installed);
+        if let Some(isolation) = isolation {
+            self.ran_with(isolation);
+        }
+    }
+
     /// Adds a check that failed with these findings, or passed if there are none. Shows ten of them.
     pub(super) fn add_findings(&mut self, name: impl Into<String>, findings: &[String]) {
         const MOST: usize = 10;
