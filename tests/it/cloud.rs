@@ -166,12 +166,14 @@ impl ObjectServer {
                 objects.remove(&question.key);
                 reply("204 No Content", "", b"")
             }
-            "POST" if question.query.contains("delete") => {
-                let text = String::from_utf8_lossy(&question.body).into_owned();
-                for key in text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
-                    objects.remove(key);
-                }
-                reply("200 OK", "", b"<DeleteResult></DeleteResult>")
+            // Azure removes files in batches, here of one.
+            "POST" if question.query.contains("comp=batch") => {
+                let body = String::from_utf8_lossy(&question.body).into_owned();
+                let target = body.lines().find_map(|line| line.strip_prefix("DELETE /")?.split_whitespace().next());
+                let key = decoded(target.expect("a file")).split_once('/').expect("a container").1.to_owned();
+                objects.remove(&key);
+                let part = "--x\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n--x--\r\n";
+                reply("202 Accepted", "Content-Type: multipart/mixed; boundary=x\r\n", part.as_bytes())
             }
             _ => error("405 Method Not Allowed", "MethodNotAllowed"),
         }
@@ -202,7 +204,7 @@ fn list(objects: &Objects, prefix: &str, is_azure: bool) -> String {
             write!(
                 text,
                 "<Blob><Name>{key}</Name><Properties><Last-Modified>Sat, 28 Nov 2026 09:00:00 GMT</Last-Modified>\
-                 <Content-Length>{size}</Content-Length><Etag>{number}</Etag></Properties></Blob>"
+                 <Content-Length>{size}</Content-Length><Content-Type>x</Content-Type><Etag>{number}</Etag></Properties></Blob>"
             )
         } else {
             write!(

@@ -45,6 +45,10 @@ impl LastFailure {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn set(&self, status: Option<u16>, reason: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failure { status, reason });
     }
@@ -103,6 +107,9 @@ impl Service {
         let mut whole = Vec::new();
         loop {
             match timeout(PATIENCE, pieces.next()).await {
+                Ok(None) if names_others(&whole) => {
+                    return Err(self.failed(HttpErrorKind::Decode, "it answers what was not asked".into()));
+                }
                 Ok(None) => return Ok(HttpResponse::from_parts(parts, whole.into())),
                 Ok(Some(Ok(piece))) if whole.len() + piece.len() <= LARGEST_ANSWER => whole.extend_from_slice(&piece),
                 Ok(Some(Ok(_))) => {
@@ -145,6 +152,7 @@ impl HttpService for Service {
         if !response.status().is_success() {
             return self.refusal(response, is_metadata).await;
         }
+        self.failure.clear();
         if is_file || is_head { Ok(response) } else { self.small(response).await }
     }
 }
@@ -157,6 +165,16 @@ fn silent(patience: Duration) -> String {
 fn is_list(query: &str) -> bool {
     let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     names.into_iter().any(|name| matches!(name, "list-type" | "prefix" | "comp" | "restype"))
+}
+
+/// Whether the parts of an answer are of other requests than the first and only one of a batch. The crate takes their
+/// numbers as they are.
+fn names_others(answer: &[u8]) -> bool {
+    let number = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+        line.strip_prefix("content-id:").map(|number| number.trim().to_owned())
+    };
+    answer.split(|byte| *byte == b'\n').filter_map(number).any(|number| number != "0")
 }
 
 /// The code in the text of an error: `<Code>NoSuchBucket</Code>`.
@@ -177,6 +195,18 @@ mod tests {
             assert_eq!(code_in(none), None, "{none}");
         }
         assert_eq!(code_in(&format!("<Code>{}</Code>", "a".repeat(65))), None);
+    }
+
+    #[test]
+    fn an_answer_to_a_batch_of_one_is_of_that_one() {
+        for (answer, expected) in [
+            ("--x\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n", false),
+            ("--x\r\nContent-ID: 1\r\n", true),
+            ("content-id:0\ncontent-id: x", true),
+            ("<ListBucketResult/>", false),
+        ] {
+            assert_eq!(names_others(answer.as_bytes()), expected, "{answer}");
+        }
     }
 
     #[test]

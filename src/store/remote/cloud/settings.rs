@@ -42,6 +42,8 @@ pub(super) fn object_store(place: &CloudPlace, service: Service) -> Result<Arc<d
     let made: object_store::Result<Arc<dyn ObjectStore>> = match place.cloud {
         Cloud::S3 => AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
+            // Not every server that speaks as S3 does knows the other way, and one file at a time is removed.
+            .with_disable_bulk_delete(true)
             .with_retry(retry)
             .with_http_connector(service)
             .build()
