@@ -116,6 +116,17 @@ impl ObjectServer {
         if let Some(prefix) = value(&question.query, "prefix") {
             return reply("200 OK", "", list(&objects, &prefix, question.query.contains("comp=list")).as_bytes());
         }
+        if question.query.contains("uploads") {
+            // Parts are taken and forgotten: nobody asks for the file.
+            return reply(
+                "200 OK",
+                "",
+                b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>",
+            );
+        }
+        if question.query.contains("uploadId") {
+            return reply("200 OK", "ETag: \"part\"\r\n", b"");
+        }
         let there = objects.get(&question.key).cloned();
         let tag = |number: u64| format!("ETag: \"{number}\"\r\nx-goog-generation: {number}\r\n{MODIFIED}");
         match question.method.as_str() {
@@ -172,7 +183,8 @@ impl ObjectServer {
                 let target = body.lines().find_map(|line| line.strip_prefix("DELETE /")?.split_whitespace().next());
                 let key = decoded(target.expect("a file")).split_once('/').expect("a container").1.to_owned();
                 objects.remove(&key);
-                let part = "--x\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n--x--\r\n";
+                let part = "--x\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n\
+                            HTTP/1.1 202 Accepted\r\n\r\n\r\n--x--\r\n";
                 reply("202 Accepted", "Content-Type: multipart/mixed; boundary=x\r\n", part.as_bytes())
             }
             _ => error("405 Method Not Allowed", "MethodNotAllowed"),
@@ -204,7 +216,8 @@ fn list(objects: &Objects, prefix: &str, is_azure: bool) -> String {
             write!(
                 text,
                 "<Blob><Name>{key}</Name><Properties><Last-Modified>Sat, 28 Nov 2026 09:00:00 GMT</Last-Modified>\
-                 <Content-Length>{size}</Content-Length><Content-Type>x</Content-Type><Etag>{number}</Etag></Properties></Blob>"
+                 <Content-Length>{size}</Content-Length><Content-Type>x</Content-Type><Etag>{number}</Etag>\
+                 </Properties></Blob>"
             )
         } else {
             write!(

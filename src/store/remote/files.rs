@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::retention::blobs;
 use super::{Blob, LARGEST_MANIFEST, Listed, Offer, Pushed, Remote, Wanted, offer_for};
 use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
@@ -107,8 +106,8 @@ impl Offers {
 
     /// The files that none of them names, of those of some other offers.
     pub(super) fn unnamed<'o>(&self, others: &'o [Offer]) -> impl Iterator<Item = Blob> + use<'o> {
-        let named: BTreeSet<Digest> = self.offers.iter().flat_map(blobs).map(|blob| blob.digest).collect();
-        others.iter().flat_map(blobs).filter(move |blob| !named.contains(&blob.digest))
+        let named: BTreeSet<Digest> = self.offers.iter().flat_map(Offer::blobs).map(|blob| blob.digest).collect();
+        others.iter().flat_map(Offer::blobs).filter(move |blob| !named.contains(&blob.digest))
     }
 
     /// As a file has them.

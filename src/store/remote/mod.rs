@@ -86,6 +86,11 @@ impl Offer {
         Blob { digest: self.digest, size: self.size }
     }
 
+    /// Its files.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> + use<> {
+        [Some(self.tarball()), Some(self.manifest), self.debug].into_iter().flatten()
+    }
+
     /// The oldest glibc that it runs with.
     #[must_use]
     pub const fn glibc_floor(&self) -> GlibcVersion {

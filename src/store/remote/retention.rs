@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Blob, Listed, Offer};
+use super::files::listed;
+use super::{Listed, Offer};
 use crate::domain::digest::Digest;
 use crate::store::files::now;
 
@@ -44,7 +45,7 @@ impl Retention {
         let has_rules = self != &Self::default();
         let (mut stays, mut goes) = (Vec::new(), Vec::new());
         for offer in offers {
-            let Listed { version, target, flavor, shared, .. } = super::files::listed(&offer);
+            let Listed { version, target, flavor, shared, .. } = listed(&offer);
             let number = of_kind.entry(format!("{version} {target} {flavor} {shared}")).or_default();
             *number += 1;
             // A time in the future counts as now.
@@ -55,10 +56,10 @@ impl Retention {
             if is_kept || !has_rules { stays.push(offer) } else { goes.push(offer) }
         }
         goes.reverse();
-        let kept: BTreeSet<Digest> = stays.iter().flat_map(blobs).map(|blob| blob.digest).collect();
+        let kept: BTreeSet<Digest> = stays.iter().flat_map(Offer::blobs).map(|blob| blob.digest).collect();
         let freed: BTreeMap<Digest, u64> = goes
             .iter()
-            .flat_map(blobs)
+            .flat_map(Offer::blobs)
             .map(|blob| (blob.digest, blob.size))
             .filter(|(digest, _)| !kept.contains(digest))
             .collect();
@@ -66,14 +67,10 @@ impl Retention {
     }
 }
 
-/// The files of an offer.
-pub(super) fn blobs(offer: &Offer) -> impl Iterator<Item = Blob> {
-    [Some(offer.tarball()), Some(offer.manifest), offer.debug].into_iter().flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::remote::Blob;
 
     fn offer(name: &str, published: u64) -> Offer {
         let size = 10;

@@ -6,9 +6,8 @@ use super::proxy::Proxies;
 use super::url::{self, InTheClear};
 use super::{Limits, USER_AGENT, reason};
 
-/// The places of a machine's own metadata service, which gives it credentials: nothing of it is on the network.
-const METADATA: [&str; 5] =
-    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "metadata.google.internal", "metadata"];
+/// The names of a machine's own metadata service, which gives it credentials. Nothing of it is on the network.
+const METADATA: [&str; 4] = ["metadata.google.internal", "metadata", "[fd00:ec2::254]", "[fd00:ec2::23]"];
 
 /// Clients that use the environment's proxies and the system's CA certificates, and follow no redirect.
 #[derive(Debug, Clone)]
@@ -76,9 +75,40 @@ impl Nonblocking {
     }
 }
 
-/// Whether a URL is of the machine's own metadata service.
+/// Whether a URL is of the machine's own metadata service: one of its names, or an address of the link.
 #[must_use]
 pub fn is_metadata(url: &str) -> bool {
-    let parsed = Url::parse(url).ok();
-    parsed.as_ref().and_then(Url::host_str).is_some_and(|host| METADATA.contains(&host))
+    let Ok(url) = Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    METADATA.contains(&host) || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_link_local())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_own_service_is_known_by_its_address() {
+        for own in
+            ["http://169.254.169.254/latest", "http://169.254.129.2:8081/msi", "http://metadata.google.internal/x"]
+        {
+            assert!(is_metadata(own), "{own}");
+        }
+        for other in ["http://169.255.0.1/", "https://metadata.example/", "http://127.0.0.1/169.254.169.254", "x"] {
+            assert!(!is_metadata(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_in_the_clear_to_others_without_consent() {
+        let clients = |in_the_clear| Nonblocking::new(Limits::default(), in_the_clear).unwrap();
+        let strict = clients(InTheClear::OnThisMachine);
+        for url in ["http://s3.test/", "ftp://127.0.0.1/", "x"] {
+            assert!(strict.client_for(url).is_err(), "{url}");
+        }
+        for url in ["http://127.0.0.1:9/", "http://[::1]/", "http://169.254.169.254/"] {
+            assert!(strict.client_for(url).is_ok(), "{url}");
+        }
+        assert!(clients(InTheClear::Anywhere).client_for("http://s3.test/").is_ok());
+    }
 }

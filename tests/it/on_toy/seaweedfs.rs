@@ -1,4 +1,4 @@
-//! A remote in SeaweedFS, a real server that speaks S3.
+//! A remote in `SeaweedFS`, a real server that speaks S3.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

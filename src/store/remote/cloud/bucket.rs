@@ -187,7 +187,7 @@ impl Bucket {
         let sent = self.send_parts(&mut *upload, first, &mut source);
         if sent.is_err() {
             // Whether that works or not, the first error counts; the store's rules remove what is left.
-            let _left = self.runtime.block_on(timeout(Duration::from_secs(5), upload.abort()));
+            let _left = self.runtime.block_on(async { timeout(Duration::from_secs(5), upload.abort()).await });
         }
         sent.map(|()| blob.size)
     }
@@ -265,7 +265,7 @@ impl Bucket {
         })
     }
 
-    /// Removes a file, and says whether it was there, as far as the server tells.
+    /// Removes a file. That it is not there is no error.
     pub(super) fn remove(&self, file: &str) -> Result<()> {
         let path = self.path(file)?;
         self.within(LONGEST_QUESTION, async { self.or_none(self.store.delete(&path).await).map(|_| ()) })

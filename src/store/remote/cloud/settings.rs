@@ -23,7 +23,7 @@ const LONGEST_RETRYING: Duration = Duration::from_secs(15);
 pub(super) fn object_store(place: &CloudPlace, service: Service) -> Result<Arc<dyn ObjectStore>, String> {
     let prefix = place.cloud.variables();
     for (name, value) in std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))) {
-        if name.starts_with(prefix) {
+        if name.starts_with(prefix) || (place.cloud == Cloud::Azure && name == MSI_ENDPOINT) {
             check(&name, value.to_str().unwrap_or("\0"))?;
         }
     }
@@ -66,6 +66,29 @@ pub(super) fn object_store(place: &CloudPlace, service: Service) -> Result<Arc<d
     made.map_err(|_| wrong())
 }
 
+/// The variables that hold a URL.
+const URLS: [&str; 14] = [
+    "AWS_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_METADATA_ENDPOINT",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "GOOGLE_BASE_URL",
+    "AZURE_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_STORAGE_AUTHORITY_HOST",
+    "AZURE_MSI_ENDPOINT",
+    "AZURE_IDENTITY_ENDPOINT",
+    MSI_ENDPOINT,
+];
+/// What the names of variables end with whose value becomes a part of a URL.
+const PARTS_OF_URLS: [&str; 6] =
+    ["_REGION", "_ACCOUNT_NAME", "_TENANT_ID", "_AUTHORITY_ID", "_OBJECT_ID", "_CREDENTIALS_RELATIVE_URI"];
+/// Where Azure names its service for the credentials of a machine.
+const MSI_ENDPOINT: &str = "IDENTITY_ENDPOINT";
+
 /// Refuses values that the crate would end the program for, or send where nobody meant them to go.
 fn check(name: &str, value: &str) -> Result<(), String> {
     // A key of Google is a JSON text.
@@ -73,17 +96,17 @@ fn check(name: &str, value: &str) -> Result<(), String> {
     if !is_json && !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(format!("the value of {name} has characters that it cannot have"));
     }
-    let is_url = name.contains("ENDPOINT") || name.ends_with("_URL") || name.ends_with("_HOST");
-    if is_url && value.contains("://") {
+    if URLS.contains(&name) {
         let parts = url::parts(value).map_err(|reason| format!("the value of {name} cannot be used: {reason}"))?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.:_~-[]".contains(&byte);
-        if parts.query.is_some() || !value.bytes().all(plain) {
-            return Err(format!("the value of {name} is no URL of a host and a plain path"));
+        let is_web = matches!(&parts.scheme[..], "http" | "https");
+        if !is_web || parts.query.is_some() || !value.bytes().all(plain) {
+            return Err(format!("the value of {name} is no http or https URL of a host and a plain path"));
         }
     }
-    let is_part_of_host = ["_REGION", "_ACCOUNT_NAME"].iter().any(|end| name.ends_with(end));
-    if is_part_of_host && !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(format!("the value of {name} has characters other than letters, digits and -"));
+    let is_part = PARTS_OF_URLS.iter().any(|end| name.ends_with(end));
+    if is_part && !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-./_".contains(&byte)) {
+        return Err(format!("the value of {name} has characters other than letters, digits and - . / _"));
     }
     Ok(())
 }
@@ -99,6 +122,7 @@ mod tests {
             ("AWS_ENDPOINT_URL_S3", "https://s3.test/a/b"),
             ("AWS_SECRET_ACCESS_KEY", "a/b+c=="),
             ("AWS_REGION", "eu-central-1"),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
             ("GOOGLE_SERVICE_ACCOUNT_KEY", "{\n}"),
             ("AZURE_STORAGE_ENDPOINT", "http://[::1]:10000/account"),
         ] {
@@ -109,7 +133,10 @@ mod tests {
             ("AWS_ENDPOINT_URL", "http://secret test/"),
             ("AWS_ENDPOINT_URL", "http://s3.test/?secret"),
             ("AWS_SECRET_ACCESS_KEY", "secret\n"),
-            ("AWS_REGION", "x.secret.test/"),
+            ("AWS_REGION", "secret:x"),
+            ("AWS_ENDPOINT_URL", "secret:9000"),
+            ("AWS_ENDPOINT_URL", "ftp://secret.test/"),
+            ("AZURE_TENANT_ID", "secret#x"),
             ("AZURE_STORAGE_ACCOUNT_NAME", "secret@test"),
             ("AZURE_AUTHORITY_HOST", "https://secret|x/"),
         ] {
