@@ -145,7 +145,7 @@ Only what the remote does not have is sent. docs/remotes.md describes addresses 
 Examples:
   pykeel push 3.13.5 file:///srv/pythons         the artifacts of 3.13.5, into a directory
   pykeel push 3.13 3.14 --flavor runtime file:///srv/pythons
-  pykeel push --all file:///srv/pythons          every artifact of the store";
+  pykeel push --all s3://pythons/team            every artifact of the store, into a bucket";
 
 pub(super) const PULL_HELP: &str = "\
 Nothing is built or installed. `install` and `build` ask the remotes by themselves.
@@ -155,6 +155,14 @@ Examples:
   pykeel pull sha256:1a2b...                     exactly that artifact
   pykeel pull 3.13 --remotes file:///srv/pythons from that remote
   pykeel pull --all                              everything that the remotes have";
+
+pub(super) const PRUNE_REMOTE_HELP: &str = "\
+Each option keeps artifacts; what none of them keeps is removed. At least one is needed.
+
+Examples:
+  pykeel prune --keep 3 --dry-run s3://pythons   print all but the three newest of each kind
+  pykeel prune --older-than 90d --keep 3 oci://registry.example/team/python
+  pykeel prune --older-than 30d --lock a/pykeel.lock --lock b/pykeel.lock file:///srv/pythons";
 
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -364,21 +364,30 @@ fn of_remote(error: &Error) -> Option<String> {
     let Error::Remote(error) = error else { return None };
     let hint = match error {
         RemoteError::Address { .. } => {
-            "write file:///DIR, https://HOST/PATH or oci://HOST/REPOSITORY; credentials belong into docker's config.json \
-             (docs/remotes.md)"
+            "write file:///DIR, https://HOST/PATH, oci://HOST/REPOSITORY or s3://BUCKET/PREFIX; credentials belong into \
+             docker's config.json, or into the environment (docs/remotes.md)"
         }
         RemoteError::Unavailable { .. } => "try again later, or name another remote with `--remotes ADDRESS`",
+        RemoteError::Denied { address, .. } if is_cloud(address) => {
+            "set the variables that hold its credentials: AWS_..., GOOGLE_... or AZURE_... (docs/remotes.md)"
+        }
         RemoteError::Denied { .. } => {
             "log in with `docker login`, or put the credentials into docker's config.json (docs/remotes.md)"
         }
         RemoteError::Wrong { .. } => "do not use this remote before you know why; `--remotes none` uses none",
         RemoteError::Absent { .. } => "`pykeel list ADDRESS` lists what a remote has",
         RemoteError::ReadOnly { .. } => {
-            "push into the directory that the web server has, file:///DIR, or into a registry, oci://HOST/REPOSITORY"
+            "name the place that the web server has, file:///DIR or s3://BUCKET, or a registry, oci://HOST/REPOSITORY"
         }
         RemoteError::NoneNamed => "name one with `--remotes ADDRESS`, PYKEEL_REMOTES or `remotes` in pykeel.toml",
     };
     Some(hint.to_owned())
+}
+
+/// Whether an address is one of an object store.
+fn is_cloud(address: &str) -> bool {
+    let scheme = address.split(['+', ':']).next().unwrap_or_default();
+    ["s3", "gs", "az"].iter().any(|cloud| scheme.eq_ignore_ascii_case(cloud))
 }
 
 /// For errors of directories and the machine.

@@ -9,6 +9,7 @@
 //! `docs/testing.md` says how to run each level and how to add a test.
 
 mod browser;
+mod cloud;
 mod debian;
 mod docker;
 mod level;

@@ -31,14 +31,14 @@ pub(super) use self::image::ImageArgs;
 pub(super) use self::lock::LockArgs;
 pub(super) use self::policies::PolicyArgs;
 pub(super) use self::python_build::PythonBuildArgs;
-pub(super) use self::remotes::{PullArgs, PushArgs};
+pub(super) use self::remotes::{PruneRemoteArgs, PullArgs, PushArgs};
 pub(super) use self::tools::{CacheCommand, CompletionsArgs, ManArgs, PruneArgs, RecipeCommand, Shell};
 pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 pub(super) use self::wanted::{BuiltArtifacts, WantedArtifacts};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
-    LIST_HELP, LOCK_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP, UNINSTALL_HELP, VENV_HELP,
-    VERIFY_HELP,
+    LIST_HELP, LOCK_HELP, PRUNE_REMOTE_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP,
+    UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
 use crate::error::Result;
@@ -139,6 +139,9 @@ pub(super) enum Command {
     /// Take artifacts from the remotes into the store
     #[command(after_help = PULL_HELP)]
     Pull(Box<PullArgs>),
+    /// Remove artifacts from a remote
+    #[command(after_help = PRUNE_REMOTE_HELP)]
+    Prune(PruneRemoteArgs),
     /// Write an index of artifacts, by which uv installs them
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),

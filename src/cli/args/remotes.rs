@@ -1,10 +1,13 @@
-//! The commands about remotes: `push`, `pull`.
+//! The commands about remotes: `push`, `pull`, `prune`.
 
-use clap::Args as ClapArgs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args as ClapArgs};
 
 use super::super::settings::{CliOverrides, FlavorChoice, RemoteList};
 use super::policies::PolicyArgs;
-use super::values::{Wanted, named};
+use super::values::{Wanted, age, named};
 use crate::domain::plan::Flavor;
 use crate::error::Result;
 
@@ -43,6 +46,31 @@ pub(in crate::cli) struct PullArgs {
 
     #[command(flatten)]
     pub remotes: RemoteArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new("rules").args(["older_than", "keep", "locks"]).multiple(true).required(true))]
+pub(in crate::cli) struct PruneRemoteArgs {
+    /// Address of the remote
+    // Checked later, because clap's errors would print the password of a URL.
+    #[arg(value_name = "REMOTE")]
+    pub remote: String,
+
+    /// Keep what was published within a time: 12h, 30d, 2w
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<Duration>,
+
+    /// Keep so many newest artifacts of each release, variant, target and flavor
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+
+    /// Keep what a lock refers to; may be given several times
+    #[arg(long = "lock", id = "locks", value_name = "FILE")]
+    pub locks: Vec<PathBuf>,
+
+    /// Print what would be removed, without removing it
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Where artifacts are taken from.

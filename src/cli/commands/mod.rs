@@ -17,6 +17,7 @@ mod lock;
 mod locked;
 mod man;
 mod places;
+mod prune;
 mod pull;
 mod push;
 mod python_build;
@@ -57,6 +58,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Command::List(args) => list::run(args, &config()?),
         Command::Push(args) => push::run(args, &config()?),
         Command::Pull(args) => pull::run(args, &config()?),
+        Command::Prune(args) => prune::run(args, &config()?),
         Command::Index(args) => index::run(args, &config()?),
         Command::Inspect(args) => inspect::run(args, &config()?),
         Command::Verify(args) => verify::run(args, &config()?),

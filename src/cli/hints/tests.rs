@@ -289,6 +289,7 @@ fn of_remotes() -> Vec<Error> {
         RemoteError::Address { address: address(), reason: "it has a query".into() },
         RemoteError::Unavailable { address: address(), reason: "the registry answered 500".into() },
         RemoteError::Denied { address: address(), reason: "the registry does not permit it (403)".into() },
+        RemoteError::Denied { address: "s3://pythons/x".into(), reason: "the server answered 403".into() },
         RemoteError::Wrong { address: address(), what: what(), reason: "it has more than 12 bytes".into() },
         RemoteError::Absent { address: address(), what: what() },
         RemoteError::ReadOnly { address: address() },

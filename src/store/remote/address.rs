@@ -1,4 +1,5 @@
-//! The addresses of remotes: `file:///srv/pythons`, `https://pythons.test/store`, `oci://registry.test/team/python`.
+//! The addresses of remotes: `file:///srv/pythons`, `https://pythons.test/store`, `oci://registry.test/team/python`,
+//! `s3://bucket/pythons`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use crate::sys::http::url::{self, InTheClear, Parts};
 
 /// The parameter of an address that names the host of a registry's token server.
 const TOKEN_SERVER: &str = "token-server";
+/// The schemes of addresses.
+const SCHEMES: &str = "file, https, oci, s3, gs and az";
 /// What follows a scheme by whose address the user consents to `http`.
 const INSECURE: &str = "+insecure";
 
@@ -30,6 +33,49 @@ pub(super) enum Place {
     Web(String),
     /// A repository of an OCI registry.
     Registry(RegistryPlace),
+    /// A bucket of an object store.
+    Cloud(CloudPlace),
+}
+
+/// A bucket of an object store, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CloudPlace {
+    pub(super) cloud: Cloud,
+    /// The bucket, or the container.
+    pub(super) bucket: String,
+    /// What the names of its files begin with: `team/pythons`, or nothing.
+    pub(super) prefix: String,
+}
+
+/// The kinds of object stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cloud {
+    /// S3, and what speaks as it does.
+    S3,
+    /// Google Cloud Storage.
+    Google,
+    /// Azure Blob Storage.
+    Azure,
+}
+
+impl Cloud {
+    fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "s3" => Some(Self::S3),
+            "gs" => Some(Self::Google),
+            "az" => Some(Self::Azure),
+            _ => None,
+        }
+    }
+
+    /// What the names of the environment variables begin with that say how to get there.
+    pub(super) const fn variables(self) -> &'static str {
+        match self {
+            Self::S3 => "AWS_",
+            Self::Google => "GOOGLE_",
+            Self::Azure => "AZURE_",
+        }
+    }
 }
 
 /// A repository of an OCI registry.
@@ -119,9 +165,31 @@ fn place(text: &str) -> Result<Place, String> {
             Ok(Place::Web(format!("{kind}://{}{}/", parts.host, parts.path.trim_end_matches('/'))))
         }
         "oci" => registry(&parts, consent).map(Place::Registry),
-        "" => Err("it has no scheme: it is none of file, https and oci".into()),
-        other => Err(format!("the scheme {other} is none of file, https and oci")),
+        "" => Err(format!("it has no scheme: it is none of {SCHEMES}")),
+        other => match Cloud::of_scheme(other) {
+            Some(cloud) => bucket(cloud, &parts).map(Place::Cloud),
+            None => Err(format!("the scheme {other} is none of {SCHEMES}")),
+        },
     }
+}
+
+fn bucket(cloud: Cloud, parts: &Parts) -> Result<CloudPlace, String> {
+    if parts.query.is_some() {
+        return Err("it has a query".into());
+    }
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._".contains(&c);
+    // A name that is a number would have been changed on the way here.
+    let is_name =
+        |name: &str| name.len() >= 3 && name.bytes().all(plain) && name.bytes().any(|c| c.is_ascii_alphabetic());
+    if !is_name(&parts.host) {
+        return Err("the bucket has other characters than a-z, 0-9 and - . _, or is too short".into());
+    }
+    let prefix = parts.path.trim_matches('/');
+    let is_part = |part: &str| !part.bytes().all(|c| c == b'.') && part.bytes().all(plain);
+    if !prefix.is_empty() && !prefix.split('/').all(is_part) {
+        return Err("what comes after the bucket has parts with other characters than letters, digits and - . _".into());
+    }
+    Ok(CloudPlace { cloud, bucket: parts.host.clone(), prefix: prefix.to_owned() })
 }
 
 fn registry(parts: &Parts, consent: bool) -> Result<RegistryPlace, String> {
@@ -177,6 +245,10 @@ mod tests {
         })
     }
 
+    fn cloud(cloud: Cloud, prefix: &str) -> Place {
+        Place::Cloud(CloudPlace { cloud, bucket: "my-bucket".into(), prefix: prefix.into() })
+    }
+
     #[test]
     fn an_address_says_where_a_remote_is_and_prints_as_it_was_written() {
         for (text, expected) in [
@@ -193,6 +265,10 @@ mod tests {
                 "oci://registry.test/team/python?token-server=auth.test:8443",
                 registry("https://registry.test", Some("auth.test:8443")),
             ),
+            ("s3://my-bucket", cloud(Cloud::S3, "")),
+            ("s3+insecure://my-bucket/", cloud(Cloud::S3, "")),
+            ("gs://my-bucket/team/python_s/", cloud(Cloud::Google, "team/python_s")),
+            ("az://my-bucket/a.b", cloud(Cloud::Azure, "a.b")),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
@@ -213,6 +289,14 @@ mod tests {
             ("oci://registry.test", "names no repository"),
             ("oci://registry.test/Team", "characters other than"),
             ("oci://registry.test/a.-b", "characters other than"),
+            ("s3://", "no host"),
+            ("s3://b", "too short"),
+            ("s3://1.2", "the bucket has"),
+            ("s3://bucket:9000/x", "the bucket has"),
+            ("s3://key:secret@bucket/x", "a user or a password"),
+            ("s3://bucket/x?token=secret", "it has a query"),
+            ("gs://bucket/a//b", "what comes after"),
+            ("az://bucket/a%2fb", "what comes after"),
             ("oci://registry.test/a?x=secret", "token-server=HOST alone"),
             ("oci://registry.test/a?token-server=x/y", "token-server=HOST alone"),
             ("", "no scheme"),
@@ -230,6 +314,8 @@ mod tests {
             ("oci+insecure://registry.test/x", InTheClear::Anywhere),
             ("http://localhost/x+insecure", InTheClear::OnThisMachine),
             ("oci://localhost/x", InTheClear::OnThisMachine),
+            ("s3://bucket/x+insecure", InTheClear::OnThisMachine),
+            ("s3+insecure://bucket", InTheClear::Anywhere),
             ("https://pythons.test/", InTheClear::OnThisMachine),
         ] {
             assert_eq!(Address::parse(text).unwrap().in_the_clear(), expected, "{text}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::{
     Files, INDEX, LARGEST_INDEX, LARGEST_OFFERS, Offers, absent, of_artifact, of_blob, of_request, too_large,
 };
-use super::{Blob, Listed, Offer, Pushed, Remote, Wanted, offer_for};
+use super::{Blob, Offer, Pushed, files_of};
 use crate::domain::digest::{Digest, HashingWriter};
 use crate::error::{Error, RemoteError, Result};
 use crate::event::{Event, Reporter, Unit};
@@ -110,22 +110,8 @@ impl Files for DirectoryRemote {
         opened.take(most + 1).read_to_end(&mut bytes).map_err(|error| self.unavailable(file, &error))?;
         if bytes.len() as u64 > most { Err(too_large(&self.address, file, most)) } else { Ok(Some(bytes)) }
     }
-}
 
-impl Remote for DirectoryRemote {
-    fn offers(&self, wanted: Wanted<'_>, _: &dyn Reporter) -> Result<Vec<Offer>> {
-        self.offers_of(wanted.key)
-    }
-
-    fn offer(&self, digest: Digest) -> Result<Option<Offer>> {
-        self.offer_of(digest)
-    }
-
-    fn manifest(&self, offer: &Offer) -> Result<Vec<u8>> {
-        self.manifest_of(offer)
-    }
-
-    fn blob(&self, blob: Blob, sink: &mut dyn Sink) -> Result<()> {
+    fn receive(&self, blob: Blob, sink: &mut dyn Sink) -> Result<()> {
         let file = of_blob(blob);
         let mut opened = self.file(&file)?.ok_or_else(|| absent(&self.address, blob))?;
         let mut piece = vec![0; 256 << 10];
@@ -139,24 +125,45 @@ impl Remote for DirectoryRemote {
         }
     }
 
-    fn push(&self, artifact: &StoredArtifact, reporter: &dyn Reporter) -> Result<Pushed> {
-        let offer = offer_for(artifact, &self.address)?;
+    fn give(&self, artifact: &StoredArtifact, offer: Offer, reporter: &dyn Reporter) -> Result<Pushed> {
         let (top, _lock) = self.locked(reporter)?;
         let mut sent = 0;
         let blobs = top.child("blobs")?;
-        let tarballs = [(Some(offer.tarball()), Some(artifact.tarball())), (offer.debug, artifact.debug_tarball())];
-        let manifest = (Some(offer.manifest), Some(artifact.manifest()));
-        for (blob, from) in tarballs.into_iter().chain([manifest]).filter_map(|(blob, from)| blob.zip(from)) {
+        for (blob, from) in files_of(artifact, &offer) {
             sent += copy_blob(&blobs, blob, &from, reporter)?;
         }
         let is_new = self.add(&top, &offer)?;
         Ok(if is_new || sent > 0 { Pushed::New { sent } } else { Pushed::AlreadyThere })
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    fn take_away(&self, gone: &[Offer], reporter: &dyn Reporter) -> Result<()> {
+        self.require()?;
+        let (top, _lock) = self.locked(reporter)?;
+        let mut index = Offers::parse(self.read(INDEX, LARGEST_INDEX)?.as_deref(), &self.address, INDEX)?;
+        // In the order in which they are looked up: what is not offered any more is removed last.
+        for offer in gone {
+            interrupt::check()?;
+            let file = of_request(offer.request_key);
+            let mut offers = Offers::parse(self.read(&file, LARGEST_OFFERS)?.as_deref(), &self.address, &file)?;
+            if offers.remove(offer.digest).is_some() {
+                replace(&top, &file, &offers.to_json()?)?;
+            }
+            top.child("artifacts")?.remove_file(&format!("{}.json", offer.digest))?;
+        }
+        for offer in gone {
+            index.remove(offer.digest);
+        }
+        replace(&top, INDEX, &index.to_json()?)?;
+        let blobs = top.child("blobs")?;
+        for blob in index.unnamed(gone) {
+            blobs.remove_file(&blob.digest.to_string())?;
+        }
+        blobs.sync()
+    }
+
+    fn require(&self) -> Result<()> {
         // A directory that does not exist is no empty remote.
-        self.open()?;
-        self.listed()
+        self.open().map(|_| ())
     }
 }
 

@@ -1,14 +1,16 @@
-//! Remotes: directories, web directories and registries that hold artifacts for others.
+//! Remotes: directories, web directories, object stores and registries that hold artifacts for others.
 //!
 //! A remote only offers. What it sends enters the store by [`Store::adopt`](super::Store::adopt), and no byte of it is
 //! used before it has the digest that the offer names. `docs/remotes.md` describes the kinds of remotes.
 
 mod address;
+mod cloud;
 mod credentials;
 mod directory;
 mod files;
 mod landing;
 mod oci;
+mod retention;
 mod several;
 mod take;
 #[cfg(test)]
@@ -21,9 +23,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
 use self::address::Place;
+use self::cloud::CloudRemote;
 use self::credentials::Credentials;
 use self::directory::DirectoryRemote;
 use self::oci::OciRemote;
+pub use self::retention::{Pruning, Retention};
 pub use self::several::{ByKey, Remotes};
 pub use self::take::Fits;
 use self::web::WebRemote;
@@ -80,6 +84,11 @@ impl Offer {
     #[must_use]
     pub const fn tarball(&self) -> Blob {
         Blob { digest: self.digest, size: self.size }
+    }
+
+    /// Its files.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> + use<> {
+        [Some(self.tarball()), Some(self.manifest), self.debug].into_iter().flatten()
     }
 
     /// The oldest glibc that it runs with.
@@ -181,6 +190,19 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// As above.
     fn list(&self) -> Result<Vec<Listed>>;
+
+    /// The offers of all that the remote has, in no order. A registry is asked for each.
+    ///
+    /// # Errors
+    /// As above.
+    fn all(&self) -> Result<Vec<Offer>>;
+
+    /// Removes offers, and the files that only they name. Who reads one of these meanwhile reads all of it, or finds
+    /// that it is not there.
+    ///
+    /// # Errors
+    /// As above; [`RemoteError::ReadOnly`]. What was removed before the error stays removed.
+    fn remove(&self, offers: &[Offer], reporter: &dyn Reporter) -> Result<()>;
 }
 
 /// Opens a remote. Nothing is asked of it yet.
@@ -201,6 +223,10 @@ pub fn open(address: &Address) -> Result<Box<dyn Remote>> {
         Place::Registry(place) => {
             let session = session()?;
             Box::new(OciRemote::new(name, place.clone(), session, Credentials::of_user()))
+        }
+        Place::Cloud(place) => {
+            let opened = CloudRemote::new(name.clone(), place, address.in_the_clear());
+            Box::new(opened.map_err(|reason| Error::from(RemoteError::Unavailable { address: name, reason }))?)
         }
     })
 }
@@ -229,6 +255,16 @@ fn offer_for(artifact: &StoredArtifact, remote: &str) -> Result<Offer> {
         published: record.published,
         remote: remote.to_owned(),
     })
+}
+
+/// The files of an offer with those of the artifact in the store. The manifest comes last.
+fn files_of(artifact: &StoredArtifact, offer: &Offer) -> Vec<(Blob, PathBuf)> {
+    let files = [
+        (Some(offer.tarball()), Some(artifact.tarball())),
+        (offer.debug, artifact.debug_tarball()),
+        (Some(offer.manifest), Some(artifact.manifest())),
+    ];
+    files.into_iter().filter_map(|(blob, from)| blob.zip(from)).collect()
 }
 
 /// Whether an error is the fault of a remote, so that the next one may help.

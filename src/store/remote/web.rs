@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use super::credentials::{Credential, Credentials};
 use super::files::{Files, INDEX, absent, of_blob};
-use super::{Blob, Listed, Offer, Pushed, Remote, Wanted};
-use crate::domain::digest::Digest;
+use super::{Blob, Offer, Pushed};
 use crate::error::{Error, RemoteError, Result};
 use crate::event::Reporter;
 use crate::store::StoredArtifact;
@@ -110,32 +109,21 @@ impl Files for WebRemote {
         }
         Ok(None)
     }
-}
 
-impl Remote for WebRemote {
-    fn offers(&self, wanted: Wanted<'_>, _: &dyn Reporter) -> Result<Vec<Offer>> {
-        self.offers_of(wanted.key)
-    }
-
-    fn offer(&self, digest: Digest) -> Result<Option<Offer>> {
-        self.offer_of(digest)
-    }
-
-    fn manifest(&self, offer: &Offer) -> Result<Vec<u8>> {
-        self.manifest_of(offer)
-    }
-
-    fn blob(&self, blob: Blob, sink: &mut dyn Sink) -> Result<()> {
+    fn receive(&self, blob: Blob, sink: &mut dyn Sink) -> Result<()> {
         let head = self.ask(&of_blob(blob), Method::Get, |head| head, &mut |ask| self.session.receive(ask, sink))?;
         if self.is_file(&head)? { Ok(()) } else { Err(absent(&self.address, blob)) }
     }
 
-    fn push(&self, _: &StoredArtifact, _: &dyn Reporter) -> Result<Pushed> {
+    fn give(&self, _: &StoredArtifact, _: Offer, _: &dyn Reporter) -> Result<Pushed> {
         Err(RemoteError::ReadOnly { address: self.address.clone() }.into())
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
-        self.require_index()?;
-        self.listed()
+    fn take_away(&self, _: &[Offer], _: &dyn Reporter) -> Result<()> {
+        Err(RemoteError::ReadOnly { address: self.address.clone() }.into())
+    }
+
+    fn require(&self) -> Result<()> {
+        self.require_index()
     }
 }

@@ -1,5 +1,6 @@
 //! Downloads over HTTP: resumed, retried, bounded.
 
+mod nonblocking;
 mod proxy;
 mod reason;
 mod session;
@@ -17,9 +18,13 @@ use transfer::Transfer;
 use super::interrupt;
 use crate::error::{Error, Result};
 
+pub use nonblocking::{Nonblocking, is_metadata};
 pub use session::{Answer, Ask, Body, Method, Session};
 pub use shown::shown;
 pub use wire::Head;
+
+/// What servers are told of the program.
+const USER_AGENT: &str = concat!("pykeel/", env!("CARGO_PKG_VERSION"));
 
 /// Limits of a download: attempts, time and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,12 +180,15 @@ fn client(
 ) -> Result<(reqwest::blocking::Client, Option<String>), String> {
     let builder = || {
         let builder = reqwest::blocking::Client::builder()
-            .user_agent(concat!("pykeel/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .connect_timeout(limits.patience)
             .timeout(None)
+            .http1_only()
             .referer(false)
+            .no_proxy()
             .redirect(redirects());
-        proxies.apply_to(builder).map_err(|error| reason::chain(&error))
+        let proxies = proxies.list().map_err(|error| reason::chain(&error))?;
+        Ok::<_, String>(proxies.into_iter().fold(builder, reqwest::blocking::ClientBuilder::proxy))
     };
     match builder()?.build() {
         Ok(inner) => Ok((inner, None)),

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::blocking::ClientBuilder;
 use reqwest::{NoProxy, Proxy, Url};
 
 use super::shown::shown_url;
@@ -47,25 +46,26 @@ impl Proxies {
         Ok(Self { http: first(HTTP)?, https: first(HTTPS)?, direct: Arc::default() })
     }
 
-    /// Makes a client use these proxies and no others.
+    /// The proxies for a client, the first one first, which is to use no others.
     ///
     /// # Errors
     /// reqwest's, for a proxy that it cannot use.
-    pub(super) fn apply_to(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
-        let mut builder = builder.no_proxy();
+    pub(super) fn list(&self) -> reqwest::Result<Vec<Proxy>> {
+        let mut list = Vec::new();
         if let Some(named) = &self.http {
-            builder = builder.proxy(Proxy::http(named.proxy.clone())?.no_proxy(NoProxy::from_env()));
+            list.push(Proxy::http(named.proxy.clone())?.no_proxy(NoProxy::from_env()));
         }
         if let Some(named) = &self.https {
-            builder = builder.proxy(Proxy::https(named.proxy.clone())?.no_proxy(NoProxy::from_env()));
+            list.push(Proxy::https(named.proxy.clone())?.no_proxy(NoProxy::from_env()));
         }
         // reqwest asks its proxies in order and takes the first that accepts a URL. So this one, which
         // accepts none, sees exactly those that go to the server directly.
         let direct = Arc::clone(&self.direct);
-        Ok(builder.proxy(Proxy::custom(move |url| {
+        list.push(Proxy::custom(move |url| {
             direct.lock().unwrap_or_else(PoisonError::into_inner).insert(origin(url));
             None::<Url>
-        })))
+        }));
+        Ok(list)
     }
 
     /// Returns the proxy that requests for a URL went through, without credentials, and the variable

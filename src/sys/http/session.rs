@@ -39,6 +39,8 @@ pub enum Method {
     Post,
     /// PUT.
     Put,
+    /// DELETE.
+    Delete,
 }
 
 /// What a request sends.
@@ -272,6 +274,7 @@ impl Session {
             Method::Head => reqwest::Method::HEAD,
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut request = self.inner.request(method, url.clone());
         for (name, value) in ask.headers {

@@ -114,7 +114,7 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// Whether a host is this machine, by its name or number.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     number.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }

@@ -2,6 +2,7 @@
 
 mod archives;
 mod arguments;
+mod buckets;
 mod faults;
 mod files;
 mod foreign;
@@ -27,6 +28,7 @@ pub mod rebuild;
 mod registries;
 mod remotes;
 mod rpm;
+mod seaweedfs;
 mod several;
 mod sources;
 mod storages;

@@ -112,9 +112,10 @@ const fn of_prefix(error: &PrefixError) -> Option<&'static str> {
 const fn of_remote(error: &RemoteError) -> &'static str {
     match error {
         RemoteError::Address { .. } | RemoteError::ReadOnly { .. } | RemoteError::NoneNamed => {
-            "set PYKEEL_REMOTES to addresses such as file:///DIR, https://HOST/PATH or oci://HOST/REPOSITORY, one a line"
+            "set PYKEEL_REMOTES to addresses such as file:///DIR, https://HOST/PATH, oci://HOST/REPOSITORY or s3://BUCKET, \
+             one a line"
         }
-        RemoteError::Denied { .. } => "log in with `docker login` (docs/remotes.md)",
+        RemoteError::Denied { .. } => "log in with `docker login`, or set a cloud's variables (docs/remotes.md)",
         RemoteError::Wrong { .. } => "do not use this remote before you know why; PYKEEL_REMOTES=none uses none",
         RemoteError::Unavailable { .. } | RemoteError::Absent { .. } => {
             "try again later, or name another remote in PYKEEL_REMOTES"

@@ -21,6 +21,7 @@ const LARGEST_TOKEN: u64 = 256 << 10;
 pub(super) enum Scope {
     Pull,
     Push,
+    Delete,
 }
 
 /// A registry, and what it has permitted so far.
@@ -127,7 +128,11 @@ impl Access {
 
     /// Gets a token, which is a secret too.
     fn token(&self, realm: &str, service: Option<&str>, scope: Scope) -> Result<String> {
-        let actions = if scope == Scope::Push { "pull,push" } else { "pull" };
+        let actions = match scope {
+            Scope::Pull => "pull",
+            Scope::Push => "pull,push",
+            Scope::Delete => "pull,push,delete",
+        };
         let scope = format!("repository:{}:{actions}", self.place.repository);
         let credential = self.credential()?;
         let mut query = format!("scope={}", encoded(&scope));

@@ -7,7 +7,7 @@ mod access;
 mod challenge;
 mod document;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use super::address::RegistryPlace;
 use super::credentials::Credentials;
 use super::files::absent;
 use super::web::refused;
-use super::{Blob, LARGEST_MANIFEST, Listed, Offer, Pushed, Remote, Wanted, offer_for};
+use super::{Blob, LARGEST_MANIFEST, Listed, Offer, Pushed, Remote, Wanted, files_of, offer_for};
 use crate::domain::artifact::GlibcVersion;
 use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
@@ -123,8 +123,8 @@ impl OciRemote {
         Err(self.wrong("its list of tags", format!("it has more than {MOST_PAGES} pages")))
     }
 
-    /// The offer behind a tag; none if there is none any more, or if it is no artifact of pykeel.
-    fn offer_behind(&self, tag: &Tag) -> Result<Option<Offer>> {
+    /// The manifest behind a tag, as the registry has it; none if there is none any more.
+    fn document(&self, tag: &Tag) -> Result<Option<Vec<u8>>> {
         let url = self.access.url(&format!("manifests/{tag}"));
         let ask = Ask { headers: &[("accept", MANIFEST_TYPE)], ..Ask::new(Method::Get, &url) };
         let Answer { head, body } = self.access.small(Scope::Pull, &ask, LARGEST_DOCUMENT)?;
@@ -133,15 +133,20 @@ impl OciRemote {
             404 => return Ok(None),
             _ => return Err(self.refused(&head)),
         }
-        let what = format!("the manifest of {tag}");
         if let Some(said) = head.header("docker-content-digest").filter(|said| said.starts_with("sha256:")) {
             let found = format!("sha256:{}", Digest::of(&body));
             if said != found {
-                return Err(
-                    self.wrong(&what, format!("it has the digest {found}, and should have {}", said.escape_debug()))
-                );
+                let reason = format!("it has the digest {found}, and should have {}", said.escape_debug());
+                return Err(self.wrong(&format!("the manifest of {tag}"), reason));
             }
         }
+        Ok(Some(body))
+    }
+
+    /// The offer behind a tag; none if there is none any more.
+    fn offer_behind(&self, tag: &Tag) -> Result<Option<Offer>> {
+        let what = format!("the manifest of {tag}");
+        let Some(body) = self.document(tag)? else { return Ok(None) };
         let manifest: ImageManifest =
             serde_json::from_slice(&body).map_err(|error| self.wrong(&what, error.to_string()))?;
         let offer = manifest.offer(self.address()).map_err(|reason| self.wrong(&what, reason))?;
@@ -149,6 +154,22 @@ impl OciRemote {
             return Err(self.wrong(&what, format!("it is of the artifact {}", offer.digest)));
         }
         Ok(Some(offer))
+    }
+
+    /// Removes what a tag names; the registry collects the files.
+    fn delete(&self, tag: &Tag) -> Result<()> {
+        let Some(body) = self.document(tag)? else { return Ok(()) };
+        let url = self.access.url(&format!("manifests/sha256:{}", Digest::of(&body)));
+        let Answer { head, .. } =
+            self.access.small(Scope::Delete, &Ask::new(Method::Delete, &url), LARGEST_DOCUMENT)?;
+        match head.status() {
+            200 | 202 | 204 | 404 => Ok(()),
+            405 => {
+                let reason = "the registry removes nothing (405): its configuration has to permit it".to_owned();
+                Err(RemoteError::Denied { address: self.address().to_owned(), reason }.into())
+            }
+            _ => Err(self.refused(&head)),
+        }
     }
 
     fn blob_url(&self, digest: Digest) -> String {
@@ -252,12 +273,7 @@ impl Remote for OciRemote {
             return Ok(Pushed::AlreadyThere);
         }
         let mut sent = 0;
-        let files: [(Option<Blob>, Option<PathBuf>); 3] = [
-            (Some(offer.tarball()), Some(artifact.tarball())),
-            (Some(offer.manifest), Some(artifact.manifest())),
-            (offer.debug, artifact.debug_tarball()),
-        ];
-        for (blob, from) in files.into_iter().filter_map(|(blob, from)| blob.zip(from)) {
+        for (blob, from) in files_of(artifact, &offer) {
             sent += self.send(blob, &from)?;
         }
         self.publish(&tag, &offer)?;
@@ -266,6 +282,18 @@ impl Remote for OciRemote {
 
     fn list(&self) -> Result<Vec<Listed>> {
         Ok(self.tags("")?.iter().map(Tag::listed).collect())
+    }
+
+    fn all(&self) -> Result<Vec<Offer>> {
+        let mut offers = Vec::new();
+        for tag in self.tags("")? {
+            offers.extend(self.offer_behind(&tag)?);
+        }
+        Ok(offers)
+    }
+
+    fn remove(&self, offers: &[Offer], _: &dyn Reporter) -> Result<()> {
+        offers.iter().try_for_each(|offer| self.delete(&Tag::of(offer)))
     }
 }
 
