@@ -13,6 +13,7 @@ mod kills;
 mod launchers;
 mod libpython;
 mod lock;
+mod lock_remotes;
 mod locked;
 mod network;
 mod plans;
