@@ -156,6 +156,17 @@ Examples:
   pykeel pull 3.13 --remotes file:///srv/pythons from that remote
   pykeel pull --all                              everything that the remotes have";
 
+pub(super) const MATRIX_HELP: &str = "\
+Nothing is built. Each line of the result is a build with its commands; docs/build-farm.md has whole pipelines.
+
+Examples:
+  pykeel matrix --push file:///srv/pythons       what that remote lacks of the newest of each series
+  pykeel matrix 3.13 3.14 --variant default,t --flavor all --for github
+                                                 the matrix of a job of GitHub, on one line
+  pykeel matrix 3.13 --target x86_64-linux-gnu,aarch64-linux-gnu --for gitlab
+                                                 a child pipeline of GitLab
+  pykeel matrix --for bake > docker-bake.hcl     for docker buildx bake";
+
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:
   pykeel completions bash > /etc/bash_completion.d/pykeel

@@ -108,6 +108,12 @@ impl Address {
         !matches!(self.place, Place::Directory(_))
     }
 
+    /// Whether nothing can be pushed to it.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self.place, Place::Web(_))
+    }
+
     /// Whether the user consented to `http` on the way to other machines.
     pub(super) fn in_the_clear(&self) -> InTheClear {
         let scheme = self.text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());

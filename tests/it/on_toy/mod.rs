@@ -15,6 +15,7 @@ mod libpython;
 mod lock;
 mod lock_remotes;
 mod locked;
+mod matrix;
 mod network;
 mod plans;
 mod prefixes;
