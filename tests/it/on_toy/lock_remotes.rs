@@ -1,8 +1,8 @@
-//! The remotes that a lock notes, and `--locked` asks.
+//! The remotes that a lock notes, and `--locked` asks; and the Dockerfile of a lock.
 
 use super::lock::Project;
 use super::locked::install;
-use crate::support::run;
+use crate::support::{Ended, run};
 
 /// Pushes the artifact to a remote, and returns its address.
 fn remote(project: &Project, name: &str) -> String {
@@ -92,4 +92,42 @@ fn an_upgrade_notes_the_remotes_anew_and_forgets_none_that_it_cannot_ask() {
     project.newer();
     named(&["--upgrade"], &[&second]).exits(0);
     assert!(!project.text().contains("remotes"), "{}", project.text());
+}
+
+/// Writes a Dockerfile of the lock.
+fn dockerfile(project: &Project, words: &[&str]) -> Ended {
+    run(project.command(&["dockerfile", "--locked"]).args(words))
+}
+
+#[test]
+fn a_dockerfile_of_a_lock_names_what_was_asked_for_and_is_the_same_after_an_upgrade() {
+    let project = Project::new();
+    dockerfile(&project, &["--python", "3.13"]).exits(2).says(&["there is no lock", "pykeel.lock"]);
+    project.run(&["lock", "3.13", "--libraries", "bundle"]).exits(0);
+    let runtime = ["--python", "3.13", "--flavor", "runtime"];
+    let text = dockerfile(&project, &runtime).exits(0).out;
+    let command = "#     pykeel dockerfile --python 3.13 --flavor runtime --locked pykeel.lock\n";
+    for expected in [command, " AS python-3.13\n", "\nCOPY pykeel.lock /src/\n", "install --locked 3.13 --lock /src/"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("3.13.5"), "{text}");
+    let json = dockerfile(&project, &[&runtime[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!((&json["libraries"], &json["pythons"][0]["version"]), (&"bundle".into(), &"3.13".into()));
+    project.newer();
+    project.run(&["lock", "--upgrade"]).exits(0);
+    assert_eq!(dockerfile(&project, &runtime).exits(0).out, text);
+    // An image to build with has headers, and an environment is made with them.
+    for words in [&["--python", "3.13"][..], &["--python", "3.13", "--lock", "requirements.txt"]] {
+        dockerfile(&project, words).exits(4).says(&["pykeel.lock has no 3.13 (builder)", "pykeel lock VERSION"]);
+    }
+    project.run(&["lock", "3.13", "--flavor", "builder"]).exits(0);
+    dockerfile(&project, &["--python", "3.13"]).exits(0);
+    dockerfile(&project, &["--python", "3.14"]).exits(4).says(&["pykeel.lock has no 3.14 (runtime)"]);
+    let other = ["--python", "3.13", "--bytecode", "unchecked-hash", "--libraries", "system"];
+    let said =
+        ["with other options", "libraries is system, locked: bundle", "bytecode is unchecked-hash, locked: strip"];
+    dockerfile(&project, &other).exits(4).says(&said);
+    // By its release, which the lock may change.
+    let exact = dockerfile(&project, &["--python", "3.13.5"]).exits(0).out;
+    assert!(exact.contains("install --locked 3.13.5 --lock /src/pykeel.lock"), "{exact}");
 }
