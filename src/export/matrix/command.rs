@@ -1,5 +1,7 @@
 //! The command lines of a cell.
 
+use std::fmt::Write as _;
+
 use crate::error::{Error, Result};
 
 /// What the command lines of all cells have in common, as words of a shell.
@@ -25,7 +27,7 @@ impl Commands {
     ) -> Result<Self> {
         let mut all = String::new();
         for (name, value) in variables {
-            all.push_str(&format!("{name}={} ", quoted(value)?));
+            let _ = write!(all, "{name}={} ", quoted(value)?);
         }
         let options = options.iter().map(|word| Ok(format!(" {}", quoted(word)?))).collect::<Result<String>>()?;
         Ok(Self { variables: all, options, remote: remote.map(quoted).transpose()? })

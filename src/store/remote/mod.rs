@@ -4,7 +4,6 @@
 //! used before it has the digest that the offer names. `docs/remotes.md` describes the kinds of remotes.
 
 mod address;
-mod credentials;
 mod directory;
 mod files;
 mod landing;
@@ -21,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
 use self::address::Place;
-use self::credentials::Credentials;
 use self::directory::DirectoryRemote;
 use self::oci::OciRemote;
 pub use self::several::{ByKey, Remotes};
@@ -35,6 +33,7 @@ use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::target::Target;
 use crate::error::{Error, RemoteError, Result};
 use crate::event::Reporter;
+use crate::sys::credentials::Credentials;
 use crate::sys::http::{Session, Sink};
 
 /// The largest manifest of an artifact that is read, in bytes. One of 3.13.5 has 60 kB.

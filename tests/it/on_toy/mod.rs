@@ -2,6 +2,7 @@
 
 mod archives;
 mod arguments;
+mod credentials;
 mod faults;
 mod files;
 mod foreign;
