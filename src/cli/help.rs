@@ -164,6 +164,17 @@ Examples:
   pykeel prune --older-than 90d --keep 3 oci://registry.example/team/python
   pykeel prune --older-than 30d --lock a/pykeel.lock --lock b/pykeel.lock file:///srv/pythons";
 
+pub(super) const MATRIX_HELP: &str = "\
+Nothing is built. Each line of the result is a build with its commands; docs/build-farm.md has whole pipelines.
+
+Examples:
+  pykeel matrix --push file:///srv/pythons       what that remote lacks of the newest of each series
+  pykeel matrix 3.13 3.14 --variant default,t --flavor all --for github
+                                                 the matrix of a job of GitHub, on one line
+  pykeel matrix 3.13 --target x86_64-linux-gnu,aarch64-linux-gnu --for gitlab
+                                                 a child pipeline of GitLab
+  pykeel matrix --for bake > docker-bake.hcl     for docker buildx bake";
+
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:
   pykeel completions bash > /etc/bash_completion.d/pykeel

@@ -2,4 +2,5 @@
 
 pub mod dockerfile;
 pub mod image;
+pub mod matrix;
 pub mod uv_index;

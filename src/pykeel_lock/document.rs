@@ -1,6 +1,6 @@
 //! A lock as written, and the way from there to a [`PykeelLock`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -11,11 +11,13 @@ use crate::domain::digest::Digest;
 use crate::domain::plan::{Bytecode, Flavor, Hardening, LibraryPolicy, Optimize};
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::pykeel_lock::{
-    LOCK_FORMAT, LockedArtifact, LockedInputs, LockedOptions, LockedPlan, LockedRequest, PykeelLock, answers,
+    LOCK_FORMAT, LockedArtifact, LockedInputs, LockedOptions, LockedPlan, LockedRequest, MOST_REMOTES, PykeelLock,
+    answers,
 };
 use crate::domain::target::Target;
 use crate::domain::version::{Selector, VersionRequest};
 use crate::error::Mistake;
+use crate::store::remote::Address;
 
 /// How the lines begin that git writes around what it cannot merge.
 const CONFLICT: [&str; 4] = ["<<<<<<< ", "||||||| ", "=======", ">>>>>>> "];
@@ -42,6 +44,8 @@ struct Artifact {
     build_key: Digest,
     request_key: Digest,
     glibc_floor: GlibcVersion,
+    #[serde(default)]
+    remotes: Vec<Spanned<String>>,
     options: Options,
     inputs: Inputs,
     #[serde(default)]
@@ -139,6 +143,23 @@ fn refuse_conflicts(file: &str, text: &str) -> Result<(), Mistake> {
     Ok(())
 }
 
+/// The remotes of an entry, each of which is one that a lock may name; or the offset of what is wrong and why.
+fn remotes(written: Vec<Spanned<String>>) -> Result<BTreeSet<String>, (usize, String)> {
+    let mut remotes = BTreeSet::new();
+    for (number, address) in written.into_iter().enumerate() {
+        let place = address.span().start;
+        if number == MOST_REMOTES {
+            return Err((place, format!("an entry has more than {MOST_REMOTES} remotes")));
+        }
+        let address = address.into_inner();
+        Address::of_lock(&address).map_err(|error| (place, error.to_string()))?;
+        if !remotes.insert(address) {
+            return Err((place, "the remote is there twice".into()));
+        }
+    }
+    Ok(remotes)
+}
+
 impl Artifact {
     /// The entry, or the offset of what contradicts itself and why.
     fn checked(self) -> Result<(LockedRequest, LockedArtifact), (usize, String)> {
@@ -150,6 +171,7 @@ impl Artifact {
         if !answers(request, number, release.variant) {
             return wrong(format!("{release} is not what {request} can mean"));
         }
+        let remotes = remotes(self.remotes)?;
         let Options { prefix, optimize, libraries, bytecode, hardening, shared, .. } = self.options;
         let inputs = self.inputs;
         let plan = LockedPlan {
@@ -188,6 +210,7 @@ impl Artifact {
             size: self.size,
             manifest_digest: self.manifest_sha256,
             glibc_floor: self.glibc_floor,
+            remotes,
             plan,
             compiled_in: self.compiled_in,
         };

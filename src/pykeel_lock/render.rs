@@ -38,6 +38,9 @@ fn entry(to: &mut Writer<'_>, request: LockedRequest, artifact: &LockedArtifact)
     to.line("build-key", plan.build_key.to_string());
     to.line("request-key", plan.request_key.to_string());
     to.line("glibc-floor", artifact.glibc_floor.to_string());
+    if !artifact.remotes.is_empty() {
+        to.line("remotes", Array::from_iter(&artifact.remotes));
+    }
     options(to, &plan.options);
     inputs(to, &plan.inputs);
     table(to, "libraries", &plan.libraries);

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::pykeel_lock::tests::entry;
-use crate::domain::pykeel_lock::{LockedArtifact, LockedRequest};
+use crate::domain::pykeel_lock::{LockedArtifact, LockedRequest, MOST_REMOTES};
 use crate::domain::target::Target;
 use crate::event::Silent;
+use crate::store::remote::Address;
 
 fn lock() -> PykeelLock {
     let (request, artifact) = entry("3.13");
@@ -23,7 +24,8 @@ fn mistake(text: &str) -> String {
 
 #[test]
 fn a_lock_is_a_text_for_people() {
-    let (request, artifact) = entry("3.13");
+    let (request, mut artifact) = entry("3.13");
+    artifact.remotes = ["oci://registry.test/team/python".into(), "file:///srv/pythons".into()].into();
     insta::assert_snapshot!(render(&PykeelLock { entries: [(request, artifact)].into() }));
 }
 
@@ -31,6 +33,8 @@ fn a_lock_is_a_text_for_people() {
 fn what_is_written_is_read_again() {
     let text = render(&lock());
     assert_eq!(parse("pykeel.lock", &text).unwrap(), lock());
+    // As of a time when locks said nothing of remotes.
+    assert!(!text.contains("remotes"));
     // Git may have changed the ends of the lines.
     assert_eq!(parse("pykeel.lock", &text.replace('\n', "\r\n")).unwrap(), lock());
     assert_eq!(parse("pykeel.lock", &render(&PykeelLock::default())).unwrap(), PykeelLock::default());
@@ -59,8 +63,20 @@ fn a_mistake_has_a_place_and_a_reason() {
     assert!(other.ends_with(":11: 3.13.5 is not what 3.14 can mean"), "{other}");
     assert!(edited("release = \"3.13.5\"", "release = \"3.13\"").contains("`3.13` is not a release such as 3.13.5"));
     assert!(edited("flavor = ", "flavour = ").contains("unknown field `flavour`"));
-    let remotes = edited("size = 9042342\n", "size = 9042342\nremotes = [\"file:///srv\"]\n");
-    assert!(remotes.contains("unknown field `remotes`"), "{remotes}");
+    let remotes = |list: &str| edited("[artifact.options]", &format!("remotes = [{list}]\n\n[artifact.options]"));
+    let line_of_remotes = line("[artifact.options]");
+    let secret = remotes("\"file:///srv\", \"https://me:secret@x.test\"");
+    assert_eq!(secret, format!("{line_of_remotes}:27: remote https://x.test/: it has a user or a password in it"));
+    let consent = remotes("\"oci+insecure://x.test/y\"");
+    assert_eq!(
+        consent,
+        format!(
+            "{line_of_remotes}:12: remote oci+insecure://x.test/y: a lock cannot consent to http: the configuration can"
+        )
+    );
+    assert!(remotes("\"file:///a\", \"file:///a\"").ends_with(":25: the remote is there twice"));
+    let many = (0..=MOST_REMOTES).map(|number| format!("\"file:///{number}\"")).collect::<Vec<_>>().join(", ");
+    assert!(remotes(&many).ends_with("an entry has more than 16 remotes"));
     assert!(edited("size = 9042342\n", "").contains("missing field `size`"));
     assert!(edited("size = 9042342", "size = -1").contains("-1"));
     let twice = edited(
@@ -148,8 +164,10 @@ fn any_entry() -> impl Strategy<Value = (LockedRequest, LockedArtifact)> {
     let maps = || prop::collection::btree_map(text(), text(), 0..4);
     let lists = || prop::collection::vec(text(), 0..3);
     let facts = (text(), any::<bool>(), any::<bool>(), 0..i64::MAX as u64);
-    (prop::sample::select(requests.to_vec()), maps(), maps(), maps(), lists(), facts).prop_map(
-        |(version, libraries, compiled_in, variables, arguments, (compiler, shared, debug_files, size))| {
+    let remotes = prop::collection::btree_set("(https|file)://[a-z]{0,3}/[a-z%]{0,2}", 0..4);
+    let remotes = remotes.prop_map(|all| all.into_iter().filter(|text| Address::of_lock(text).is_ok()).collect());
+    (prop::sample::select(requests.to_vec()), maps(), maps(), maps(), (lists(), remotes), facts).prop_map(
+        |(version, libraries, compiled_in, variables, (arguments, remotes), (compiler, shared, debug_files, size))| {
             let (request, mut artifact) = entry(&version);
             artifact.plan.libraries = libraries;
             artifact.plan.inputs.compiler = compiler;
@@ -159,6 +177,7 @@ fn any_entry() -> impl Strategy<Value = (LockedRequest, LockedArtifact)> {
             artifact.plan.options.configure_arguments = arguments;
             (artifact.plan.options.shared, artifact.plan.options.debug_files) = (shared, debug_files);
             (artifact.size, artifact.compiled_in) = (size, compiled_in);
+            artifact.remotes = remotes;
             (request, artifact)
         },
     )

@@ -2,6 +2,7 @@
 
 pub mod ar;
 pub mod archive;
+pub mod credentials;
 pub mod directory;
 pub mod distro;
 pub mod elf;

@@ -1,7 +1,7 @@
 //! An HTTP server on the loopback that answers as a test tells it, also over TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -68,10 +68,16 @@ impl Server {
                         Some(config) => {
                             let connection = rustls::ServerConnection::new(config).expect("a connection");
                             let mut stream = rustls::StreamOwned::new(connection, stream);
-                            serve(&mut stream).and_then(|()| {
+                            let served = serve(&mut stream).and_then(|()| {
                                 stream.conn.send_close_notify();
                                 stream.flush()
-                            })
+                            });
+                            if served.is_err() {
+                                // A client whose words were not read would hear of a broken connection, and not why.
+                                let _gone = stream.sock.shutdown(Shutdown::Write);
+                                let _gone = io::copy(&mut stream.sock, &mut io::sink());
+                            }
+                            served
                         }
                     };
                 });

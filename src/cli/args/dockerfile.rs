@@ -9,6 +9,7 @@ use super::values::named;
 use crate::domain::image::{Builder, Label};
 use crate::domain::plan::{Bytecode, LibraryPolicy};
 use crate::domain::prefix::PrefixTemplate;
+use crate::domain::pykeel_lock::LOCK_FILE;
 use crate::domain::reference::ImageReference;
 use crate::domain::version::VersionRequest;
 use crate::export::dockerfile::{AppPackage, ContextPath, ProgramSource, Runtime};
@@ -23,7 +24,7 @@ const CONTEXT: &str = "Build context";
 
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct DockerfileArgs {
-    /// Versions, side by side
+    /// Versions, side by side; with `--locked` as the lock has them
     #[arg(long, value_name = "VERSION,...", required = true, value_delimiter = ',')]
     pub python: Vec<VersionRequest>,
 
@@ -56,6 +57,10 @@ pub(in crate::cli) struct DockerfileArgs {
     /// [default: `all` without an application, else `runtime`]
     #[arg(long, value_name = "FLAVOR")]
     pub flavor: Option<FlavorChoice>,
+
+    /// Lock of the Pythons, as `pykeel lock` writes it: they are exactly what it says
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = LOCK_FILE)]
+    pub locked: Option<ContextPath>,
 
     /// Builder that it is written for: one of the two of Docker, or buildah, which Podman uses too
     #[arg(long, value_name = "PROGRAM", value_parser = named::<Builder>(), default_value = "buildkit")]

@@ -8,6 +8,7 @@ mod dockerfile;
 mod flags;
 mod image;
 mod lock;
+mod matrix;
 mod policies;
 mod python_build;
 mod remotes;
@@ -29,6 +30,7 @@ use self::flags::BUILD_OPTIONS;
 pub(super) use self::flags::BuildFlags;
 pub(super) use self::image::ImageArgs;
 pub(super) use self::lock::LockArgs;
+pub(super) use self::matrix::{MatrixArgs, MatrixForm};
 pub(super) use self::policies::PolicyArgs;
 pub(super) use self::python_build::PythonBuildArgs;
 pub(super) use self::remotes::{PruneRemoteArgs, PullArgs, PushArgs};
@@ -37,7 +39,7 @@ pub(super) use self::values::{ProfileName, TimingsForm, Wanted};
 pub(super) use self::wanted::{BuiltArtifacts, WantedArtifacts};
 use super::help::{
     BUILD_HELP, CHECK_HELP, COMPLETIONS_HELP, DOCKERFILE_HELP, IMAGE_HELP, INDEX_HELP, INSPECT_HELP, INSTALL_HELP,
-    LIST_HELP, LOCK_HELP, PRUNE_REMOTE_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP,
+    LIST_HELP, LOCK_HELP, MATRIX_HELP, PRUNE_REMOTE_HELP, PULL_HELP, PUSH_HELP, PYTHON_BUILD_HELP, TOP_HELP, TRAIN_HELP,
     UNINSTALL_HELP, VENV_HELP, VERIFY_HELP,
 };
 use super::settings::{CliOverrides, KEYS};
@@ -142,6 +144,9 @@ pub(super) enum Command {
     /// Remove artifacts from a remote
     #[command(after_help = PRUNE_REMOTE_HELP)]
     Prune(PruneRemoteArgs),
+    /// Say what a remote lacks, as a matrix of builds for CI
+    #[command(after_help = MATRIX_HELP)]
+    Matrix(Box<MatrixArgs>),
     /// Write an index of artifacts, by which uv installs them
     #[command(after_help = INDEX_HELP)]
     Index(IndexArgs),
@@ -209,6 +214,7 @@ impl Args {
             Command::Verify(args) => args.flags.apply_to(&mut overrides)?,
             Command::Install(args) => args.artifacts.apply_to(&mut overrides)?,
             Command::Lock(args) => args.artifacts.apply_to(&mut overrides)?,
+            Command::Matrix(args) => args.apply_to(&mut overrides)?,
             Command::Pull(args) => args.apply_to(&mut overrides)?,
             Command::Image(args) => {
                 overrides.prefix.clone_from(&args.prefix);

@@ -16,6 +16,7 @@ mod list;
 mod lock;
 mod locked;
 mod man;
+mod matrix;
 mod places;
 mod prune;
 mod pull;
@@ -57,6 +58,7 @@ pub(super) fn run(args: &Args) -> Result<u8> {
         Command::Uninstall(args) => uninstall::run(args, &config()?),
         Command::List(args) => list::run(args, &config()?),
         Command::Push(args) => push::run(args, &config()?),
+        Command::Matrix(args) => matrix::run(args, &config()?),
         Command::Pull(args) => pull::run(args, &config()?),
         Command::Prune(args) => prune::run(args, &config()?),
         Command::Index(args) => index::run(args, &config()?),

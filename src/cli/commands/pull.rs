@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::super::args::PullArgs;
+use super::super::args::{PullArgs, Wanted};
 use super::super::config::{BuildPlaces, Config};
 use super::stored::{Missing, Search};
 use super::{print, sorted_out};
@@ -63,6 +63,12 @@ fn named(args: &PullArgs, config: &Config) -> Result<Vec<(String, Result<StoredA
         root: None,
         missing: Missing::Refuse,
     };
+    if let Some(Wanted::Tarball(path)) = args.what.iter().find(|wanted| matches!(wanted, Wanted::Tarball(_))) {
+        let path = path.display();
+        return Err(Error::Usage(format!(
+            "`{path}` is neither a version nor sha256:DIGEST; only what a remote has is pulled"
+        )));
+    }
     let wanted = args.what.iter().map(|wanted| search.find(wanted)).collect::<Result<Vec<_>>>()?;
     let pairs: Vec<_> = wanted.iter().map(|(name, what)| (name.as_str(), what)).collect();
     let artifacts = search.artifacts(&pairs)?;

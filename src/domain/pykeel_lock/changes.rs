@@ -26,6 +26,8 @@ pub enum Kind {
     Input,
     /// What the artifact needs of the system that it runs on.
     Requirement,
+    /// Where it is to be had.
+    Place,
     /// What follows from all others.
     Derived,
 }
@@ -187,13 +189,17 @@ pub fn topics(differences: &[&Difference]) -> Vec<Topic> {
 /// Returns the facts of an artifact: what is in it first.
 #[must_use]
 pub fn rows(artifact: &LockedArtifact) -> Vec<Row> {
-    let LockedArtifact { digest, size, manifest_digest, glibc_floor, plan, compiled_in } = artifact;
+    let LockedArtifact { digest, size, manifest_digest, glibc_floor, remotes, plan, compiled_in } = artifact;
     let mut rows = plan.rows();
     // After the libraries, before the options.
     let at = rows.iter().position(|row| !row.kind.is_content()).unwrap_or(rows.len());
     let copies = compiled_in.iter().map(|(name, version)| Row::new(Kind::CompiledIn, name, version.clone(), None));
     rows.splice(at..at, copies);
     rows.push(Row::new(Kind::Requirement, "glibc floor", glibc_floor.to_string(), None));
+    if !remotes.is_empty() {
+        let addresses: Vec<&str> = remotes.iter().map(String::as_str).collect();
+        rows.push(Row::new(Kind::Place, "remotes", addresses.join(" "), None));
+    }
     rows.push(Row::new(Kind::Derived, "size", format!("{size} B"), None));
     rows.push(Row::new(Kind::Derived, "manifest", manifest_digest.to_string(), None));
     rows.push(Row::new(Kind::Derived, "sha256", digest.to_string(), None));

@@ -7,7 +7,7 @@ mod plan;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub const LOCK_FORMAT: u64 = 1;
 
 /// The usual name of the file.
 pub const LOCK_FILE: &str = "pykeel.lock";
+
+/// The most remotes of an entry: each may take its time to say that it is away.
+pub const MOST_REMOTES: usize = 16;
 
 /// What an entry of a lock is for. No two entries are for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -56,6 +59,8 @@ pub struct LockedArtifact {
     pub manifest_digest: Digest,
     /// The newest glibc symbol version that it needs.
     pub glibc_floor: GlibcVersion,
+    /// The addresses of remotes that had it when it was locked. They say nothing of what it is.
+    pub remotes: BTreeSet<String>,
     /// What is known of it before it is built.
     #[serde(flatten)]
     pub plan: LockedPlan,
@@ -64,7 +69,7 @@ pub struct LockedArtifact {
 }
 
 impl LockedArtifact {
-    /// Describes an artifact whose prefix was made of a template.
+    /// Describes an artifact whose prefix was made of a template, as one that no remote has.
     #[must_use]
     pub fn of(record: &ArtifactRecord, manifest: &Manifest, prefix: &PrefixTemplate) -> Self {
         let compiled_in = manifest.compiled_in.iter();
@@ -73,6 +78,7 @@ impl LockedArtifact {
             size: record.size,
             manifest_digest: record.manifest_digest,
             glibc_floor: record.glibc_floor,
+            remotes: BTreeSet::new(),
             plan: LockedPlan::of(&manifest.plan, prefix),
             compiled_in: compiled_in.filter_map(|(name, version)| Some((name.clone(), version.clone()?))).collect(),
         }

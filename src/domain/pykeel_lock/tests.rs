@@ -171,16 +171,18 @@ fn no_name_in_a_lock_hides_another_fact() {
 /// A field that no row shows could differ without a word.
 #[test]
 fn every_field_of_an_entry_is_in_a_row() {
-    let (_, entry) = entry("3.13");
+    let (_, mut entry) = entry("3.13");
     let value = serde_json::to_value(&entry).unwrap();
     let fields = |value: &serde_json::Value| value.as_object().map_or(0, serde_json::Map::len);
-    // Release and variant are one row; a profile, a named profile, arguments and variables are rows if there are any;
+    // Release and variant are one row; remotes, a profile, a named profile, arguments and variables are rows if there are any;
     // libraries and copies that are compiled in are a row each.
-    let top = fields(&value) - ["variant", "options", "inputs", "libraries", "compiled_in"].len();
+    let top = fields(&value) - ["variant", "options", "inputs", "libraries", "compiled_in", "remotes"].len();
     let options = fields(&value["options"]) - ["profile", "configure_arguments", "compiler_variables"].len();
     let inputs = fields(&value["inputs"]) - ["profile"].len();
     let copies = fields(&value["libraries"]) + fields(&value["compiled_in"]);
     assert_eq!(rows(&entry).len(), top + options + inputs + copies);
+    entry.remotes.insert("https://pythons.test".into());
+    assert_eq!(rows(&entry).len(), top + options + inputs + copies + 1);
 }
 
 #[test]

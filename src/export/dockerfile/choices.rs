@@ -41,6 +41,8 @@ pub struct Choices {
     pub pythons: Vec<PythonStage>,
     /// The template of prefixes, if it is not the default.
     pub prefix: Option<PrefixTemplate>,
+    /// The lock of the Pythons. It says what else there is to choose of them.
+    pub locked: Option<ContextPath>,
     /// Whether a series past its end of life is wanted.
     pub allow_eol: bool,
     /// The image that everything is built on.
@@ -80,7 +82,7 @@ pub struct Choices {
 /// A Python of the images.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PythonStage {
-    /// The release with its variant, `3.13.5t`.
+    /// The release with its variant, `3.13.5t`; of a Python in a lock, the request: `3.13t`.
     pub version: String,
     /// The series with its variant, `3.13t`.
     pub series: String,
@@ -169,7 +171,7 @@ impl Choices {
             ProgramSource::File(path) => Some(path.to_string()),
             ProgramSource::Image(_) => None,
         });
-        let paths = self.lock.iter().chain(&self.app).chain(&self.ca).map(ContextPath::to_string);
+        let paths = self.lock.iter().chain(&self.locked).chain(&self.app).chain(&self.ca).map(ContextPath::to_string);
         // A store has sources and logs too, which would be sent each time.
         let artifacts = self.artifacts.iter().map(ContextPath::to_string);
         let artifacts = artifacts.map(|path| ContextFile { sent: format!("{path}/artifacts"), path });

@@ -48,6 +48,8 @@ fn values(choices: &Choices) -> Value {
         default => Value::from(Serde(default.clone())),
         prefix => choices.prefix.as_ref().map(ToString::to_string),
         allow_eol => choices.allow_eol,
+        locked => choices.locked.as_ref().map(ContextPath::as_str),
+        locked_at => choices.locked.as_ref().map(|locked| format!("/src/{}", locked.name())),
         base => base.to_string(),
         runtime => runtime.to_string(),
         from_scratch => choices.is_from_scratch(),

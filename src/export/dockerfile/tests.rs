@@ -22,6 +22,7 @@ fn pair() -> Choices {
         command: "--python 3.13,3.14".into(),
         pythons: vec![python("3.13.5", "3.13"), python("3.14.6", "3.14")],
         prefix: None,
+        locked: None,
         allow_eol: false,
         base: parsed("debian:13"),
         runtime: parsed("debian:13-slim"),
@@ -101,6 +102,56 @@ fn a_distroless_service_with_buildah() {
     let pykeel = parsed("registry.example/pykeel:0.1");
     let uv = Some(parsed("registry.example/uv:1"));
     insta::assert_snapshot!(text(&Choices { builder: Builder::Buildah, pykeel, uv, ..distroless() }));
+}
+
+/// Two Pythons of a lock.
+fn locked(choices: Choices) -> Choices {
+    let pythons = vec![python("3.13", "3.13"), python("3.14", "3.14")];
+    Choices {
+        command: "--python 3.13,3.14 --locked pykeel.lock".into(),
+        pythons,
+        locked: Some(parsed("pykeel.lock")),
+        ..choices
+    }
+}
+
+#[test]
+fn a_pair_of_base_images_of_a_lock() {
+    insta::assert_snapshot!(text(&locked(pair())));
+}
+
+#[test]
+fn a_service_of_a_lock_with_artifacts_and_the_classic_builder() {
+    let (artifacts, allow_eol) = (Some(parsed("store")), true);
+    insta::assert_snapshot!(text(&Choices { builder: Builder::Classic, artifacts, allow_eol, ..locked(service()) }));
+}
+
+/// What is installed depends on the lock, so the lock has to be copied before, and nothing else may say what it is.
+#[test]
+fn a_python_of_a_lock_is_what_the_lock_says_and_nothing_else() {
+    for choices in all_shapes() {
+        let unlocked = text(&choices);
+        assert!(!unlocked.contains("--locked"), "{unlocked}");
+        let choices = locked(choices);
+        let text = text(&choices);
+        for name in ["PYKEEL_LIBRARIES", "PYKEEL_BYTECODE", "PYKEEL_PREFIX"] {
+            assert!(!text.contains(name), "{text}");
+        }
+        let from_artifacts = choices.artifacts.is_some();
+        for version in ["3.13", "3.14"] {
+            let stage = text.split(&format!(" AS python-{version}\n")).nth(1).unwrap().split("\nFROM ").next().unwrap();
+            let lines = instructions(stage);
+            assert_eq!(lines[0], "COPY pykeel.lock /src/", "{stage}");
+            for command in lines[1].split("&&") {
+                assert!(command.contains(&format!("--locked {version} --lock /src/pykeel.lock")), "{stage}");
+                assert_eq!(command.contains("--remotes none"), from_artifacts, "{stage}");
+            }
+            let has_secret = choices.has_mounts() && !from_artifacts;
+            assert_eq!(lines[1].contains("type=secret,id=docker-config"), has_secret, "{stage}");
+            assert_eq!(lines.len(), 2, "{stage}");
+        }
+        assert!(render(&choices).dockerignore.contains("\n!pykeel.lock\n"));
+    }
 }
 
 #[test]

@@ -60,11 +60,14 @@ pub(super) enum Cloud {
 
 impl Cloud {
     fn of_scheme(scheme: &str) -> Option<Self> {
-        match scheme {
-            "s3" => Some(Self::S3),
-            "gs" => Some(Self::Google),
-            "az" => Some(Self::Azure),
-            _ => None,
+        [Self::S3, Self::Google, Self::Azure].into_iter().find(|cloud| cloud.scheme() == scheme)
+    }
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Google => "gs",
+            Self::Azure => "az",
         }
     }
 
@@ -107,10 +110,61 @@ impl Address {
         Ok(Self { text: text.to_owned(), place })
     }
 
+    /// Parses an address of a lock, which somebody else may have written. It can say where something is, and consents to
+    /// nothing: not to `http` between machines, and to no other host that gets credentials.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn of_lock(text: &str) -> Result<Self> {
+        let wrong = |address: String, reason: &str| Err(RemoteError::Address { address, reason: reason.into() }.into());
+        if let Some(other) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return wrong(
+                format!("`{}`", http::shown(text).escape_debug()),
+                &format!("it has the character {other:?}"),
+            );
+        }
+        let address = Self::parse(text)?;
+        if address.in_the_clear() == InTheClear::Anywhere {
+            return wrong(text.into(), "a lock cannot consent to http: the configuration can");
+        }
+        match &address.place {
+            Place::Registry(RegistryPlace { token_server: Some(_), .. }) => {
+                wrong(text.into(), "a lock cannot name a token server: the configuration can")
+            }
+            _ => Ok(address),
+        }
+    }
+
+    /// Returns the address as a lock has it, which is the same however it was written; `None` for one that is reached by
+    /// `http` because the user consented.
+    #[must_use]
+    pub fn in_lock(&self) -> Option<String> {
+        if self.in_the_clear() == InTheClear::Anywhere {
+            return None;
+        }
+        match &self.place {
+            Place::Directory(path) => url::of_file(path),
+            Place::Web(base) => Some(base.trim_end_matches('/').to_owned()),
+            Place::Cloud(CloudPlace { cloud, bucket, prefix }) => {
+                let text = format!("{}://{bucket}/{prefix}", cloud.scheme());
+                Some(text.trim_end_matches('/').to_owned())
+            }
+            Place::Registry(RegistryPlace { base, repository, .. }) => {
+                base.split_once("://").map(|(_, host)| format!("oci://{host}/{repository}"))
+            }
+        }
+    }
+
     /// Whether it is reached over the network.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
         !matches!(self.place, Place::Directory(_))
+    }
+
+    /// Whether nothing can be pushed to it.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self.place, Place::Web(_))
     }
 
     /// Whether the user consented to `http` on the way to other machines.
@@ -304,6 +358,43 @@ mod tests {
             let error = parse(text).map_or_else(|error| error, |place| format!("{place:?}"));
             assert!(error.contains(reason), "{text}: {error}");
             assert!(!error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_lock_is_always_the_same_and_consents_to_nothing() {
+        for (text, expected) in [
+            ("file:/srv/my%20pythons", "file:///srv/my%20pythons"),
+            ("file:///srv/ü/", "file:///srv/%C3%BC"),
+            ("HTTPS://Pythons.test/a/", "https://pythons.test/a"),
+            ("https://pythons.test", "https://pythons.test"),
+            ("http://127.0.0.1:8000/a/", "http://127.0.0.1:8000/a"),
+            ("oci://registry.test/team/python?token-server=auth.test", "oci://registry.test/team/python"),
+            ("oci://localhost:5000/team/python/", "oci://localhost:5000/team/python"),
+            ("S3://my-bucket/", "s3://my-bucket"),
+            ("gs://my-bucket/team/", "gs://my-bucket/team"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.in_lock().as_deref(), Some(expected), "{text}");
+            let again = Address::of_lock(expected).unwrap();
+            assert_eq!(again.in_lock().as_deref(), Some(expected), "{text}");
+        }
+        for text in ["http+insecure://pythons.test/", "oci+insecure://localhost:5000/x", "s3+insecure://my-bucket"] {
+            assert_eq!(Address::parse(text).unwrap().in_lock(), None, "{text}");
+        }
+        for (text, reason) in [
+            ("http+insecure://pythons.test/", "a lock cannot consent to http"),
+            ("oci+INSECURE://registry.test/x", "a lock cannot consent to http"),
+            ("oci://registry.test/x?token-server=evil.test", "a lock cannot name a token server"),
+            ("https://me:secret@pythons.test/", "a user or a password"),
+            ("https://me:secret@pythons.test/\u{1b}[2J", "it has the character '\\u{1b}'"),
+            ("https://pythons.test/ ", "it has the character ' '"),
+            ("http://pythons.test/", "write http+insecure"),
+            ("/srv", "no scheme"),
+        ] {
+            let error = Address::of_lock(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+            assert!(!error.contains("secret") && !error.contains('\u{1b}'), "{text}: {error}");
         }
     }
 

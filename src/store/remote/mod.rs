@@ -5,7 +5,6 @@
 
 mod address;
 mod cloud;
-mod credentials;
 mod directory;
 mod files;
 mod landing;
@@ -24,7 +23,6 @@ use serde::{Deserialize, Serialize};
 pub use self::address::Address;
 use self::address::Place;
 use self::cloud::CloudRemote;
-use self::credentials::Credentials;
 use self::directory::DirectoryRemote;
 use self::oci::OciRemote;
 pub use self::retention::{Pruning, Retention};
@@ -39,6 +37,7 @@ use crate::domain::plan::{ArtifactRequest, Flavor};
 use crate::domain::target::Target;
 use crate::error::{Error, RemoteError, Result};
 use crate::event::Reporter;
+use crate::sys::credentials::Credentials;
 use crate::sys::http::{Session, Sink};
 
 /// The largest manifest of an artifact that is read, in bytes. One of 3.13.5 has 60 kB.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::take::{Fits, Way, take};
 use super::{Address, Listed, Offer, Remote, Wanted, is_of_remote, open};
@@ -24,6 +24,8 @@ const MOST_LOOKED_AT: usize = 100;
 #[derive(Default)]
 pub struct Remotes {
     all: Vec<Configured>,
+    /// Those that a lock named besides, by their addresses there.
+    further: Mutex<BTreeMap<String, Arc<Configured>>>,
     /// The remotes that artifacts of this run came from, by their build keys.
     origins: Mutex<BTreeMap<Digest, String>>,
 }
@@ -56,13 +58,8 @@ impl Remotes {
     /// Those at some addresses, the first one first. None is asked yet.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>) -> Self {
-        let configured = |address| Configured {
-            address,
-            opened: OnceLock::new(),
-            is_away: AtomicBool::new(false),
-            warnings: Mutex::default(),
-        };
-        Self { all: addresses.into_iter().map(configured).collect(), origins: Mutex::default() }
+        let all = addresses.into_iter().map(Configured::new).collect();
+        Self { all, further: Mutex::default(), origins: Mutex::default() }
     }
 
     /// Whether there is none.
@@ -112,7 +109,7 @@ impl Remotes {
     ) -> Result<Option<StoredArtifact>> {
         // What an offer says of its request counts for nothing.
         let usable = |manifest: &Manifest| wanted.is_of(manifest) && fits(manifest);
-        self.first(Local { store, reporter }, &usable, |remote| {
+        self.first(self.reachable(), Local { store, reporter }, &usable, |remote| {
             let mut offers = remote.offers(wanted, reporter)?;
             offers.retain(|offer| offer.request_key == wanted.key);
             Ok(for_glibc(newest_first(offers), wanted.glibc))
@@ -120,15 +117,52 @@ impl Remotes {
     }
 
     /// Takes the artifact with a digest into the store, from the first remote that has it, and holds it. Its debug files
-    /// are left: the digest says nothing of them.
+    /// are left.
     ///
     /// # Errors
     /// As [`find`](Self::find).
     pub fn pinned(&self, digest: Digest, store: &Store, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
-        self.first(Local { store, reporter }, &|_| true, |remote| {
-            let offer = remote.offer(digest)?.filter(|offer| offer.digest == digest);
-            Ok(offer.into_iter().map(|offer| Offer { debug: None, ..offer }).collect())
-        })
+        self.first(self.reachable(), Local { store, reporter }, &|_| true, |remote| pinned(remote, digest))
+    }
+
+    /// The same from remotes of a lock. What the configuration has of them is not asked again.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn pinned_at(
+        &self,
+        addresses: Vec<Address>,
+        digest: Digest,
+        store: &Store,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<StoredArtifact>> {
+        let known: BTreeSet<String> = self.all.iter().filter_map(|own| own.address.in_lock()).collect();
+        let mut further = self.further.lock().unwrap_or_else(PoisonError::into_inner);
+        let named: Vec<Arc<Configured>> = addresses
+            .into_iter()
+            .filter_map(|address| address.in_lock().map(|name| (name, address)))
+            .filter(|(name, _)| !known.contains(name))
+            .map(|(name, address)| {
+                Arc::clone(further.entry(name).or_insert_with(|| Arc::new(Configured::new(address))))
+            })
+            .collect();
+        drop(further);
+        let reachable = named.iter().map(Arc::as_ref).filter(|named| !named.is_away());
+        self.first(reachable, Local { store, reporter }, &|_| true, |remote| pinned(remote, digest))
+    }
+
+    /// Asks each remote whether it offers an artifact. One that cannot say costs a warning, and is not in the answer.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn that_offer(&self, digest: Digest, reporter: &dyn Reporter) -> Result<Vec<(Address, bool)>> {
+        let mut answers = Vec::new();
+        for configured in self.reachable() {
+            if let Some((_, offers)) = configured.ask(reporter, |remote| pinned(remote, digest))? {
+                answers.push((configured.address.clone(), !offers.is_empty()));
+            }
+        }
+        Ok(answers)
     }
 
     /// Takes an artifact of a [`list`](Self::list) into the store, with its debug files, and holds it.
@@ -136,7 +170,7 @@ impl Remotes {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn listed(&self, digest: Digest, store: &Store, reporter: &dyn Reporter) -> Result<Option<StoredArtifact>> {
-        self.first(Local { store, reporter }, &|_| true, |remote| {
+        self.first(self.reachable(), Local { store, reporter }, &|_| true, |remote| {
             Ok(remote.offer(digest)?.into_iter().filter(|offer| offer.digest == digest).collect())
         })
     }
@@ -194,14 +228,15 @@ impl Remotes {
         self.all.iter().filter(|configured| !configured.is_away())
     }
 
-    /// Asks each remote for offers, and takes the first of the first remote that has any which is of use.
-    fn first(
-        &self,
+    /// Asks remotes for offers, and takes the first of the first remote that has any which is of use.
+    fn first<'a>(
+        &'a self,
+        remotes: impl Iterator<Item = &'a Configured>,
         local: Local<'_>,
         usable: &Fits<'_>,
         ask: impl Fn(&dyn Remote) -> Result<Vec<Offer>>,
     ) -> Result<Option<StoredArtifact>> {
-        for configured in self.reachable() {
+        for configured in remotes {
             let Some((remote, offers)) = configured.ask(local.reporter, &ask)? else { continue };
             let mut tries = 0;
             for offer in offers.into_iter().take(MOST_LOOKED_AT) {
@@ -267,6 +302,10 @@ impl Remotes {
 }
 
 impl Configured {
+    fn new(address: Address) -> Self {
+        Self { address, opened: OnceLock::new(), is_away: AtomicBool::new(false), warnings: Mutex::default() }
+    }
+
     /// Asks the remote for offers; `None` if it has failed, which is a warning.
     fn ask(
         &self,
@@ -306,6 +345,12 @@ impl Configured {
         }
         Ok(())
     }
+}
+
+/// The offer of exactly one artifact, without its debug files: the digest says nothing of them.
+fn pinned(remote: &dyn Remote, digest: Digest) -> Result<Vec<Offer>> {
+    let offer = remote.offer(digest)?.filter(|offer| offer.digest == digest);
+    Ok(offer.into_iter().map(|offer| Offer { debug: None, ..offer }).collect())
 }
 
 /// Offers in the order in which they are tried.

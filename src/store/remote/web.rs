@@ -2,12 +2,12 @@
 
 use std::sync::OnceLock;
 
-use super::credentials::{Credential, Credentials};
 use super::files::{Files, INDEX, absent, of_blob};
 use super::{Blob, Offer, Pushed};
 use crate::error::{Error, RemoteError, Result};
 use crate::event::Reporter;
 use crate::store::StoredArtifact;
+use crate::sys::credentials::{Credential, Credentials};
 use crate::sys::http::{Answer, Ask, DownloadError, Head, Method, Session, Sink};
 
 /// A remote behind a web server.
@@ -45,8 +45,8 @@ impl WebRemote {
         }
         let host = self.base.split('/').nth(2).unwrap_or_default();
         let found = self.credentials.find(host).map_err(|error| error.of_remote(&self.address))?;
-        match found.as_ref().and_then(Credential::basic) {
-            Some(basic) => send(Some(self.authorization.get_or_init(|| basic))),
+        match found.as_ref().and_then(Credential::authorization) {
+            Some(own) => send(Some(self.authorization.get_or_init(|| own))),
             None => Ok(answer),
         }
     }

@@ -1,5 +1,6 @@
 //! Downloads over HTTP: resumed, retried, bounded.
 
+mod identity;
 mod nonblocking;
 mod proxy;
 mod reason;
@@ -12,9 +13,11 @@ mod wire;
 use std::time::Duration;
 
 use proxy::Proxies;
-use reqwest::redirect;
+use reqwest::header::HeaderValue;
+use reqwest::{Identity, redirect};
 use transfer::Transfer;
 
+use super::credentials::Credentials;
 use super::interrupt;
 use crate::error::{Error, Result};
 
@@ -108,10 +111,13 @@ pub trait Sink {
     fn restart(&mut self) -> Result<()>;
 }
 
-/// A client that uses the environment's proxies and the system's CA certificates.
+/// A client that uses the environment's proxies, the system's CA certificates and the user's credentials.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::blocking::Client,
+    /// The client for other hosts that a server redirects to, if the first one has a certificate of the user.
+    elsewhere: Option<reqwest::blocking::Client>,
+    credentials: Credentials,
     limits: Limits,
     proxies: Proxies,
     /// Why no CA certificates are available, if so: `https:` URLs fail with this.
@@ -122,11 +128,24 @@ impl Client {
     /// Makes a client. On a system without any CA certificate it can still fetch `http:` URLs.
     ///
     /// # Errors
-    /// Why there cannot be one: a variable that names no usable proxy, or no TLS, in words.
+    /// Why there cannot be one: a variable that names no usable proxy or certificate, or no TLS, in words.
     pub fn new(limits: Limits) -> Result<Self, String> {
-        let proxies = Proxies::from_env()?;
-        let (inner, no_certificates) = client(limits, &proxies, reason::redirects)?;
-        Ok(Self { inner, limits, proxies, no_certificates })
+        let (proxies, identity) = (Proxies::from_env()?, identity::of_user()?);
+        let redirects = if identity.is_some() { reason::redirects_within } else { reason::redirects };
+        let elsewhere = identity.as_ref().map(|_| client(limits, &proxies, None, reason::redirects)).transpose()?;
+        let (inner, no_certificates) = client(limits, &proxies, identity.as_ref(), redirects)?;
+        let elsewhere = elsewhere.map(|(elsewhere, _)| elsewhere);
+        Ok(Self { inner, elsewhere, credentials: Credentials::of_user(), limits, proxies, no_certificates })
+    }
+
+    /// The value of the header `Authorization` for a URL that has no credentials in it. They are sent over TLS, and
+    /// within this machine.
+    fn authorization(&self, url: &str) -> Result<Option<HeaderValue>, DownloadError> {
+        let Some(parts) = url::parts(url).ok().filter(|parts| parts.scheme == "https" || parts.is_loopback) else {
+            return Ok(None);
+        };
+        let found = self.credentials.find(&parts.host).map_err(|why| DownloadError::Permanent(why.to_string()))?;
+        found.and_then(|credential| credential.authorization()).map(|value| secret(&value)).transpose()
     }
 
     /// Downloads a file into an empty sink. Calls `progress` with the bytes received and the size, if
@@ -144,8 +163,7 @@ impl Client {
         if let Some(why) = self.no_certificates.as_ref().filter(|_| url.starts_with("https:")) {
             return Err(DownloadError::Permanent(why.clone()));
         }
-        let mut transfer =
-            Transfer { client: self, url, sink, progress, validator: None, size: None, how: Downloaded::AtOnce };
+        let mut transfer = Transfer::new(self, url, sink, progress);
         let mut pause = self.limits.pause;
         for attempt in 1.. {
             if resume == Resume::Forbidden {
@@ -172,10 +190,19 @@ impl Client {
     }
 }
 
+/// A header with a secret, which nothing prints.
+fn secret(value: &str) -> Result<HeaderValue, DownloadError> {
+    let unusable = |_| DownloadError::Permanent("the credentials have characters that no header can have".into());
+    let mut value = HeaderValue::from_str(value).map_err(unusable)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// Makes a client of reqwest. Without any CA certificate it can fetch `http:` URLs only, and the second value says why.
 fn client(
     limits: Limits,
     proxies: &Proxies,
+    identity: Option<&Identity>,
     redirects: fn() -> redirect::Policy,
 ) -> Result<(reqwest::blocking::Client, Option<String>), String> {
     let builder = || {
@@ -187,6 +214,10 @@ fn client(
             .referer(false)
             .no_proxy()
             .redirect(redirects());
+        let builder = match identity {
+            Some(identity) => builder.identity(identity.clone()),
+            None => builder,
+        };
         let proxies = proxies.list().map_err(|error| reason::chain(&error))?;
         Ok::<_, String>(proxies.into_iter().fold(builder, reqwest::blocking::ClientBuilder::proxy))
     };

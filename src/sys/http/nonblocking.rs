@@ -4,7 +4,7 @@ use reqwest::{Url, redirect};
 
 use super::proxy::Proxies;
 use super::url::{self, InTheClear};
-use super::{Limits, USER_AGENT, reason};
+use super::{Limits, USER_AGENT, identity, reason};
 
 /// The names of a machine's own metadata service, which gives it credentials. Nothing of it is on the network.
 const METADATA: [&str; 4] = ["metadata.google.internal", "metadata", "[fd00:ec2::254]", "[fd00:ec2::23]"];
@@ -37,7 +37,14 @@ impl Nonblocking {
                 .redirect(redirect::Policy::none())
         };
         let list = || proxies.list().map_err(|error| reason::chain(&error));
-        let proxied = || Ok::<_, String>(list()?.into_iter().fold(builder(), reqwest::ClientBuilder::proxy));
+        let identity = identity::of_user()?;
+        let proxied = || {
+            let builder = match &identity {
+                Some(identity) => builder().identity(identity.clone()),
+                None => builder(),
+            };
+            Ok::<_, String>(list()?.into_iter().fold(builder, reqwest::ClientBuilder::proxy))
+        };
         let (proxied, no_certificates) = match proxied()?.build() {
             Ok(client) => (client, None),
             Err(error) => {

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use reqwest::{StatusCode, Url, redirect};
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use super::DownloadError;
 use super::proxy::Proxies;
@@ -17,16 +17,26 @@ const MOST_REDIRECTS: usize = 10;
 /// Returns the redirect policy: at most [`MOST_REDIRECTS`], and no loop. reqwest drops credentials
 /// when the host changes.
 pub(super) fn redirects() -> redirect::Policy {
+    redirect::Policy::custom(followed)
+}
+
+/// The same for a client that only its own server may know: what leads to another one is left to the caller.
+pub(super) fn redirects_within() -> redirect::Policy {
     redirect::Policy::custom(|attempt| {
-        let next = shown_url(attempt.url());
-        if attempt.previous().contains(attempt.url()) {
-            attempt.error(format!("it redirects in a circle, back to {next}"))
-        } else if attempt.previous().len() > MOST_REDIRECTS {
-            attempt.error(format!("it redirects more than {MOST_REDIRECTS} times, at last to {next}"))
-        } else {
-            attempt.follow()
-        }
+        let leaves = attempt.previous().first().is_some_and(|first| first.origin() != attempt.url().origin());
+        if leaves { attempt.stop() } else { followed(attempt) }
     })
+}
+
+fn followed(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let next = shown_url(attempt.url());
+    if attempt.previous().contains(attempt.url()) {
+        attempt.error(format!("it redirects in a circle, back to {next}"))
+    } else if attempt.previous().len() > MOST_REDIRECTS {
+        attempt.error(format!("it redirects more than {MOST_REDIRECTS} times, at last to {next}"))
+    } else {
+        attempt.follow()
+    }
 }
 
 /// Returns why no CA certificates are available, and the remedy.
@@ -42,6 +52,15 @@ pub(super) fn of_error(error: &reqwest::Error, url: &str, proxies: &Proxies) -> 
         let host = last.and_then(Url::host_str).unwrap_or_default();
         let remedy = certificate_remedy(error);
         return DownloadError::Permanent(format!("the TLS certificate of {host} is not accepted: {error}: {remedy}"));
+    }
+    if let Some(rustls::Error::AlertReceived(alert)) = find::<rustls::Error>(error)
+        && is_about_the_client(*alert)
+    {
+        let host = last.and_then(Url::host_str).unwrap_or_default();
+        return DownloadError::Permanent(format!(
+            "{host} wants a client certificate, or another one ({alert:?}): set SSL_CLIENT_CERT to a file with the \
+             certificate and its key"
+        ));
     }
     let text = through_proxy(chain(error), last, proxies);
     if error.is_builder() || error.is_redirect() {
@@ -60,7 +79,7 @@ pub(super) fn of_status(status: StatusCode, url: &str, proxies: &Proxies) -> Dow
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => DownloadError::Permanent(text("the proxy")),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => DownloadError::Permanent(format!(
-            "{}: a user and password can be in the URL, https://USER:PASSWORD@…",
+            "{}: a user and password can be in ~/.netrc, or in the URL, https://USER:PASSWORD@…",
             text("the server")
         )),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => DownloadError::Transient(text("the server")),
@@ -83,6 +102,20 @@ pub(super) fn chain(error: &dyn StdError) -> String {
         cause = error.source();
     }
     if text.is_empty() { error.to_string() } else { text.join(": ") }
+}
+
+/// Whether a server says by an alert that it does not know who asks.
+const fn is_about_the_client(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+    )
 }
 
 /// Returns the first error of a type among an error and its causes.

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{AUTHORIZATION, HeaderName, LOCATION, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 
 use super::proxy::Proxies;
 use super::url::{self, InTheClear};
 use super::wire::{Head, Heard, Watch, listen, next};
-use super::{DownloadError, Limits, Sink, client};
+use super::{DownloadError, Limits, Sink, client, identity, secret};
 use crate::error::Result as OwnResult;
 use crate::sys::interrupt;
 
@@ -90,6 +90,8 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Session {
     inner: reqwest::blocking::Client,
+    /// The client for other hosts that a server redirects to, if the first one has a certificate of the user.
+    elsewhere: Option<reqwest::blocking::Client>,
     limits: Limits,
     proxies: Proxies,
     no_certificates: Option<String>,
@@ -106,15 +108,18 @@ const ON: ControlFlow<()> = ControlFlow::Continue(());
 const ENOUGH: ControlFlow<()> = ControlFlow::Break(());
 
 impl Session {
-    /// Makes a client that uses the environment's proxies and the system's CA certificates.
+    /// Makes a client that uses the environment's proxies, the system's CA certificates and the user's own certificate.
     ///
     /// # Errors
     /// Why there cannot be one, in words.
     pub fn new() -> Result<Self, String> {
         let limits = Limits { attempts: 3, patience: Duration::from_secs(10), slowest: 8 << 10, ..Limits::default() };
-        let proxies = Proxies::from_env()?;
-        let (inner, no_certificates) = client(limits, &proxies, redirect::Policy::none)?;
-        Ok(Self { inner, limits, proxies, no_certificates, in_the_clear: InTheClear::OnThisMachine })
+        let (proxies, identity) = (Proxies::from_env()?, identity::of_user()?);
+        let elsewhere =
+            identity.as_ref().map(|_| client(limits, &proxies, None, redirect::Policy::none)).transpose()?;
+        let (inner, no_certificates) = client(limits, &proxies, identity.as_ref(), redirect::Policy::none)?;
+        let (elsewhere, in_the_clear) = (elsewhere.map(|(elsewhere, _)| elsewhere), InTheClear::OnThisMachine);
+        Ok(Self { inner, elsewhere, limits, proxies, no_certificates, in_the_clear })
     }
 
     /// The same where the user consented, or not, to `http` on the way to other machines.
@@ -239,7 +244,8 @@ impl Session {
             let is_own = url.origin() == first.origin();
             let ask = Ask { authorization: ask.authorization.filter(|_| is_own), ..*ask };
             let mut watch = Watch::new(self.limits).until(deadline);
-            let request = self.request(&ask, &url, from, &watch)?;
+            let inner = if is_own { &self.inner } else { self.elsewhere.as_ref().unwrap_or(&self.inner) };
+            let request = self.request(inner, &ask, (&url, from), &watch)?;
             match self.once(request, &url, &mut watch, take)? {
                 Next::Done(head) => return Ok(head),
                 Next::Redirect(to) if matches!(ask.method, Method::Get | Method::Head) => {
@@ -261,9 +267,9 @@ impl Session {
 
     fn request(
         &self,
+        inner: &reqwest::blocking::Client,
         ask: &Ask<'_>,
-        url: &Url,
-        from: Option<u64>,
+        (url, from): (&Url, Option<u64>),
         watch: &Watch,
     ) -> Result<reqwest::blocking::RequestBuilder, DownloadError> {
         if let Some(why) = self.no_certificates.as_ref().filter(|_| url.scheme() == "https") {
@@ -276,16 +282,12 @@ impl Session {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.inner.request(method, url.clone());
+        let mut request = inner.request(method, url.clone());
         for (name, value) in ask.headers {
             request = request.header(HeaderName::from_static(name), *value);
         }
         if let Some(value) = ask.authorization {
-            let unusable =
-                |_| DownloadError::Permanent("the credentials have characters that no header can have".into());
-            let mut value = HeaderValue::from_str(value).map_err(unusable)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(AUTHORIZATION, secret(value)?);
         }
         if let Some(from) = from {
             request = request.header(RANGE, format!("bytes={from}-"));

@@ -20,7 +20,7 @@ fn root(project: &Project) -> PathBuf {
 }
 
 /// `install --locked` without building.
-fn install(project: &Project, more: &[&str]) -> Ended {
+pub fn install(project: &Project, more: &[&str]) -> Ended {
     let mut command = project.command(&["install", "--locked", "--no-build", "--no-sync", "--json", "--root"]);
     run(command.arg(root(project)).args(more))
 }

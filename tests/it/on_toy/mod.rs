@@ -3,6 +3,7 @@
 mod archives;
 mod arguments;
 mod buckets;
+mod credentials;
 mod faults;
 mod files;
 mod foreign;
@@ -14,7 +15,9 @@ mod kills;
 mod launchers;
 mod libpython;
 mod lock;
+mod lock_remotes;
 mod locked;
+mod matrix;
 mod network;
 mod plans;
 mod prefixes;

@@ -20,9 +20,9 @@ use crate::support::{Ended, at_date, run};
 use crate::toy::Toy;
 
 /// What every success shows on the way to the toy's make, which fails.
-const FETCHED: &str = "fetch Python-3.13.5.tar.xz";
+pub const FETCHED: &str = "fetch Python-3.13.5.tar.xz";
 
-fn toy() -> (Toy, Vec<u8>) {
+pub fn toy() -> (Toy, Vec<u8>) {
     let toy = Toy::failing();
     // No other place may help out.
     toy.write_recipe(|text| {
@@ -32,7 +32,7 @@ fn toy() -> (Toy, Vec<u8>) {
     (toy, file)
 }
 
-fn command(toy: &Toy, mirror: &str) -> std::process::Command {
+pub fn command(toy: &Toy, mirror: &str) -> std::process::Command {
     let mut command = toy.command(&["build", "3.13.5", "-v", "--mirror", mirror]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name);

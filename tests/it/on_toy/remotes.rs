@@ -144,6 +144,14 @@ fn what_no_remote_has_is_said() {
         .says_not(&["s3cret"]);
     run(pykeel().args(["push", "--all", "http://x.test/"])).exits(2).says(&["http+insecure"]);
     run(pykeel().args(["push", &place.address()])).exits(2).says(&["--all"]);
+    // A tarball would not get into the store.
+    let tarball = artifact("runtime").tarball;
+    for words in
+        [&["push", "./x.tar.zst", &place.address()][..], &["pull", "--remotes", &place.address(), "./x.tar.zst"]]
+    {
+        run(pykeel().args(words)).exits(2).says(&["`./x.tar.zst` is neither a version nor sha256:DIGEST"]);
+    }
+    run(place.elsewhere("store").args(["pull", "--remotes", &place.address()]).arg(&tarball)).exits(2);
     run(pykeel().args(["push", "3.12", &place.address()])).exits(2).says(&["3.12"]);
     run(pykeel().args(["push", "--all", "http://127.0.0.1:9/x"])).exits(2).says(&["can only be read", "file:///DIR"]);
     let absent = format!("file://{}", place.path("absent").display());

@@ -25,6 +25,7 @@ pub(super) fn line(args: &DockerfileArgs, settings: &Settings, pythons: &[Python
         bytecode: _,
         prefix: _,
         flavor,
+        locked,
         builder,
         label,
         lock,
@@ -55,6 +56,7 @@ pub(super) fn line(args: &DockerfileArgs, settings: &Settings, pythons: &[Python
     line.option("--bytecode", chosen(&settings.bytecode));
     line.option("--prefix", chosen(&settings.prefix));
     line.option("--flavor", flavor.iter().filter_map(|flavor| Some(flavor.to_possible_value()?.get_name().to_owned())));
+    line.option("--locked", locked);
     line.option("--builder", (*builder != Builder::BuildKit).then_some(builder));
     line.option("--label", label.iter().map(|label| format!("{}={}", label.key, label.value)));
     line.option("--lock", lock);

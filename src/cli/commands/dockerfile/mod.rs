@@ -1,6 +1,7 @@
 //! `pykeel dockerfile`.
 
 mod command;
+mod locked;
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,10 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
     let settings = &config.settings;
     let chosen = |origin: &Origin| *origin != Origin::Default;
     let runtime = args.runtime.clone().unwrap_or_else(|| dockerfile::runtime_for(&args.base));
-    let libraries = chosen(&settings.libraries.origin).then_some(settings.libraries.value);
+    let catalog = Catalog::load(None)?;
+    let locked = args.locked.as_ref().map(|lock| locked::pythons(args, lock, config)).transpose()?;
+    let chosen_libraries = chosen(&settings.libraries.origin).then_some(settings.libraries.value);
+    let libraries = locked.as_ref().map(|locked| locked.libraries).or(chosen_libraries);
     let has_app = args.lock.is_some() || args.app.is_some();
     // A service starts often; a base image is small.
     let fitting = if has_app { Bytecode::UncheckedHash } else { Bytecode::Strip };
@@ -84,11 +88,21 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
         }
     }
     let prefix = &settings.prefix.value;
-    let pythons = pythons(args, config)?;
+    let pythons = match &locked {
+        Some(locked) => locked.pythons.clone(),
+        None => pythons(args, &catalog, config)?,
+    };
+    let pythons = default_first(pythons, args, &catalog)?;
+    if let Some(locked) = &locked {
+        // The environment of an application is made with headers and pip too, of the default.
+        let with_builder = if images == Images::Runtime { usize::from(args.lock.is_some()) } else { pythons.len() };
+        locked.check_builder(args, &pythons[..with_builder])?;
+    }
     Ok(Choices {
         command: command::line(args, settings, &pythons)?,
         pythons,
         prefix: (prefix.to_string() != PrefixTemplate::DEFAULT).then(|| prefix.clone()),
+        locked: args.locked.clone(),
         allow_eol: settings.allow_eol.value,
         base: args.base.clone(),
         libraries: dockerfile::libraries(&args.base, &runtime, libraries)?,
@@ -109,8 +123,8 @@ fn choices(args: &DockerfileArgs, config: &Config) -> Result<Choices> {
     })
 }
 
-/// Returns the Pythons, the default first.
-fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
+/// Returns the Pythons.
+fn pythons(args: &DockerfileArgs, catalog: &Catalog, config: &Config) -> Result<Vec<PythonStage>> {
     // The pykeel of the builder has the recipes that are compiled in.
     if let Some(recipes) = &config.settings.recipes.value {
         config.reporter.report(Event::Warning(format!(
@@ -118,11 +132,10 @@ fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
             recipes.display()
         )));
     }
-    let catalog = Catalog::load(None)?;
     let prefix = &config.settings.prefix.value;
     let mut pythons: Vec<PythonStage> = Vec::new();
     for request in &args.python {
-        let recipe = pipeline::recipe(&catalog, *request, config.settings.allow_eol.value)?;
+        let recipe = pipeline::recipe(catalog, *request, config.settings.allow_eol.value)?;
         let python = PythonStage {
             version: recipe.full_version(),
             series: format!("{}{}", recipe.version.series(), recipe.variant),
@@ -132,10 +145,15 @@ fn pythons(args: &DockerfileArgs, config: &Config) -> Result<Vec<PythonStage>> {
             pythons.push(python);
         }
     }
+    Ok(pythons)
+}
+
+/// Puts the default first.
+fn default_first(mut pythons: Vec<PythonStage>, args: &DockerfileArgs, catalog: &Catalog) -> Result<Vec<PythonStage>> {
     let names = pythons
         .iter()
         .map(|PythonStage { version, series, .. }| Names { version: version.clone(), series: series.clone() });
-    let position = default::position(args.default.as_ref(), &names.collect::<Vec<_>>(), &catalog)?;
+    let position = default::position(args.default.as_ref(), &names.collect::<Vec<_>>(), catalog)?;
     pythons[..=position].rotate_right(1);
     Ok(pythons)
 }

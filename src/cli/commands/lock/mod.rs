@@ -3,6 +3,7 @@
 mod table;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,9 +15,12 @@ use super::super::timings::Recorder;
 use super::locked::{Delivery, Given, Order, Workshop, contradictions};
 use super::stored::{InStore, from_store, others_of_series};
 use super::{full_versions, print, sorted_out, warn_of_unreadable};
+use crate::domain::digest::Digest;
 use crate::domain::plan::Flavor;
 use crate::domain::prefix::PrefixTemplate;
-use crate::domain::pykeel_lock::{EntryChange, LockedArtifact, LockedRequest, PykeelLock, changes, exact};
+use crate::domain::pykeel_lock::{
+    EntryChange, LockedArtifact, LockedRequest, MOST_REMOTES, PykeelLock, changes, exact,
+};
 use crate::domain::target::Target;
 use crate::error::{Error, PykeelLockError, Result};
 use crate::event::{Event, Reporter};
@@ -25,6 +29,7 @@ use crate::planning::choices::Choices;
 use crate::pykeel_lock::LockFile;
 use crate::recipe::{Catalog, ReleaseRecipe};
 use crate::store::StoredArtifact;
+use crate::store::remote::Address;
 
 /// What became of a lock.
 #[derive(Debug, Serialize)]
@@ -34,12 +39,12 @@ struct Output<'a> {
     /// Whether it has another content now.
     written: bool,
     changes: &'a [EntryChange],
-    entries: Vec<Entry<'a>>,
+    entries: Vec<Locked<'a>>,
 }
 
 /// An entry of the lock.
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+struct Locked<'a> {
     #[serde(flatten)]
     request: &'a LockedRequest,
     #[serde(flatten)]
@@ -80,7 +85,7 @@ fn lock(args: &LockArgs, config: &Config, catalog: &Catalog, reporter: &Recorder
         lock: &args.lock,
         written,
         changes: &changes,
-        entries: after.entries.iter().map(|(request, artifact)| Entry { request, artifact }).collect(),
+        entries: after.entries.iter().map(|(request, artifact)| Locked { request, artifact }).collect(),
     };
     let print = || print(config, &output, || table::text(&args.lock, &changes));
     if written && config.json {
@@ -150,8 +155,41 @@ impl Locking<'_> {
             wanted.extend(self.wanted(request)?);
         }
         let found = if self.args.build { self.built(&wanted)? } else { self.stored(&wanted)? };
-        after.entries.extend(found);
+        after.entries.extend(self.with_remotes(found)?);
         Ok(after)
+    }
+
+    /// Notes where artifacts are to be had.
+    fn with_remotes(
+        &self,
+        found: Vec<(LockedRequest, LockedArtifact)>,
+    ) -> Result<Vec<(LockedRequest, LockedArtifact)>> {
+        let (remotes, reporter) = (&self.given.config.remotes, self.workshop.pipeline.reporter);
+        let mut answers: BTreeMap<Digest, Vec<(Address, bool)>> = BTreeMap::new();
+        let mut entries = Vec::new();
+        for (request, mut artifact) in found {
+            let asked = match answers.entry(artifact.digest) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(remotes.that_offer(artifact.digest, reporter)?),
+            };
+            // What cannot be asked here and now, and had it before, has it still.
+            let before = self.file.content().entries.get(&request).filter(|before| before.digest == artifact.digest);
+            let mut known = before.map(|before| before.remotes.clone()).unwrap_or_default();
+            for (address, offers) in asked.iter() {
+                let Some(address) = address.in_lock() else { continue };
+                if *offers {
+                    known.insert(address);
+                } else {
+                    known.remove(&address);
+                }
+            }
+            if !asked.is_empty() && !asked.iter().any(|(_, offers)| *offers) {
+                reporter.report(Event::Note(format!("no remote has {request} yet: `pykeel push` gives it to one")));
+            }
+            artifact.remotes = known.into_iter().take(MOST_REMOTES).collect();
+            entries.push((request, artifact));
+        }
+        Ok(entries)
     }
 
     /// The flavors that are set, if they are set.

@@ -45,6 +45,9 @@ fn content(artifact: &LockedArtifact) -> Vec<Line> {
     let content: Vec<_> = rows.iter().filter(|row| row.kind.is_content()).collect();
     let named = names(&content).into_iter().zip(&content);
     let mut lines: Vec<Line> = named.map(|(name, row)| (shown(&name), vec![shown(&row.value)])).collect();
+    lines.extend(
+        rows.iter().filter(|row| row.kind == Kind::Place).map(|row| (row.key.clone(), vec![shown(&row.value)])),
+    );
     lines.push(("size".into(), vec![human(artifact.size)]));
     lines.push(("sha256".into(), vec![artifact.digest.short()]));
     lines
@@ -57,8 +60,11 @@ fn changed(before: &LockedArtifact, after: &LockedArtifact, differences: &[Diffe
     let is_digest = |change: &&&Difference| change.kind == Kind::Derived && change.key == "sha256";
     let mut lines = vec![(String::new(), vec!["locked".to_owned(), "new".to_owned()])];
     lines.extend(essential(differences).iter().filter(|change| !is_digest(change)).map(line));
-    lines.push(("size".into(), vec![human(before.size), human(after.size)]));
-    lines.push(("sha256".into(), vec![before.digest.short(), after.digest.short()]));
+    // Only where it is to be had may differ.
+    if before.digest != after.digest {
+        lines.push(("size".into(), vec![human(before.size), human(after.size)]));
+        lines.push(("sha256".into(), vec![before.digest.short(), after.digest.short()]));
+    }
     lines
 }
 
@@ -74,6 +80,7 @@ mod tests {
         let (latest, mut hostile) = entry("latest");
         let mut after = before.clone();
         after.plan.release = "3.13.15".parse().unwrap();
+        after.remotes.insert("oci://registry.test/python".into());
         after.plan.libraries.insert("openssl".into(), "3.0.17-1~deb12u2".into());
         after.plan.libraries.insert("sqlite3".into(), "3.40.1-2+deb12u2".into());
         (after.size, after.digest) = (9_142_342, crate::domain::digest::Digest::of("new"));
@@ -81,8 +88,13 @@ mod tests {
         let lock = |entries: &[(_, &LockedArtifact)]| PykeelLock {
             entries: entries.iter().map(|(request, artifact)| (*request, (*artifact).clone())).collect(),
         };
-        let changes = changes(&lock(&[(request, &before)]), &lock(&[(request, &after), (latest, &hostile)]));
-        insta::assert_snapshot!(text(Path::new("pykeel.lock"), &changes));
+        let found = changes(&lock(&[(request, &before)]), &lock(&[(request, &after), (latest, &hostile)]));
+        insta::assert_snapshot!(text(Path::new("pykeel.lock"), &found));
+        let there = LockedArtifact { remotes: ["file:///srv".into()].into(), ..before.clone() };
+        let moved = changes(&lock(&[(request, &before)]), &lock(&[(request, &there)]));
+        let only_remotes = text(Path::new("pykeel.lock"), &moved);
+        assert_eq!(only_remotes.lines().count(), 3, "{only_remotes}");
+        assert!(only_remotes.contains("remotes  –       file:///srv"), "{only_remotes}");
         assert_eq!(text(Path::new("x.lock"), &[]), "x.lock is up to date\n");
     }
 }

@@ -9,11 +9,14 @@ use std::path::Path;
 pub(super) use self::entries::{Entry, Flavors, entries};
 pub(super) use self::options::Given;
 pub(super) use self::orders::{Delivery, Order, Workshop};
+use super::super::config::Config;
+use super::super::settings::Origin;
 use super::stored::{is_damage, pinned, set_aside, unfit};
 use super::warn_of_unreadable;
 use crate::audit::tarball::TarballArtifact;
 use crate::domain::artifact::ArtifactRecord;
 use crate::domain::digest::Digest;
+use crate::domain::manifest::Manifest;
 use crate::domain::plan::{ArtifactRequest, BuildPlan};
 use crate::domain::pykeel_lock::{
     Difference, Kind, LockedArtifact, LockedPlan, Row, differences, essential, exact, rows, topics,
@@ -24,6 +27,7 @@ use crate::event::Event;
 use crate::pipeline::Built;
 use crate::recipe::ReleaseRecipe;
 use crate::store::StoredArtifact;
+use crate::store::remote::Address;
 
 /// How the artifacts of a lock are had.
 pub(super) struct Locked<'a> {
@@ -57,6 +61,7 @@ impl Locked<'_> {
         let (config, locked, reporter) = (self.given.config, &entry.artifact, self.workshop.pipeline.reporter);
         for _ in 0..MOST_TRIES {
             let found = pinned(locked.digest, Some(locked.plan.build_key), config, reporter)?;
+            let found = if found.is_none() { self.taken_where_locked(locked)? } else { found };
             let Some(artifact) = found else { return Ok(None) };
             let compared = if self.purpose == Purpose::Store { compare_digest(&artifact) } else { Ok(()) };
             match compared.and_then(|()| self.checked(entry, &artifact)) {
@@ -68,13 +73,26 @@ impl Locked<'_> {
         Ok(None)
     }
 
+    /// Takes an artifact from the remotes that the lock names, unless the user wants none asked.
+    fn taken_where_locked(&self, locked: &LockedArtifact) -> Result<Option<StoredArtifact>> {
+        let Config { settings, store, remotes, .. } = self.given.config;
+        let asks_none = settings.remotes.origin != Origin::Default && settings.remotes.value.0.is_empty();
+        if asks_none {
+            return Ok(None);
+        }
+        let addresses = locked.remotes.iter().map(|text| Address::of_lock(text)).collect::<Result<Vec<_>>>()?;
+        // A directory needs no network.
+        let usable = addresses.into_iter().filter(|address| !settings.offline.value || !address.is_remote());
+        remotes.pinned_at(usable.collect(), locked.digest, store, self.workshop.pipeline.reporter)
+    }
+
     /// Checks that an artifact is what the lock says, and that it runs on the system that it is to be installed on.
     fn checked(&self, entry: &Entry, artifact: &StoredArtifact) -> Result<()> {
         let locked = &entry.artifact;
         let manifest = artifact.read_manifest()?;
         let prefix = &locked.plan.options.prefix;
         let (request, compiled_in) = (&manifest.plan.request, &manifest.plan.request.prefix);
-        let there = LockedArtifact::of(&artifact.record, &manifest, prefix);
+        let there = described(locked, artifact, &manifest);
         let mut differing = differences(&rows(locked), &rows(&there));
         if prefix.prefix(request.release, request.variant) != *compiled_in {
             differing.push(difference("prefix", prefix.to_string(), compiled_in.to_string()));
@@ -229,7 +247,7 @@ impl Locked<'_> {
                     continue;
                 }
             };
-            let there = LockedArtifact::of(&artifact.record, &manifest, &locked.plan.options.prefix);
+            let there = described(locked, &artifact, &manifest);
             let all = differences(&rows(locked), &rows(&there));
             instead.push(format!("{name} differs: {}", lines(&essential(&all)).join("; ")));
         }
@@ -241,6 +259,12 @@ impl Locked<'_> {
         }
         .into())
     }
+}
+
+/// What a lock would say of an artifact in place of what it says. Where it is to be had is no fact of the artifact.
+fn described(locked: &LockedArtifact, artifact: &StoredArtifact, manifest: &Manifest) -> LockedArtifact {
+    let there = LockedArtifact::of(&artifact.record, manifest, &locked.plan.options.prefix);
+    LockedArtifact { remotes: locked.remotes.clone(), ..there }
 }
 
 /// Compares a tarball of the store with its digest.

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 
 use super::super::address::RegistryPlace;
-use super::super::credentials::{Credential, Credentials};
 use super::super::web::{failed, refused};
 use super::challenge::{Challenge, check_realm};
 use crate::error::{Error, RemoteError, Result};
+use crate::sys::credentials::{Credential, Credentials};
 use crate::sys::http::url::encoded;
 use crate::sys::http::{Answer, Ask, Body, DownloadError, Head, Method, Session, Sink, url};
 
@@ -114,8 +114,13 @@ impl Access {
             None => Ok(None),
             Some(Challenge::Basic) => Ok(self.credential()?.as_ref().and_then(Credential::basic)),
             Some(Challenge::Bearer { realm, service }) => {
+                let credential = self.credential()?;
+                // Who has a token for the registry itself needs none of a token server.
+                if let Some(own @ Credential::Bearer(_)) = &credential {
+                    return Ok(own.authorization());
+                }
                 check_realm(&realm, &self.place).map_err(|reason| self.denied(reason))?;
-                self.token(&realm, service.as_deref(), scope).map(Some)
+                self.token(&realm, service.as_deref(), scope, credential.as_ref()).map(Some)
             }
         }
     }
@@ -127,19 +132,24 @@ impl Access {
     }
 
     /// Gets a token, which is a secret too.
-    fn token(&self, realm: &str, service: Option<&str>, scope: Scope) -> Result<String> {
+    fn token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scope: Scope,
+        credential: Option<&Credential>,
+    ) -> Result<String> {
         let actions = match scope {
             Scope::Pull => "pull",
             Scope::Push => "pull,push",
             Scope::Delete => "pull,push,delete",
         };
         let scope = format!("repository:{}:{actions}", self.place.repository);
-        let credential = self.credential()?;
         let mut query = format!("scope={}", encoded(&scope));
         if let Some(service) = service {
             query = format!("service={}&{query}", encoded(service));
         }
-        let answer = if let Some(identity) = credential.as_ref().and_then(Credential::identity_token) {
+        let answer = if let Some(identity) = credential.and_then(Credential::identity_token) {
             // The user has logged in with a token that stands for user and password.
             let form = format!("grant_type=refresh_token&client_id=pykeel&{query}&refresh_token={}", encoded(identity));
             let headers = [("content-type", "application/x-www-form-urlencoded")];
@@ -149,7 +159,7 @@ impl Access {
         } else {
             let separator = if realm.contains('?') { '&' } else { '?' };
             let url = format!("{realm}{separator}{query}");
-            let basic = credential.as_ref().and_then(Credential::basic);
+            let basic = credential.and_then(Credential::basic);
             let ask = Ask { authorization: basic.as_deref(), ..Ask::new(Method::Get, &url) };
             self.session.small(&ask, LARGEST_TOKEN)
         };

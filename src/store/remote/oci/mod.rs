@@ -7,7 +7,8 @@ mod access;
 mod challenge;
 mod document;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -15,7 +16,6 @@ use serde::Deserialize;
 use self::access::{Access, Scope};
 use self::document::{ImageManifest, MANIFEST_TYPE, Tag};
 use super::address::RegistryPlace;
-use super::credentials::Credentials;
 use super::files::absent;
 use super::web::refused;
 use super::{Blob, LARGEST_MANIFEST, Listed, Offer, Pushed, Remote, Wanted, files_of, offer_for};
@@ -24,6 +24,7 @@ use crate::domain::digest::Digest;
 use crate::error::{Error, RemoteError, Result};
 use crate::event::{Event, Reporter};
 use crate::store::StoredArtifact;
+use crate::sys::credentials::Credentials;
 use crate::sys::http::{Answer, Ask, Body, Head, Method, Session, Sink, url};
 
 /// The largest manifest of a registry that is read, in bytes.
@@ -44,6 +45,8 @@ const MOST_OFFERS: usize = 100;
 /// A repository of a registry.
 pub(super) struct OciRemote {
     access: Access,
+    /// The tags that were there when all of them were read.
+    known: Mutex<Vec<Tag>>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +66,7 @@ struct Reason {
 
 impl OciRemote {
     pub(super) fn new(address: String, place: RegistryPlace, session: Session, credentials: Credentials) -> Self {
-        Self { access: Access::new(address, place, session, credentials) }
+        Self { access: Access::new(address, place, session, credentials), known: Mutex::default() }
     }
 
     fn address(&self) -> &str {
@@ -121,6 +124,13 @@ impl OciRemote {
             last.clone_from(greatest);
         }
         Err(self.wrong("its list of tags", format!("it has more than {MOST_PAGES} pages")))
+    }
+
+    /// All tags of artifacts, which are remembered: whoever takes many by their digests need not read them for each.
+    fn every_tag(&self) -> Result<Vec<Tag>> {
+        let tags = self.tags("")?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tags);
+        Ok(tags)
     }
 
     /// The manifest behind a tag, as the registry has it; none if there is none any more.
@@ -240,8 +250,11 @@ impl Remote for OciRemote {
     }
 
     fn offer(&self, digest: Digest) -> Result<Option<Offer>> {
-        let tags = self.tags("")?;
-        tags.iter().find(|tag| tag.digest == digest).map_or(Ok(None), |tag| self.offer_behind(tag))
+        let of_digest = |tags: &[Tag]| tags.iter().find(|tag| tag.digest == digest).cloned();
+        let known = of_digest(&self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        // It may have been pushed since.
+        let tag = if known.is_some() { known } else { of_digest(&self.every_tag()?) };
+        tag.map_or(Ok(None), |tag| self.offer_behind(&tag))
     }
 
     fn manifest(&self, offer: &Offer) -> Result<Vec<u8>> {
@@ -281,7 +294,7 @@ impl Remote for OciRemote {
     }
 
     fn list(&self) -> Result<Vec<Listed>> {
-        Ok(self.tags("")?.iter().map(Tag::listed).collect())
+        Ok(self.every_tag()?.iter().map(Tag::listed).collect())
     }
 
     fn all(&self) -> Result<Vec<Offer>> {

@@ -1,6 +1,8 @@
-//! Credentials for remotes, from docker's `config.json` and its helpers.
+//! Credentials for servers: from docker's `config.json` and its helpers, and from `.netrc`.
 //!
 //! A secret is in no message: no type here prints one, and errors of parsers, which could quote one, are not passed on.
+
+mod netrc;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +19,7 @@ use serde::Deserialize;
 use crate::error::{Error, RemoteError};
 use crate::sys::process::{Outcome, Runner as _, SEARCH_PATH, Spec, Stream, System, of_user};
 
-/// The largest `config.json` that is read, in bytes.
+/// The largest file of credentials that is read, in bytes.
 const LARGEST_CONFIG: u64 = 1 << 20;
 /// How long a helper may take.
 const HELPER_TIME: Duration = Duration::from_secs(20);
@@ -30,11 +32,18 @@ const TOKEN_USER: &str = "<token>";
 
 /// A secret and whose it is.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Credential {
+pub enum Credential {
     /// A user and a password.
-    User { user: String, password: String },
+    User {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
     /// A token that stands for both at a token server.
     Identity(String),
+    /// A token for the server itself.
+    Bearer(String),
 }
 
 impl fmt::Debug for Credential {
@@ -48,39 +57,57 @@ impl Credential {
         if user == TOKEN_USER { Self::Identity(secret) } else { Self::User { user, password: secret } }
     }
 
-    /// The value of the header `Authorization`.
-    pub(super) fn basic(&self) -> Option<String> {
+    /// The value of the header `Authorization` for the server itself; none if only a token server knows the secret.
+    #[must_use]
+    pub fn authorization(&self) -> Option<String> {
+        match self {
+            Self::User { .. } => self.basic(),
+            Self::Identity(_) => None,
+            Self::Bearer(token) => Some(format!("Bearer {token}")),
+        }
+    }
+
+    /// User and password as a value of the header `Authorization`.
+    #[must_use]
+    pub fn basic(&self) -> Option<String> {
         match self {
             Self::User { user, password } => {
                 Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
             }
-            Self::Identity(_) => None,
+            Self::Identity(_) | Self::Bearer(_) => None,
         }
     }
 
     /// The token that stands for user and password.
-    pub(super) fn identity_token(&self) -> Option<&str> {
+    #[must_use]
+    pub fn identity_token(&self) -> Option<&str> {
         match self {
-            Self::User { .. } => None,
+            Self::User { .. } | Self::Bearer(_) => None,
             Self::Identity(token) => Some(token),
         }
     }
 }
 
-/// Why credentials cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NoCredentials(String);
+/// Why credentials cannot be read. It prints without a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoCredentials(String);
 
 impl NoCredentials {
-    pub(super) fn of_remote(self, address: &str) -> Error {
+    /// The same as an error of a remote.
+    #[must_use]
+    pub fn of_remote(self, address: &str) -> Error {
         RemoteError::Denied { address: address.to_owned(), reason: self.0 }.into()
     }
 }
 
 /// Where credentials come from.
-pub(super) struct Credentials {
+#[derive(Debug, Clone)]
+pub struct Credentials {
     /// docker's `config.json`; none where no directory is known.
     config: Option<PathBuf>,
+    /// The `.netrc`, which curl, git, pip and uv read too.
+    netrc: Option<PathBuf>,
     /// The directories of helpers, as in a search path.
     helpers: String,
 }
@@ -102,6 +129,7 @@ struct Auth {
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
+    registrytoken: Option<String>,
 }
 
 /// What a helper prints.
@@ -113,16 +141,36 @@ struct Helped {
 }
 
 impl Credentials {
-    /// Those of the user: in `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
-    pub(super) fn of_user() -> Self {
+    /// Those of the user: in `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`; then in `$NETRC`, else `~/.netrc`.
+    #[must_use]
+    pub fn of_user() -> Self {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let directory = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
         let config = directory.map(|directory| directory.join("config.json"));
-        Self { config, helpers: format!("{SEARCH_PATH}:{LOCAL_PROGRAMS}") }
+        let netrc = variable("NETRC").or_else(|| variable("HOME").map(|home| home.join(".netrc")));
+        Self { config, netrc, helpers: format!("{SEARCH_PATH}:{LOCAL_PROGRAMS}") }
     }
 
     /// The credentials for a host, `registry.test:5000`.
-    pub(super) fn find(&self, host: &str) -> Result<Option<Credential>, NoCredentials> {
+    ///
+    /// # Errors
+    /// [`NoCredentials`] if a file or a helper does not do what it should.
+    pub fn find(&self, host: &str) -> Result<Option<Credential>, NoCredentials> {
+        match self.of_docker(host)? {
+            Some(credential) => Ok(Some(credential)),
+            None => self.of_netrc(host),
+        }
+    }
+
+    fn of_netrc(&self, host: &str) -> Result<Option<Credential>, NoCredentials> {
+        let Some(path) = &self.netrc else { return Ok(None) };
+        let cannot = |reason| NoCredentials(format!("cannot read {}: {reason}", path.display()));
+        let Some(bytes) = bytes_of(path).map_err(cannot)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|_| cannot("it is not UTF-8".into()))?;
+        Ok(netrc::find(&text, host).map(|(user, password)| Credential::User { user, password }))
+    }
+
+    fn of_docker(&self, host: &str) -> Result<Option<Credential>, NoCredentials> {
         let Some(path) = &self.config else { return Ok(None) };
         let config = read(path).map_err(|reason| NoCredentials(format!("cannot read {}: {reason}", path.display())))?;
         let own = config.cred_helpers.get(host);
@@ -180,6 +228,9 @@ impl Auth {
         if let Some(token) = given(&self.identitytoken) {
             return Ok(Some(Credential::Identity(token)));
         }
+        if let Some(token) = given(&self.registrytoken) {
+            return Ok(Some(Credential::Bearer(token)));
+        }
         if let Some(encoded) = given(&self.encoded) {
             let bytes = BASE64_STANDARD.decode(encoded.trim()).map_err(|_| ())?;
             let text = String::from_utf8(bytes).map_err(|_| ())?;
@@ -191,13 +242,14 @@ impl Auth {
     }
 }
 
-fn read(path: &Path) -> Result<DockerConfig, String> {
+/// The content of a file; none if there is none.
+fn bytes_of(path: &Path) -> Result<Option<Vec<u8>>, String> {
     // A secret that is mounted into a container is often behind a link.
     let mut options = std::fs::File::options();
     // A pipe would wait for a writer.
     options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
     let file = match options.open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(DockerConfig::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| error.to_string())?,
     };
     if !file.metadata().map_err(|error| error.to_string())?.is_file() {
@@ -208,6 +260,11 @@ fn read(path: &Path) -> Result<DockerConfig, String> {
     if bytes.len() as u64 > LARGEST_CONFIG {
         return Err(format!("it has more than {LARGEST_CONFIG} bytes"));
     }
+    Ok(Some(bytes))
+}
+
+fn read(path: &Path) -> Result<DockerConfig, String> {
+    let Some(bytes) = bytes_of(path)? else { return Ok(DockerConfig::default()) };
     let place = |error: serde_json::Error| {
         format!("line {}, column {}: it is not as docker writes it", error.line(), error.column())
     };
@@ -236,7 +293,7 @@ mod tests {
         fs_err::write(&program, format!("#!/bin/sh\n{helper}\n")).unwrap();
         fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let helpers = format!("{SEARCH_PATH}:{}", place.path().display());
-        Credentials { config: Some(path), helpers }.find(host).map_err(|error| error.0)
+        Credentials { config: Some(path), netrc: None, helpers }.find(host).map_err(|error| error.0)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is compared with what finds credentials")]
@@ -258,10 +315,35 @@ mod tests {
         assert_eq!(find(&identity, "", HOST), Ok(Some(Credential::Identity("t".into()))));
         let plain = format!(r#"{{"auths": {{"{HOST}": {{"username": "a", "password": "b"}}}}}}"#);
         assert_eq!(find(&plain, "", HOST), user("a", "b"));
+        let bearer = format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}", "registrytoken": "t"}}}}}}"#);
+        let found = find(&bearer, "", HOST).unwrap().unwrap();
+        assert_eq!((found.authorization(), found.basic()), (Some("Bearer t".into()), None));
         assert_eq!(find("{}", "", HOST), Ok(None));
-        assert_eq!(Credentials { config: None, helpers: String::new() }.find(HOST), Ok(None));
-        let absent = Credentials { config: Some("/nonexistent/config.json".into()), helpers: String::new() };
+        assert_eq!(Credentials { config: None, netrc: None, helpers: String::new() }.find(HOST), Ok(None));
+        let absent = Credentials {
+            config: Some("/nonexistent/config.json".into()),
+            netrc: Some("/nonexistent/netrc".into()),
+            helpers: String::new(),
+        };
         assert_eq!(absent.find(HOST), Ok(None));
+    }
+
+    #[test]
+    fn what_docker_does_not_have_may_be_in_the_netrc() {
+        let place = tempfile::tempdir().unwrap();
+        let (config, netrc) = (place.path().join("config.json"), place.path().join("netrc"));
+        fs_err::write(&netrc, format!("machine {HOST} login me password secret\n")).unwrap();
+        let credentials =
+            Credentials { config: Some(config.clone()), netrc: Some(netrc.clone()), helpers: String::new() };
+        assert_eq!(credentials.find(HOST).map_err(|error| error.0), user("me", "secret"));
+        assert_eq!(credentials.find("other.test"), Ok(None));
+        let auth = BASE64_STANDARD.encode("first:one");
+        fs_err::write(&config, format!(r#"{{"auths": {{"{HOST}": {{"auth": "{auth}"}}}}}}"#)).unwrap();
+        assert_eq!(credentials.find(HOST).map_err(|error| error.0), user("first", "one"));
+        fs_err::write(&netrc, b"machine \xff login secret").unwrap();
+        let error = credentials.find("other.test").unwrap_err().0;
+        assert!(error.contains("it is not UTF-8") && !error.contains("secret"), "{error}");
+        assert!(!format!("{credentials:?}").contains("secret"));
     }
 
     #[test]
@@ -288,7 +370,13 @@ mod tests {
         let pipe = place.path().join("config.json");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
         for path in [pipe, place.path().to_owned()] {
-            let error = Credentials { config: Some(path), helpers: String::new() }.find(HOST).unwrap_err().0;
+            let error = Credentials { config: Some(path.clone()), netrc: None, helpers: String::new() }
+                .find(HOST)
+                .unwrap_err()
+                .0;
+            assert!(error.contains("it is not a regular file"), "{error}");
+            let error =
+                Credentials { config: None, netrc: Some(path), helpers: String::new() }.find(HOST).unwrap_err().0;
             assert!(error.contains("it is not a regular file"), "{error}");
         }
     }
