@@ -7,7 +7,7 @@ mod access;
 mod challenge;
 mod document;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
