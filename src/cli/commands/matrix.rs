@@ -206,7 +206,7 @@ fn commands(args: &MatrixArgs, choices: &Choices, remote: Option<&Address>, conf
     words.extend(flags.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name.to_owned()));
     let variables = policies.compiler_variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let remote = remote.map(ToString::to_string);
-    Commands::new(variables, &words, remote.as_deref())
+    Commands::new(variables, &words, remote.as_deref()).map_err(Error::Usage)
 }
 
 /// The words of an option with its value.

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::error::{Error, Result};
-
 /// What the command lines of all cells have in common, as words of a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commands {
@@ -19,17 +17,18 @@ impl Commands {
     /// Quotes variables and options, and the address of the remote that gets what is built.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a line break or another control character: not every form has a way to write them.
+    /// A line break or another control character, in words: not every form has a way to write them.
     pub fn new<'a>(
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
         options: &[String],
         remote: Option<&str>,
-    ) -> Result<Self> {
+    ) -> Result<Self, String> {
         let mut all = String::new();
         for (name, value) in variables {
             let _ = write!(all, "{name}={} ", quoted(value)?);
         }
-        let options = options.iter().map(|word| Ok(format!(" {}", quoted(word)?))).collect::<Result<String>>()?;
+        let options =
+            options.iter().map(|word| Ok(format!(" {}", quoted(word)?))).collect::<Result<String, String>>()?;
         Ok(Self { variables: all, options, remote: remote.map(quoted).transpose()? })
     }
 
@@ -44,9 +43,9 @@ impl Commands {
     }
 }
 
-fn quoted(word: &str) -> Result<String> {
+fn quoted(word: &str) -> Result<String, String> {
     if word.chars().any(char::is_control) {
-        return Err(Error::Usage("an option or a variable has a line break or another control character".into()));
+        return Err("an option or a variable has a line break or another control character".into());
     }
-    shlex::try_quote(word).map(Into::into).map_err(|error| Error::Usage(error.to_string()))
+    shlex::try_quote(word).map(Into::into).map_err(|error| error.to_string())
 }

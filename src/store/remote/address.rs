@@ -343,7 +343,7 @@ mod tests {
             ("oci://registry.test", "names no repository"),
             ("oci://registry.test/Team", "characters other than"),
             ("oci://registry.test/a.-b", "characters other than"),
-            ("s3://", "no host"),
+            ("s3://", "empty host"),
             ("s3://b", "too short"),
             ("s3://1.2", "the bucket has"),
             ("s3://bucket:9000/x", "the bucket has"),
@@ -405,7 +405,7 @@ mod tests {
             ("oci+insecure://registry.test/x", InTheClear::Anywhere),
             ("http://localhost/x+insecure", InTheClear::OnThisMachine),
             ("oci://localhost/x", InTheClear::OnThisMachine),
-            ("s3://bucket/x+insecure", InTheClear::OnThisMachine),
+            ("s3://bucket/insecure", InTheClear::OnThisMachine),
             ("s3+insecure://bucket", InTheClear::Anywhere),
             ("https://pythons.test/", InTheClear::OnThisMachine),
         ] {
