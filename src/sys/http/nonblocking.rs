@@ -38,23 +38,23 @@ impl Nonblocking {
         };
         let list = || proxies.list().map_err(|error| reason::chain(&error));
         let identity = identity::of_user()?;
-        let proxied = || {
+        let through_them = || {
             let builder = match &identity {
                 Some(identity) => builder().identity(identity.clone()),
                 None => builder(),
             };
             Ok::<_, String>(list()?.into_iter().fold(builder, reqwest::ClientBuilder::proxy))
         };
-        let (proxied, no_certificates) = match proxied()?.build() {
+        let (inner, no_certificates) = match through_them()?.build() {
             Ok(client) => (client, None),
             Err(error) => {
                 let why = reason::no_certificates(&error);
-                (proxied()?.tls_certs_only([]).build().map_err(|_| why.clone())?, Some(why))
+                (through_them()?.tls_certs_only([]).build().map_err(|_| why.clone())?, Some(why))
             }
         };
         let direct = builder().tls_certs_only([]).connect_timeout(std::time::Duration::from_secs(1)).build();
         let direct = direct.map_err(|error| reason::chain(&error))?;
-        Ok(Self { proxied, direct, proxies, no_certificates, in_the_clear })
+        Ok(Self { proxied: inner, direct, proxies, no_certificates, in_the_clear })
     }
 
     /// The client for a URL.

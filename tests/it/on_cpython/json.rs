@@ -54,11 +54,13 @@ fn differences(place: &str, example: &Value, real: &Value, found: &mut Vec<Strin
 }
 
 /// The commands about remotes, with the headings of their examples.
-fn of_remotes(remote: &str) -> [(&'static str, Vec<&str>); 3] {
+fn of_remotes(remote: &str) -> [(&'static str, Vec<&str>); 5] {
     [
         ("push … --json", vec!["push", "3.13.5", remote]),
         ("list REMOTE --json", vec!["list", remote]),
         ("pull … --json", vec!["pull", "3.13.5", "--remotes", remote]),
+        ("matrix … --json", vec!["matrix", "3.13.5", "3.13.5t", "--push", remote]),
+        ("prune REMOTE … --json", vec!["prune", "--keep", "0", remote]),
     ]
 }
 
