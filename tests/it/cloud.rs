@@ -127,52 +127,11 @@ impl ObjectServer {
         if question.query.contains("uploadId") {
             return reply("200 OK", "ETag: \"part\"\r\n", b"");
         }
-        let there = objects.get(&question.key).cloned();
-        let tag = |number: u64| format!("ETag: \"{number}\"\r\nx-goog-generation: {number}\r\n{MODIFIED}");
         match question.method.as_str() {
-            "GET" | "HEAD" => match there {
-                None => error("404 Not Found", "NoSuchKey"),
-                Some((bytes, number)) => {
-                    let from = question
-                        .header("range")
-                        .and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
-                    let size = bytes.len();
-                    match from {
-                        Some(from) => {
-                            let range = format!("{}Content-Range: bytes {from}-{}/{size}\r\n", tag(number), size - 1);
-                            reply("206 Partial Content", &range, &bytes[from..])
-                        }
-                        None if question.method == "HEAD" => format!(
-                            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {size}\r\n{}\r\n",
-                            tag(number)
-                        )
-                        .into(),
-                        None => reply("200 OK", &tag(number), &bytes),
-                    }
-                }
-            },
-            "PUT" => {
-                let number = there.as_ref().map(|(_, number)| *number);
-                let unquoted = |text: &str| text.trim_matches('"').parse::<u64>().ok();
-                let mut wanted = None;
-                for (name, is_create) in
-                    [("if-none-match", true), ("if-match", false), ("x-goog-if-generation-match", false)]
-                {
-                    if let Some(text) = question.header(name) {
-                        wanted = Some(if is_create || text == "0" { None } else { unquoted(text) });
-                    }
-                }
-                match (wanted, conditions) {
-                    (Some(_), Conditions::Unknown) => return error("501 Not Implemented", "NotImplemented"),
-                    (Some(wanted), Conditions::Kept) if wanted != number => {
-                        return error("412 Precondition Failed", "PreconditionFailed");
-                    }
-                    _ => {}
-                }
-                let next = number.unwrap_or(0) + 1;
-                objects.insert(question.key, (question.body, next));
-                reply("201 Created", &tag(next), b"")
-            }
+            "GET" | "HEAD" => objects
+                .get(&question.key)
+                .map_or_else(|| error("404 Not Found", "NoSuchKey"), |object| content(&question, object)),
+            "PUT" => put(&mut objects, question, conditions),
             "DELETE" => {
                 objects.remove(&question.key);
                 reply("204 No Content", "", b"")
@@ -190,6 +149,50 @@ impl ObjectServer {
             _ => error("405 Method Not Allowed", "MethodNotAllowed"),
         }
     }
+}
+
+/// The headers of a version of a file.
+fn tag(number: u64) -> String {
+    format!("ETag: \"{number}\"\r\nx-goog-generation: {number}\r\n{MODIFIED}")
+}
+
+/// A file, or the part of it that was asked for.
+fn content(question: &Question, (bytes, number): &(Vec<u8>, u64)) -> Vec<u8> {
+    let from: Option<usize> =
+        question.header("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+    let (size, tag) = (bytes.len(), tag(*number));
+    match from {
+        Some(from) => {
+            let range = format!("{tag}Content-Range: bytes {from}-{}/{size}\r\n", size - 1);
+            reply("206 Partial Content", &range, &bytes[from..])
+        }
+        None if question.method == "HEAD" => {
+            format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {size}\r\n{tag}\r\n").into()
+        }
+        None => reply("200 OK", &tag, bytes),
+    }
+}
+
+/// Writes a file, if it is what the question says that it is.
+fn put(objects: &mut Objects, question: Question, conditions: Conditions) -> Vec<u8> {
+    let number = objects.get(&question.key).map(|(_, number)| *number);
+    let unquoted = |text: &str| text.trim_matches('"').parse::<u64>().ok();
+    let mut wanted = None;
+    for (name, is_create) in [("if-none-match", true), ("if-match", false), ("x-goog-if-generation-match", false)] {
+        if let Some(text) = question.header(name) {
+            wanted = Some(if is_create || text == "0" { None } else { unquoted(text) });
+        }
+    }
+    match (wanted, conditions) {
+        (Some(_), Conditions::Unknown) => return error("501 Not Implemented", "NotImplemented"),
+        (Some(wanted), Conditions::Kept) if wanted != number => {
+            return error("412 Precondition Failed", "PreconditionFailed");
+        }
+        _ => {}
+    }
+    let next = number.unwrap_or(0) + 1;
+    objects.insert(question.key, (question.body, next));
+    reply("201 Created", &tag(next), b"")
 }
 
 const MODIFIED: &str = "Last-Modified: Sat, 28 Nov 2026 09:00:00 GMT\r\n";
@@ -248,7 +251,7 @@ fn decoded(text: &str) -> String {
 
 fn read(stream: &mut TcpStream) -> io::Result<Question> {
     let mut bytes = Vec::new();
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;

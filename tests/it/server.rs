@@ -68,16 +68,16 @@ impl Server {
                         Some(config) => {
                             let connection = rustls::ServerConnection::new(config).expect("a connection");
                             let mut stream = rustls::StreamOwned::new(connection, stream);
-                            let served = serve(&mut stream).and_then(|()| {
+                            let done = serve(&mut stream).and_then(|()| {
                                 stream.conn.send_close_notify();
                                 stream.flush()
                             });
-                            if served.is_err() {
+                            if done.is_err() {
                                 // A client whose words were not read would hear of a broken connection, and not why.
                                 let _gone = stream.sock.shutdown(Shutdown::Write);
                                 let _gone = io::copy(&mut stream.sock, &mut io::sink());
                             }
-                            served
+                            done
                         }
                     };
                 });

@@ -112,7 +112,7 @@ impl Seaweed {
                 return ended;
             }
             let log = || fs_err::read_to_string(self.path("log")).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(60), "{}\n{}", ended.err, log());
+            assert!(began.elapsed() < Duration::from_mins(1), "{}\n{}", ended.err, log());
             std::thread::sleep(Duration::from_millis(200));
         }
     }
