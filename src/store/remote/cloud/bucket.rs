@@ -96,7 +96,7 @@ impl Bucket {
             object_store::Error::Unauthenticated { .. } => {
                 RemoteError::Denied { address, reason: format!("{reason}: it wants credentials, or others") }.into()
             }
-            _ if reason == NO_CREDENTIALS => RemoteError::Denied { address, reason }.into(),
+            _ if reason.starts_with(NO_CREDENTIALS) => RemoteError::Denied { address, reason }.into(),
             _ => RemoteError::Unavailable { address, reason }.into(),
         }
     }

@@ -94,9 +94,7 @@ impl Service {
             }
         }
         let text = String::from_utf8_lossy(&text).into_owned();
-        let code = code_in(&text).map(|code| format!(", {code}")).unwrap_or_default();
-        let who = if is_metadata { "the machine's metadata service" } else { "the server" };
-        self.failure.set(Some(status.as_u16()), format!("{who} answered {}{code}", status.as_u16()));
+        self.failure.set(Some(status.as_u16()), answered(status.as_u16(), code_in(&text), is_metadata));
         Ok(HttpResponse::from_parts(parts, text.into()))
     }
 
@@ -157,6 +155,16 @@ impl HttpService for Service {
     }
 }
 
+/// What an answer that is an error says. A metadata service has credentials, or there are none.
+fn answered(status: u16, code: Option<&str>, is_metadata: bool) -> String {
+    let code = code.map(|code| format!(", {code}")).unwrap_or_default();
+    if is_metadata {
+        format!("{NO_CREDENTIALS}, and the machine's metadata service answered {status}{code}")
+    } else {
+        format!("the server answered {status}{code}")
+    }
+}
+
 fn silent(patience: Duration) -> String {
     format!("the server was silent for {} s", patience.as_secs())
 }
@@ -187,6 +195,13 @@ pub(super) fn code_in(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metadata_service_that_refuses_means_that_there_are_no_credentials() {
+        assert_eq!(answered(503, Some("SlowDown"), false), "the server answered 503, SlowDown");
+        let text = answered(403, None, true);
+        assert!(text.starts_with(NO_CREDENTIALS) && text.ends_with("metadata service answered 403"), "{text}");
+    }
 
     #[test]
     fn a_code_is_taken_from_an_error_and_nothing_else() {
