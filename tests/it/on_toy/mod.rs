@@ -23,6 +23,7 @@ mod plans;
 mod prefixes;
 mod processes;
 pub mod profiles;
+mod pruned_registries;
 mod pyenv;
 mod python_build;
 mod python_build_places;

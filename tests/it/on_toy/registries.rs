@@ -20,7 +20,7 @@ const PASSWORDS: &str = "me:$2a$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHm
 const ENCODED: &str = "bWU6b3BlbiBzZXNhbWU=";
 
 /// A registry that ends with the test.
-struct Registry {
+pub struct Registry {
     child: Child,
     port: u16,
     directory: tempfile::TempDir,
@@ -28,7 +28,7 @@ struct Registry {
 
 impl Registry {
     /// Starts one; none where there is no program.
-    fn start(with_passwords: bool) -> Option<Self> {
+    pub fn start(with_passwords: bool) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Registry {
         fs_err::write(&passwords, PASSWORDS).expect("a file");
         let auth = format!("auth:\n  htpasswd:\n    realm: toy\n    path: {}\n", passwords.display());
         let config = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: \
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: \
              127.0.0.1:{port}\n{}",
             directory.path().join("data").display(),
             if with_passwords { &auth } else { "" }
@@ -59,11 +59,11 @@ impl Registry {
         Some(registry)
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("oci://127.0.0.1:{}/team/python", self.port)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 }
@@ -80,7 +80,7 @@ fn pinned() -> String {
 }
 
 /// Takes the toy's runtime artifact by its digest from a remote.
-fn pull(store: &Path, address: &str) -> Ended {
+pub fn pull(store: &Path, address: &str) -> Ended {
     run(elsewhere(store).args(["pull", "--json", "--remotes", address, &pinned()]))
 }
 
@@ -175,14 +175,14 @@ fn a_registry_gets_the_credentials_of_dockers_configuration_and_nobody_sees_them
 }
 
 /// What a registry says of the toy's runtime artifact, made here so that it can be changed.
-struct Said {
+pub struct Said {
     tag: String,
     manifest: Value,
     tarball: Vec<u8>,
     config: Vec<u8>,
 }
 
-fn said() -> Said {
+pub fn said() -> Said {
     let artifact = artifact("runtime");
     let records = run(pykeel().args(["list", "--json"])).exits(0).json();
     let record =
@@ -215,7 +215,7 @@ fn said() -> Said {
 
 impl Said {
     /// The honest answer to a request.
-    fn answer(&self, request: &Request) -> Vec<u8> {
+    pub fn answer(&self, request: &Request) -> Vec<u8> {
         let path = request.head.split_whitespace().nth(1).unwrap_or_default();
         if path.contains("/tags/list") {
             return whole(json!({"name": "team/python", "tags": ["latest", self.tag]}).to_string().as_bytes());
@@ -234,7 +234,7 @@ impl Said {
     }
 }
 
-fn address(server: &Server) -> String {
+pub fn address(server: &Server) -> String {
     format!("{}/team/python", server.base("").replace("http://", "oci://"))
 }
 
