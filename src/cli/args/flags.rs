@@ -15,14 +15,9 @@ use crate::stages::fetch;
 
 pub(super) const BUILD_OPTIONS: &str = "Build options";
 
-/// The options of a build that decide no bytes.
+/// How a build compiles, wherever it runs.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = BUILD_OPTIONS)]
-pub(in crate::cli) struct BuildFlags {
-    /// Number of parallel jobs
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<NonZeroU16>,
-
+pub(in crate::cli) struct CompilingFlags {
     /// Compiler cache to run the compiler through
     #[arg(long, value_name = "NAME", value_parser = named::<Launcher>())]
     pub launcher: Option<Launcher>,
@@ -31,6 +26,26 @@ pub(in crate::cli) struct BuildFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub install_deps: Option<bool>,
+}
+
+impl CompilingFlags {
+    /// Copies the given options over the settings of the same name.
+    pub(super) fn apply_to(&self, overrides: &mut CliOverrides) {
+        overrides.launcher = self.launcher.map(Some);
+        overrides.install_deps = self.install_deps;
+    }
+}
+
+/// The options of a build that decide no bytes.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = BUILD_OPTIONS)]
+pub(in crate::cli) struct BuildFlags {
+    /// Number of parallel jobs
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
+
+    #[command(flatten)]
+    pub compiling: CompilingFlags,
 
     /// Do not use the network: read sources from the store and from mirror directories
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -67,8 +82,7 @@ impl BuildFlags {
     /// [`crate::error::Error::Mirror`], [`crate::error::RemoteError::Address`].
     pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
         overrides.jobs = self.jobs;
-        overrides.launcher = self.launcher.map(Some);
-        overrides.install_deps = self.install_deps;
+        self.compiling.apply_to(overrides);
         overrides.offline = self.offline;
         overrides.allow_eol = self.allow_eol;
         if !self.mirror.is_empty() {

@@ -4,10 +4,10 @@ use clap::builder::BoolishValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::super::settings::{CliOverrides, FlavorChoice};
+use super::flags::CompilingFlags;
 use super::policies::PolicyArgs;
 use super::remotes::RemoteArgs;
 use super::values::named;
-use crate::domain::launcher::Launcher;
 use crate::domain::prefix::PrefixTemplate;
 use crate::domain::target::Target;
 use crate::domain::version::{Variant, VersionRequest};
@@ -61,14 +61,8 @@ pub(in crate::cli) struct MatrixArtifacts {
     #[arg(long)]
     pub debug_files: bool,
 
-    /// Compiler cache to run the compiler through
-    #[arg(long, value_name = "NAME", value_parser = named::<Launcher>())]
-    pub launcher: Option<Launcher>,
-
-    /// Install missing build dependencies with the package manager
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub install_deps: Option<bool>,
+    #[command(flatten)]
+    pub compiling: CompilingFlags,
 
     /// Build a series that is past its end of life
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -96,11 +90,10 @@ impl MatrixArgs {
     /// # Errors
     /// [`crate::error::RemoteError::Address`].
     pub(super) fn apply_to(&self, overrides: &mut CliOverrides) -> Result<()> {
-        let MatrixArtifacts { prefix, policies, launcher, install_deps, allow_eol, remotes, .. } = &self.artifacts;
+        let MatrixArtifacts { prefix, policies, compiling, allow_eol, remotes, .. } = &self.artifacts;
         overrides.prefix.clone_from(prefix);
         overrides.flavor = self.flavor;
-        overrides.launcher = launcher.map(Some);
-        overrides.install_deps = *install_deps;
+        compiling.apply_to(overrides);
         overrides.allow_eol = *allow_eol;
         policies.apply_to(overrides);
         remotes.apply_to(overrides)

@@ -130,7 +130,7 @@ fn rebuild_of(
     let choices = config.choices(config.settings.prefix.value.clone(), OfOneBuild::default(), args.profile.as_ref())?;
     let mut options = config.build_options(&(&args.flags).into(), choices, Vec::new())?;
     // A launcher returns objects of earlier builds, so a rebuild uses one only if `--launcher` is given.
-    options.launcher = Some(args.flags.launcher.unwrap_or(Launcher::None));
+    options.launcher = Some(args.flags.compiling.launcher.unwrap_or(Launcher::None));
     let outcome = reproduce(&pipeline, path, given, options, args.diffoscope_report.as_deref())?;
 
     let what = path.display().to_string();
